@@ -1,0 +1,1 @@
+"""A real OpenStack cloud with several compute hosts on one machine."""

@@ -1,0 +1,127 @@
+"""The command line of ``tools/run-lab.sh``."""
+
+import argparse
+
+from lab import topology as topologies
+
+DESCRIPTION = """\
+A real OpenStack cloud with several compute hosts on this one machine, and
+Tempest running against it.
+
+Without a command: install what is missing, start the cloud, run
+"tempest run --regex live_migration_ha", stop the cloud, and exit with
+Tempest's exit code.
+"""
+EPILOG = """\
+State lies in .lab/ in the repository; LM_LAB_DIR names another folder.
+What "up" makes lives until "down"; installed packages, the guest image,
+prepared databases and test results stay until "destroy".
+"""
+DEFAULT_RUN = ['--regex', 'live_migration_ha']
+
+
+def _computes(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    low, high = topologies.MIN_COMPUTES, topologies.MAX_COMPUTES
+    if not low <= number <= high:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is not a number from {low} to {high}')
+    return number
+
+
+def _lines(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number of lines')
+    return int(text)
+
+
+def _cloud_options() -> argparse.ArgumentParser:
+    """What one can choose when a cloud is started."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        '--computes', type=_computes, default=2, metavar='N',
+        help='how many compute hosts (default: %(default)s)')
+    parser.add_argument(
+        '--storage', choices=topologies.STORAGES, default='block',
+        help="where guests' disks live; block: local qcow2 files "
+        '(default: %(default)s)')
+    parser.add_argument(
+        '--kvm', action='store_true',
+        help='run guests under KVM instead of software emulation')
+    return parser
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    options = _cloud_options()
+    top = argparse.ArgumentParser(
+        prog='run-lab.sh', description=DESCRIPTION, epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[options])
+    top.add_argument('--keep', action='store_true',
+                     help='leave the cloud running after the tests')
+    commands = top.add_subparsers(dest='command', metavar='COMMAND')
+
+    commands.add_parser(
+        'up', parents=[options],
+        help='install what is missing and start the cloud')
+    run = commands.add_parser(
+        'run', help='run Tempest against the cloud',
+        usage="run-lab.sh run [tempest run's arguments]",
+        description='Runs "tempest run" in the workspace of the lab; without '
+        f'arguments with "{" ".join(DEFAULT_RUN)}".')
+    run.add_argument('arguments', nargs='*',
+                     help='arguments of "tempest run", as they are')
+    execute = commands.add_parser(
+        'exec', help='run a command inside of the controller or a host',
+        usage='run-lab.sh exec [--host HOST] -- COMMAND [ARGUMENT ...]')
+    execute.add_argument(
+        '--host', default=topologies.CONTROLLER,
+        help='controller, compute1, compute2, ... (default: %(default)s)')
+    execute.add_argument('arguments', nargs=argparse.REMAINDER,
+                         metavar='COMMAND')
+    commands.add_parser(
+        'status', help='list every service, whether it is up, and its log')
+    logs = commands.add_parser('logs', help='print the log of a service')
+    logs.add_argument('service', metavar='SERVICE',
+                      help='a name that "status" shows')
+    logs.add_argument('--lines', type=_lines, default=100, metavar='N',
+                      help='how many of the last lines '
+                      '(default: %(default)s)')
+    logs.add_argument('--follow', '-f', action='store_true',
+                      help='go on printing what is added')
+    commands.add_parser('down', help='end the cloud; keep what is installed')
+    commands.add_parser('destroy',
+                        help='end the cloud and delete the state folder')
+    return top
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """Parse a command line.
+
+    :param arguments: without the program's name
+    :returns: the options; ``command`` is None for the run of everything
+    :raises SystemExit: for wrong usage (2), or after --help (0)
+    """
+    # Everything behind "run" belongs to Tempest, options too.
+    if arguments[:1] == ['run'] and arguments[1:2] not in (['-h'], ['--help']):
+        return argparse.Namespace(command='run',
+                                  arguments=arguments[1:] or DEFAULT_RUN)
+    top = parser()
+    options = top.parse_args(arguments)
+    if options.command == 'exec':
+        if options.arguments[:1] == ['--']:
+            del options.arguments[0]
+        if not options.arguments:
+            top.error('exec: which command? run-lab.sh exec [--host HOST] -- '
+                      'COMMAND')
+    return options
+
+
+def topology(options: argparse.Namespace) -> topologies.Topology:
+    """The hosts that the options ask for."""
+    return topologies.Topology(computes=options.computes, kvm=options.kvm,
+                               storage=options.storage)

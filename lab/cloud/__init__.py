@@ -1,0 +1,1 @@
+"""The OpenStack cloud that lives in the hosts."""

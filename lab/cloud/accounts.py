@@ -1,0 +1,70 @@
+"""The services' accounts and endpoints in keystone."""
+
+import dataclasses
+
+import openstack
+
+from lab import layout as layouts
+from lab import topology as topologies
+from lab.cloud import configuration
+
+CONTROLLER = topologies.MANAGEMENT[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class Service:
+    """An entry of the catalogue, and the user that its service works as.
+
+    :ivar name: name of service and user
+    :ivar kind: service type
+    :ivar url: where its API answers
+    """
+
+    name: str
+    kind: str
+    url: str
+
+
+SERVICES = (
+    Service('glance', 'image', f'http://{CONTROLLER}:9292'),
+    Service('placement', 'placement', f'http://{CONTROLLER}:8778'),
+    Service('neutron', 'network', f'http://{CONTROLLER}:9696'),
+    Service('nova', 'compute', f'http://{CONTROLLER}:8774/v2.1'),
+)
+
+
+def connect(layout: layouts.Layout) -> openstack.connection.Connection:
+    """A connection as the cloud's administrator.
+
+    :param layout: paths of the lab
+    """
+    return openstack.connect(
+        load_yaml_config=False, load_envvars=False,
+        auth_url=f'http://{CONTROLLER}:5000/v3', username='admin',
+        password=configuration.passwords(layout)['admin'],
+        project_name='admin', user_domain_name='Default',
+        project_domain_name='Default', region_name=configuration.REGION,
+        identity_api_version='3')
+
+
+def make(layout: layouts.Layout) -> None:
+    """Make the project of services, their users and the catalogue.
+
+    :param layout: paths of the lab
+    :raises openstack.exceptions.SDKException: if keystone refuses
+    """
+    identity = connect(layout).identity
+    password = configuration.passwords(layout)['service']
+    project = identity.create_project(name='service', domain_id='default')
+    roles = [identity.find_role(name, ignore_missing=False)
+             for name in ('admin', 'service')]
+    for service in SERVICES:
+        user = identity.create_user(
+            name=service.name, password=password, domain_id='default',
+            default_project_id=project.id)
+        for role in roles:
+            identity.assign_project_role_to_user(project, user, role)
+        entry = identity.create_service(name=service.name, type=service.kind)
+        identity.create_endpoint(
+            service_id=entry.id, interface='public', url=service.url,
+            region_id=configuration.REGION)

@@ -1,0 +1,139 @@
+"""Writes the configuration files of every host from templates."""
+
+import json
+import pathlib
+import secrets as randomness
+import typing
+import uuid
+
+import jinja2
+
+from lab import files
+from lab import layout as layouts
+from lab import topology as topologies
+from lab.cloud import programs
+
+REGION = 'RegionOne'
+TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / 'templates'
+#: Passwords that a lab has: who uses each is told by its name.
+SECRETS = ('admin', 'database', 'messaging', 'metadata', 'service')
+#: Templates of which each host of a kind gets its own text.
+CONTROLLER_FILES = (
+    'glance-api.conf', 'keystone.conf', 'mariadb.cnf',
+    'neutron.conf', 'nova.conf', 'placement.conf', 'rabbitmq.conf')
+COMPUTE_FILES = ('metadata-agent.ini', 'nova.conf')
+#: Folders that services expect to find, below each host's data.
+DATA_FOLDERS = ('tmp', 'locks', 'nova', 'neutron', 'glance')
+#: These are read at a fixed place, which is mounted from the host's data.
+LIBVIRT_FILES = ('libvirtd.conf', 'qemu.conf')
+
+#: Lines of /etc/passwd and /etc/group, with Debian's numbers.
+QEMU_USER = {
+    'passwd': 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/bin/false\n',
+    'group': 'libvirt-qemu:x:64055:\n',
+}
+
+
+def passwords(layout: layouts.Layout) -> dict[str, str]:
+    """The lab's passwords, made when they are first asked for.
+
+    :param layout: paths of the lab
+    :returns: a password for each name of :data:`SECRETS`
+    """
+    try:
+        known = json.loads(layout.secrets.read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        # A new lab, or a file that is damaged: databases that were prepared
+        # with other passwords are kept under another name.
+        known = {}
+    if set(known) != set(SECRETS):
+        known = {name: randomness.token_hex(16) for name in SECRETS}
+        files.write_json(layout.secrets, known, mode=0o600)
+    return known
+
+
+class Writer:
+    """Renders templates for one lab.
+
+    :param layout: paths of the lab
+    :param topology: the hosts
+    """
+
+    def __init__(self, layout: layouts.Layout,
+                 topology: topologies.Topology) -> None:
+        self.layout = layout
+        self.topology = topology
+        self._templates = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(TEMPLATES), trim_blocks=True,
+            lstrip_blocks=True, keep_trailing_newline=True,
+            undefined=jinja2.StrictUndefined,
+            # Configuration files, not HTML; nothing in them comes from
+            # outside of the lab.
+            autoescape=False)  # noqa: S701
+        self._common = {
+            'layout': layout, 'topology': topology,
+            'controller': topology.controller.address, 'region': REGION,
+            'secrets': passwords(layout), 'run': layouts.RUN,
+            'provider': topologies.PROVIDER_NAME,
+            'cloud_bin': layout.venvs / 'cloud' / 'bin',
+            'share': layout.venvs / 'cloud' / 'etc',
+        }
+
+    def render(self, template: str, **values: typing.Any) -> str:
+        """The text of a template.
+
+        :param template: its name without the ending ``.j2``
+        :param values: what it needs beside the lab's own facts
+        """
+        return self._templates.get_template(f'{template}.j2').render(
+            self._common | values)
+
+    def write_all(self) -> None:
+        """Write the files of all hosts and of the supervisor."""
+        for host in self.topology.hosts:
+            etc, data = self.layout.etc(host.name), self.layout.data(host.name)
+            for folder in (etc, *(data / name for name in DATA_FOLDERS)):
+                folder.mkdir(parents=True, exist_ok=True)
+            names = CONTROLLER_FILES if host.is_controller else COMPUTE_FILES
+            for name in names:
+                self._write(etc / name, name, host=host, etc=etc)
+            files.write(etc / 'etc-hosts', self.render('hosts'))
+            if not host.is_controller:
+                self._write_libvirt(host)
+        self._write_controller()
+
+    def _write(self, path: pathlib.Path, template: str,
+               **values: typing.Any) -> None:
+        # Nearly every file holds a password.
+        files.write(path, self.render(template, **values), mode=0o600)
+
+    def _write_libvirt(self, host: topologies.Host) -> None:
+        identity = uuid.uuid5(uuid.NAMESPACE_DNS, host.name)
+        for name in LIBVIRT_FILES:
+            self._write(
+                self.layout.data(host.name) / 'etc' / 'libvirt' / name,
+                name, host=host, host_uuid=identity)
+
+        # libvirtd wants to know this user although it will not use it.
+        # Debian makes it together with services that a machine would start.
+        for name, entry in QEMU_USER.items():
+            known = pathlib.Path('/etc', name).read_text()
+            lacks = f'\n{entry.partition(":")[0]}:' not in known
+            files.write(self.layout.etc(host.name) / f'etc-{name}',
+                        known + (entry if lacks else ''))
+
+    def _write_controller(self) -> None:
+        etc = self.layout.etc(topologies.CONTROLLER)
+        files.write(etc / 'rabbitmq-plugins', '[].\n')
+        files.write(etc / 'rabbitmq-env.conf', '')
+        for application in programs.applications(self.layout):
+            self._write(etc / f'uwsgi-{application.name}.ini', 'uwsgi.ini',
+                        application=application)
+        self._write(self.supervisor_conf, 'supervisord.conf',
+                    programs=programs.plan(self.layout, self.topology),
+                    supervisor_socket=layouts.SUPERVISOR_SOCKET)
+
+    @property
+    def supervisor_conf(self) -> pathlib.Path:
+        """The supervisor's configuration file."""
+        return self.layout.etc(topologies.CONTROLLER) / 'supervisord.conf'

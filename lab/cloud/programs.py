@@ -1,0 +1,219 @@
+"""Every long-running program of the cloud, and how it is started."""
+
+import dataclasses
+import pathlib
+import shlex
+
+from lab import layout as layouts
+from lab import topology as topologies
+from lab.hosts import sandbox
+
+OVN_SCHEMAS = '/usr/share/ovn'
+OVS_SCHEMAS = '/usr/share/openvswitch'
+#: In each host's private /run.
+OVS_RUN = '/run/openvswitch'
+OVN_RUN = '/run/ovn'
+
+
+@dataclasses.dataclass(frozen=True)
+class Application:
+    """A WSGI application under uWSGI.
+
+    :ivar name: name of the service
+    :ivar module: module that holds the application
+    :ivar port: TCP port on the controller's management address
+    :ivar processes: how many worker processes. Each has one thread, since
+        oslo.policy may answer "forbidden" to requests that arrive while
+        another thread loads the rules.
+    :ivar environment: where it finds its configuration
+    """
+
+    name: str
+    module: str
+    port: int
+    processes: int
+    environment: tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A process that the supervisor keeps.
+
+    :ivar host: name of the host that it runs in
+    :ivar name: name of the service, unique on its host
+    :ivar command: program and arguments
+    :ivar environment: variables added to the environment
+    :ivar log_folder: where its output goes
+    """
+
+    host: str
+    name: str
+    command: tuple[str, ...]
+    environment: tuple[tuple[str, str], ...]
+    log_folder: pathlib.Path
+
+    @property
+    def identifier(self) -> str:
+        """Its name in the whole lab: a compute host's comes first."""
+        if self.host == topologies.CONTROLLER:
+            return self.name
+        return f'{self.host}-{self.name}'
+
+    @property
+    def log(self) -> pathlib.Path:
+        """The file that receives its output."""
+        return self.log_folder / f'{self.identifier}.log'
+
+    @property
+    def command_line(self) -> str:
+        """The whole command, quoted, for the supervisor."""
+        return shlex.join((*sandbox.enter_compute(self.host), *self.command))
+
+    @property
+    def environment_line(self) -> str:
+        """The environment in the supervisor's notation."""
+        return ','.join(f'{name}="{value}"'
+                        for name, value in self.environment)
+
+
+def applications(layout: layouts.Layout) -> tuple[Application, ...]:
+    """The WSGI applications, all on the controller.
+
+    :param layout: paths of the lab
+    """
+    etc = str(layout.etc(topologies.CONTROLLER))
+    share = layout.venv_bin('cloud', '../etc')
+    nova = (('OS_NOVA_CONFIG_DIR', etc),
+            ('OS_NOVA_CONFIG_FILES',
+             f'{share}/nova/api-paste.ini;nova.conf'))
+    return (
+        Application('keystone', 'keystone.wsgi.api', 5000, 2,
+                    (('OS_KEYSTONE_CONFIG_FILES', f'{etc}/keystone.conf'),)),
+        Application('placement', 'placement.wsgi.api', 8778, 1,
+                    (('OS_PLACEMENT_CONFIG_DIR', etc),)),
+        Application('glance', 'glance.wsgi.api', 9292, 1,
+                    (('OS_GLANCE_CONFIG_DIR', etc),)),
+        Application('neutron', 'neutron.wsgi.api', 9696, 2,
+                    (('OS_NEUTRON_CONFIG_DIR', etc),
+                     ('OS_NEUTRON_CONFIG_FILES', 'neutron.conf'))),
+        Application('nova-api', 'nova.wsgi.osapi_compute', 8774, 2, nova),
+        Application('nova-metadata', 'nova.wsgi.metadata', 8775, 1, nova),
+    )
+
+
+def plan(layout: layouts.Layout,
+         topology: topologies.Topology) -> tuple[Program, ...]:
+    """All programs of a lab, those of the controller first.
+
+    :param layout: paths of the lab
+    :param topology: the hosts
+    """
+    made = list(_Controller(layout, topology.controller).programs())
+    for host in topology.compute_hosts:
+        made.extend(_Compute(layout, host).programs())
+    return tuple(made)
+
+
+class _Host:
+    """What programs of a host have in common."""
+
+    def __init__(self, layout: layouts.Layout,
+                 host: topologies.Host) -> None:
+        self.layout = layout
+        self.host = host
+        self.etc = layout.etc(host.name)
+        self.data = layout.data(host.name)
+
+    def program(self, name: str, *command: object,
+                **environment: str) -> Program:
+        """A program of this host, with the environment that all share."""
+        path = self.layout.venvs / 'cloud' / 'bin'
+        common = {'PATH': f'{path}:{sandbox.SYSTEM_PATH}',
+                  'HOME': str(self.data), 'TMPDIR': str(self.data / 'tmp'),
+                  'LC_ALL': 'C.UTF-8', 'PYTHONUNBUFFERED': '1'}
+        return Program(self.host.name, name,
+                       tuple(str(word) for word in command),
+                       tuple((common | environment).items()),
+                       self.layout.log)
+
+    def openstack(self, name: str, *configurations: str) -> Program:
+        """A daemon of OpenStack with its configuration files."""
+        return self.program(
+            name, self.layout.venv_bin('cloud', name),
+            *(f'--config-file={self.etc / each}' for each in configurations))
+
+
+class _Controller(_Host):
+
+    def programs(self) -> list[Program]:
+        return [
+            self.program('mariadb', '/usr/sbin/mariadbd',
+                         f'--defaults-file={self.etc}/mariadb.cnf'),
+            self._rabbitmq(),
+            self.program('memcached', '/usr/bin/memcached', '-u', 'root',
+                         '-l', self.host.address, '-m', 64),
+            self._ovn_database('nb', 'OVN_Northbound', 'NB_Global'),
+            self._ovn_database('sb', 'OVN_Southbound', 'SB_Global'),
+            self.program('ovn-northd', '/usr/bin/ovn-northd',
+                         f'--ovnnb-db=unix:{OVN_RUN}/ovnnb_db.sock',
+                         f'--ovnsb-db=unix:{OVN_RUN}/ovnsb_db.sock',
+                         '-vconsole:info', '-vsyslog:off'),
+            *(self._uwsgi(each) for each in applications(self.layout)),
+            self.openstack('neutron-ovn-maintenance-worker', 'neutron.conf'),
+            self.openstack('nova-conductor', 'nova.conf'),
+            self.openstack('nova-scheduler', 'nova.conf'),
+        ]
+
+    def _rabbitmq(self) -> Program:
+        # Schedulers of Erlang that wait busily would take both cores.
+        idle = '+sbwt none +sbwtdcpu none +sbwtdio none +S 2:2'
+        return self.program(
+            'rabbitmq', '/usr/lib/rabbitmq/bin/rabbitmq-server',
+            RABBITMQ_NODENAME=f'rabbit@{self.host.name}',
+            RABBITMQ_CONFIG_FILE=str(self.etc / 'rabbitmq.conf'),
+            RABBITMQ_CONF_ENV_FILE=str(self.etc / 'rabbitmq-env.conf'),
+            RABBITMQ_ENABLED_PLUGINS_FILE=str(self.etc / 'rabbitmq-plugins'),
+            RABBITMQ_MNESIA_BASE=str(self.data / 'rabbitmq'),
+            RABBITMQ_LOG_BASE=str(self.data / 'rabbitmq'),
+            RABBITMQ_PID_FILE=str(self.data / 'rabbitmq' / 'pid'),
+            RABBITMQ_DIST_PORT='25672',
+            RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=idle,
+            ERL_EPMD_ADDRESS=self.host.address)
+
+    def _ovn_database(self, short: str, schema: str, root: str) -> Program:
+        return self.program(
+            f'ovn-{short}', '/usr/sbin/ovsdb-server',
+            f'--remote=punix:{OVN_RUN}/ovn{short}_db.sock',
+            f'--remote=db:{schema},{root},connections',
+            f'--unixctl={OVN_RUN}/ovn{short}_db.ctl',
+            '-vconsole:info', '-vsyslog:off', self.data / f'ovn{short}.db')
+
+    def _uwsgi(self, application: Application) -> Program:
+        return self.program(
+            application.name, self.layout.venv_bin('cloud', 'uwsgi'),
+            '--ini', self.etc / f'uwsgi-{application.name}.ini',
+            **dict(application.environment))
+
+
+class _Compute(_Host):
+
+    def programs(self) -> list[Program]:
+        return [
+            self.program('ovsdb', '/usr/sbin/ovsdb-server',
+                         f'--remote=punix:{OVS_RUN}/db.sock',
+                         '--remote=db:Open_vSwitch,Open_vSwitch,'
+                         'manager_options',
+                         f'--unixctl={OVS_RUN}/ovsdb-server.ctl',
+                         '-vconsole:info', '-vsyslog:off',
+                         self.data / 'ovs.db'),
+            self.program('ovs-vswitchd', '/usr/sbin/ovs-vswitchd',
+                         f'unix:{OVS_RUN}/db.sock', '-vconsole:info',
+                         '-vsyslog:off'),
+            self.program('ovn-controller', '/usr/bin/ovn-controller',
+                         f'unix:{OVS_RUN}/db.sock', '-vconsole:info',
+                         '-vsyslog:off'),
+            self.program('libvirtd', '/usr/sbin/libvirtd', '--listen'),
+            self.openstack('nova-compute', 'nova.conf'),
+            self.openstack('neutron-ovn-metadata-agent',
+                           'metadata-agent.ini'),
+        ]

@@ -1,0 +1,109 @@
+"""Starts, stops and lists programs through the supervisor's own API."""
+
+import dataclasses
+import pathlib
+import time
+import typing
+import xmlrpc.client
+
+from supervisor import xmlrpc as supervisor_xmlrpc
+
+from lab import errors
+
+RUNNING = 'RUNNING'
+#: States in which the supervisor has not decided yet.
+PENDING = ('STARTING', 'BACKOFF')
+START_SECONDS = 60
+POLL_SECONDS = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+    """What the supervisor knows of a program.
+
+    :ivar name: the program's identifier
+    :ivar state: the supervisor's word, ``RUNNING`` when it is up
+    :ivar description: process id and age, or why it is not up
+    :ivar log: path of its log
+    """
+
+    name: str
+    state: str
+    description: str
+    log: str
+
+    @property
+    def up(self) -> bool:
+        """Whether the program runs."""
+        return self.state == RUNNING
+
+
+class Supervisor:
+    """A running supervisor.
+
+    :param socket: its Unix socket
+    """
+
+    def __init__(self, socket: pathlib.Path) -> None:
+        self._socket = socket
+
+    def _api(self) -> typing.Any:
+        # One connection per use: a transport must not be shared by threads.
+        transport = supervisor_xmlrpc.SupervisorTransport(
+            None, None, f'unix://{self._socket}')
+        return xmlrpc.client.ServerProxy(
+            'http://localhost', transport=transport).supervisor
+
+    def states(self) -> list[State]:
+        """The state of every program.
+
+        :raises errors.LabError: if the supervisor does not answer
+        """
+        try:
+            found = self._api().getAllProcessInfo()
+        except (OSError, xmlrpc.client.Error) as error:
+            raise errors.LabError(
+                f'The supervisor of the lab does not answer ({error}): '
+                f'tools/run-lab.sh down ends what is left.') from error
+        return [State(info['name'], info['statename'], info['description'],
+                      info['stdout_logfile']) for info in found]
+
+    def start(self, name: str) -> None:
+        """Start a program and wait until it has stayed up for a second.
+
+        :param name: the program's identifier
+        :raises errors.LabError: if it does not stay up
+        """
+        try:
+            self._api().startProcess(name, False)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode != supervisor_xmlrpc.Faults.ALREADY_STARTED:
+                raise errors.LabError(
+                    f'{name} cannot be started: {fault.faultString}.'
+                ) from fault
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            state = self.state(name)
+            if state.up:
+                return
+            if state.state not in PENDING:
+                break
+            time.sleep(POLL_SECONDS)
+        raise errors.LabError(
+            f'{name} does not stay up ({state.state}): see {state.log}.')
+
+    def state(self, name: str) -> State:
+        """The state of one program.
+
+        :param name: the program's identifier
+        """
+        info = self._api().getProcessInfo(name)
+        return State(info['name'], info['statename'], info['description'],
+                     info['stdout_logfile'])
+
+    def stop(self, name: str) -> None:
+        """Stop a program and wait until it is gone.
+
+        :param name: the program's identifier
+        """
+        self._api().stopProcess(name, True)

@@ -1,0 +1,45 @@
+"""Runs the command that was asked for; imports what only it needs."""
+
+import argparse
+import pathlib
+
+from lab import cli
+from lab import everything
+from lab import layout as layouts
+from lab import lifecycle
+from lab import use
+
+
+def run(options: argparse.Namespace, layout: layouts.Layout) -> int:
+    """Run a command.
+
+    :param options: what :func:`lab.cli.parse` returned
+    :param layout: paths of the lab
+    :returns: exit code
+    """
+    match options.command:
+        case None:
+            return everything.run(layout, cli.topology(options),
+                                  options.keep)
+        case 'up':
+            lifecycle.up(layout, cli.topology(options))
+            return 0
+        case 'run':
+            return use.run(layout, options.arguments)
+        case 'exec':
+            return use.execute(layout, options.host, options.arguments,
+                               pathlib.Path.cwd())
+        case 'status':
+            return use.status(layout)
+        case 'logs':
+            return use.logs(layout, options.service, options.lines,
+                            options.follow)
+        case 'down':
+            ended = lifecycle.down(layout)
+            print('The cloud has ended.' if ended else 'No cloud was up.')
+            return 0
+        case 'destroy':
+            lifecycle.destroy(layout)
+            print(f'{layout.root} is gone, and all that was in it.')
+            return 0
+    raise ValueError(f'command {options.command!r} is not known')

@@ -1,0 +1,47 @@
+"""Writes files so that a reader sees the old or the new text, never half."""
+
+import json
+import os
+import pathlib
+import shutil
+import tempfile
+import typing
+
+
+def write(path: pathlib.Path, text: str, mode: int = 0o644) -> None:
+    """Write a text file atomically, making its folder if need be.
+
+    :param path: the file
+    :param text: its whole content
+    :param mode: its permissions
+    :raises OSError: if it cannot be written; the old file is then unharmed
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'w', encoding='utf-8') as stream:
+            stream.write(text)
+            os.fchmod(stream.fileno(), mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def write_json(path: pathlib.Path, value: typing.Any,
+               mode: int = 0o644) -> None:
+    """Write a value as JSON, atomically; see :func:`write`."""
+    write(path, json.dumps(value, indent=2, sort_keys=True) + '\n', mode)
+
+
+def empty_folder(path: pathlib.Path, mode: int = 0o755) -> pathlib.Path:
+    """Make a folder, or empty the one that is there.
+
+    :param path: the folder
+    :param mode: its permissions
+    :returns: the same path
+    """
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True, mode=mode)
+    return path

@@ -1,0 +1,35 @@
+"""The first process of a lab: becomes the supervisor inside of it.
+
+Run as ``python -m lab.hosts.first STATE_FOLDER SUPERVISOR_CONF`` in new
+namespaces.
+"""
+
+import os
+import pathlib
+import socket
+import sys
+
+from lab import layout as layouts
+from lab import topology as topologies
+from lab.hosts import mounts
+from lab.hosts import network
+
+
+def main(root: str, supervisor_conf: str) -> None:
+    """Set up the controller and become its supervisor.
+
+    :param root: the lab's state folder
+    :param supervisor_conf: configuration of the supervisor
+    """
+    layout = layouts.Layout(pathlib.Path(root))
+    mounts.make(layout, topologies.CONTROLLER)
+    socket.sethostname(topologies.CONTROLLER)
+    network.loopback_up()
+    network.allow_ping_sockets()
+    program = layout.venv_bin('tempest', 'supervisord')
+    os.execv(program, [program, '--nodaemon', '--configuration',
+                       supervisor_conf])
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

@@ -1,0 +1,49 @@
+"""What a host mounts privately, so that it looks like a machine."""
+
+import pathlib
+import subprocess
+
+from lab import layout as layouts
+from lab import topology as topologies
+from lab.hosts import sandbox
+
+#: Folders that libvirt and Open vSwitch have at fixed places.
+PRIVATE = ('/etc/libvirt', '/etc/openvswitch', '/var/lib/libvirt',
+           '/var/lib/openvswitch', '/var/cache/libvirt', '/var/log/libvirt')
+
+#: Where Open vSwitch and OVN put their sockets.
+DAEMON_FOLDERS = (pathlib.Path('/run/openvswitch'), pathlib.Path('/run/ovn'))
+
+
+def make(layout: layouts.Layout, host: str) -> None:
+    """Mount what is private to a host; runs inside of its namespaces.
+
+    :param layout: paths of the lab
+    :param host: name of the host
+    :raises subprocess.CalledProcessError: if a mount is refused
+    """
+    _mount('-t', 'tmpfs', '-o', 'mode=755', f'{sandbox.MARK}{layout.root}',
+           '/run')
+    for folder in (layouts.RUN, *DAEMON_FOLDERS):
+        folder.mkdir()
+    for source in layout.etc(host).glob('etc-*'):
+        _mount('--bind', str(source), f'/etc/{source.name[4:]}')
+    if host == topologies.CONTROLLER:
+        return
+    # /sys shows the network devices of the namespace in which it was
+    # mounted; libvirt and Open vSwitch look there.
+    _mount('-t', 'sysfs', 'sysfs', '/sys')
+    for place in PRIVATE:
+        # A later version of a package may lack one of them.
+        if pathlib.Path(place).is_dir():
+            _bind_folder(layout.data(host) / place.strip('/'), place)
+    _bind_folder(layout.data(host) / 'instances', str(layout.instances))
+
+
+def _bind_folder(source: pathlib.Path, target: str) -> None:
+    source.mkdir(parents=True, exist_ok=True)
+    _mount('--bind', str(source), target)
+
+
+def _mount(*arguments: str) -> None:
+    subprocess.run(['mount', *arguments], check=True)

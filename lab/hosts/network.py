@@ -1,0 +1,83 @@
+"""The two networks between hosts: bridges, veth pairs and addresses."""
+
+import pathlib
+import subprocess
+
+import pyroute2
+
+from lab import layout as layouts
+from lab import topology as topologies
+
+MANAGEMENT_BRIDGE = 'br-mgmt'
+PROVIDER_BRIDGE = 'br-prov'
+#: Names of a compute host's two interfaces.
+MANAGEMENT_PORT = 'eth0'
+PROVIDER_PORT = 'eth1'
+PING_GROUPS = pathlib.Path('/proc/sys/net/ipv4/ping_group_range')
+
+
+def loopback_up() -> None:
+    """Bring up the loopback interface of the present namespace."""
+    with pyroute2.IPRoute() as route:
+        route.link('set', index=route.link_lookup(ifname='lo')[0],
+                   state='up')
+
+
+def allow_ping_sockets() -> None:
+    """Let everybody in the present namespace use ICMP datagram sockets."""
+    PING_GROUPS.write_text('0 2147483647')
+
+
+def make(topology: topologies.Topology) -> None:
+    """Join the hosts by two bridges in the controller.
+
+    :param topology: the hosts; their namespaces are there already
+    :raises pyroute2.NetlinkError: if the kernel refuses something
+    """
+    with pyroute2.IPRoute() as route:
+        _bridge(route, MANAGEMENT_BRIDGE, topology.controller.address,
+                topologies.MANAGEMENT.prefixlen)
+        _bridge(route, PROVIDER_BRIDGE, topology.provider_gateway,
+                topologies.PROVIDER.prefixlen)
+        for host in topology.compute_hosts:
+            _connect(route, host)
+
+
+def _bridge(route: pyroute2.IPRoute, name: str, address: str,
+            prefix: int) -> None:
+    route.link('add', ifname=name, kind='bridge')
+    index = route.link_lookup(ifname=name)[0]
+    route.addr('add', index=index, address=address, prefixlen=prefix)
+    route.link('set', index=index, state='up')
+    _whole_checksums(name)
+
+
+def _connect(route: pyroute2.IPRoute, host: topologies.Host) -> None:
+    """Give a compute host its two interfaces."""
+    there = str(layouts.namespace(host.name, 'net'))
+    for bridge, port in ((MANAGEMENT_BRIDGE, MANAGEMENT_PORT),
+                         (PROVIDER_BRIDGE, PROVIDER_PORT)):
+        here = f'{host.name}-{port}'
+        route.link('add', ifname=here, kind='veth',
+                   peer={'ifname': port, 'net_ns_fd': there})
+        route.link('set', index=route.link_lookup(ifname=here)[0],
+                   master=route.link_lookup(ifname=bridge)[0], state='up')
+        _whole_checksums(here)
+        _whole_checksums(port, 'nsenter', f'--net={there}')
+    with pyroute2.NetNS(there) as inside:
+        management = inside.link_lookup(ifname=MANAGEMENT_PORT)[0]
+        inside.addr('add', index=management, address=host.address,
+                    prefixlen=topologies.MANAGEMENT.prefixlen)
+        for port in (MANAGEMENT_PORT, PROVIDER_PORT):
+            inside.link('set', index=inside.link_lookup(ifname=port)[0],
+                        state='up')
+
+
+def _whole_checksums(interface: str, *within: str) -> None:
+    """Let an interface send no packet with a partial checksum.
+
+    A veth pair or bridge leaves checksums to a network card that never
+    comes; the userspace datapath's connection tracking drops such packets.
+    """
+    subprocess.run([*within, 'ethtool', '--offload', interface, 'tx', 'off'],
+                   check=True, stdout=subprocess.DEVNULL)

@@ -1,0 +1,202 @@
+"""The lab's outermost namespaces: begin, find, enter, end."""
+
+import dataclasses
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import typing
+
+from lab import errors
+from lab import layout as layouts
+from lab import topology as topologies
+
+#: Source of the tmpfs on a lab's /run, followed by the state folder. It is
+#: how a lab is recognised in /proc/PID/mountinfo, also by other checkouts.
+MARK = 'lm-lab:'
+START_SECONDS = 20
+END_SECONDS = 20
+POLL_SECONDS = 0.05
+SYSTEM_PATH = ':'.join(('/usr/local/sbin', '/usr/local/bin', '/usr/sbin',
+                        '/usr/bin', '/sbin', '/bin'))
+#: Variables of the user that mean nothing inside of a lab, or mislead.
+OUTSIDE_VARIABLES = ('pythonpath', 'http_proxy', 'https_proxy', 'ftp_proxy',
+                     'all_proxy', 'no_proxy')
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """A process inside of a lab.
+
+    :ivar pid: its number outside of the lab
+    :ivar root: state folder of the lab that it belongs to
+    :ivar first: whether it is the first process of the lab, on which all
+        others depend
+    """
+
+    pid: int
+    root: pathlib.Path
+    first: bool
+
+
+def processes(proc: pathlib.Path = pathlib.Path('/proc')
+              ) -> typing.Iterator[Process]:
+    """All processes of all labs on this machine.
+
+    :param proc: where procfs is mounted
+    :returns: one for each process with a lab's mark among its mounts
+    """
+    for folder in proc.iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            mounts = (folder / 'mountinfo').read_text()
+            status = (folder / 'status').read_text()
+        except OSError:
+            # It ended meanwhile: not a process of anybody any more.
+            continue
+        found = re.search(rf' - tmpfs {MARK}(\S+) ', mounts)
+        if found:
+            yield Process(int(folder.name), _unescape(found.group(1)),
+                          _is_first(status))
+
+
+def _unescape(field: str) -> pathlib.Path:
+    """Undo the octal escapes of mountinfo (blank, tab, backslash)."""
+    return pathlib.Path(re.sub(
+        r'\\([0-7]{3})', lambda match: chr(int(match.group(1), 8)), field))
+
+
+def _is_first(status: str) -> bool:
+    found = re.search(r'^NSpid:\s+(.*)$', status, re.MULTILINE)
+    return bool(found) and found.group(1).split()[1:] == ['1']
+
+
+def find(root: pathlib.Path) -> Process | None:
+    """The first process of a lab.
+
+    :param root: the lab's state folder
+    :returns: the process, or None if that lab does not live
+    """
+    return next((process for process in processes()
+                 if process.root == root and process.first), None)
+
+
+def refuse_others(root: pathlib.Path) -> None:
+    """Refuse to begin while a lab of another checkout lives.
+
+    :param root: state folder of the lab that is to begin
+    :raises errors.LabError: naming the other one's folder
+    """
+    for process in processes():
+        if process.first and process.root != root:
+            raise errors.LabError(
+                f'Another lab is up on this machine, in {process.root}: end '
+                f'it first (LM_LAB_DIR={process.root} tools/run-lab.sh '
+                f'down).')
+
+
+def begin(layout: layouts.Layout, supervisor_conf: pathlib.Path) -> None:
+    """Make the namespaces and start the supervisor as their first process.
+
+    :param layout: paths of the lab
+    :param supervisor_conf: configuration of the supervisor
+    :raises errors.LabError: if it does not come up
+    """
+    log = layout.log / 'supervisord.log'
+    with open(log, 'a', encoding='utf-8') as stream:
+        child = subprocess.Popen(
+            ['unshare', '--pid', '--fork', '--mount-proc', '--mount',
+             '--net', '--uts', '--ipc', '--propagation', 'private',
+             sys.executable, '-m', 'lab.hosts.first', str(layout.root),
+             str(supervisor_conf)],
+            cwd=layouts.REPOSITORY, env={'PATH': SYSTEM_PATH},
+            stdin=subprocess.DEVNULL, stdout=stream,
+            stderr=subprocess.STDOUT, start_new_session=True)
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and child.poll() is None:
+        process = find(layout.root)
+        if process and inside(process, layouts.SUPERVISOR_SOCKET).exists():
+            return
+        time.sleep(POLL_SECONDS)
+    raise errors.LabError(
+        f'The supervisor did not come up within {START_SECONDS} s: '
+        f'see {log}.')
+
+
+def inside(process: Process, path: pathlib.Path) -> pathlib.Path:
+    """What a path inside of the lab is called outside of it.
+
+    :param process: the lab's first process
+    :param path: absolute path as the controller sees it
+    """
+    return pathlib.Path(f'/proc/{process.pid}/root') / path.relative_to('/')
+
+
+def enter(process: Process, host: str,
+          folder: pathlib.Path) -> list[str]:
+    """The beginning of a command line that runs inside of a host.
+
+    :param process: the lab's first process
+    :param host: name of the host
+    :param folder: where the command is to run
+    :returns: arguments to put before the command's own
+    """
+    into = ['nsenter', f'--target={process.pid}', '--pid', '--mount',
+            '--net', '--uts', '--ipc', '--']
+    return [*into, *enter_compute(host), 'env', f'--chdir={folder}']
+
+
+def environment(**values: str) -> dict[str, str]:
+    """The user's environment as far as it makes sense inside of a lab.
+
+    :param values: variables to set
+    """
+    return {name: value for name, value in os.environ.items()
+            if name.lower() not in OUTSIDE_VARIABLES} | values
+
+
+def enter_compute(host: str) -> list[str]:
+    """Like :func:`enter`, for a command that is inside of the lab already.
+
+    :param host: name of the host; nothing is needed for the controller
+    """
+    if host == topologies.CONTROLLER:
+        return []
+    return ['nsenter', f'--net={layouts.namespace(host, "net")}',
+            f'--mount={layouts.namespace(host, "mnt")}',
+            f'--uts={layouts.namespace(host, "uts")}', '--']
+
+
+def end(root: pathlib.Path) -> bool:
+    """End all processes of a lab, and with them all that it made.
+
+    :param root: the lab's state folder
+    :returns: whether there was anything to end
+    :raises errors.LabError: if a process does not go away
+    """
+    found = [process for process in processes() if process.root == root]
+    deadline = time.monotonic() + END_SECONDS
+    left = found
+    while left:
+        if time.monotonic() > deadline:
+            numbers = ', '.join(str(process.pid) for process in left)
+            raise errors.LabError(
+                f'Processes {numbers} of the lab in {root} did not end '
+                f'within {END_SECONDS} s.')
+        for process in sorted(left, key=lambda each: not each.first):
+            _kill(process.pid)
+        time.sleep(POLL_SECONDS)
+        left = [process for process in processes() if process.root == root]
+    return bool(found)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        # The kernel ended it together with the lab's first process.
+        return

@@ -1,0 +1,179 @@
+"""Brings a cloud up and takes it away."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+from lab import console as consoles
+from lab import errors
+from lab import files
+from lab import image
+from lab import layout as layouts
+from lab import lock
+from lab import steps
+from lab import topology as topologies
+from lab.cloud import configuration
+from lab.cloud import start
+from lab.hosts import sandbox
+from lab.machine import checks
+from lab.machine import debian
+from lab.machine import virtualenvs
+
+
+def running(layout: layouts.Layout) -> topologies.Topology | None:
+    """The hosts of the cloud that is usable now.
+
+    :param layout: paths of the lab
+    :returns: None if there is none, or one that never came up whole
+    """
+    if sandbox.find(layout.root) is None or not layout.ready.exists():
+        return None
+    return topologies.Topology(**json.loads(layout.ready.read_text()))
+
+
+def up(layout: layouts.Layout, topology: topologies.Topology) -> None:
+    """Install what is missing and start a cloud; harmless if one is up.
+
+    What an earlier command left half done is cleared first.
+
+    :param layout: paths of the lab
+    :param topology: the hosts
+    :raises errors.LabError: saying in one sentence what is in the way
+    """
+    with lock.held(layout):
+        present = running(layout)
+        if present is not None:
+            if present != topology:
+                raise errors.LabError(
+                    f'The cloud that is up has {present.describe()}: '
+                    f'tools/run-lab.sh down ends it.')
+            print(f'The cloud is up already ({present.describe()}).')
+            return
+        sandbox.refuse_others(layout.root)
+        sandbox.end(layout.root)
+        checks.memory(topology.computes)
+        if topology.kvm:
+            checks.kvm()
+        began = time.monotonic()
+        with consoles.Console() as console:
+            steps.run(_installation(layout), console)
+        installed = time.monotonic()
+        _start(layout, topology)
+        files.write_json(layout.ready, dataclasses.asdict(topology))
+        print(f'The cloud is up: {installed - began:.0f} s to install, '
+              f'{time.monotonic() - installed:.0f} s to start '
+              f'({topology.describe()}).')
+
+
+def _installation(layout: layouts.Layout) -> list[steps.Step]:
+    """What is missing on the machine."""
+    found = []
+    packages = debian.missing((*debian.PACKAGES, *image.PACKAGES))
+    venv = not virtualenvs.is_current(layout, 'cloud')
+    if packages or venv:
+        checks.disk(layout, checks.DISK_TO_INSTALL)
+    checks.disk(layout, checks.DISK_TO_RUN)
+    if packages:
+        found.append(steps.Step('Debian packages', lambda: debian.install(
+            packages, layout.root / 'install' / 'debian.log')))
+    needs = tuple(step.name for step in found)
+    if venv:
+        # Debian's Python modules are linked into it.
+        found.append(steps.Step(
+            'virtualenv of the cloud',
+            lambda: virtualenvs.make(layout, 'cloud'), needs))
+    found.append(steps.Step('guest image', lambda: _make_image(layout),
+                            needs))
+    return found
+
+
+def _make_image(layout: layouts.Layout) -> None:
+    stamp = layout.image.with_suffix('.fingerprint')
+    wanted = image.fingerprint()
+    if (layout.image.exists() and stamp.exists()
+            and stamp.read_text() == wanted):
+        return
+    layout.cache.mkdir(parents=True, exist_ok=True)
+    try:
+        image.build(layout.image, layout.cache / 'image')
+    except image.ImageError as error:
+        raise errors.LabError(f'The guest image: {error}') from error
+    files.write(stamp, image.fingerprint())
+
+
+def _start(layout: layouts.Layout, topology: topologies.Topology) -> None:
+    """Start a cloud where nothing is left of an earlier one."""
+    files.empty_folder(layout.cloud, mode=0o711)
+    files.empty_folder(layout.log)
+    layout.instances.mkdir()
+    configuration.Writer(layout, topology).write_all()
+    try:
+        sandbox.begin(
+            layout, configuration.Writer(layout, topology).supervisor_conf)
+        process = sandbox.find(layout.root)
+        if process is None:
+            raise errors.LabError('The lab ended as soon as it had begun: '
+                                  f'see {layout.log}/supervisord.log.')
+        command = [*sandbox.enter(process, topologies.CONTROLLER,
+                                  layouts.REPOSITORY),
+                   sys.executable, *start.arguments(layout, topology)]
+        status = _call(command)
+    except BaseException:
+        sandbox.end(layout.root)
+        raise
+    if status:
+        sandbox.end(layout.root)
+        raise errors.LabError(
+            f'The cloud did not come up; the logs of its services are in '
+            f'{layout.log}.')
+
+
+def _call(command: list[str]) -> int:
+    """Run a command and end it with us."""
+    with subprocess.Popen(command, env=sandbox.environment()) as child:
+        try:
+            return child.wait()
+        except BaseException:
+            # Ctrl-C reached it too; what it began ends with the lab.
+            child.kill()
+            raise
+
+
+def down(layout: layouts.Layout) -> bool:
+    """End the cloud.
+
+    :param layout: paths of the lab
+    :returns: whether there was one
+    """
+    with lock.held(layout):
+        layout.ready.unlink(missing_ok=True)
+        return sandbox.end(layout.root)
+
+
+def destroy(layout: layouts.Layout) -> bool:
+    """End the cloud and delete all that the lab keeps.
+
+    :param layout: paths of the lab
+    :returns: whether there was anything
+    """
+    if not layout.root.exists():
+        return sandbox.end(layout.root)
+    with lock.held(layout):
+        sandbox.end(layout.root)
+        # The lock is deleted last: until then nobody else may begin.
+        for entry in layout.root.iterdir():
+            if entry == layout.lock:
+                continue
+            if entry.is_dir():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        layout.lock.unlink()
+        with contextlib.suppress(OSError):
+            os.rmdir(layout.root)
+    return True

@@ -1,0 +1,138 @@
+"""Says in one sentence why a lab cannot run on this machine."""
+
+import fcntl
+import os
+import pathlib
+import platform
+import shutil
+import sys
+
+from lab import errors
+from lab import layout as layouts
+
+GIB = 1024 ** 3
+#: Free disk that a first installation and a running cloud take, measured:
+#: 2.2 GiB of packages and virtualenvs, 1 GiB of data; rounded up.
+DISK_TO_INSTALL = 4 * GIB
+DISK_TO_RUN = 1 * GIB
+#: Free memory: the control plane, and what each compute host adds.
+MEMORY_CONTROL_PLANE = 3 * GIB
+MEMORY_COMPUTE = GIB
+MIN_PYTHON = (3, 11)
+#: ioctl numbers of linux/kvm.h
+KVM_CREATE_VM = 0xAE01
+
+
+def root() -> None:
+    """Refuse anybody but root.
+
+    :raises errors.LabError: if the user is not root
+    """
+    if os.geteuid() != 0:
+        raise errors.LabError(
+            'The lab makes network namespaces and installs packages: run it '
+            'as root, for example with sudo.')
+
+
+def system() -> None:
+    """Refuse systems other than Debian and its descendants.
+
+    :raises errors.LabError: if the system or its Python is another one
+    """
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    family = {release.get('ID', ''), *release.get('ID_LIKE', '').split()}
+    if 'debian' not in family or not shutil.which('apt-get'):
+        name = release.get('PRETTY_NAME') or 'an unknown system'
+        raise errors.LabError(
+            f'The lab is made of Debian packages and this machine runs '
+            f'{name}: use Debian 12 or later, or Ubuntu 24.04 or later.')
+    if sys.version_info < MIN_PYTHON:
+        raise errors.LabError(
+            f'The lab needs Python {MIN_PYTHON[0]}.{MIN_PYTHON[1]} or later '
+            f'and {sys.executable} is {platform.python_version()}: use '
+            f'Debian 12 or later, or Ubuntu 24.04 or later.')
+
+
+def state_folder(layout: layouts.Layout) -> None:
+    """Refuse a state folder in which a cloud cannot live.
+
+    :param layout: paths of the lab
+    :raises errors.LabError: if it is too long a path, hidden by the lab's
+        own mounts, or something that the lab did not make
+    """
+    root = layout.root
+    if len(str(root)) > layouts.MAX_ROOT_LENGTH:
+        raise errors.LabError(
+            f'The state folder {root} has a path of {len(str(root))} '
+            f'characters and sockets below it have room for '
+            f'{layouts.MAX_ROOT_LENGTH}: set LM_LAB_DIR to a shorter one.')
+    if pathlib.Path('/run') in (root, *root.parents):
+        raise errors.LabError(
+            f'The state folder {root} lies in /run, which the lab covers '
+            f'with its own: set LM_LAB_DIR to another folder.')
+    if root.exists() and not root.is_dir():
+        raise errors.LabError(
+            f'{root} is not a folder: move it away or set LM_LAB_DIR.')
+    known = {'venvs', 'cache', 'cloud', 'log', 'install', 'workspace',
+             'secrets.json', 'lock'}
+    strange = ({entry.name for entry in root.iterdir()} - known
+               if root.exists() else set())
+    strange = {name for name in strange if not name.startswith('.')}
+    if strange:
+        raise errors.LabError(
+            f'{root} holds {sorted(strange)[0]!r}, which is not of the lab: '
+            f'set LM_LAB_DIR to a folder of its own, or move that away.')
+
+
+def disk(layout: layouts.Layout, needed: int) -> None:
+    """Refuse to begin what would fill the disk.
+
+    :param layout: paths of the lab
+    :param needed: bytes that will be written
+    :raises errors.LabError: if fewer are free
+    """
+    folder = layout.root
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise errors.LabError(
+            f'{folder} has {free / GIB:.1f} GiB free and the lab needs '
+            f'{needed / GIB:.0f} GiB: free some, or set LM_LAB_DIR to a '
+            f'folder on another disk.')
+
+
+def memory(computes: int) -> None:
+    """Refuse a cloud that this machine cannot hold.
+
+    :param computes: how many compute hosts
+    :raises errors.LabError: if less memory is available than they need
+    """
+    needed = MEMORY_CONTROL_PLANE + computes * MEMORY_COMPUTE
+    text = pathlib.Path('/proc/meminfo').read_text()
+    available = next(int(line.split()[1]) * 1024
+                     for line in text.splitlines()
+                     if line.startswith('MemAvailable:'))
+    if available < needed:
+        raise errors.LabError(
+            f'{available / GIB:.1f} GiB of memory are available and '
+            f'{computes} compute hosts need {needed / GIB:.0f} GiB: end '
+            f'other programs, or use fewer with --computes.')
+
+
+def kvm() -> None:
+    """Refuse ``--kvm`` where no virtual machine can be made.
+
+    :raises errors.LabError: if /dev/kvm is missing or does not work
+    """
+    try:
+        with open('/dev/kvm', 'rb+', buffering=0) as device:
+            os.close(fcntl.ioctl(device, KVM_CREATE_VM, 0))
+    except OSError as error:
+        raise errors.LabError(
+            f'--kvm needs a working /dev/kvm and it says '
+            f'"{error.strerror}": leave out --kvm to emulate guests in '
+            f'software.') from error

@@ -1,0 +1,46 @@
+"""Runs installers, keeps what they print, and says why they failed."""
+
+import errno
+import os
+import pathlib
+import subprocess
+import typing
+
+from lab import errors
+
+
+def run(command: typing.Sequence[str], log: pathlib.Path, doing: str,
+        **environment: str) -> None:
+    """Run a command with its output in a file.
+
+    :param command: program and arguments
+    :param log: the file, appended to
+    :param doing: what it is for, to begin an error message with
+    :param environment: variables added to the environment
+    :raises errors.LabError: if it fails: what, its last line, the log
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, 'a', encoding='utf-8') as stream:
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=stream,
+            stderr=subprocess.STDOUT, env=os.environ | environment)
+    if result.returncode:
+        raise errors.LabError(
+            f'{doing} failed: {reason(log)} (whole output: {log}).')
+
+
+def reason(log: pathlib.Path) -> str:
+    """The line of a log that tells best why a program failed.
+
+    :param log: the file
+    :returns: the last line that speaks of an error, or the last line
+    """
+    if not log.exists():
+        return 'it printed nothing'
+    text = log.read_text(encoding='utf-8', errors='replace')
+    if os.strerror(errno.ENOSPC) in text:
+        return 'the disk is full; free some space and try again'
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines
+               if 'error' in line.lower() or line.startswith('E: ')]
+    return (telling or lines or ['it printed nothing'])[-1].rstrip('.')

@@ -1,0 +1,90 @@
+"""Makes the two virtualenvs, each from a file that pins every version."""
+
+import hashlib
+import pathlib
+import shutil
+import sys
+
+from lab import files
+from lab import layout as layouts
+from lab.machine import commands
+
+LAB = layouts.REPOSITORY / 'lab'
+#: Always the system's own Python: Debian's modules are compiled for it.
+PYTHON = '/usr/bin/python3'
+DEBIAN_MODULES = pathlib.Path('/usr/lib/python3/dist-packages')
+#: What of Debian's modules a virtualenv sees, by glob. Not on PyPI as a
+#: wheel, and a build from source has to match libvirt's own version.
+LINKED = {'cloud': ('libvirt*.py', 'libvirtmod*.so'), 'tempest': ()}
+#: The plugin's metadata would come from git, which need not be there.
+PLUGIN_VERSION = '0.0.0'
+
+
+def is_current(layout: layouts.Layout, name: str) -> bool:
+    """Whether a virtualenv is whole and made from today's files.
+
+    :param layout: paths of the lab
+    :param name: ``cloud`` or ``tempest``
+    """
+    stamp = layout.venvs / name / 'stamp'
+    return stamp.exists() and stamp.read_text() == _digest(name)
+
+
+def make(layout: layouts.Layout, name: str) -> None:
+    """Make a virtualenv, or leave the one that is current.
+
+    It is made in its place and counts only once its stamp is written last,
+    so that one whose making was cut short is made anew.
+
+    :param layout: paths of the lab
+    :param name: ``cloud`` or ``tempest``
+    :raises errors.LabError: if a package cannot be installed
+    """
+    if is_current(layout, name):
+        return
+    venv = layout.venvs / name
+    log = layout.root / 'install' / f'{name}.log'
+    if venv.exists():
+        shutil.rmtree(venv)
+    commands.run([PYTHON, '-m', 'venv', str(venv)], log,
+                 f'Making the virtualenv {name}')
+    command = [str(venv / 'bin' / 'pip'), '--disable-pip-version-check',
+               '--cache-dir', str(layout.cache / 'pip'), 'install',
+               '--constraint', str(_constraints(name))]
+    doing = f'Installing Python packages of the {name} virtualenv'
+    commands.run([*command, '--requirement', str(_requirements(name))],
+                 log, doing)
+    if name == 'tempest':
+        commands.run([*command, '--no-deps', '--editable',
+                      str(layouts.REPOSITORY)],
+                     log, doing, PBR_VERSION=PLUGIN_VERSION)
+    _link_debian_modules(venv, LINKED[name])
+    files.write(venv / 'stamp', _digest(name))
+
+
+def _requirements(name: str) -> pathlib.Path:
+    return LAB / f'requirements-{name}.txt'
+
+
+def _constraints(name: str) -> pathlib.Path:
+    return LAB / f'constraints-{name}.txt'
+
+
+def _digest(name: str) -> str:
+    """Of all that determines what is installed."""
+    digest = hashlib.sha256(sys.version.encode())
+    sources = [_requirements(name), _constraints(name)]
+    if name == 'tempest':
+        # Entry points live in the metadata that an installation writes.
+        sources.append(layouts.REPOSITORY / 'setup.cfg')
+    for source in sources:
+        digest.update(source.read_bytes())
+    return digest.hexdigest()
+
+
+def _link_debian_modules(venv: pathlib.Path,
+                         patterns: tuple[str, ...]) -> None:
+    site = next((venv / 'lib').glob('python3*')) / 'site-packages'
+    for pattern in patterns:
+        for module in DEBIAN_MODULES.glob(pattern):
+            (site / module.name).symlink_to(module)

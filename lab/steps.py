@@ -1,0 +1,88 @@
+"""Runs steps side by side as far as their dependencies allow."""
+
+import concurrent.futures
+import dataclasses
+import graphlib
+import time
+import typing
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One thing to do.
+
+    :ivar name: what it does, for the person who waits; unique
+    :ivar run: does it; whatever it raises ends the whole plan
+    :ivar needs: names of the steps that come first
+    """
+
+    name: str
+    run: typing.Callable[[], object]
+    needs: tuple[str, ...] = ()
+
+
+class Progress(typing.Protocol):
+    """Is told what begins and what ends."""
+
+    def began(self, name: str) -> None:
+        """A step began."""
+
+    def ended(self, name: str, seconds: float) -> None:
+        """A step ended well after so many seconds."""
+
+    def failed(self, name: str, seconds: float) -> None:
+        """A step raised an exception after so many seconds."""
+
+
+def run(steps: typing.Sequence[Step], progress: Progress,
+        workers: int = 16, wait_on_failure: bool = True) -> None:
+    """Run all steps, each as soon as those that it needs have ended.
+
+    After a failure nothing new is begun; what is under way is waited for,
+    so that nothing goes on behind the caller's back, unless the caller is
+    about to end everything anyhow.
+
+    :param steps: the steps, in any order
+    :param progress: is told of each beginning and end
+    :param workers: how many steps may run at once
+    :param wait_on_failure: whether to wait for what is under way
+    :raises ValueError: if a step needs one that does not exist
+    :raises graphlib.CycleError: if steps need each other
+    :raises Exception: the first exception that a step raised
+    """
+    by_name = {step.name: step for step in steps}
+    for step in steps:
+        unknown = set(step.needs) - set(by_name)
+        if unknown:
+            raise ValueError(f'step {step.name!r} needs {sorted(unknown)}, '
+                             f'which no step is called')
+    order = graphlib.TopologicalSorter(
+        {step.name: step.needs for step in steps})
+    order.prepare()
+    pool = concurrent.futures.ThreadPoolExecutor(workers)
+    running: dict[concurrent.futures.Future[None], str] = {}
+    try:
+        while order.is_active():
+            for name in order.get_ready():
+                running[pool.submit(_timed, by_name[name], progress)] = name
+            done, _ = concurrent.futures.wait(
+                running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                name = running.pop(future)
+                future.result()
+                order.done(name)
+    except BaseException:
+        pool.shutdown(wait=wait_on_failure, cancel_futures=True)
+        raise
+    pool.shutdown()
+
+
+def _timed(step: Step, progress: Progress) -> None:
+    began = time.monotonic()
+    progress.began(step.name)
+    try:
+        step.run()
+    except BaseException:
+        progress.failed(step.name, time.monotonic() - began)
+        raise
+    progress.ended(step.name, time.monotonic() - began)

@@ -1,0 +1,128 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import gzip
+import pathlib
+import stat
+import tempfile
+import unittest
+from unittest import mock
+
+from lab.image import commands
+from lab.image import initramfs
+from lab.image import kernel
+from lab.image import modules
+
+LDD = """\
+\tlinux-vdso.so.1 (0x00007fff)
+\tlibz.so.1 => /lib/x/libz.so.1 (0x00007f15)
+\t/lib64/ld-linux-x86-64.so.2 (0x00007f15)
+"""
+
+
+class TestLibraries(unittest.TestCase):
+
+    def test_places(self):
+        with mock.patch.object(commands, 'run', return_value=LDD):
+            self.assertEqual(
+                {'/lib/libz.so.1': '/lib/x/libz.so.1',
+                 '/lib64/ld-linux-x86-64.so.2':
+                     '/lib64/ld-linux-x86-64.so.2'},
+                initramfs.libraries('/bin/some'))
+
+    def test_missing(self):
+        with mock.patch.object(commands, 'run',
+                               return_value='\tlibq.so => not found\n'):
+            with self.assertRaisesRegex(commands.ImageError, 'libq.so'):
+                initramfs.libraries('/bin/some')
+
+    def test_program_not_installed(self):
+        with mock.patch.object(initramfs, 'PROGRAMS', ('/no/such',)):
+            with self.assertRaisesRegex(commands.ImageError, '/no/such'):
+                initramfs.binaries()
+
+
+class TestTree(unittest.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+        self.tree = self.folder / 'tree'
+        program = self.folder / 'program'
+        program.write_bytes(b'\x7fELF...')
+        for owner, name, result in (
+                (initramfs, 'binaries', {'/bin/busybox': str(program)}),
+                (modules, 'install', ['virtio', 'virtio_net'])):
+            patch = mock.patch.object(owner, name, return_value=result)
+            patch.start()
+            self.addCleanup(patch.stop)
+        (self.tree / 'lib/modules/6.1').mkdir(parents=True)
+        initramfs.stage(self.tree, kernel.Kernel(
+            self.folder / 'vmlinuz', self.folder / '6.1'))
+
+    def _mode(self, name):
+        return stat.S_IMODE((self.tree / name).stat().st_mode)
+
+    def test_members(self):
+        names = initramfs.members(self.tree)
+        for expected in ('init', 'bin/busybox', 'proc', 'dev', 'etc/inittab',
+                         'etc/acpi/PWRF/00000080', 'lab/echo',
+                         'lab/dhcp-event', 'usr/bin/sudo', 'etc/modules'):
+            self.assertIn(expected, names)
+        for name in names:
+            parent = str(pathlib.PurePath(name).parent)
+            if parent != '.':
+                self.assertLess(names.index(parent), names.index(name))
+
+    def test_modes_follow_from_content(self):
+        for name in ('init', 'bin/busybox', 'lab/network', 'tmp'):
+            self.assertEqual(0o755, self._mode(name), name)
+        self.assertEqual(0o644, self._mode('etc/inittab'))
+        self.assertEqual(0o700, self._mode('root'))
+        self.assertEqual(0o600, self._mode('etc/shadow'))
+
+    def test_modules_are_listed_for_the_guest(self):
+        self.assertEqual('virtio\nvirtio_net\n',
+                         (self.tree / 'etc/modules').read_text())
+
+    def test_pack(self):
+        def cpio(*command, stdin, folder):
+            name = [word.removeprefix('--file=') for word in command
+                    if word.startswith('--file=')][0]
+            self.assertEqual(self.tree, folder)
+            self.assertIn('--owner=+0:+0', command)
+            pathlib.Path(name).write_bytes(stdin)
+
+        target = self.folder / 'initrd'
+        with mock.patch.object(commands, 'run', cpio):
+            initramfs.pack(self.tree, target)
+            first = target.read_bytes()
+            initramfs.pack(self.tree, target)
+        self.assertEqual(first, target.read_bytes())
+        self.assertEqual(
+            initramfs.members(self.tree),
+            gzip.decompress(first).decode().rstrip('\0').split('\0'))
+        self.assertEqual([], list(self.folder.glob('*.cpio')))
+
+
+class TestGuestFiles(unittest.TestCase):
+
+    def test_inittab_names_only_scripts_that_exist(self):
+        inittab = (initramfs.GUEST / 'etc/inittab').read_text()
+        scripts = [word for line in inittab.splitlines()
+                   for word in line.rpartition(':')[2].split()
+                   if word.startswith('/lab/') and not line.startswith('#')]
+        self.assertIn('/lab/echo', scripts)
+        for script in scripts:
+            self.assertTrue((initramfs.GUEST / script[1:]).is_file(), script)

@@ -1,0 +1,82 @@
+"""Which hosts a lab has, and their addresses.
+
+All of them lie in 198.18.0.0/15, the range that RFC 2544 sets aside for
+benchmarks, and exist only inside the lab's own network namespaces.
+"""
+
+import dataclasses
+import ipaddress
+
+CONTROLLER = 'controller'
+MANAGEMENT = ipaddress.ip_network('198.18.0.0/24')
+PROVIDER = ipaddress.ip_network('198.18.4.0/22')
+#: name of the provider network in neutron, and of its physical network
+PROVIDER_NAME = 'prov'
+#: first and last address that neutron hands out on the provider network
+PROVIDER_POOL = ('198.18.4.100', '198.18.7.250')
+
+MIN_COMPUTES = 1
+MAX_COMPUTES = 8
+STORAGES = ('block',)
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A host of the lab: a set of namespaces with a name and an address.
+
+    :ivar name: host name, as nova and libvirt see it
+    :ivar address: IPv4 address on the management network
+    """
+
+    name: str
+    address: str
+
+    @property
+    def is_controller(self) -> bool:
+        """Whether this is the host of the control plane."""
+        return self.name == CONTROLLER
+
+
+@dataclasses.dataclass(frozen=True)
+class Topology:
+    """What a lab consists of; chosen at ``up`` and fixed until ``down``.
+
+    :ivar computes: how many compute hosts
+    :ivar kvm: whether guests run under KVM instead of software emulation
+    :ivar storage: where guests' disks live; ``block``: local qcow2 files
+    """
+
+    computes: int = 2
+    kvm: bool = False
+    storage: str = 'block'
+
+    @property
+    def controller(self) -> Host:
+        """The host of the control plane."""
+        return Host(CONTROLLER, str(MANAGEMENT[1]))
+
+    @property
+    def compute_hosts(self) -> tuple[Host, ...]:
+        """The compute hosts, compute1 first."""
+        return tuple(Host(f'compute{n}', str(MANAGEMENT[10 + n]))
+                     for n in range(1, self.computes + 1))
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """All hosts, the controller first."""
+        return (self.controller, *self.compute_hosts)
+
+    @property
+    def provider_gateway(self) -> str:
+        """The controller's address on the provider network."""
+        return str(PROVIDER[1])
+
+    @property
+    def provider_cidr(self) -> str:
+        """The provider network's address range."""
+        return str(PROVIDER)
+
+    def describe(self) -> str:
+        """The options of ``up`` that make this lab, for messages."""
+        return (f'--computes {self.computes} --storage {self.storage}'
+                + (' --kvm' if self.kvm else ''))

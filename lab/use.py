@@ -1,0 +1,128 @@
+"""Works with a cloud that is up: Tempest, commands, services, logs."""
+
+import pathlib
+import shutil
+import signal
+import subprocess
+
+import rich.console
+import rich.table
+
+from lab import errors
+from lab import layout as layouts
+from lab import lifecycle
+from lab import topology as topologies
+from lab import workspace
+from lab.cloud import programs
+from lab.cloud import supervisor as supervisors
+from lab.hosts import sandbox
+
+#: Exit code of ``status`` when no lab is up, as systemctl has it.
+NOT_UP = 3
+
+
+def _entrance(layout: layouts.Layout
+              ) -> tuple[sandbox.Process, topologies.Topology]:
+    process = sandbox.find(layout.root)
+    topology = lifecycle.running(layout)
+    if process is None or topology is None:
+        raise errors.LabError(
+            f'No cloud is up in {layout.root}: start it with '
+            f'tools/run-lab.sh up.', status=NOT_UP)
+    return process, topology
+
+
+def execute(layout: layouts.Layout, host: str, command: list[str],
+            folder: pathlib.Path) -> int:
+    """Run a command inside of a host, with credentials of the cloud.
+
+    :param layout: paths of the lab
+    :param host: name of the host
+    :param command: program and arguments
+    :param folder: where it is to run
+    :returns: its exit code
+    :raises errors.LabError: if no cloud is up or it has no such host
+    """
+    process, topology = _entrance(layout)
+    names = [each.name for each in topology.hosts]
+    if host not in names:
+        raise errors.LabError(f'The cloud has no host {host!r}, only '
+                              f'{", ".join(names)}.')
+    values = workspace.environment(layout)
+    return _wait(subprocess.Popen(
+        [*sandbox.enter(process, host, folder), *command],
+        env=sandbox.environment(**values)))
+
+
+def _wait(child: subprocess.Popen[bytes]) -> int:
+    """Wait for a child that Ctrl-C reaches as well as us."""
+    while True:
+        try:
+            return child.wait()
+        except KeyboardInterrupt:
+            # The child decides what to clean up; a second one ends it.
+            signal.signal(signal.SIGINT, lambda *_: child.kill())
+
+
+def run(layout: layouts.Layout, arguments: list[str]) -> int:
+    """Run Tempest.
+
+    :param layout: paths of the lab
+    :param arguments: of ``tempest run``
+    :returns: its exit code
+    """
+    status = execute(layout, topologies.CONTROLLER,
+                     ['tempest', 'run', *arguments], layout.workspace)
+    print(f'Results: {layout.workspace}/.stestr (tools/run-lab.sh exec -- '
+          f'stestr --repo-url {layout.workspace}/.stestr last); '
+          f'log: {layout.workspace}/logs/tempest.log')
+    return status
+
+
+def status(layout: layouts.Layout) -> int:
+    """Print every service, whether it is up, and where its log is.
+
+    :param layout: paths of the lab
+    :returns: 0 if all are up, 1 if one is not
+    """
+    process, topology = _entrance(layout)
+    supervisor = supervisors.Supervisor(
+        sandbox.inside(process, layouts.SUPERVISOR_SOCKET))
+    states = {state.name: state for state in supervisor.states()}
+    table = rich.table.Table(box=None, pad_edge=False)
+    for column in ('HOST', 'SERVICE', 'STATE', 'SINCE', 'LOG'):
+        table.add_column(column, no_wrap=True)
+    for program in programs.plan(layout, topology):
+        state = states[program.identifier]
+        table.add_row(program.host, program.identifier,
+                      'up' if state.up else state.state.lower(),
+                      state.description, str(program.log),
+                      style=None if state.up else 'bold red')
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 250
+    console.print(table)
+    return 0 if all(state.up for state in states.values()) else 1
+
+
+def logs(layout: layouts.Layout, service: str, lines: int,
+         follow: bool) -> int:
+    """Print the log of a service, also after the cloud has ended.
+
+    :param layout: paths of the lab
+    :param service: a name that :func:`status` shows
+    :param lines: how many of the last lines
+    :param follow: whether to go on with what is added
+    :returns: exit code
+    :raises errors.LabError: if there is no such log
+    """
+    log = layout.log / f'{service}.log'
+    if log.parent != layout.log or not log.exists():
+        known = ', '.join(sorted(path.stem
+                                 for path in layout.log.glob('*.log')))
+        raise errors.LabError(
+            f'There is no log of {service!r} in {layout.log}; '
+            f'there is {known or "none at all"}.')
+    tail = shutil.which('tail') or '/usr/bin/tail'
+    return _wait(subprocess.Popen(
+        [tail, f'--lines={lines}', *(['--follow'] if follow else []), log]))

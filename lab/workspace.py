@@ -1,0 +1,55 @@
+"""The Tempest workspace: configuration for this lab, and its results."""
+
+import importlib.util
+import pathlib
+
+import openstack
+
+from lab import files
+from lab import layout as layouts
+from lab import topology as topologies
+from lab.cloud import configuration
+from lab.cloud import resources
+from lab.hosts import sandbox
+
+CLOUD = 'lab'
+
+
+def make(layout: layouts.Layout, topology: topologies.Topology,
+         cloud: openstack.connection.Connection) -> None:
+    """Write the workspace's files; results of earlier runs are kept.
+
+    :param layout: paths of the lab
+    :param topology: the hosts
+    :param cloud: connection as administrator, to look up what to test with
+    """
+    writer = configuration.Writer(layout, topology)
+    flavors = [cloud.compute.find_flavor(flavor.name, ignore_missing=False)
+               for flavor in resources.FLAVORS]
+    image = cloud.image.find_image(resources.IMAGE, ignore_missing=False)
+    tests = importlib.util.find_spec('tempest.test_discover')
+    values = {'flavors': [flavor.id for flavor in flavors],
+              'image': image.id, 'network': resources.NETWORK,
+              'echo_port': resources.ECHO_PORT, 'cloud': CLOUD,
+              'discovery': pathlib.Path(tests.origin).parent}
+    for path, template in ((layout.tempest_conf, 'tempest.conf'),
+                           (layout.clouds_yaml, 'clouds.yaml'),
+                           (layout.workspace / '.stestr.conf',
+                            'stestr.conf')):
+        files.write(path, writer.render(template, **values), mode=0o600)
+
+
+def environment(layout: layouts.Layout) -> dict[str, str]:
+    """Variables for commands that use the cloud.
+
+    :param layout: paths of the lab
+    :returns: openstacksdk's and Tempest's variables, and PATH with the
+        ``tempest`` virtualenv first
+    """
+    return {
+        'OS_CLIENT_CONFIG_FILE': str(layout.clouds_yaml),
+        'OS_CLOUD': CLOUD,
+        'TEMPEST_CONFIG_DIR': str(layout.tempest_conf.parent),
+        'TEMPEST_CONFIG': layout.tempest_conf.name,
+        'PATH': f'{layout.venvs}/tempest/bin:{sandbox.SYSTEM_PATH}',
+    }
