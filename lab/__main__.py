@@ -1,3 +1,15 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
 """Entry point: ``python3 -m lab``, started by ``tools/run-lab.sh``.
 
 It begins with the system's Python and nothing else, and goes on in Tempest's
@@ -6,7 +18,9 @@ virtualenv once that exists.
 
 import os
 import pathlib
+import signal
 import sys
+import types
 
 from lab import cli
 from lab import errors
@@ -26,6 +40,7 @@ def main(arguments: list[str]) -> int:
     :returns: exit code
     """
     options = cli.parse(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
     layout = layouts.Layout(layouts.state_folder())
     try:
         checks.root()
@@ -52,6 +67,11 @@ def main(arguments: list[str]) -> int:
         return 130
 
 
+def _terminate(signum: int, frame: types.FrameType | None) -> None:
+    """End as after Ctrl-C: what was begun is cleared away."""
+    raise KeyboardInterrupt
+
+
 def _inside_virtualenv(layout: layouts.Layout) -> bool:
     return pathlib.Path(sys.prefix) == layout.venvs / 'tempest'
 
@@ -65,6 +85,8 @@ def _install(layout: layouts.Layout, command: str | None) -> None:
             f'Nothing current is installed in {layout.root}: run '
             f'tools/run-lab.sh up first.')
     checks.disk(layout, checks.DISK_TO_INSTALL)
+    # Passwords will lie in it.
+    layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     print('Installing the virtualenv of Tempest ...', flush=True)
     debian.install(debian.PYTHON, layout.root / 'install' / 'debian.log')
     virtualenvs.make(layout, 'tempest')

@@ -1,3 +1,15 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
 """The Tempest workspace: configuration for this lab, and its results."""
 
 import importlib.util
@@ -23,6 +35,8 @@ def make(layout: layouts.Layout, topology: topologies.Topology,
     :param topology: the hosts
     :param cloud: connection as administrator, to look up what to test with
     """
+    for folder in ('logs', 'locks'):
+        (layout.workspace / folder).mkdir(parents=True, exist_ok=True)
     writer = configuration.Writer(layout, topology)
     flavors = [cloud.compute.find_flavor(flavor.name, ignore_missing=False)
                for flavor in resources.FLAVORS]

@@ -1,3 +1,15 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
 """Starts the cloud, from inside of the lab's outermost namespaces.
 
 Run as ``python -m lab.cloud.start STATE_FOLDER TOPOLOGY`` with the topology
@@ -195,6 +207,8 @@ def main(root: str, topology: str) -> int:
         print(f'run-lab.sh: The API of the cloud failed: {error}',
               file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 

@@ -1,3 +1,15 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
 """Says in one sentence why a lab cannot run on this machine."""
 
 import fcntl
@@ -48,12 +60,12 @@ def system() -> None:
         name = release.get('PRETTY_NAME') or 'an unknown system'
         raise errors.LabError(
             f'The lab is made of Debian packages and this machine runs '
-            f'{name}: use Debian 12 or later, or Ubuntu 24.04 or later.')
+            f'{name}: use Debian 12.')
     if sys.version_info < MIN_PYTHON:
         raise errors.LabError(
             f'The lab needs Python {MIN_PYTHON[0]}.{MIN_PYTHON[1]} or later '
             f'and {sys.executable} is {platform.python_version()}: use '
-            f'Debian 12 or later, or Ubuntu 24.04 or later.')
+            f'Debian 12 or later.')
 
 
 def state_folder(layout: layouts.Layout) -> None:

@@ -1,0 +1,77 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the lab's unit tests have in common: no root, no network, no cloud."""
+
+import os
+import pathlib
+import tempfile
+import unittest
+from unittest import mock
+
+from lab import errors
+from lab import layout as layouts
+
+#: Variables of whoever runs the tests that would change what they see.
+MISLEADING = ('LM_LAB_DIR', 'FORCE_COLOR', 'NO_COLOR', 'COLUMNS', 'TERM',
+              'TTY_COMPATIBLE', 'TTY_INTERACTIVE')
+
+
+class TestCase(unittest.TestCase):
+    """A test with a folder of its own, and a lab's layout in it."""
+
+    def setUp(self):
+        super().setUp()
+        environ = mock.patch.dict(os.environ)
+        environ.start()
+        self.addCleanup(environ.stop)
+        for name in MISLEADING:
+            os.environ.pop(name, None)
+        folder = tempfile.TemporaryDirectory(prefix='lab-')
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name).resolve()
+        self.layout = layouts.Layout(self.folder / 'state')
+
+    def patch(self, owner, name, *args, **options):
+        """Replace an attribute for the time of the test."""
+        patcher = mock.patch.object(owner, name, *args, **options)
+        replacement = patcher.start()
+        self.addCleanup(patcher.stop)
+        return replacement
+
+    def refused(self, call, *args, **options):
+        """The message of the LabError that a call raises."""
+        with self.assertRaises(errors.LabError) as caught:
+            call(*args, **options)
+        return str(caught.exception)
+
+    def assert_sentence(self, message):
+        """A person is told one thing, in one complete sentence."""
+        self.assertNotIn('\n', message)
+        self.assertNotIn('. ', message)
+        self.assertTrue(message.endswith('.'), message)
+
+    def write(self, path, text='', mode=None):
+        """Write a file, making its folder."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        if mode is not None:
+            path.chmod(mode)
+        return path
+
+    def program(self, name, script):
+        """Put a shell script on PATH in place of a program."""
+        binaries = self.folder / 'bin'
+        self.write(binaries / name, f'#!/bin/sh\n{script}\n', 0o755)
+        path = os.environ.get('PATH', os.defpath)
+        if not path.startswith(f'{binaries}:'):
+            os.environ['PATH'] = f'{binaries}:{path}'

@@ -1,0 +1,142 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import contextlib
+import io
+
+from lab import cli
+from lab.tests.unit import base
+
+
+class TestParse(base.TestCase):
+
+    def _exit(self, *arguments):
+        """Exit code and output of a command line that is not run."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            with self.assertRaises(SystemExit) as caught:
+                cli.parse(list(arguments))
+        return caught.exception.code, out.getvalue() + err.getvalue()
+
+    def test_no_command(self):
+        options = cli.parse([])
+        self.assertIsNone(options.command)
+        self.assertFalse(options.keep)
+        topology = cli.topology(options)
+        self.assertEqual((2, False, 'block'), (
+            topology.computes, topology.kvm, topology.storage))
+
+    def test_options_without_a_command(self):
+        options = cli.parse(['--keep', '--kvm', '--computes', '3',
+                             '--storage', 'block'])
+        self.assertTrue(options.keep)
+        topology = cli.topology(options)
+        self.assertEqual((3, True, 'block'), (
+            topology.computes, topology.kvm, topology.storage))
+
+    def test_up(self):
+        options = cli.parse(['up', '--computes', '1', '--kvm'])
+        self.assertEqual('up', options.command)
+        topology = cli.topology(options)
+        self.assertEqual((1, True), (topology.computes, topology.kvm))
+
+    def test_bounds_of_computes(self):
+        for number in ('1', '8'):
+            self.assertEqual(int(number), cli.parse(
+                ['up', '--computes', number]).computes)
+        for number in ('0', '9', '-1', 'two', '', '2.5'):
+            status, text = self._exit('up', f'--computes={number}')
+            self.assertEqual(2, status)
+            self.assertIn('is not a number from 1 to 8', text)
+
+    def test_unknown_storage(self):
+        status, text = self._exit('up', '--storage', 'floppy')
+        self.assertEqual(2, status)
+        self.assertIn('floppy', text)
+
+    def test_unknown_option(self):
+        for arguments in (['--nonsense'], ['up', '--nonsense'],
+                          ['down', '--nonsense'], ['status', 'x']):
+            status, text = self._exit(*arguments)
+            self.assertEqual(2, status)
+            self.assertIn(arguments[-1], text)
+
+    def test_unknown_command(self):
+        status, text = self._exit('sideways')
+        self.assertEqual(2, status)
+        self.assertIn('sideways', text)
+
+    def test_run_passes_everything_on(self):
+        given = ['--regex', 'a b', '--keep', '--computes', '9', '--', '-h',
+                 '--help', '']
+        options = cli.parse(['run', *given])
+        self.assertEqual('run', options.command)
+        self.assertEqual(given, options.arguments)
+
+    def test_run_without_arguments(self):
+        self.assertEqual(['--regex', 'live_migration_ha'],
+                         cli.parse(['run']).arguments)
+
+    def test_run_help_is_ours(self):
+        for option in ('-h', '--help'):
+            status, text = self._exit('run', option)
+            self.assertEqual(0, status)
+            self.assertIn('usage: run-lab.sh run', text)
+
+    def test_help_names_every_command(self):
+        status, text = self._exit('--help')
+        self.assertEqual(0, status)
+        for command in ('up', 'run', 'exec', 'status', 'logs', 'down',
+                        'destroy', 'LM_LAB_DIR'):
+            self.assertIn(command, text)
+
+    def test_exec(self):
+        for arguments, host, command in (
+                (['--', 'ls', '-l'], 'controller', ['ls', '-l']),
+                (['ls', '-l'], 'controller', ['ls', '-l']),
+                (['--host', 'compute1', '--', 'ls'], 'compute1', ['ls']),
+                (['--host', 'compute1', 'ls'], 'compute1', ['ls']),
+                (['--host=compute2', '--', 'sh', '-c', 'a', '--', '-x'],
+                 'compute2', ['sh', '-c', 'a', '--', '-x']),
+                (['--', 'x', '--host', 'y'], 'controller',
+                 ['x', '--host', 'y'])):
+            options = cli.parse(['exec', *arguments])
+            self.assertEqual((host, command),
+                             (options.host, options.arguments), arguments)
+
+    def test_exec_without_a_command(self):
+        for arguments in ([], ['--'], ['--host', 'compute1'],
+                          ['--host', 'compute1', '--']):
+            status, text = self._exit('exec', *arguments)
+            self.assertEqual(2, status)
+            self.assertIn('which command', text)
+
+    def test_logs(self):
+        options = cli.parse(['logs', 'mariadb'])
+        self.assertEqual(('mariadb', 100, False), (
+            options.service, options.lines, options.follow))
+        options = cli.parse(['logs', '-f', '--lines', '5', 'glance'])
+        self.assertEqual(('glance', 5, True), (
+            options.service, options.lines, options.follow))
+
+    def test_logs_needs_a_number_of_lines(self):
+        for text in ('all', '-1', '1.5'):
+            status, said = self._exit('logs', 'x', f'--lines={text}')
+            self.assertEqual(2, status)
+            self.assertIn('is not a number of lines', said)
+
+    def test_logs_needs_a_service(self):
+        self.assertEqual(2, self._exit('logs')[0])
+
+    def test_plain_commands(self):
+        for command in ('status', 'down', 'destroy'):
+            self.assertEqual(command, cli.parse([command]).command)

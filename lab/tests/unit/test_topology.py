@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import dataclasses
+import ipaddress
+import json
+import unittest
+
+from lab import topology
+
+BENCHMARKS = ipaddress.ip_network('198.18.0.0/15')
+
+
+class TestTopology(unittest.TestCase):
+
+    def test_hosts(self):
+        hosts = topology.Topology(computes=3).hosts
+        self.assertEqual(['controller', 'compute1', 'compute2', 'compute3'],
+                         [host.name for host in hosts])
+        self.assertEqual([True, False, False, False],
+                         [host.is_controller for host in hosts])
+
+    def test_addresses(self):
+        most = topology.Topology(computes=topology.MAX_COMPUTES)
+        addresses = [ipaddress.ip_address(host.address)
+                     for host in most.hosts]
+        self.assertEqual(len(addresses), len(set(addresses)))
+        for address in addresses:
+            self.assertIn(address, topology.MANAGEMENT)
+            self.assertNotIn(address, (
+                topology.MANAGEMENT.network_address,
+                topology.MANAGEMENT.broadcast_address))
+
+    def test_addresses_do_not_depend_on_the_number_of_hosts(self):
+        self.assertEqual(topology.Topology(computes=2).hosts,
+                         topology.Topology(computes=8).hosts[:3])
+
+    def test_networks_are_for_benchmarks_and_apart(self):
+        for network in (topology.MANAGEMENT, topology.PROVIDER):
+            self.assertTrue(network.subnet_of(BENCHMARKS))
+        self.assertFalse(topology.MANAGEMENT.overlaps(topology.PROVIDER))
+
+    def test_provider_network(self):
+        made = topology.Topology()
+        network = ipaddress.ip_network(made.provider_cidr)
+        gateway = ipaddress.ip_address(made.provider_gateway)
+        first, last = map(ipaddress.ip_address, topology.PROVIDER_POOL)
+        self.assertIn(gateway, network)
+        self.assertIn(first, network)
+        self.assertIn(last, network)
+        self.assertLess(first, last)
+        self.assertFalse(first <= gateway <= last)
+
+    def test_survives_json(self):
+        made = topology.Topology(computes=4, kvm=True)
+        text = json.dumps(dataclasses.asdict(made))
+        self.assertEqual(made, topology.Topology(**json.loads(text)))
+
+    def test_describe_names_the_options(self):
+        self.assertEqual('--computes 2 --storage block',
+                         topology.Topology().describe())
+        self.assertEqual('--computes 1 --storage block --kvm',
+                         topology.Topology(computes=1, kvm=True).describe())

@@ -1,0 +1,304 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every option of the plugin: type, unit, bounds and help.
+
+All options are in groups of our own. They are read by the tests and handed
+on as values: nothing else in this package reads Tempest's configuration.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import math
+import pathlib
+from typing import Any
+
+from oslo_config import cfg
+from oslo_config import types
+from tempest.lib import exceptions as lib_exc
+
+
+class Late(types.ConfigType):
+    """A type that takes any value at first, and is strict when asked to be.
+
+    Tempest reads every option when it starts. If one of ours raised an
+    error then, no test of any plugin could be imported, and what is wrong
+    would be lost among the consequences. check() is strict.
+    """
+
+    def __call__(self, value: Any) -> Any:
+        """Return a value, converted if that is possible."""
+        try:
+            return self.strict(value)
+        except ValueError:
+            return value
+
+    def strict(self, value: Any) -> Any:
+        """Return a value, converted.
+
+        :raises ValueError: it is no such value, or out of bounds
+        """
+        return super().__call__(value)
+
+
+class LateFloat(Late, types.Float):
+    """A finite number within bounds."""
+
+    def strict(self, value: Any) -> Any:
+        """Return a value as a number.
+
+        :raises ValueError: it is no number, not finite, or out of bounds
+        """
+        number = super().strict(value)
+        if number is None or not math.isfinite(number):
+            raise ValueError('Should be a finite number')
+        return number
+
+
+class LatePort(Late, types.Port):
+    """A TCP port."""
+
+
+def _number(name: str, default: float, low: float, high: float,
+            text: str) -> cfg.FloatOpt:
+    """Return an option that is a number.
+
+    :param low: the smallest value that is allowed
+    :param high: the largest value that is allowed
+    :param text: the help
+    """
+    opt = cfg.FloatOpt(name, default=default, min=low, max=high, help=text)
+    opt.type = LateFloat(min=low, max=high)
+    return opt
+
+
+def _port(name: str, default: int, text: str) -> cfg.PortOpt:
+    """Return an option that is a TCP port; port 0 is none."""
+    opt = cfg.PortOpt(name, default=default, min=1, help=text)
+    opt.type = LatePort(min=1, max=65535)
+    return opt
+
+
+live_migration_ha_group = cfg.OptGroup(
+    name='live_migration_ha',
+    title='Live migration under observation',
+    help='What the live_migration_ha tests require of a live migration and '
+         'how they watch it.')
+
+_bound_opts = [
+    _number(
+        'max_outage', 1.0, 0.01, 3600.0,
+        'Longest outage, in seconds, that a live migration may cause: '
+        'the time during which the guest answers no ICMP echo request. '
+        'The default is twice the pause that nova itself aims at '
+        '(nova.conf: [libvirt]live_migration_downtime, 500 ms), to '
+        'leave room for the network to follow the guest.'),
+    _number(
+        'max_stall', 3.0, 0.05, 3600.0,
+        'Longest stall, in seconds, that a live migration may cause: '
+        'the time during which a TCP connection to the guest makes no '
+        'progress. It cannot be smaller than max_outage, because TCP '
+        'sends lost data again only after 0.2 s, then 0.6, 1.4, 3.0 and '
+        '6.2 s after the loss: an outage of 0.3 s stalls a connection '
+        'for 0.65 s, one of 1.0 s for 1.5 s, one of 2.0 s for 3.1 s. '
+        'The default passes whatever an outage within the default of '
+        'max_outage can cause, also where the first of these steps '
+        'takes 0.4 s, and no more than that.'),
+]
+
+_probe_opts = [
+    _number(
+        'probe_interval', 0.01, 0.002, 1.0,
+        'Time between two ICMP echo requests to one guest, in seconds. '
+        'No outage is known more exactly than to one such interval, so '
+        'it should be far below max_outage.'),
+    _number(
+        'tcp_interval', 0.05, 0.002, 0.05,
+        'Time between two numbered messages on the TCP connection to '
+        'one guest, in seconds; at most 0.05 s (20 messages per '
+        'second), so that a stall is not mistaken for a pause of ours.'),
+    _port(
+        'tcp_echo_port', 7,
+        'TCP port on which the guest sends back unchanged what it '
+        'receives. If nothing listens there, the user data that the '
+        'tests give to the guest starts such a service; that needs '
+        'socat, python3, ncat or a busybox with "nc -ll" in the image.'),
+    _number(
+        'ready_timeout', 300.0, 1.0, 7200.0,
+        'How long to wait, in seconds, until a new guest answers ICMP '
+        'echo requests and its echo service answers.'),
+    _number(
+        'grace_time', 5.0, 0.0, 3600.0,
+        'How long the guest stays under observation after a migration '
+        'has ended, in seconds. An outage in this time counts as '
+        'caused by the migration. It should be larger than max_stall.'),
+    _number(
+        'drain_timeout', 30.0, 1.0, 3600.0,
+        'How long to wait, in seconds, for the outstanding echoes of '
+        'the TCP connection when the observation ends. What has not '
+        'come back by then counts as lost.'),
+]
+
+_wait_opts = [
+    _number(
+        'poll_interval', 0.5, 0.1, 60.0,
+        'Time between two looks at the migration record and the server, '
+        'in seconds. Transitions are known no better than this.'),
+    _number(
+        'poll_error_timeout', 60.0, 0.0, 3600.0,
+        'How long the compute API may fail to answer while a migration '
+        'is followed, in seconds, before the test gives up. Only server '
+        'faults (HTTP 5xx) and broken connections are tolerated.'),
+    _number(
+        'migration_timeout', 300.0, 1.0, 86400.0,
+        'How long a live migration may take, in seconds, whatever the '
+        'size of the server. To this come migration_timeout_per_gib_ram '
+        'and migration_timeout_per_gib_disk. The sum is a deadline of the '
+        'tests, not that of nova (nova.conf: '
+        '[libvirt]live_migration_completion_timeout, 800 s per GiB), which '
+        'can be many hours.'),
+    _number(
+        'migration_timeout_per_gib_ram', 60.0, 0.0, 7200.0,
+        'Seconds added to migration_timeout for each GiB of memory that the '
+        'server has. The default lets a network of 1 Gbit/s copy '
+        'the memory six times over.'),
+    _number(
+        'migration_timeout_per_gib_disk', 30.0, 0.0, 7200.0,
+        'Seconds added to migration_timeout for each GiB of local disk that '
+        'the server has, when disks are copied (block migration). '
+        'The default lets a network of 1 Gbit/s copy them three times.'),
+    _number(
+        'settle_timeout', 60.0, 0.0, 3600.0,
+        'How long the server may take, in seconds, to be without a task '
+        'after its migration record has ended.'),
+]
+
+live_migration_ha_opts = _bound_opts + _probe_opts + _wait_opts
+
+_groups = [(live_migration_ha_group, live_migration_ha_opts)]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register the plugin's groups and options.
+
+    :param conf: the configuration object that gets them
+    """
+    for group, opts in _groups:
+        conf.register_group(group)
+        conf.register_opts(opts, group=group)
+
+
+def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
+    """Return (group, options) for each of our groups.
+
+    This is the entry point for oslo-config-generator.
+    """
+    return [(group, list(opts)) for group, opts in _groups]
+
+
+def check(conf: Any) -> None:
+    """Refuse a configuration that the plugin cannot take as it stands.
+
+    oslo.config ignores an option that it does not know, so a misspelt bound
+    would silently leave the default in force. Names and values of all of
+    our own groups are looked at.
+
+    :param conf: Tempest's CONF, or any oslo.config object
+    :raises InvalidConfiguration: names group, option and file or value
+    """
+    faults = _unknown_options(config_files(conf)) + _bad_values(conf)
+    if faults:
+        raise lib_exc.InvalidConfiguration('; '.join(faults))
+
+
+def config_files(conf: Any) -> list[str]:
+    """Return the files that a configuration was read from, in that order.
+
+    :param conf: Tempest's CONF, or any oslo.config object
+    """
+    files = list(conf.config_file or [])
+    directories = conf.config_dir or []
+    for directory in directories:
+        files.extend(
+            str(path) for path in sorted(pathlib.Path(directory).glob(
+                '*.conf')))
+    return [path for path in files if pathlib.Path(path).is_file()]
+
+
+def _unknown_options(files: Iterable[str]) -> list[str]:
+    """Return one sentence for each option in our groups that is not ours."""
+    faults: list[str] = []
+    for path in files:
+        sections: dict[str, dict[str, Any]] = {}
+        cfg.ConfigParser(path, sections).parse()
+        for section, assignments in sections.items():
+            known = _known_names(section)
+            if known is None:
+                continue
+            if section.lower() not in _group_names():
+                faults.append('unknown group [%s] in %s; it is spelt [%s]' % (
+                    section, path, _plain(section)))
+                continue
+            faults.extend(
+                'unknown option %s in group [%s] of %s; the options of this '
+                'group are: %s' % (name, section, path, ', '.join(known))
+                for name in assignments if name not in known)
+    return faults
+
+
+def _plain(section: str) -> str:
+    """Return the name of a section as it is spelt if it is one of ours."""
+    return section.lower().replace('-', '_')
+
+
+def _group_names() -> list[str]:
+    """Return the names of our groups."""
+    return [group.name for group, _ in _groups]
+
+
+def _known_names(section: str) -> Sequence[str] | None:
+    """Return the names of a group's options; None if it is not our group.
+
+    A group with hyphens for underscores is taken for ours: nobody else's is
+    called like that, and oslo.config would not look at it.
+    """
+    for group, opts in _groups:
+        if _plain(section) == group.name:
+            return sorted(opt.dest for opt in opts)
+    return None
+
+
+def _bad_values(conf: Any) -> list[str]:
+    """Return one sentence for each own option whose value is refused."""
+    faults = []
+    for group, opts in _groups:
+        values = getattr(conf, group.name)
+        for opt in opts:
+            value = getattr(values, opt.dest)
+            try:
+                getattr(opt.type, 'strict', opt.type)(value)
+            except ValueError as exc:
+                faults.append('bad value of option %s in group [%s]: %s: '
+                              '%s' % (opt.dest, group.name, value, exc))
+    return faults or _contradictions(conf)
+
+
+def _contradictions(conf: Any) -> list[str]:
+    """Return one sentence for each two values that do not go together."""
+    values = getattr(conf, live_migration_ha_group.name)
+    if values.max_stall >= values.max_outage:
+        return []
+    return ['option max_stall in group [%s] is %s s, less than max_outage, '
+            '%s s: while a guest cannot be reached, a connection to it '
+            'makes no progress either' % (
+                live_migration_ha_group.name, values.max_stall,
+                values.max_outage)]

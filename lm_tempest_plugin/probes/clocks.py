@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""From the kernel's receive stamps to a clock that nobody sets.
+
+The kernel stamps what it receives with CLOCK_REALTIME, which can be set
+while we look: then an outage would appear, or disappear, that never was. So
+each stamp is moved to CLOCK_MONOTONIC with the distance of the two clocks
+at the time when the stamp is read, and is given up for the time of reading
+where the two were set apart just then.
+"""
+
+from collections.abc import Callable
+import time
+
+# Two readings of the distance of the clocks differ by the time that passes
+# within a reading; and a clock that is slewed, not stepped, moves by at most
+# a tenth of the elapsed time (chrony's limit is 8.3 %).
+JITTER_NS = 1_000_000
+SLEW = 0.1
+# A reading during which we were not running is made again, so many times.
+READING_NS = 100_000
+READINGS = 5
+
+
+class StampConverter:
+    """Turns CLOCK_REALTIME stamps into CLOCK_MONOTONIC times.
+
+    :ivar steps: how often the wall clock was seen to be set
+    :ivar refused: how many stamps could not be used
+    """
+
+    def __init__(self,
+                 monotonic_ns: Callable[[], int] = time.monotonic_ns,
+                 realtime_ns: Callable[[], int] = time.time_ns) -> None:
+        """Read both clocks for the first time.
+
+        :param monotonic_ns: reads CLOCK_MONOTONIC
+        :param realtime_ns: reads CLOCK_REALTIME
+        """
+        self._monotonic_ns = monotonic_ns
+        self._realtime_ns = realtime_ns
+        self.steps = 0
+        self.refused = 0
+        self._read_ns, self._distance_ns = self._read()
+
+    def _read(self) -> tuple[int, int]:
+        """Return the time and how far ahead of it the wall clock is."""
+        readings = []
+        for _ in range(READINGS):
+            before_ns = self._monotonic_ns()
+            wall_ns = self._realtime_ns()
+            after_ns = self._monotonic_ns()
+            readings.append((after_ns - before_ns, after_ns,
+                             wall_ns - (before_ns + after_ns) // 2))
+            if after_ns - before_ns <= READING_NS:
+                break
+        _, now_ns, distance_ns = min(readings)
+        return now_ns, distance_ns
+
+    def refresh(self) -> bool:
+        """Read both clocks again; return whether the wall clock was set."""
+        now_ns, distance_ns = self._read()
+        allowed_ns = JITTER_NS + SLEW * (now_ns - self._read_ns)
+        stepped = abs(distance_ns - self._distance_ns) > allowed_ns
+        self._read_ns, self._distance_ns = now_ns, distance_ns
+        self.steps += stepped
+        return stepped
+
+    def to_monotonic_ns(self, stamp_ns: int | None, earliest_ns: int) -> int:
+        """Return when something was received, as CLOCK_MONOTONIC.
+
+        To be called at once after the packet was read.
+
+        :param stamp_ns: the kernel's CLOCK_REALTIME stamp; None if it gave
+            none
+        :param earliest_ns: CLOCK_MONOTONIC before which the packet cannot
+            have come: when what it answers was sent
+        :returns: the converted stamp, or the present where that is not
+            possible: without a stamp, after a step of the wall clock, or if
+            the stamp lies before earliest_ns or in the future
+        """
+        stepped = self.refresh()
+        if stamp_ns is not None and not stepped:
+            received_ns = stamp_ns - self._distance_ns
+            if earliest_ns <= received_ns <= self._read_ns:
+                return received_ns
+        self.refused += 1
+        return self._read_ns

@@ -1,0 +1,29 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What can go wrong before a guest can be observed at all."""
+
+
+class ProbeError(Exception):
+    """A guest cannot be observed; the message names it and says why."""
+
+
+class ProbesNotPermitted(ProbeError):
+    """This machine does not let us send ICMP echo requests."""
+
+
+class NotAnswering(ProbeError):
+    """A guest did not answer within the time that it was given."""
+
+
+class BadEcho(ProbeError):
+    """Something answers at the echo port, but it does not echo."""

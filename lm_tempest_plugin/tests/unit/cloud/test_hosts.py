@@ -1,0 +1,63 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from lm_tempest_plugin.cloud import hosts
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit import fakes
+
+
+class HostsTest(base.TestCase):
+
+    def list(self, *services, avoid=''):
+        return hosts.list_hosts(fakes.services(*services), avoid)
+
+    def test_only_nova_compute_is_asked_for_and_order_is_by_name(self):
+        client = fakes.services(('beta', 'enabled', 'up'),
+                                ('alpha', 'disabled', 'down'))
+        found = hosts.list_hosts(client)
+        self.assertEqual(['alpha', 'beta'], [host.name for host in found])
+        client.list_services.assert_called_once_with(binary='nova-compute')
+
+    def test_hosts_to_avoid(self):
+        found = self.list(('alpha-ironic', 'enabled', 'up'),
+                          ('beta', 'enabled', 'up'), avoid='-ironic')
+        self.assertEqual(['beta'], [host.name for host in found])
+
+    def test_any_other_that_is_enabled_and_up(self):
+        found = self.list(
+            ('alpha', 'enabled', 'up'), ('beta', 'disabled', 'up'),
+            ('delta', 'enabled', 'up'), ('gamma', 'enabled', 'down'))
+        self.assertEqual('delta', hosts.choose_destination(found, 'alpha'))
+
+    def test_the_one_that_is_wanted(self):
+        found = self.list(
+            ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'up'),
+            ('gamma', 'enabled', 'up'))
+        self.assertEqual(
+            'gamma', hosts.choose_destination(found, 'alpha', 'gamma'))
+
+    def refusal(self, *args):
+        return str(self.assertRaises(
+            hosts.NoSuitableHost, hosts.choose_destination, *args))
+
+    def test_refusals_name_host_and_reason(self):
+        found = self.list(
+            ('alpha', 'enabled', 'up'), ('beta', 'disabled', 'up'),
+            ('gamma', 'enabled', 'down'))
+        self.assertIn('beta (disabled, up), gamma (enabled, down)',
+                      self.refusal(found, 'alpha'))
+        self.assertIn('named beta', self.refusal(found, 'alpha', 'beta'))
+        self.assertIn('host omega has no nova-compute',
+                      self.refusal(found, 'alpha', 'omega'))
+        self.assertIn('on host alpha already',
+                      self.refusal(found, 'alpha', 'alpha'))
+        self.assertIn('none at all', self.refusal([], 'alpha'))

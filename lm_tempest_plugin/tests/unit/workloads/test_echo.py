@@ -1,0 +1,119 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import base64
+import os
+import pathlib
+import shutil
+import socket
+import subprocess
+import sys
+
+import fixtures
+
+from lm_tempest_plugin.probes import tcp
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.probes import fakes
+from lm_tempest_plugin.workloads import echo
+
+# What the script needs besides a server.
+TOOLS = ('cat', 'grep', 'printf', 'sleep')
+
+
+class RenderTest(base.TestCase):
+
+    def test_the_port_is_put_in(self):
+        script = echo.script(4711)
+        self.assertTrue(script.startswith('#!/bin/sh\n'))
+        self.assertIn('\nPORT=4711\n', script)
+        self.assertNotIn('@PORT@', script)
+
+    def test_user_data_is_base64(self):
+        self.assertEqual(echo.script(7), base64.b64decode(
+            echo.user_data(7)).decode())
+
+    def test_what_is_no_port(self):
+        for port in (0, -1, 65536):
+            self.assertRaises(ValueError, echo.script, port)
+
+    def test_the_shell_can_read_it(self):
+        subprocess.run(['sh', '-n', '-c', echo.script(7)], check=True)
+
+
+class RunTest(base.TestCase):
+    """The script itself, on this machine in place of a guest."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path)
+        with socket.create_server(('127.0.0.1', 0)) as free:
+            self.port = free.getsockname()[1]
+
+    def provide(self, *commands):
+        for command in commands:
+            found = shutil.which(command)
+            if command == 'python3':
+                found = os.path.realpath(sys.executable)
+            if found is None:
+                self.skipTest('%s is not installed here' % command)
+            (self.folder / command).symlink_to(found)
+
+    def run_script(self, port):
+        """Run it with nothing but what was provided; return its process."""
+        self.provide(*TOOLS)
+        process = subprocess.Popen(
+            [shutil.which('setsid'), shutil.which('sh'), '-c',
+             echo.script(port)],
+            env={'PATH': str(self.folder)}, stdout=subprocess.PIPE,
+            text=True)
+        self.addCleanup(self.end, process.pid)
+        output, _ = process.communicate(timeout=30)
+        return process.returncode, output
+
+    def end(self, session):
+        """End what the script has started: all that is in its session."""
+        for entry in pathlib.Path('/proc').iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if os.getsid(int(entry.name)) == session:
+                    os.kill(int(entry.name), 9)
+            except ProcessLookupError:
+                continue
+
+    def _test_echo(self, *commands):
+        self.provide(*commands)
+        status, output = self.run_script(self.port)
+        self.assertEqual(0, status, output)
+        self.assertIn('listens on port %d' % self.port, output)
+        stream = tcp.open_stream('127.0.0.1', self.port, 0.05, 5)
+        self.addCleanup(stream.sock.close)
+        self.assertEqual(1, stream.check.expected)
+
+    def test_python3(self):
+        self._test_echo('python3')
+
+    def test_socat(self):
+        self._test_echo('socat')
+
+    def test_something_listens_already(self):
+        server = fakes.EchoServer()
+        self.addCleanup(server.close)
+        status, output = self.run_script(server.port)
+        self.assertEqual(0, status)
+        self.assertIn('served already', output)
+
+    def test_nothing_can_serve(self):
+        status, output = self.run_script(self.port)
+        self.assertEqual(1, status)
+        self.assertIn('nothing here can serve port %d' % self.port, output)

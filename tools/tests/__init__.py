@@ -1,0 +1,40 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Bring the unit tests of the whole repository into one run.
+
+stestr discovers tests below one folder. This package is that folder: it loads
+its own tests (those of the tools), the plugin's and the lab's.
+"""
+
+import os.path
+import unittest
+
+ELSEWHERE = (
+    'lm_tempest_plugin/tests/unit',
+    'lab/tests/unit',
+)
+
+
+def load_tests(loader: unittest.TestLoader, tests: unittest.TestSuite,
+               pattern: str | None) -> unittest.TestSuite:
+    """Load the tests here and elsewhere (unittest's load_tests protocol).
+
+    A folder that is missing is an error: tests that silently stop being run
+    are worse than a run that fails.
+    """
+    here = os.path.dirname(os.path.abspath(__file__))
+    top = os.path.dirname(os.path.dirname(here))
+    folders = [here] + [os.path.join(top, folder) for folder in ELSEWHERE]
+    for folder in folders:
+        tests.addTests(loader.discover(folder, pattern or 'test*.py', top))
+    return tests

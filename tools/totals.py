@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Print how many tests passed, failed and were skipped.
+
+The figures come from the last run in one or more stestr repositories, that is
+from the recorded results, not from what was printed while the tests ran.
+"""
+
+import argparse
+import collections
+import dataclasses
+import os
+import sys
+import typing
+
+from stestr.repository import file as file_repository
+import subunit
+import testtools
+
+# What stands in a stream when a worker ended badly or the stream was cut
+# short. Neither is a test, but where one stands alone it is the only trace of
+# what went wrong.
+NO_TESTS = ('process-returncode', 'subunit.parser')
+
+PASSED = ('success', 'xfail')
+SKIPPED = ('skip',)
+NOT_RUN = ('exists',)
+
+
+class NoResults(Exception):
+    """There is no run, or none that is recent enough, or it ran no test."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Totals:
+    """How many tests ended in which way."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: 'Totals') -> 'Totals':
+        return Totals(self.passed + other.passed,
+                      self.failed + other.failed,
+                      self.skipped + other.skipped)
+
+    def __str__(self) -> str:
+        return (f'{self.passed} passed, {self.failed} failed, '
+                f'{self.skipped} skipped')
+
+
+def count(stream: typing.BinaryIO) -> Totals:
+    """Count the results in a subunit stream (version 2).
+
+    A test that began and never ended has failed, and so has one that passed
+    although it was expected to fail.
+    """
+    statuses: collections.Counter[str] = collections.Counter()
+    mishaps = 0
+
+    def on_test(test: typing.Any) -> None:
+        nonlocal mishaps
+        if test['id'] in NO_TESTS:
+            mishaps += 1
+        else:
+            statuses[test['status']] += 1
+
+    result = testtools.StreamToDict(on_test)
+    result.startTestRun()
+    try:
+        subunit.ByteStreamToStreamResult(
+            stream, non_subunit_name='stdout').run(result)
+    finally:
+        result.stopTestRun()
+    ran = sum(statuses.values()) - sum(statuses[name] for name in NOT_RUN)
+    passed = sum(statuses[name] for name in PASSED)
+    skipped = sum(statuses[name] for name in SKIPPED)
+    failed = ran - passed - skipped
+    return Totals(passed, failed or mishaps, skipped)
+
+
+def last_run(folder: str, since: float = 0.0) -> Totals:
+    """Count the last run in the stestr repository of a folder.
+
+    :param folder: the folder that holds ``.stestr``.
+    :param since: seconds since the epoch; a run that was recorded earlier
+        does not count.
+    :raises NoResults: there is nothing to count.
+    """
+    try:
+        repository = file_repository.RepositoryFactory().open(folder)
+        run = repository.get_latest_run()
+    except Exception as e:  # stestr raises many kinds of them
+        raise NoResults(f'{folder}: no recorded test run ({e!r})') from e
+    recorded = os.path.join(folder, '.stestr', str(run.get_id()))
+    if os.path.getmtime(recorded) < since:
+        raise NoResults(f'{folder}: the last recorded test run is an old one')
+    with run.get_subunit_stream() as stream:
+        totals = count(stream)
+    if totals == Totals():
+        raise NoResults(f'{folder}: no test ran')
+    return totals
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the totals, or the sum of them; say what could not be counted.
+
+    The exit code is 0 when every folder had results, be they good or bad.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--since', type=float, default=0.0, metavar='SECONDS',
+                        help='ignore runs recorded before this time (seconds '
+                             'since the epoch)')
+    parser.add_argument('--title', default='',
+                        help='what to print before the totals')
+    parser.add_argument('folder', nargs='+',
+                        help='a folder with a stestr repository in it')
+    args = parser.parse_args(argv)
+
+    total = Totals()
+    code = 0
+    for folder in args.folder:
+        try:
+            total += last_run(folder, args.since)
+        except NoResults as e:
+            print(e, file=sys.stderr)
+            code = 1
+    print(args.title + str(total))
+    return code
+
+
+if __name__ == '__main__':
+    sys.exit(main())
