@@ -84,7 +84,7 @@ def _unescape(field: str) -> pathlib.Path:
 
 def _is_first(status: str) -> bool:
     found = re.search(r'^NSpid:\s+(.*)$', status, re.MULTILINE)
-    return bool(found) and found.group(1).split()[1:] == ['1']
+    return found is not None and found.group(1).split()[1:] == ['1']
 
 
 def find(root: pathlib.Path) -> Process | None:

@@ -26,9 +26,9 @@ PACKAGES = (
     'mariadb-server-core', 'mariadb-client', 'rabbitmq-server', 'memcached',
     'ovn-central',
     # compute hosts
-    'openvswitch-switch', 'ovn-host', 'haproxy', 'libvirt-daemon',
-    'libvirt-daemon-driver-qemu', 'libvirt-clients', 'python3-libvirt',
-    'qemu-system-x86', 'qemu-utils',
+    'openvswitch-switch', 'ovn-host', 'haproxy', 'iptables',
+    'libvirt-daemon', 'libvirt-daemon-driver-qemu', 'libvirt-clients',
+    'python3-libvirt', 'qemu-system-x86', 'qemu-utils',
     # tools that services call, and that people use inside the hosts
     'dosfstools', 'ethtool', 'iproute2', 'iputils-ping', 'kmod',
     'nftables', 'procps',

@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from lab.machine import debian
+from lab.tests.unit import base
+
+#: A dpkg-query and an apt-get that know what is installed, in files.
+DPKG_QUERY = """\
+shift 3
+for package; do
+    if grep -q "^$package[: ]" {0}/installed; then
+        grep "^$package[: ]" {0}/installed
+    else
+        echo "dpkg-query: no packages found matching $package" >&2
+        status=1
+    fi
+done
+exit ${{status:-0}}
+"""
+APT_GET = """\
+echo "$@" >> {0}/calls
+echo "$DEBIAN_FRONTEND" >> {0}/frontends
+while [ "$1" != install ] && [ "$1" != update ]; do shift; done
+if [ "$1" = update ]; then
+    [ ! -e {0}/offline ] || {{ echo 'E: Could not connect to deb'; exit 100; }}
+    touch {0}/updated
+    exit 0
+fi
+shift
+for package; do
+    case $package in
+    -*) continue;;
+    no-such-*) echo "E: Unable to locate package $package"; exit 100;;
+    new-*) [ -e {0}/updated ] || {{ echo "E: Failed to fetch"; exit 100; }};;
+    lost-*) continue;;
+    esac
+    echo "$package installed" >> {0}/installed
+done
+"""
+#: Runs the shell command line of unshare(1) without any namespace.
+UNSHARE = 'while [ "$1" != sh ]; do shift; done; exec "$@"'
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.patch(debian, 'SERVICE_STARTERS', ())
+        self.program('dpkg-query', DPKG_QUERY.format(self.folder))
+        self.program('apt-get', APT_GET.format(self.folder))
+        self.program('unshare', UNSHARE)
+        self.log = self.folder / 'log'
+        self._installed('')
+
+    def _installed(self, text):
+        self.write(self.folder / 'installed', text)
+
+    def _calls(self):
+        path = self.folder / 'calls'
+        return path.read_text().splitlines() if path.exists() else []
+
+
+class TestMissing(TestCase):
+
+    def test_states(self):
+        self._installed('here installed\n'
+                        'both:amd64 installed\nboth:i386 not-installed\n'
+                        'gone not-installed\n'
+                        'left config-files\n'
+                        'half half-installed\n')
+        self.assertEqual(
+            ['gone', 'left', 'half', 'unknown'],
+            debian.missing(['gone', 'here', 'left', 'both', 'half',
+                            'unknown']))
+
+    def test_all_there(self):
+        self._installed('here installed\n')
+        self.assertEqual([], debian.missing(iter(['here'])))
+
+
+class TestInstall(TestCase):
+
+    def test_nothing_to_do(self):
+        self._installed('here installed\n')
+        debian.install(['here'], self.log)
+        self.assertEqual([], self._calls())
+
+    def test_what_is_missing(self):
+        self._installed('here installed\n')
+        debian.install(['here', 'gone'], self.log)
+        self.assertEqual([], debian.missing(['here', 'gone']))
+        [call] = self._calls()
+        self.assertIn('install --no-install-recommends gone', call)
+        self.assertIn('--yes', call)
+        self.assertNotIn('here', call)
+
+    def test_no_questions(self):
+        debian.install(['gone'], self.log)
+        self.assertEqual('noninteractive\n',
+                         (self.folder / 'frontends').read_text())
+
+    def test_lists_are_renewed_once(self):
+        debian.install(['new-package'], self.log)
+        self.assertEqual(['install', 'update', 'install'], [
+            word for call in self._calls() for word in call.split()
+            if word in ('install', 'update')])
+
+    def test_error_names_the_package(self):
+        message = self.refused(debian.install, ['no-such-package'], self.log)
+        self.assertIn('no-such-package', message)
+        self.assertIn(str(self.log), message)
+        self.assert_sentence(message)
+
+    def test_no_connection(self):
+        self.write(self.folder / 'offline')
+        message = self.refused(debian.install, ['new-package'], self.log)
+        self.assertIn('Could not connect', message)
+
+    def test_package_that_is_not_there_afterwards(self):
+        message = self.refused(debian.install, ['lost-package'], self.log)
+        self.assertIn('lost-package is not installed', message)
+        self.assert_sentence(message)
+
+    def test_no_service_is_started(self):
+        # mount(8) is not run for real: it writes down what it was told.
+        present = self.write(self.folder / 'invoke-rc.d')
+        self.patch(debian, 'SERVICE_STARTERS',
+                   (str(present), str(self.folder / 'absent')))
+        self.program('mount', f'echo "$@" > {self.folder}/mounts')
+        self.program('unshare', f'echo "$@" > {self.folder}/unshare\n'
+                     + UNSHARE)
+        debian.install(['gone'], self.log)
+        self.assertEqual(f'--bind /bin/true {present}\n',
+                         (self.folder / 'mounts').read_text())
+        # In a mount namespace of its own, from which nothing gets out.
+        self.assertTrue((self.folder / 'unshare').read_text().startswith(
+            '--mount --propagation private '))
+
+
+class TestPackages(base.TestCase):
+
+    def test_each_once(self):
+        self.assertEqual(len(debian.PACKAGES), len(set(debian.PACKAGES)))
