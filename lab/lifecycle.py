@@ -21,20 +21,20 @@ import subprocess
 import sys
 import time
 
+from lab.cloud import configuration
+from lab.cloud import start
 from lab import console as consoles
 from lab import errors
 from lab import files
+from lab.hosts import sandbox
 from lab import image
 from lab import layout as layouts
 from lab import lock
-from lab import steps
-from lab import topology as topologies
-from lab.cloud import configuration
-from lab.cloud import start
-from lab.hosts import sandbox
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import virtualenvs
+from lab import steps
+from lab import topology as topologies
 
 
 def running(layout: layouts.Layout) -> topologies.Topology | None:
@@ -105,17 +105,17 @@ def _installation(layout: layouts.Layout) -> list[steps.Step]:
 
 
 def _make_image(layout: layouts.Layout) -> None:
+    debian.know(image.KERNEL, layout.root / 'install' / 'debian.log')
     stamp = layout.image.with_suffix('.fingerprint')
-    wanted = image.fingerprint()
-    if (layout.image.exists() and stamp.exists()
-            and stamp.read_text() == wanted):
-        return
-    layout.cache.mkdir(parents=True, exist_ok=True)
     try:
+        wanted = image.fingerprint()
+        if (layout.image.exists() and stamp.exists()
+                and stamp.read_text() == wanted):
+            return
         image.build(layout.image, layout.cache / 'image')
     except image.ImageError as error:
         raise errors.LabError(f'The guest image: {error}') from error
-    files.write(stamp, image.fingerprint())
+    files.write(stamp, wanted)
 
 
 def _start(layout: layouts.Layout, topology: topologies.Topology) -> None:

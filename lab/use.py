@@ -20,14 +20,14 @@ import subprocess
 import rich.console
 import rich.table
 
+from lab.cloud import programs
+from lab.cloud import supervisor as supervisors
 from lab import errors
+from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import lifecycle
 from lab import topology as topologies
 from lab import workspace
-from lab.cloud import programs
-from lab.cloud import supervisor as supervisors
-from lab.hosts import sandbox
 
 #: Exit code of ``status`` when no lab is up, as systemctl has it.
 NOT_UP = 3
@@ -85,9 +85,8 @@ def run(layout: layouts.Layout, arguments: list[str]) -> int:
     """
     status = execute(layout, topologies.CONTROLLER,
                      ['tempest', 'run', *arguments], layout.workspace)
-    print(f'Results: {layout.workspace}/.stestr (tools/run-lab.sh exec -- '
-          f'stestr --repo-url {layout.workspace}/.stestr last); '
-          f'log: {layout.workspace}/logs/tempest.log')
+    print(f'Results: {layout.workspace} (tools/run-lab.sh exec -- stestr -d '
+          f'{layout.workspace} last; logs/tempest.log)')
     return status
 
 

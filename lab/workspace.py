@@ -12,17 +12,17 @@
 
 """The Tempest workspace: configuration for this lab, and its results."""
 
-import importlib.util
 import pathlib
 
 import openstack
+from tempest import test_discover
 
-from lab import files
-from lab import layout as layouts
-from lab import topology as topologies
 from lab.cloud import configuration
 from lab.cloud import resources
+from lab import files
 from lab.hosts import sandbox
+from lab import layout as layouts
+from lab import topology as topologies
 
 CLOUD = 'lab'
 
@@ -41,11 +41,10 @@ def make(layout: layouts.Layout, topology: topologies.Topology,
     flavors = [cloud.compute.find_flavor(flavor.name, ignore_missing=False)
                for flavor in resources.FLAVORS]
     image = cloud.image.find_image(resources.IMAGE, ignore_missing=False)
-    tests = importlib.util.find_spec('tempest.test_discover')
     values = {'flavors': [flavor.id for flavor in flavors],
               'image': image.id, 'network': resources.NETWORK,
               'echo_port': resources.ECHO_PORT, 'cloud': CLOUD,
-              'discovery': pathlib.Path(tests.origin).parent}
+              'discovery': pathlib.Path(test_discover.__file__).parent}
     for path, template in ((layout.tempest_conf, 'tempest.conf'),
                            (layout.clouds_yaml, 'clouds.yaml'),
                            (layout.workspace / '.stestr.conf',

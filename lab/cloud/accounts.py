@@ -16,9 +16,9 @@ import dataclasses
 
 import openstack
 
+from lab.cloud import configuration
 from lab import layout as layouts
 from lab import topology as topologies
-from lab.cloud import configuration
 
 CONTROLLER = topologies.MANAGEMENT[1]
 

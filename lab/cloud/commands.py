@@ -18,8 +18,8 @@ import subprocess
 import time
 
 from lab import errors
-from lab import topology as topologies
 from lab.hosts import sandbox
+from lab import topology as topologies
 
 POLL_SECONDS = 0.1
 

@@ -20,10 +20,10 @@ import uuid
 
 import jinja2
 
+from lab.cloud import programs
 from lab import files
 from lab import layout as layouts
 from lab import topology as topologies
-from lab.cloud import programs
 
 REGION = 'RegionOne'
 TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / 'templates'

@@ -22,13 +22,13 @@ import pathlib
 import shutil
 import subprocess
 
-from lab import layout as layouts
-from lab import topology as topologies
 from lab.cloud import accounts
 from lab.cloud import commands
 from lab.cloud import configuration
 from lab.cloud import supervisor as supervisors
+from lab import layout as layouts
 from lab.machine import virtualenvs
+from lab import topology as topologies
 
 NAMES = ('keystone', 'glance', 'placement', 'neutron', 'nova_api', 'nova',
          'nova_cell0')

@@ -12,12 +12,12 @@
 
 """OVN's databases and Open vSwitch on the compute hosts."""
 
-from lab import layout as layouts
-from lab import topology as topologies
 from lab.cloud import commands
 from lab.cloud import programs
 from lab.cloud import supervisor as supervisors
 from lab.hosts import network
+from lab import layout as layouts
+from lab import topology as topologies
 
 #: Milliseconds without a word before a database connection counts as dead;
 #: the default of 5 s is too short for a machine of two busy cores.

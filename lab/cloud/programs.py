@@ -16,9 +16,9 @@ import dataclasses
 import pathlib
 import shlex
 
+from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import topology as topologies
-from lab.hosts import sandbox
 
 OVN_SCHEMAS = '/usr/share/ovn'
 OVS_SCHEMAS = '/usr/share/openvswitch'

@@ -26,12 +26,6 @@ import sys
 import keystoneauth1.exceptions
 import openstack
 
-from lab import console as consoles
-from lab import errors
-from lab import layout as layouts
-from lab import steps
-from lab import topology as topologies
-from lab import workspace
 from lab.cloud import accounts
 from lab.cloud import commands
 from lab.cloud import database as databases
@@ -40,8 +34,14 @@ from lab.cloud import programs
 from lab.cloud import readiness
 from lab.cloud import resources
 from lab.cloud import supervisor as supervisors
+from lab import console as consoles
+from lab import errors
 from lab.hosts import compute
 from lab.hosts import network
+from lab import layout as layouts
+from lab import steps
+from lab import topology as topologies
+from lab import workspace
 
 HOSTS = 'hosts and networks'
 MARIADB = 'MariaDB'

@@ -37,17 +37,24 @@ class State:
     :ivar state: the supervisor's word, ``RUNNING`` when it is up
     :ivar description: process id and age, or why it is not up
     :ivar log: path of its log
+    :ivar pid: its process id inside of the lab, 0 if it is not up
     """
 
     name: str
     state: str
     description: str
     log: str
+    pid: int
 
     @property
     def up(self) -> bool:
         """Whether the program runs."""
         return self.state == RUNNING
+
+
+def _state(info: dict[str, typing.Any]) -> State:
+    return State(info['name'], info['statename'], info['description'],
+                 info['stdout_logfile'], info['pid'])
 
 
 class Supervisor:
@@ -77,8 +84,7 @@ class Supervisor:
             raise errors.LabError(
                 f'The supervisor of the lab does not answer ({error}): '
                 f'tools/run-lab.sh down ends what is left.') from error
-        return [State(info['name'], info['statename'], info['description'],
-                      info['stdout_logfile']) for info in found]
+        return [_state(info) for info in found]
 
     def start(self, name: str) -> None:
         """Start a program and wait until it has stayed up for a second.
@@ -109,9 +115,7 @@ class Supervisor:
 
         :param name: the program's identifier
         """
-        info = self._api().getProcessInfo(name)
-        return State(info['name'], info['statename'], info['description'],
-                     info['stdout_logfile'])
+        return _state(self._api().getProcessInfo(name))
 
     def stop(self, name: str) -> None:
         """Stop a program and wait until it is gone.

@@ -23,9 +23,9 @@ import subprocess
 import sys
 
 from lab import errors
-from lab import layout as layouts
 from lab.hosts import mounts
 from lab.hosts import network
+from lab import layout as layouts
 
 
 #: What the keeper says when its host is set up.

@@ -21,10 +21,10 @@ import pathlib
 import socket
 import sys
 
-from lab import layout as layouts
-from lab import topology as topologies
 from lab.hosts import mounts
 from lab.hosts import network
+from lab import layout as layouts
+from lab import topology as topologies
 
 
 def main(root: str, supervisor_conf: str) -> None:

@@ -15,9 +15,9 @@
 import pathlib
 import subprocess
 
+from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import topology as topologies
-from lab.hosts import sandbox
 
 #: Folders that libvirt and Open vSwitch have at fixed places.
 PRIVATE = ('/etc/libvirt', '/etc/openvswitch', '/var/lib/libvirt',

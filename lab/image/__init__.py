@@ -25,9 +25,10 @@ from lab.image import disk
 from lab.image import identity
 from lab.image import initramfs
 from lab.image import kernel
-from lab.image import modules
 
 ImageError = commands.ImageError
+# The package behind which the guest's kernel stands; it is not installed.
+KERNEL = kernel.METAPACKAGE
 
 # Debian packages that the builder needs on the machine.
 PACKAGES = ('busybox-static', 'cpio', 'dosfstools', 'dropbear-bin', 'fdisk',
@@ -35,22 +36,19 @@ PACKAGES = ('busybox-static', 'cpio', 'dosfstools', 'dropbear-bin', 'fdisk',
             'syslinux-common')
 
 
-def build(target: pathlib.Path, work: pathlib.Path, *,
-          kernel_deb: pathlib.Path | None = None) -> None:
+def build(target: pathlib.Path, work: pathlib.Path) -> None:
     """Make the image; the target appears complete or not at all.
 
     :param target: the qcow2 file to write or replace.
     :param work: directory for the kernel's package file, which is kept for
         the next build, and for some 200 MB during the build.
-    :param kernel_deb: a kernel's package file to use instead of the one
-        that apt offers.
     :raises ImageError: if the image cannot be made.
     """
     try:
         work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=work, prefix='build-') as name:
             folder = pathlib.Path(name)
-            image = _initramfs_and_kernel(folder, work, kernel_deb)
+            image = _initramfs_and_kernel(folder, work)
             raw = folder / 'disk.raw'
             disk.make(raw, image, folder / 'initrd')
             _publish(raw, target)
@@ -66,21 +64,13 @@ def fingerprint() -> str:
     return identity.digest(PACKAGES)
 
 
-def _initramfs_and_kernel(folder: pathlib.Path, work: pathlib.Path,
-                          kernel_deb: pathlib.Path | None) -> pathlib.Path:
+def _initramfs_and_kernel(folder: pathlib.Path,
+                          work: pathlib.Path) -> pathlib.Path:
     """Write folder/initrd and return the kernel that it belongs to."""
-    sources = [kernel_deb] if kernel_deb else kernel.METAPACKAGES
-    for number, source in enumerate(sources):
-        package = kernel_deb or kernel.download(source, work)
-        tree = folder / f'tree-{number}'
-        try:
-            unpacked = kernel.unpack(package, folder / f'kernel-{number}')
-            initramfs.stage(tree, unpacked)
-            break
-        except modules.MissingModule:
-            # The next kernel may have it.
-            if source == sources[-1]:
-                raise
+    unpacked = kernel.unpack(kernel.download(kernel.METAPACKAGE, work),
+                             folder / 'kernel')
+    tree = folder / 'tree'
+    initramfs.stage(tree, unpacked)
     initramfs.pack(tree, folder / 'initrd')
     return unpacked.image
 

@@ -55,7 +55,6 @@ def _versions(packages: tuple[str, ...]) -> list[tuple[str, bytes]]:
     installed = commands.run(
         'dpkg-query', '--show', '--showformat=${Package} ${Version}\n',
         *packages)
-    kernels = [' '.join(kernel.resolve(name))
-               for name in kernel.METAPACKAGES]
+    chosen = ' '.join(kernel.resolve(kernel.METAPACKAGE))
     return [('packages', '\n'.join(sorted(installed.split('\n'))).encode()),
-            ('kernels', '\n'.join(kernels).encode())]
+            ('kernel', chosen.encode())]

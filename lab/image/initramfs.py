@@ -94,8 +94,8 @@ def stage(tree: pathlib.Path, unpacked: kernel.Kernel) -> None:
         (tree / folder).mkdir(parents=True, exist_ok=True)
     for guest_path, path in binaries().items():
         _copy(pathlib.Path(path), tree / guest_path.lstrip('/'))
-    for path in guest_files():
-        _copy(path, tree / path.relative_to(GUEST))
+    for source in guest_files():
+        _copy(source, tree / source.relative_to(GUEST))
     names = modules.install(
         unpacked.modules, tree / 'lib/modules' / unpacked.version)
     (tree / 'etc/modules').write_text('\n'.join(names) + '\n')

@@ -19,7 +19,7 @@ from lab.image import commands
 
 # The cloud kernel boots faster and is smaller; it has all that is needed
 # on Debian 12. The other one is the fallback.
-METAPACKAGES = ('linux-image-cloud-amd64', 'linux-image-amd64')
+METAPACKAGE = 'linux-image-cloud-amd64'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -82,6 +82,19 @@ def install(packages: typing.Iterable[str], log: pathlib.Path) -> None:
             f'apt-get ended well but {absent[0]} is not installed: see {log}.')
 
 
+def know(package: str, log: pathlib.Path) -> None:
+    """Get the package lists where they do not name a package.
+
+    :param package: name of a Debian package
+    :param log: file for apt's output
+    :raises errors.LabError: if the lists cannot be had
+    """
+    shown = subprocess.run(['apt-cache', 'show', package],
+                           capture_output=True)
+    if shown.returncode:
+        _apt_get(['update'], log)
+
+
 def _apt_get(arguments: list[str], log: pathlib.Path) -> None:
     covered = ''.join(f'mount --bind /bin/true {path}; '
                       for path in SERVICE_STARTERS if os.path.exists(path))

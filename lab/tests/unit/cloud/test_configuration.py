@@ -1,0 +1,371 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import configparser
+import itertools
+import json
+import os
+import pathlib
+import re
+import shlex
+import stat
+import uuid
+
+import jinja2
+from oslo_config import cfg
+from supervisor import options
+
+from lab.cloud import configuration
+from lab.cloud import programs
+from lab import layout as layouts
+from lab.tests.unit import base
+from lab import topology as topologies
+
+
+def mode_of(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+class TestPasswords(base.TestCase):
+
+    def test_new(self):
+        made = configuration.passwords(self.layout)
+        self.assertEqual(set(configuration.SECRETS), set(made))
+        self.assertEqual(len(made), len(set(made.values())))
+        for password in made.values():
+            # Also in URLs and in SQL.
+            self.assertRegex(password, '^[0-9a-f]{32}$')
+
+    def test_nobody_else_reads_them(self):
+        configuration.passwords(self.layout)
+        self.assertEqual(0o600, mode_of(self.layout.secrets))
+
+    def test_stable(self):
+        self.assertEqual(configuration.passwords(self.layout),
+                         configuration.passwords(self.layout))
+
+    def test_labs_have_passwords_of_their_own(self):
+        other = layouts.Layout(self.folder / 'other')
+        self.assertEqual(set(), set(
+            configuration.passwords(self.layout).values()) & set(
+            configuration.passwords(other).values()))
+
+    def test_damaged_file_is_made_anew(self):
+        old = configuration.passwords(self.layout)
+        for text in ('', '{', '{}', '[]',
+                     json.dumps(dict(itertools.islice(old.items(), 2)))):
+            self.write(self.layout.secrets, text)
+            made = configuration.passwords(self.layout)
+            self.assertEqual(set(configuration.SECRETS), set(made))
+            self.assertNotEqual(old, made)
+            self.assertEqual(made, configuration.passwords(self.layout))
+
+
+class TestCase(base.TestCase):
+
+    computes = 2
+    kvm = False
+
+    def setUp(self):
+        super().setUp()
+        run = self.folder / 'run' / 'lab'
+        run.mkdir(parents=True)
+        self.patch(layouts, 'RUN', run)
+        self.patch(layouts, 'SUPERVISOR_SOCKET', run / 'supervisor.sock')
+        self.topology = topologies.Topology(computes=self.computes,
+                                            kvm=self.kvm)
+        self.writer = configuration.Writer(self.layout, self.topology)
+        self.layout.log.mkdir(parents=True)
+        self.writer.write_all()
+        self.files = [path for path in self.layout.cloud.rglob('*')
+                      if path.is_file()]
+
+    def ini(self, host, name):
+        sections = {}
+        cfg.ConfigParser(str(self.layout.etc(host) / name), sections).parse()
+        return {section: {key: values[-1] for key, values in found.items()}
+                for section, found in sections.items()}
+
+
+class TestWriteAll(TestCase):
+
+    def test_every_template_is_used(self):
+        # All but the workspace's, which come later.
+        later = {'tempest.conf', 'clouds.yaml', 'stestr.conf'}
+        templates = {path.name.removesuffix('.j2')
+                     for path in configuration.TEMPLATES.glob('[!_]*.j2')}
+        written = {re.sub('^uwsgi-.*', 'uwsgi.ini',
+                          path.name.removeprefix('etc-'))
+                   for path in self.files}
+        self.assertEqual(templates - later, templates & written)
+
+    def test_nothing_is_left_unrendered(self):
+        for path in self.files:
+            text = path.read_text()
+            for mark in ('{{', '}}', '{%', '%}', '{#', 'Undefined'):
+                self.assertNotIn(mark, text, path)
+
+    def test_what_is_undefined_is_an_error(self):
+        with self.assertRaises(jinja2.UndefinedError):
+            # It asks for the host.
+            self.writer.render('nova.conf')
+
+    def test_passwords_are_for_their_owner_only(self):
+        passwords = configuration.passwords(self.layout).values()
+        holding = {path for path in self.files for password in passwords
+                   if password in path.read_text()}
+        self.assertGreater(len(holding), 5)
+        for path in holding:
+            self.assertEqual(0o600, mode_of(path), path)
+
+    def test_files_of_openstack_parse(self):
+        checked = 0
+        for path in self.files:
+            if path.suffix in ('.conf', '.ini') and not (
+                    path.name in ('rabbitmq.conf', 'supervisord.conf',
+                                  'rabbitmq-env.conf',
+                                  *configuration.LIBVIRT_FILES)
+                    or path.name.startswith('uwsgi')):
+                sections = {}
+                cfg.ConfigParser(str(path), sections).parse()
+                self.assertGreater(len(sections), 2, path)
+                checked += 1
+        self.assertEqual(5 + 2 * self.computes, checked)
+
+    def test_no_option_is_set_twice(self):
+        # configparser refuses that; oslo.config would take the last.
+        for path in self.files:
+            if path.name in ('nova.conf', 'neutron.conf', 'keystone.conf',
+                             'glance-api.conf', 'placement.conf',
+                             'metadata-agent.ini', 'mariadb.cnf'):
+                parser = configparser.ConfigParser(interpolation=None)
+                parser.read(path)
+                self.assertTrue(parser.sections())
+
+    def test_ini_of_mariadb_and_uwsgi(self):
+        parser = configparser.ConfigParser(interpolation=None)
+        etc = self.layout.etc('controller')
+        parser.read(etc / 'mariadb.cnf')
+        datadir = pathlib.Path(parser['mariadbd']['datadir'])
+        self.assertIn(self.layout.cloud, datadir.parents)
+        self.assertEqual('198.18.0.1', parser['mariadbd']['bind_address'])
+        for application in programs.applications(self.layout):
+            parser = configparser.ConfigParser(interpolation=None)
+            parser.read(etc / f'uwsgi-{application.name}.ini')
+            uwsgi = parser['uwsgi']
+            self.assertEqual(f'198.18.0.1:{application.port}',
+                             uwsgi['http-socket'])
+            self.assertEqual(f'{application.module}:application',
+                             uwsgi['module'])
+
+    def test_hosts_know_each_other(self):
+        for host in self.topology.hosts:
+            lines = (self.layout.etc(host.name) / 'etc-hosts'
+                     ).read_text().splitlines()
+            for other in self.topology.hosts:
+                self.assertIn(f'{other.address} {other.name}', lines)
+            self.assertIn('127.0.0.1 localhost', lines)
+
+    def test_files_that_programs_name_exist(self):
+        for program in programs.plan(self.layout, self.topology):
+            for word in (*program.command, *dict(
+                    program.environment).values()):
+                for part in re.findall(rf'{self.layout.cloud}/etc/[^;:\s]*',
+                                       word):
+                    self.assertTrue(pathlib.Path(part).exists(), part)
+
+    def test_folders_that_programs_need_exist(self):
+        for program in programs.plan(self.layout, self.topology):
+            values = dict(program.environment)
+            for name in ('HOME', 'TMPDIR'):
+                self.assertTrue(pathlib.Path(values[name]).is_dir(), name)
+
+    def test_hosts_of_nova_differ(self):
+        for host in self.topology.compute_hosts:
+            nova = self.ini(host.name, 'nova.conf')
+            self.assertEqual(host.name, nova['DEFAULT']['host'])
+            self.assertEqual(host.address, nova['DEFAULT']['my_ip'])
+            self.assertEqual(host.address,
+                             nova['libvirt']['live_migration_inbound_addr'])
+            # The same path everywhere, or migrations open the wrong disk.
+            self.assertEqual(str(self.layout.instances),
+                             nova['DEFAULT']['instances_path'])
+
+    def test_services_agree_on_passwords(self):
+        secrets = configuration.passwords(self.layout)
+        nova = self.ini('controller', 'nova.conf')
+        agent = self.ini('compute1', 'metadata-agent.ini')
+        self.assertEqual(secrets['metadata'],
+                         nova['neutron']['metadata_proxy_shared_secret'])
+        self.assertEqual(secrets['metadata'],
+                         agent['DEFAULT']['metadata_proxy_shared_secret'])
+        self.assertEqual(
+            f'rabbit://lab:{secrets["messaging"]}@198.18.0.1:5672/',
+            nova['DEFAULT']['transport_url'])
+        rabbitmq = (self.layout.etc('controller') / 'rabbitmq.conf'
+                    ).read_text()
+        self.assertIn(f'default_pass = {secrets["messaging"]}\n', rabbitmq)
+        for name, section, database in (
+                ('nova.conf', 'database', 'nova'),
+                ('nova.conf', 'api_database', 'nova_api'),
+                ('keystone.conf', 'database', 'keystone'),
+                ('glance-api.conf', 'database', 'glance'),
+                ('neutron.conf', 'database', 'neutron'),
+                ('placement.conf', 'placement_database', 'placement')):
+            self.assertEqual(
+                f'mysql+pymysql://lab:{secrets["database"]}@198.18.0.1/'
+                f'{database}',
+                self.ini('controller', name)[section]['connection'])
+
+    def test_privilege_helper_is_that_of_the_virtualenv(self):
+        for name in ('nova.conf', 'metadata-agent.ini'):
+            helpers = [
+                values['helper_command'] for values
+                in self.ini('compute2', name).values()
+                if 'helper_command' in values]
+            self.assertTrue(helpers)
+            for helper in helpers:
+                self.assertEqual(
+                    [self.layout.venv_bin('cloud', 'privsep-helper'),
+                     '--config-file',
+                     str(self.layout.etc('compute2') / name)],
+                    shlex.split(helper))
+
+    def test_software_emulation(self):
+        libvirt = self.ini('compute1', 'nova.conf')['libvirt']
+        self.assertEqual('qemu', libvirt['virt_type'])
+
+    def test_again(self):
+        # What is there already is replaced.
+        text = {path: path.read_text() for path in self.files}
+        configuration.Writer(self.layout, self.topology).write_all()
+        self.assertEqual(text, {path: path.read_text()
+                                for path in self.files})
+
+
+class TestKvm(TestCase):
+
+    computes = 1
+    kvm = True
+
+    def test_kvm(self):
+        libvirt = self.ini('compute1', 'nova.conf')['libvirt']
+        self.assertEqual('kvm', libvirt['virt_type'])
+        self.assertNotIn('cpu_models', libvirt)
+
+
+class TestLibvirt(TestCase):
+
+    def _libvirt(self, host, name):
+        path = self.layout.data(host) / 'etc' / 'libvirt' / name
+        # Each line is a comment or "name = value", the value as in JSON.
+        found = {}
+        for line in path.read_text().splitlines():
+            if line and not line.startswith('#'):
+                key, _, value = line.partition(' = ')
+                found[key] = json.loads(value)
+        return found
+
+    def test_every_host_has_an_identity(self):
+        found = {self._libvirt(host.name, 'libvirtd.conf')['host_uuid']
+                 for host in self.topology.compute_hosts}
+        self.assertEqual(2, len(found))
+        for text in found:
+            self.assertEqual(text, str(uuid.UUID(text)))
+
+    def test_every_host_listens_at_its_address(self):
+        for host in self.topology.compute_hosts:
+            self.assertEqual(host.address, self._libvirt(
+                host.name, 'libvirtd.conf')['listen_addr'])
+            self.assertEqual(host.address, self._libvirt(
+                host.name, 'qemu.conf')['migration_address'])
+
+    def test_control_groups_are_left_alone(self):
+        self.assertEqual([], self._libvirt(
+            'compute1', 'qemu.conf')['cgroup_controllers'])
+
+    def test_user_of_qemu_is_known(self):
+        for host in self.topology.compute_hosts:
+            for name in ('passwd', 'group'):
+                text = (self.layout.etc(host.name) / f'etc-{name}'
+                        ).read_text()
+                lines = text.splitlines()
+                self.assertEqual(1, sum(line.startswith('libvirt-qemu:')
+                                        for line in lines))
+                # Nobody else is lost.
+                for line in pathlib.Path('/etc', name).read_text(
+                        ).splitlines():
+                    self.assertIn(line, lines)
+
+
+class TestUser(base.TestCase):
+
+    def _write(self, etc):
+        real = pathlib.Path.read_text
+        self.patch(pathlib.Path, 'read_text', lambda path, *_, **__: (
+            etc if path.parent == pathlib.Path('/etc') else real(path)))
+        topology = topologies.Topology(computes=1)
+        configuration.Writer(self.layout, topology).write_all()
+        return real(self.layout.etc('compute1') / 'etc-group')
+
+    def test_is_added(self):
+        self.assertEqual('root:x:0:\nlibvirt-qemu:x:64055:\n',
+                         self._write('root:x:0:\n'))
+
+    def test_is_not_added_twice(self):
+        known = 'root:x:0:\nlibvirt-qemu:x:123:\n'
+        self.assertEqual(known, self._write(known))
+
+    def test_somebody_with_a_similar_name(self):
+        self.assertIn('\nlibvirt-qemu:x:64055:\n',
+                      self._write('root:x:0:\nlibvirt-qemu2:x:1:\n'))
+
+
+class TestSupervisor(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        # It looks up the user "root" and compiles patterns, no more.
+        self.options = options.ServerOptions()
+        os.environ['LAB_TEST'] = '100%'
+        self.options.realize(
+            ['--configuration', str(self.writer.supervisor_conf)],
+            doc='the lab')
+
+    def test_programs(self):
+        [*groups] = self.options.process_group_configs
+        found = {group.process_configs[0].name: group.process_configs[0]
+                 for group in groups}
+        plan = programs.plan(self.layout, self.topology)
+        self.assertEqual({each.identifier for each in plan}, set(found))
+        for program in plan:
+            process = found[program.identifier]
+            words = shlex.split(process.command)
+            self.assertEqual(list(program.command),
+                             words[-len(program.command):])
+            self.assertEqual(dict(program.environment), process.environment)
+            self.assertEqual(str(program.log), process.stdout_logfile)
+            self.assertTrue(process.redirect_stderr)
+            # The plan says what is started when.
+            self.assertFalse(process.autostart)
+            # Logs are whole: nothing is cut or turned away.
+            self.assertEqual(0, process.stdout_logfile_maxbytes)
+
+    def test_socket(self):
+        [server] = self.options.server_configs
+        self.assertEqual(str(layouts.SUPERVISOR_SOCKET), server['file'])
+        self.assertEqual(0o700, server['chmod'])
+
+    def test_stays_in_the_foreground(self):
+        self.assertTrue(self.options.nodaemon)
+        self.assertEqual(str(layouts.RUN / 'supervisord.pid'),
+                         self.options.pidfile)

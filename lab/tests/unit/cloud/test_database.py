@@ -1,0 +1,249 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import pathlib
+import subprocess
+from unittest import mock
+
+from lab.cloud import commands
+from lab.cloud import configuration
+from lab.cloud import database
+from lab.machine import virtualenvs
+from lab.tests.unit import base
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.version = b'mariadbd 10.11'
+        real = subprocess.run
+        self.patch(subprocess, 'run', lambda command, **options: (
+            subprocess.CompletedProcess(command, 0, self.version)
+            if command == [database.MARIADBD, '--version']
+            else real(command, **options)))
+        self.lab = self.folder / 'lab'
+        self.write(self.lab / 'constraints-cloud.txt', 'nova==1\n')
+        self.patch(virtualenvs, 'LAB', self.lab)
+        self.patch(commands, 'run', self._run)
+        self.patch(commands, 'wait_for_port', self._wait)
+        self.events = []
+        self.data = self.layout.data('controller') / 'mariadb'
+        configuration.passwords(self.layout)
+        self.database = database.Database(self.layout, self)
+
+    def _run(self, *command, text='', **environment):
+        words = [str(word) for word in command]
+        self.events.append(words)
+        if words[0] == 'mariadb-install-db':
+            self.write(self.data / 'ibdata1', 'empty')
+        if words[0] == 'mariadb':
+            self.write(self.data / 'ibdata1', text)
+        if words[-2:] == ['--keystone-user=root', '--keystone-group=root']:
+            kind = words[2].removesuffix('_setup')
+            self.write(self.layout.keys / kind / '0', 'key')
+
+    def _wait(self, what, address, port):
+        self.events.append(['wait', what, str(port)])
+
+    def start(self, name):
+        self.events.append(['start', name])
+
+    def stop(self, name):
+        self.events.append(['stop', name])
+
+    def prepare(self):
+        self.database.start()
+        self.database.prepare_keystone()
+        self.database.keep()
+
+    def again(self):
+        """A new cloud of the same lab."""
+        for folder in (self.data, self.layout.keys):
+            if folder.exists():
+                folder.rename(self.folder / f'old-{len(self.events)}-'
+                              f'{folder.name}')
+        self.events.clear()
+        return database.Database(self.layout, self)
+
+    def programs(self):
+        return [pathlib.Path(words[0]).name for words in self.events]
+
+
+class TestKey(TestCase):
+
+    def _differs(self):
+        other = database.Database(self.layout, self)
+        return other._kept != self.database._kept
+
+    def test_same(self):
+        self.assertFalse(self._differs())
+
+    def test_version_of_mariadb(self):
+        self.version = b'mariadbd 11.8'
+        self.assertTrue(self._differs())
+
+    def test_versions_of_openstack(self):
+        self.write(self.lab / 'constraints-cloud.txt', 'nova==2\n')
+        self.assertTrue(self._differs())
+
+    def test_passwords(self):
+        self.layout.secrets.unlink()
+        configuration.passwords(self.layout)
+        self.assertTrue(self._differs())
+
+    def test_settings_of_the_server(self):
+        self.write(self.folder / 'templates' / 'mariadb.cnf.j2', 'x')
+        self.patch(configuration, 'TEMPLATES', self.folder / 'templates')
+        self.assertTrue(self._differs())
+
+
+class TestStart(TestCase):
+
+    def test_new(self):
+        self.assertFalse(self.database.is_kept)
+        self.database.start()
+        self.assertEqual(
+            ['mariadb-install-db', 'start', 'wait', 'mariadb'],
+            self.programs())
+        statements = (self.data / 'ibdata1').read_text()
+        for name in database.NAMES:
+            self.assertIn(f'CREATE DATABASE {name};', statements)
+            self.assertIn(f'GRANT ALL PRIVILEGES ON {name}.* ', statements)
+        password = configuration.passwords(self.layout)['database']
+        self.assertIn(f"IDENTIFIED BY '{password}'", statements)
+        # Where everybody could read it in the list of processes.
+        for words in self.events:
+            self.assertNotIn(password, ' '.join(words))
+
+    def test_databases_are_those_of_the_services(self):
+        topology = configuration.topologies.Topology(computes=1)
+        configuration.Writer(self.layout, topology).write_all()
+        etc = self.layout.etc('controller')
+        used = set()
+        for path in etc.glob('*.conf'):
+            for line in path.read_text().splitlines():
+                if line.startswith('connection = mysql'):
+                    used.add(line.rpartition('/')[2])
+        self.assertEqual(used | {'nova_cell0'}, set(database.NAMES))
+
+    def test_kept(self):
+        self.prepare()
+        other = self.again()
+        self.assertTrue(other.is_kept)
+        other.start()
+        self.assertEqual(['start', 'wait'], self.programs())
+        self.assertIn('CREATE DATABASE nova;',
+                      (self.data / 'ibdata1').read_text())
+        self.assertEqual('key', (self.layout.keys / 'fernet' / '0'
+                                 ).read_text())
+
+    def test_what_is_kept_is_not_what_runs(self):
+        self.prepare()
+        other = self.again()
+        other.start()
+        self.write(self.data / 'ibdata1', 'changed by a cloud')
+        third = self.again()
+        third.start()
+        self.assertIn('CREATE DATABASE nova;',
+                      (self.data / 'ibdata1').read_text())
+
+    def test_of_other_versions_is_not_taken(self):
+        self.prepare()
+        self.version = b'mariadbd 11.8'
+        self.assertFalse(self.again().is_kept)
+
+
+class TestKeep(TestCase):
+
+    def test_server_is_stopped_meanwhile(self):
+        self.prepare()
+        programs = self.programs()
+        self.assertEqual(['stop', 'start', 'wait'], programs[-3:])
+
+    def test_one_at_a_time(self):
+        self.prepare()
+        self.version = b'mariadbd 11.8'
+        self.database = self.again()
+        self.prepare()
+        self.assertEqual([self.database._kept],
+                         list(self.layout.cache.iterdir()))
+
+    def test_interrupted(self):
+        self.database.start()
+        self.database.prepare_keystone()
+        with mock.patch.object(pathlib.Path, 'rename',
+                               side_effect=KeyboardInterrupt):
+            with self.assertRaises(KeyboardInterrupt):
+                self.database.keep()
+        self.assertFalse(self.database.is_kept)
+        # And does not stand in the way of the next time.
+        self.database = self.again()
+        self.prepare()
+        self.assertTrue(self.database.is_kept)
+        self.assertEqual([self.database._kept],
+                         list(self.layout.cache.iterdir()))
+
+    def test_remains_are_replaced(self):
+        left = self.write(self.layout.cache / '.database-unfinished' / 'x')
+        self.prepare()
+        self.assertTrue(self.database.is_kept)
+        self.assertFalse(left.exists())
+        self.assertFalse((self.database._kept / 'x').exists())
+
+    def test_other_things_in_the_cache_are_left(self):
+        image = self.write(self.layout.image)
+        self.prepare()
+        self.assertTrue(image.exists())
+
+
+class TestPrepare(TestCase):
+
+    def _lines(self, prepare):
+        self.events.clear()
+        prepare()
+        return [' '.join(words[1:]) for words in self.events]
+
+    def test_keystone(self):
+        lines = self._lines(self.database.prepare_keystone)
+        self.assertEqual(['fernet_setup', 'credential_setup', 'db_sync',
+                          'bootstrap'],
+                         [line.split()[1] for line in lines])
+        for kind in ('fernet', 'credential'):
+            self.assertEqual(
+                0o700, (self.layout.keys / kind).stat().st_mode & 0o777)
+
+    def test_password_of_the_administrator_is_not_on_a_command_line(self):
+        seen = {}
+        self.patch(commands, 'run', lambda *words, **values: (
+            seen.update(values), self._run(*words))[1])
+        self.database.prepare_keystone()
+        password = configuration.passwords(self.layout)['admin']
+        self.assertIn(password, seen.values())
+        for words in self.events:
+            self.assertNotIn(password, ' '.join(words))
+
+    def test_others(self):
+        etc = self.layout.etc('controller')
+        for prepare, name, expected in (
+                (self.database.prepare_glance, 'glance-api.conf',
+                 ['db_sync']),
+                (self.database.prepare_placement, 'placement.conf',
+                 ['db sync']),
+                (self.database.prepare_neutron, 'neutron.conf',
+                 ['upgrade heads']),
+                (self.database.prepare_nova, 'nova.conf',
+                 ['api_db sync', 'cell_v2 map_cell0', 'db sync',
+                  'cell_v2 create_cell --name=cell1'])):
+            option = f'--config-file={etc / name}'
+            self.assertEqual([f'{option} {each}' for each in expected],
+                             self._lines(prepare))

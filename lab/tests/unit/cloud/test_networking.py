@@ -1,0 +1,98 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from lab.cloud import commands
+from lab.cloud import networking
+from lab.cloud import programs
+from lab.tests.unit import base
+from lab import topology as topologies
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.events = []
+        self.topology = topologies.Topology()
+        self.patch(commands, 'run', self._run)
+
+    def _run(self, *command, host='controller'):
+        self.events.append((host, ' '.join(str(word) for word in command)))
+
+    def start(self, name):
+        """What the lab uses of a supervisor here."""
+        self.events.append(('supervisor', name))
+
+
+class TestDatabase(TestCase):
+
+    def test_northbound_and_southbound(self):
+        known = {program.identifier: program for program
+                 in programs.plan(self.layout, self.topology)}
+        for short, port in (('nb', 6641), ('sb', 6642)):
+            self.events = []
+            networking.start_ovn_database(self.layout, self, short)
+            create, start, init, listen = self.events
+            self.assertEqual(('supervisor', f'ovn-{short}'), start)
+            # The file that is made is the one that the server opens.
+            server = known[f'ovn-{short}'].command
+            self.assertEqual(
+                ('controller', f'ovsdb-tool create {server[-1]} '
+                 f'/usr/share/ovn/ovn-{short}.ovsschema'), create)
+            # The socket that is used is the one that it listens at.
+            tool = f'ovn-{short}ctl --db=unix:'
+            for _, command in (init, listen):
+                self.assertTrue(command.startswith(tool))
+                socket = command.removeprefix(tool).split()[0]
+                self.assertIn(f'--remote=punix:{socket}', server)
+            self.assertIn(f'ptcp:{port}:198.18.0.1', listen[1])
+            self.assertIn(f'inactivity_probe={networking.PROBE_MS}',
+                          listen[1])
+
+
+class TestSwitch(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.host = self.topology.compute_hosts[1]
+        networking.start_switch(self.layout, self, self.host)
+
+    def test_order(self):
+        self.assertEqual(
+            ['ovsdb-tool', 'compute2-ovsdb', 'ovs-vsctl',
+             'compute2-ovs-vswitchd', 'ovs-vsctl',
+             'compute2-ovn-controller'],
+            [what.split()[0] for _, what in self.events])
+
+    def test_runs_in_the_host(self):
+        for host, what in self.events:
+            if what.startswith('ovs-vsctl'):
+                self.assertEqual('compute2', host)
+        known = {program.identifier: program for program
+                 in programs.plan(self.layout, self.topology)}
+        self.assertIn(known['compute2-ovsdb'].command[-1], self.events[0][1])
+
+    def test_settings_before_the_switch_starts(self):
+        settings = self.events[2][1]
+        for expected in ('userspace-tso-enable=true',
+                         'external_ids:system-id=compute2',
+                         'ovn-remote="tcp:198.18.0.1:6642"',
+                         f'ovn-encap-ip="{self.host.address}"',
+                         'ovn-bridge-datapath-type="netdev"',
+                         'ovn-bridge-mappings="prov:br-ex"'):
+            self.assertIn(expected, settings)
+
+    def test_provider_bridge(self):
+        bridge = self.events[4][1]
+        self.assertIn('add-br br-ex', bridge)
+        self.assertIn('datapath_type=netdev', bridge)
+        self.assertIn('add-port br-ex eth1', bridge)

@@ -1,0 +1,161 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import socketserver
+import threading
+import xmlrpc.client
+import xmlrpc.server
+
+from lab.cloud import supervisor
+from lab.tests.unit import base
+
+
+class Handler(xmlrpc.server.SimpleXMLRPCRequestHandler):
+
+    # There is no such thing for a Unix socket.
+    disable_nagle_algorithm = False
+
+    def address_string(self):
+        return 'unix'
+
+
+class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer,
+             xmlrpc.server.SimpleXMLRPCDispatcher):
+    """A supervisor's API, over a Unix socket as the real one."""
+
+    daemon_threads = True
+    logRequests = False
+
+    def __init__(self, path):
+        xmlrpc.server.SimpleXMLRPCDispatcher.__init__(
+            self, allow_none=True, encoding='utf-8')
+        socketserver.UnixStreamServer.__init__(self, str(path), Handler)
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.patch(supervisor, 'POLL_SECONDS', 0.001)
+        self.processes = {}
+        self.calls = []
+        socket = self.folder / 'supervisor.sock'
+        self.server = Server(socket)
+        for function in (self.startProcess, self.stopProcess,
+                         self.getProcessInfo, self.getAllProcessInfo):
+            self.server.register_function(
+                function, f'supervisor.{function.__name__}')
+        thread = threading.Thread(target=self.server.serve_forever,
+                                  kwargs={'poll_interval': 0.005})
+        thread.start()
+        self.addCleanup(thread.join)
+        self.addCleanup(self.server.server_close)
+        self.addCleanup(self.server.shutdown)
+        self.supervisor = supervisor.Supervisor(socket)
+
+    def startProcess(self, name, wait):
+        self.calls.append(('start', name, wait))
+        if name not in self.processes:
+            raise xmlrpc.client.Fault(10, f'BAD_NAME: {name}')
+        if self.processes[name][0] == 'RUNNING':
+            raise xmlrpc.client.Fault(60, f'ALREADY_STARTED: {name}')
+        return True
+
+    def stopProcess(self, name, wait):
+        self.calls.append(('stop', name, wait))
+        return True
+
+    def getProcessInfo(self, name):
+        states = self.processes[name]
+        return self._info(name, states.pop(0) if states[1:] else states[0])
+
+    def getAllProcessInfo(self):
+        return [self._info(name, states[0])
+                for name, states in self.processes.items()]
+
+    def _info(self, name, state):
+        return {'name': name, 'statename': state,
+                'description': f'{name} is {state}',
+                'stdout_logfile': f'/log/{name}.log', 'pid': 1}
+
+
+class TestSupervisor(TestCase):
+
+    def test_states(self):
+        self.processes = {'a': ['RUNNING'], 'b': ['FATAL'], 'c': ['STOPPED']}
+        states = self.supervisor.states()
+        self.assertEqual(
+            [('a', 'RUNNING', 'a is RUNNING', '/log/a.log'),
+             ('b', 'FATAL', 'b is FATAL', '/log/b.log'),
+             ('c', 'STOPPED', 'c is STOPPED', '/log/c.log')],
+            [(state.name, state.state, state.description, state.log)
+             for state in states])
+        self.assertEqual([True, False, False],
+                         [state.up for state in states])
+
+    def test_start_waits_until_it_is_up(self):
+        self.processes = {'a': ['STARTING', 'BACKOFF', 'STARTING',
+                                'RUNNING']}
+        self.supervisor.start('a')
+        self.assertEqual(['RUNNING'], self.processes['a'])
+        # Side by side with others: the supervisor is not asked to wait.
+        self.assertEqual([('start', 'a', False)], self.calls)
+
+    def test_start_of_what_is_up(self):
+        self.processes = {'a': ['RUNNING']}
+        self.supervisor.start('a')
+
+    def test_start_of_what_ends_again(self):
+        for state in ('FATAL', 'EXITED', 'STOPPED'):
+            self.processes = {'a': ['STARTING', state]}
+            message = self.refused(self.supervisor.start, 'a')
+            self.assertIn(f'a does not stay up ({state})', message)
+            self.assertIn('/log/a.log', message)
+
+    def test_start_of_what_never_decides(self):
+        self.patch(supervisor, 'START_SECONDS', 0.02)
+        self.processes = {'a': ['BACKOFF']}
+        self.assertIn('BACKOFF', self.refused(self.supervisor.start, 'a'))
+
+    def test_start_of_what_is_unknown(self):
+        message = self.refused(self.supervisor.start, 'x')
+        self.assertIn('x cannot be started: BAD_NAME', message)
+
+    def test_stop_waits_until_it_is_gone(self):
+        self.supervisor.stop('a')
+        self.assertEqual([('stop', 'a', True)], self.calls)
+
+    def test_many_threads(self):
+        self.processes = {'a': ['RUNNING']}
+        failures = []
+
+        def ask():
+            try:
+                self.supervisor.start('a')
+            except Exception as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        self.assertEqual([], failures)
+
+
+class TestNoSupervisor(base.TestCase):
+
+    def test_no_answer(self):
+        gone = supervisor.Supervisor(self.folder / 'none.sock')
+        message = self.refused(gone.states)
+        self.assertIn('does not answer', message)
+        self.assertIn('run-lab.sh down', message)
