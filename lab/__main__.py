@@ -22,6 +22,7 @@ import signal
 import sys
 import types
 
+from lab import clearing
 from lab import cli
 from lab import errors
 from lab import layout as layouts
@@ -29,8 +30,8 @@ from lab.machine import checks
 from lab.machine import debian
 from lab.machine import virtualenvs
 
-#: Commands that need nothing installed when no lab was ever made.
-CLEARING = ('down', 'destroy')
+#: Commands for which everything is installed that is missing.
+INSTALLING = (None, 'up')
 
 
 def main(arguments: list[str]) -> int:
@@ -46,10 +47,15 @@ def main(arguments: list[str]) -> int:
         checks.root()
         checks.system()
         checks.state_folder(layout)
+        if options.command == 'down':
+            ended = clearing.down(layout)
+            print('The cloud has ended.' if ended else 'No cloud was up.')
+            return 0
+        if options.command == 'destroy':
+            clearing.destroy(layout)
+            print(f'{layout.root} is gone, and all that was in it.')
+            return 0
         if not _inside_virtualenv(layout):
-            if options.command in CLEARING and not layout.venvs.exists():
-                print(f'There is no lab in {layout.root}.')
-                return 0
             _install(layout, options.command)
             python = layout.venv_bin('tempest', 'python')
             os.execv(python, [python, '-m', 'lab', *arguments])
@@ -78,12 +84,15 @@ def _inside_virtualenv(layout: layouts.Layout) -> bool:
 
 def _install(layout: layouts.Layout, command: str | None) -> None:
     """Make the virtualenv that everything else runs in."""
+    if command not in INSTALLING:
+        # A cloud that is up may be older than the files of this checkout.
+        if not virtualenvs.is_whole(layout, 'tempest'):
+            raise errors.LabError(
+                f'Nothing is installed in {layout.root}: run '
+                f'tools/run-lab.sh up first.')
+        return
     if virtualenvs.is_current(layout, 'tempest'):
         return
-    if command not in (None, 'up'):
-        raise errors.LabError(
-            f'Nothing current is installed in {layout.root}: run '
-            f'tools/run-lab.sh up first.')
     checks.disk(layout, checks.DISK_TO_INSTALL)
     # Passwords will lie in it.
     layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)

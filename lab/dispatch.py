@@ -46,12 +46,4 @@ def run(options: argparse.Namespace, layout: layouts.Layout) -> int:
         case 'logs':
             return use.logs(layout, options.service, options.lines,
                             options.follow)
-        case 'down':
-            ended = lifecycle.down(layout)
-            print('The cloud has ended.' if ended else 'No cloud was up.')
-            return 0
-        case 'destroy':
-            lifecycle.destroy(layout)
-            print(f'{layout.root} is gone, and all that was in it.')
-            return 0
     raise ValueError(f'command {options.command!r} is not known')

@@ -12,6 +12,7 @@
 
 """What ``tools/run-lab.sh`` does without a command."""
 
+from lab import clearing
 from lab import cli
 from lab import layout as layouts
 from lab import lifecycle
@@ -37,4 +38,4 @@ def run(layout: layouts.Layout, topology: topologies.Topology,
         if keep or was_up:
             print('The cloud is left running: tools/run-lab.sh down ends it.')
         else:
-            lifecycle.down(layout)
+            clearing.down(layout)

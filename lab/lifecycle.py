@@ -10,13 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Brings a cloud up and takes it away."""
+"""Brings a cloud up."""
 
-import contextlib
 import dataclasses
 import json
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -154,38 +151,3 @@ def _call(command: list[str]) -> int:
             # Ctrl-C reached it too; what it began ends with the lab.
             child.kill()
             raise
-
-
-def down(layout: layouts.Layout) -> bool:
-    """End the cloud.
-
-    :param layout: paths of the lab
-    :returns: whether there was one
-    """
-    with lock.held(layout):
-        layout.ready.unlink(missing_ok=True)
-        return sandbox.end(layout.root)
-
-
-def destroy(layout: layouts.Layout) -> bool:
-    """End the cloud and delete all that the lab keeps.
-
-    :param layout: paths of the lab
-    :returns: whether there was anything
-    """
-    if not layout.root.exists():
-        return sandbox.end(layout.root)
-    with lock.held(layout):
-        sandbox.end(layout.root)
-        # The lock is deleted last: until then nobody else may begin.
-        for entry in layout.root.iterdir():
-            if entry == layout.lock:
-                continue
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
-        layout.lock.unlink()
-        with contextlib.suppress(OSError):
-            os.rmdir(layout.root)
-    return True

@@ -25,6 +25,10 @@ OVS_SCHEMAS = '/usr/share/openvswitch'
 #: In each host's private /run.
 OVS_RUN = '/run/openvswitch'
 OVN_RUN = '/run/ovn'
+#: Priority of what carries guests and their packets, and of what tells it
+#: where they are. All hosts share the machine's cores; without it a service
+#: that starts on one host would stop the packets of all.
+DATA_PLANE = -10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +60,7 @@ class Program:
     :ivar command: program and arguments
     :ivar environment: variables added to the environment
     :ivar log_folder: where its output goes
+    :ivar nice: scheduling priority, see :data:`DATA_PLANE`
     """
 
     host: str
@@ -63,6 +68,7 @@ class Program:
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...]
     log_folder: pathlib.Path
+    nice: int = 0
 
     @property
     def identifier(self) -> str:
@@ -79,7 +85,9 @@ class Program:
     @property
     def command_line(self) -> str:
         """The whole command, quoted, for the supervisor."""
-        return shlex.join((*sandbox.enter_compute(self.host), *self.command))
+        priority = ('nice', f'--adjustment={self.nice}') if self.nice else ()
+        return shlex.join((*sandbox.enter_compute(self.host), *priority,
+                           *self.command))
 
     @property
     def environment_line(self) -> str:
@@ -136,6 +144,11 @@ class _Host:
         self.etc = layout.etc(host.name)
         self.data = layout.data(host.name)
 
+    def data_plane(self, name: str, *command: object) -> Program:
+        """A program that goes before all others."""
+        return dataclasses.replace(self.program(name, *command),
+                                   nice=DATA_PLANE)
+
     def program(self, name: str, *command: object,
                 **environment: str) -> Program:
         """A program of this host, with the environment that all share."""
@@ -166,7 +179,7 @@ class _Controller(_Host):
                          '-l', self.host.address, '-m', 64),
             self._ovn_database('nb', 'OVN_Northbound', 'NB_Global'),
             self._ovn_database('sb', 'OVN_Southbound', 'SB_Global'),
-            self.program('ovn-northd', '/usr/bin/ovn-northd',
+            self.data_plane('ovn-northd', '/usr/bin/ovn-northd',
                          f'--ovnnb-db=unix:{OVN_RUN}/ovnnb_db.sock',
                          f'--ovnsb-db=unix:{OVN_RUN}/ovnsb_db.sock',
                          '-vconsole:info', '-vsyslog:off'),
@@ -193,7 +206,7 @@ class _Controller(_Host):
             ERL_EPMD_ADDRESS=self.host.address)
 
     def _ovn_database(self, short: str, schema: str, root: str) -> Program:
-        return self.program(
+        return self.data_plane(
             f'ovn-{short}', '/usr/sbin/ovsdb-server',
             f'--remote=punix:{OVN_RUN}/ovn{short}_db.sock',
             f'--remote=db:{schema},{root},connections',
@@ -211,20 +224,20 @@ class _Compute(_Host):
 
     def programs(self) -> list[Program]:
         return [
-            self.program('ovsdb', '/usr/sbin/ovsdb-server',
+            self.data_plane('ovsdb', '/usr/sbin/ovsdb-server',
                          f'--remote=punix:{OVS_RUN}/db.sock',
                          '--remote=db:Open_vSwitch,Open_vSwitch,'
                          'manager_options',
                          f'--unixctl={OVS_RUN}/ovsdb-server.ctl',
                          '-vconsole:info', '-vsyslog:off',
                          self.data / 'ovs.db'),
-            self.program('ovs-vswitchd', '/usr/sbin/ovs-vswitchd',
+            self.data_plane('ovs-vswitchd', '/usr/sbin/ovs-vswitchd',
                          f'unix:{OVS_RUN}/db.sock', '-vconsole:info',
                          '-vsyslog:off'),
-            self.program('ovn-controller', '/usr/bin/ovn-controller',
+            self.data_plane('ovn-controller', '/usr/bin/ovn-controller',
                          f'unix:{OVS_RUN}/db.sock', '-vconsole:info',
                          '-vsyslog:off'),
-            self.program('libvirtd', '/usr/sbin/libvirtd', '--listen'),
+            self.data_plane('libvirtd', '/usr/sbin/libvirtd', '--listen'),
             self.openstack('nova-compute', 'nova.conf'),
             self.openstack('neutron-ovn-metadata-agent',
                            'metadata-agent.ini'),

@@ -32,6 +32,15 @@ LINKED = {'cloud': ('libvirt*.py', 'libvirtmod*.so'), 'tempest': ()}
 PLUGIN_VERSION = '0.0.0'
 
 
+def is_whole(layout: layouts.Layout, name: str) -> bool:
+    """Whether a virtualenv was made to its end.
+
+    :param layout: paths of the lab
+    :param name: ``cloud`` or ``tempest``
+    """
+    return (layout.venvs / name / 'stamp').exists()
+
+
 def is_current(layout: layouts.Layout, name: str) -> bool:
     """Whether a virtualenv is whole and made from today's files.
 
@@ -39,7 +48,8 @@ def is_current(layout: layouts.Layout, name: str) -> bool:
     :param name: ``cloud`` or ``tempest``
     """
     stamp = layout.venvs / name / 'stamp'
-    return stamp.exists() and stamp.read_text() == _digest(name)
+    return (is_whole(layout, name)
+            and stamp.read_text() == _digest(layout, name))
 
 
 def make(layout: layouts.Layout, name: str) -> None:
@@ -67,11 +77,12 @@ def make(layout: layouts.Layout, name: str) -> None:
     commands.run([*command, '--requirement', str(_requirements(name))],
                  log, doing)
     if name == 'tempest':
-        commands.run([*command, '--no-deps', '--editable',
-                      str(layouts.REPOSITORY)],
+        # Built with what is pinned, not with the newest of this hour.
+        commands.run([*command, '--no-deps', '--no-build-isolation',
+                      '--editable', str(layouts.REPOSITORY)],
                      log, doing, PBR_VERSION=PLUGIN_VERSION)
     _link_debian_modules(venv, LINKED[name])
-    files.write(venv / 'stamp', _digest(name))
+    files.write(venv / 'stamp', _digest(layout, name))
 
 
 def _requirements(name: str) -> pathlib.Path:
@@ -82,9 +93,10 @@ def _constraints(name: str) -> pathlib.Path:
     return LAB / f'constraints-{name}.txt'
 
 
-def _digest(name: str) -> str:
-    """Of all that determines what is installed."""
-    digest = hashlib.sha256(sys.version.encode())
+def _digest(layout: layouts.Layout, name: str) -> str:
+    """Of all that determines what is installed, and where."""
+    places = (sys.version, str(layouts.REPOSITORY), str(layout.venvs))
+    digest = hashlib.sha256('\n'.join(places).encode())
     sources = [_requirements(name), _constraints(name)]
     if name == 'tempest':
         # Entry points live in the metadata that an installation writes.

@@ -1,0 +1,398 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+
+from lab.cloud import configuration
+from lab.cloud import start
+from lab import errors
+from lab.hosts import sandbox
+from lab import image
+from lab import lifecycle
+from lab import lock
+from lab.machine import checks
+from lab.machine import debian
+from lab.machine import virtualenvs
+from lab.tests.unit import base
+from lab import topology as topologies
+
+TWO = topologies.Topology(computes=2)
+
+
+class TestCase(base.TestCase):
+    """A machine on which a lab comes and goes at once."""
+
+    def setUp(self):
+        super().setUp()
+        self.process = None
+        self.others = None
+        self.missing = []
+        self.current = True
+        self.events = []
+        self.starting = 'raise SystemExit(0)'
+        for name, replacement in (
+                ('find', lambda root: self.process),
+                ('refuse_others', self._refuse_others),
+                ('begin', self._begin), ('end', self._end),
+                ('enter', lambda *_: [])):
+            self.patch(sandbox, name, replacement)
+        self.patch(start, 'arguments',
+                   lambda layout, topology: ['-c', self.starting])
+        for name in ('memory', 'kvm', 'disk'):
+            self.patch(checks, name, self._noting(name))
+        self.patch(debian, 'missing', lambda packages: self.missing)
+        self.patch(debian, 'install', self._noting('packages'))
+        self.patch(virtualenvs, 'is_current', lambda *_: self.current)
+        self.patch(virtualenvs, 'make', self._noting('virtualenv'))
+        self.patch(configuration.Writer, 'write_all', self._configure)
+        self.patch(image, 'fingerprint', return_value='print')
+        self.patch(image, 'build', self._build)
+
+    def _noting(self, what):
+        return lambda *args: self.events.append(what)
+
+    def _refuse_others(self, root):
+        if self.others:
+            raise errors.LabError(self.others)
+
+    def _configure(self):
+        # What the templates become is tested elsewhere, and takes a while.
+        writer = configuration.Writer(self.layout, TWO)
+        self.write(writer.supervisor_conf)
+
+    def _begin(self, layout, supervisor_conf):
+        self.assertTrue(supervisor_conf.is_file())
+        self.assertTrue(layout.instances.is_dir())
+        self.events.append('begin')
+        self.process = sandbox.Process(7, layout.root, True)
+
+    def _end(self, root):
+        self.assertEqual(self.layout.root, root)
+        was, self.process = self.process, None
+        self.events.append('end')
+        return was is not None
+
+    def _build(self, target, work):
+        self.events.append('image')
+        self.write(target, 'image')
+
+    def up(self, topology=TWO):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            lifecycle.up(self.layout, topology)
+        return out.getvalue()
+
+
+class TestUp(TestCase):
+
+    def test_up(self):
+        said = self.up()
+        self.assertIn('The cloud is up:', said)
+        self.assertIn('--computes 2', said)
+        self.assertEqual(TWO, lifecycle.running(self.layout))
+        # What was left of an earlier one is cleared before anything else.
+        self.assertLess(self.events.index('end'),
+                        self.events.index('begin'))
+
+    def test_lock_is_given_back(self):
+        self.up()
+        with lock.held(self.layout):
+            pass
+
+    def test_refused_while_another_command_is_at_it(self):
+        with lock.held(self.layout):
+            for command in (self.up, lambda: lifecycle.down(self.layout),
+                            lambda: lifecycle.destroy(self.layout)):
+                self.assertIn('Another run-lab.sh', self.refused(command))
+        self.assertEqual([], self.events)
+
+    def test_twice(self):
+        self.up()
+        self.events.clear()
+        said = self.up()
+        self.assertIn('is up already', said)
+        self.assertEqual([], self.events)
+
+    def test_other_topology(self):
+        self.up()
+        self.events.clear()
+        for other in (topologies.Topology(computes=3),
+                      topologies.Topology(kvm=True)):
+            message = self.refused(self.up, other)
+            self.assertIn('--computes 2 --storage block', message)
+            self.assertIn('tools/run-lab.sh down', message)
+            self.assert_sentence(message)
+        self.assertEqual([], self.events)
+        self.assertEqual(TWO, lifecycle.running(self.layout))
+
+    def test_other_checkout(self):
+        self.others = 'Another lab.'
+        self.write(self.layout.log / 'old.log')
+        self.assertEqual('Another lab.', self.refused(self.up))
+        self.assertEqual([], self.events)
+        self.assertTrue((self.layout.log / 'old.log').exists())
+
+    def test_too_little_memory(self):
+        self.patch(checks, 'memory', side_effect=errors.LabError('Small.'))
+        self.assertEqual('Small.', self.refused(self.up))
+        self.assertNotIn('begin', self.events)
+
+    def test_kvm_is_looked_for_only_when_asked_for(self):
+        self.up()
+        self.assertNotIn('kvm', self.events)
+        lifecycle.down(self.layout)
+        self.up(topologies.Topology(kvm=True))
+        self.assertIn('kvm', self.events)
+
+    def test_half_made_cloud_is_made_anew(self):
+        # Killed before it was ready: processes live and nobody needs them.
+        self.up()
+        self.layout.ready.unlink()
+        old = self.write(self.layout.data('controller') / 'old')
+        self.events.clear()
+        self.up()
+        self.assertEqual('end', self.events[0])
+        self.assertIn('begin', self.events)
+        self.assertFalse(old.exists())
+
+    def test_dead_cloud_is_made_anew(self):
+        self.up()
+        self.process = None
+        self.assertIsNone(lifecycle.running(self.layout))
+        self.up()
+        self.assertIsNotNone(lifecycle.running(self.layout))
+
+    def test_what_is_kept(self):
+        kept = [self.write(path) for path in (
+            self.layout.cache / 'database-x' / 'file',
+            self.layout.workspace / '.stestr' / '0')]
+        gone = [self.write(path) for path in (
+            self.layout.log / 'old.log', self.layout.cloud / 'old')]
+        self.up()
+        passwords = configuration.passwords(self.layout)
+        for path in kept:
+            self.assertTrue(path.exists(), path)
+        for path in gone:
+            self.assertFalse(path.exists(), path)
+        lifecycle.down(self.layout)
+        self.up()
+        self.assertEqual(passwords, configuration.passwords(self.layout))
+
+    def test_failure_ends_the_lab(self):
+        self.starting = 'raise SystemExit(1)'
+        message = self.refused(self.up)
+        self.assertIn(str(self.layout.log), message)
+        self.assertIsNone(self.process)
+        self.assertFalse(self.layout.ready.exists())
+        self.assertIsNone(lifecycle.running(self.layout))
+
+    def test_supervisor_that_does_not_come_up(self):
+        self.patch(sandbox, 'begin', side_effect=errors.LabError('No.'))
+        self.assertEqual('No.', self.refused(self.up))
+        self.assertEqual('end', self.events[-1])
+
+    def test_lab_that_ends_as_soon_as_it_began(self):
+        self.patch(sandbox, 'begin', lambda *_: None)
+        message = self.refused(self.up)
+        self.assertIn('supervisord.log', message)
+        self.assert_sentence(message)
+
+    def test_interrupted(self):
+        children = []
+        real = subprocess.Popen.wait
+
+        def wait(child, timeout=None):
+            if not children:
+                children.append(child)
+                raise KeyboardInterrupt
+            return real(child, timeout)
+
+        self.patch(subprocess.Popen, 'wait', wait)
+        self.starting = 'import time; time.sleep(60)'
+        with self.assertRaises(KeyboardInterrupt):
+            self.up()
+        self.assertEqual(-signal.SIGKILL, children[0].returncode)
+        self.assertIsNone(self.process)
+        self.assertFalse(self.layout.ready.exists())
+
+    def test_starts_with_an_environment_that_does_not_mislead(self):
+        os.environ['http_proxy'] = 'http://proxy.invalid'
+        out = self.folder / 'out'
+        self.starting = (f'import os; open({str(out)!r}, "w").write('
+                         f'str("http_proxy" in os.environ))')
+        self.up()
+        self.assertEqual('False', out.read_text())
+
+
+class TestInstallation(TestCase):
+
+    def test_nothing_is_missing(self):
+        self.write(self.layout.image)
+        self.write(self.layout.image.with_suffix('.fingerprint'), 'print')
+        self.up()
+        for what in ('packages', 'virtualenv', 'image'):
+            self.assertNotIn(what, self.events)
+
+    def test_everything_is_missing(self):
+        self.missing, self.current = ['mariadb-server-core'], False
+        said = self.up()
+        for what in ('packages', 'virtualenv', 'image', 'disk'):
+            self.assertIn(what, self.events)
+        # Debian's modules are linked into the virtualenv.
+        self.assertLess(self.events.index('packages'),
+                        self.events.index('virtualenv'))
+        self.assertLess(self.events.index('packages'),
+                        self.events.index('image'))
+        for what in ('Debian packages', 'virtualenv of the cloud',
+                     'guest image'):
+            self.assertIn(f' s  {what}\n', said)
+
+    def test_disk_is_looked_at_before_it_is_filled(self):
+        needed = []
+        self.patch(checks, 'disk', lambda layout, number: (
+            needed.append(number)))
+        self.up()
+        self.assertEqual({checks.DISK_TO_RUN}, set(needed))
+        lifecycle.down(self.layout)
+        self.missing = ['memcached']
+        self.up()
+        self.assertIn(checks.DISK_TO_INSTALL, needed)
+
+    def test_full_disk(self):
+        self.patch(checks, 'disk', side_effect=errors.LabError('Full.'))
+        self.missing = ['memcached']
+        self.assertEqual('Full.', self.refused(self.up))
+        for what in ('packages', 'begin'):
+            self.assertNotIn(what, self.events)
+
+    def test_package_that_cannot_be_installed(self):
+        self.missing = ['memcached']
+        self.current = False
+        self.patch(debian, 'install', side_effect=errors.LabError('No.'))
+        self.assertEqual('No.', self.refused(self.up))
+        for what in ('virtualenv', 'image', 'begin'):
+            self.assertNotIn(what, self.events)
+
+    def test_image_is_kept(self):
+        self.up()
+        lifecycle.down(self.layout)
+        self.up()
+        self.assertEqual(1, self.events.count('image'))
+
+    def test_image_of_other_sources_is_made_anew(self):
+        self.up()
+        lifecycle.down(self.layout)
+        image.fingerprint.return_value = 'other'
+        self.up()
+        self.assertEqual(2, self.events.count('image'))
+
+    def test_image_that_is_lost_is_made_anew(self):
+        self.up()
+        lifecycle.down(self.layout)
+        self.layout.image.unlink()
+        self.up()
+        self.assertEqual(2, self.events.count('image'))
+
+    def test_image_that_cannot_be_made(self):
+        self.patch(image, 'build', side_effect=image.ImageError(
+            'mkfs.vfat is missing.'))
+        message = self.refused(self.up)
+        self.assertIn('guest image: mkfs.vfat is missing.', message)
+        self.assertFalse(
+            self.layout.image.with_suffix('.fingerprint').exists())
+
+
+class TestDown(TestCase):
+
+    def test_down(self):
+        self.up()
+        self.assertTrue(lifecycle.down(self.layout))
+        self.assertIsNone(self.process)
+        self.assertIsNone(lifecycle.running(self.layout))
+        self.assertTrue(self.layout.image.exists())
+        self.assertTrue(self.layout.log.exists())
+
+    def test_nothing_up(self):
+        self.assertFalse(lifecycle.down(self.layout))
+
+    def test_damaged_record_does_not_matter(self):
+        self.up()
+        self.layout.ready.write_text('{')
+        self.assertTrue(lifecycle.down(self.layout))
+        self.up()
+
+    def test_process_that_stays(self):
+        # It is no cloud any more, although something of it lives.
+        self.up()
+        self.patch(sandbox, 'end', side_effect=errors.LabError('Stays.'))
+        self.refused(lifecycle.down, self.layout)
+        self.assertIsNone(lifecycle.running(self.layout))
+
+
+class TestDestroy(TestCase):
+
+    def test_destroy(self):
+        self.up()
+        self.write(self.layout.root / '.secrets.json.x')
+        self.assertTrue(lifecycle.destroy(self.layout))
+        self.assertIsNone(self.process)
+        self.assertFalse(self.layout.root.exists())
+        # Nothing beside it.
+        self.assertEqual([], list(self.folder.iterdir()))
+
+    def test_nothing_there(self):
+        self.assertFalse(lifecycle.destroy(self.layout))
+        self.assertFalse(self.layout.root.exists())
+
+    def test_processes_without_a_folder(self):
+        self.process = sandbox.Process(7, self.layout.root, True)
+        self.assertTrue(lifecycle.destroy(self.layout))
+        self.assertIsNone(self.process)
+
+    def test_what_links_lead_to_is_left(self):
+        kept = self.write(self.folder / 'elsewhere' / 'file')
+        self.layout.cache.mkdir(parents=True)
+        (self.layout.cache / 'link').symlink_to(kept.parent)
+        lifecycle.destroy(self.layout)
+        self.assertTrue(kept.exists())
+
+    def test_files_stay_while_a_process_does(self):
+        self.up()
+        self.patch(sandbox, 'end', side_effect=errors.LabError('Stays.'))
+        self.assertEqual('Stays.', self.refused(lifecycle.destroy,
+                                                self.layout))
+        self.assertTrue(self.layout.cloud.exists())
+
+
+class TestRunning(TestCase):
+
+    def test_running(self):
+        self.assertIsNone(lifecycle.running(self.layout))
+        self.write(self.layout.ready, json.dumps(
+            {'computes': 3, 'kvm': True, 'storage': 'block'}))
+        self.assertIsNone(lifecycle.running(self.layout))
+        self.process = sandbox.Process(7, self.layout.root, True)
+        self.assertEqual(topologies.Topology(computes=3, kvm=True),
+                         lifecycle.running(self.layout))
+
+    def test_interpreter_is_the_same(self):
+        out = self.folder / 'out'
+        self.starting = (f'import sys; open({str(out)!r}, "w").write('
+                         f'sys.executable)')
+        self.up()
+        self.assertEqual(sys.executable, out.read_text())

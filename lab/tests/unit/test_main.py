@@ -1,0 +1,203 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import contextlib
+import errno
+import io
+import os
+import subprocess
+import sys
+
+from lab import __main__ as program
+from lab import dispatch
+from lab import errors
+from lab import layout as layouts
+from lab.machine import checks
+from lab.machine import debian
+from lab.machine import virtualenvs
+from lab.tests.unit import base
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        os.environ['LM_LAB_DIR'] = str(self.layout.root)
+        self.patch(os, 'geteuid', return_value=0)
+        self.patch(checks, 'system')
+        self.patch(checks, 'disk')
+        self.installed = []
+        self.current = True
+        self.patch(virtualenvs, 'is_current',
+                   lambda layout, name: self.current)
+        self.patch(debian, 'install', lambda packages, log: (
+            self.installed.append(tuple(packages))))
+        self.patch(virtualenvs, 'make', lambda layout, name: (
+            self.installed.append(name)))
+        self.executed = []
+        self.patch(os, 'execv', self._execv)
+        self.dispatched = self.patch(dispatch, 'run', autospec=True,
+                                     return_value=0)
+
+    def _execv(self, path, arguments):
+        self.executed.append((path, arguments))
+        raise SystemExit(99)
+
+    def main(self, *arguments):
+        """Exit code and standard error of the program."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                status = program.main(list(arguments))
+            except SystemExit as done:
+                status = done.code
+        self.out = out.getvalue()
+        return status, err.getvalue()
+
+    def inside(self):
+        """Go on as in the lab's own virtualenv."""
+        self.patch(sys, 'prefix', str(self.layout.venvs / 'tempest'))
+
+
+class TestFirst(TestCase):
+    """With the system's Python."""
+
+    def test_goes_on_in_the_virtualenv(self):
+        for arguments in ((), ('up', '--computes', '1'), ('run', '-x', '')):
+            self.assertEqual(99, self.main(*arguments)[0])
+            python = self.layout.venv_bin('tempest', 'python')
+            self.assertEqual(
+                (python, [python, '-m', 'lab', *arguments]),
+                self.executed[-1])
+        self.assertEqual([], self.installed)
+        self.dispatched.assert_not_called()
+
+    def test_installs_what_is_missing(self):
+        self.current = False
+        for arguments in ((), ('up',)):
+            self.installed.clear()
+            self.assertEqual(99, self.main(*arguments)[0])
+            self.assertEqual([debian.PYTHON, 'tempest'], self.installed)
+
+    def test_other_commands_install_nothing(self):
+        self.current = False
+        for arguments in (('run',), ('status',), ('exec', 'ls'),
+                          ('logs', 'x')):
+            status, said = self.main(*arguments)
+            self.assertEqual(1, status)
+            self.assertIn('tools/run-lab.sh up first.', said)
+        self.assertEqual([], self.installed)
+        self.assertEqual([], self.executed)
+
+    def test_nothing_to_clear(self):
+        self.current = False
+        for command in ('down', 'destroy'):
+            status, said = self.main(command)
+            self.assertEqual((0, ''), (status, said))
+            self.assertIn('no lab in', self.out)
+        self.assertFalse(self.layout.root.exists())
+
+    def test_full_disk(self):
+        self.current = False
+        self.patch(checks, 'disk', side_effect=errors.LabError('Full.'))
+        self.assertEqual((1, 'run-lab.sh: Full.\n'), self.main('up'))
+        self.assertEqual([], self.installed)
+
+    def test_usage(self):
+        self.assertEqual(2, self.main('--nonsense')[0])
+        self.assertEqual(0, self.main('--help')[0])
+
+
+class TestRefusals(TestCase):
+
+    def _refused(self, *arguments):
+        status, said = self.main(*arguments)
+        self.assertEqual(1, status)
+        self.assertTrue(said.startswith('run-lab.sh: '), said)
+        self.assertEqual(1, said.count('\n'))
+        self.assertEqual([], self.installed)
+        self.assertEqual([], self.executed)
+        self.dispatched.assert_not_called()
+        return said
+
+    def test_not_root(self):
+        self.patch(os, 'geteuid', return_value=1000)
+        for arguments in ((), ('up',), ('status',), ('destroy',)):
+            self.assertIn('as root', self._refused(*arguments))
+
+    def test_other_system(self):
+        self.patch(checks, 'system', side_effect=errors.LabError('Haiku.'))
+        self.assertIn('Haiku.', self._refused('up'))
+
+    def test_state_folder_of_somebody_else(self):
+        mine = self.write(self.layout.root / 'thesis.tex', 'mine')
+        for arguments in (('up',), ('destroy',)):
+            self.assertIn('thesis.tex', self._refused(*arguments))
+        self.assertEqual('mine', mine.read_text())
+
+
+class TestInside(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.inside()
+
+    def test_exit_code(self):
+        for status in (0, 1, 42):
+            self.dispatched.return_value = status
+            self.assertEqual((status, ''), self.main('run', '--list'))
+        options, layout = self.dispatched.call_args.args
+        self.assertEqual(('run', ['--list']),
+                         (options.command, options.arguments))
+        self.assertEqual(self.layout, layout)
+        self.assertEqual([], self.executed)
+
+    def test_failure_has_a_message_and_no_traceback(self):
+        for error, expected in (
+                (errors.LabError('No cloud is up.', status=3),
+                 (3, 'run-lab.sh: No cloud is up.\n')),
+                (KeyboardInterrupt(), (130, 'run-lab.sh: interrupted.\n'))):
+            self.dispatched.side_effect = error
+            self.assertEqual(expected, self.main('status'))
+
+    def test_failure_of_the_system_names_the_file(self):
+        self.dispatched.side_effect = OSError(
+            errno.EACCES, 'Permission denied', '/x/.lab/secrets.json')
+        status, said = self.main('up')
+        self.assertEqual(1, status)
+        self.assertIn('Permission denied: /x/.lab/secrets.json', said)
+
+
+class TestProgram(base.TestCase):
+    """The real one, up to where it refuses."""
+
+    def test_message_and_exit_code(self):
+        root = self.write(self.folder / 'state', 'not a folder')
+        # Whoever runs this test: nobody, or a state folder that is none.
+        result = subprocess.run(
+            [sys.executable, '-m', 'lab', 'up'], cwd=layouts.REPOSITORY,
+            env={'PATH': os.environ['PATH'], 'LM_LAB_DIR': str(root)},
+            capture_output=True, text=True)
+        self.assertEqual(1, result.returncode)
+        self.assertRegex(result.stderr, r'^run-lab\.sh: .*\.\n$')
+        self.assertEqual('', result.stdout)
+        self.assertEqual('not a folder', root.read_text())
+
+    def test_begins_with_python_alone(self):
+        # None of these exists before the virtualenvs do.
+        code = ('import sys; import lab.__main__; '
+                'print(*(name for name in ("rich", "pyroute2", "openstack", '
+                '"supervisor", "jinja2") if name in sys.modules))')
+        result = subprocess.run(
+            [sys.executable, '-c', code], cwd=layouts.REPOSITORY,
+            capture_output=True, text=True, check=True)
+        self.assertEqual('\n', result.stdout)

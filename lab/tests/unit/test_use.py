@@ -1,0 +1,251 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import contextlib
+import io
+import signal
+import subprocess
+import sys
+
+from lab.cloud import programs
+from lab.cloud import supervisor
+from lab.hosts import sandbox
+from lab import layout as layouts
+from lab import lifecycle
+from lab.tests.unit import base
+from lab import topology as topologies
+from lab import use
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.process = sandbox.Process(4711, self.layout.root, True)
+        self.topology = topologies.Topology()
+        self.patch(sandbox, 'find', lambda root: self.process)
+        self.patch(lifecycle, 'running', lambda layout: self.topology)
+
+    def printed(self, call, *args):
+        """What a call returns and prints."""
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            result = call(*args)
+        return result, out.getvalue()
+
+
+class TestNoCloud(TestCase):
+
+    def test_message_and_exit_code(self):
+        calls = ((use.execute, self.layout, 'controller', ['ls'],
+                  self.folder), (use.run, self.layout, []),
+                 (use.status, self.layout))
+        for missing in ('process', 'topology'):
+            setattr(self, missing, None)
+            for call, *args in calls:
+                with self.assertRaises(use.errors.LabError) as caught:
+                    call(*args)
+                self.assertEqual(3, caught.exception.status)
+                self.assertIn('tools/run-lab.sh up', str(caught.exception))
+                self.assert_sentence(str(caught.exception))
+
+
+class TestExecute(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        # Runs what nsenter would run, and writes down how it was called.
+        self.entered = self.folder / 'entered'
+        script = (f'echo "$@" >> {self.entered}\n'
+                  'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')
+        binaries = self.layout.venvs / 'tempest' / 'bin'
+        self.write(binaries / 'nsenter', f'#!/bin/sh\n{script}\n', 0o755)
+        self.out = self.folder / 'out'
+
+    def _execute(self, *command, host='controller'):
+        return use.execute(self.layout, host, list(command), self.folder)
+
+    def test_exit_code(self):
+        for status in (0, 1, 42):
+            self.assertEqual(status, self._execute(
+                'sh', '-c', f'exit {status}'))
+
+    def test_arguments_arrive_as_they_are(self):
+        words = ['a b', '', '$HOME', '--host', '*']
+        self._execute('sh', '-c', f'for word; do echo "<$word>"; done '
+                      f'> {self.out}', 'sh', *words)
+        self.assertEqual([f'<{word}>' for word in words],
+                         self.out.read_text().splitlines())
+
+    def test_folder_and_credentials(self):
+        self._execute('sh', '-c', f'pwd > {self.out}; env >> {self.out}')
+        folder, *values = self.out.read_text().splitlines()
+        self.assertEqual(str(self.folder), folder)
+        self.assertIn('OS_CLOUD=lab', values)
+        self.assertIn(f'OS_CLIENT_CONFIG_FILE={self.layout.clouds_yaml}',
+                      values)
+
+    def test_enters_the_host(self):
+        self._execute('true', host='compute2')
+        said = self.entered.read_text().splitlines()
+        self.assertIn('--target=4711', said[0])
+        self.assertIn('--net=/run/lab/compute2/net', said[-1])
+
+    def test_unknown_host(self):
+        message = self.refused(self._execute, 'true', host='compute3')
+        self.assertIn("no host 'compute3'", message)
+        self.assertIn('controller, compute1, compute2.', message)
+        self.assertFalse(self.entered.exists())
+
+
+class TestWait(TestCase):
+
+    def test_interrupted_child_may_clean_up(self):
+        handlers = []
+        self.patch(signal, 'signal', lambda number, handler:
+                   handlers.append((number, handler)))
+
+        class Child:
+
+            answers = [KeyboardInterrupt, 130]
+            killed = False
+
+            def wait(self):
+                answer = self.answers.pop(0)
+                if answer is KeyboardInterrupt:
+                    raise KeyboardInterrupt
+                return answer
+
+            def kill(self):
+                self.killed = True
+
+        child = Child()
+        self.assertEqual(130, use._wait(child))
+        self.assertFalse(child.killed)
+        # The second Ctrl-C ends it.
+        [(number, handler)] = handlers
+        self.assertEqual(signal.SIGINT, number)
+        handler(number, None)
+        self.assertTrue(child.killed)
+
+
+class TestRun(TestCase):
+
+    def test_runs_tempest_in_the_workspace(self):
+        execute = self.patch(use, 'execute', autospec=True, return_value=1)
+        status, said = self.printed(use.run, self.layout, ['--list'])
+        self.assertEqual(1, status)
+        execute.assert_called_once_with(
+            self.layout, 'controller', ['tempest', 'run', '--list'],
+            self.layout.workspace)
+        self.assertIn(str(self.layout.workspace), said)
+
+
+class TestStatus(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.layout.root.mkdir()
+        self.plan = programs.plan(self.layout, self.topology)
+        self.states = {each.identifier: ('RUNNING', 'pid 7, uptime 0:01:00')
+                       for each in self.plan}
+        asked = self.asked = []
+
+        def states(self_):
+            asked.append(self_._socket)
+            return [supervisor._state({
+                'name': name, 'statename': state, 'description': description,
+                'stdout_logfile': '', 'pid': 7})
+                for name, (state, description) in self.states.items()]
+
+        self.patch(supervisor.Supervisor, 'states', states)
+
+    def _rows(self):
+        status, said = self.printed(use.status, self.layout)
+        lines = said.splitlines()
+        return status, {line.split()[1]: line for line in lines[1:]}
+
+    def test_all_up(self):
+        status, rows = self._rows()
+        self.assertEqual(0, status)
+        self.assertEqual(set(self.states), set(rows))
+        for each in self.plan:
+            row = rows[each.identifier]
+            self.assertEqual(each.host, row.split()[0])
+            self.assertIn(' up ', row)
+            # Whole, or one cannot copy it.
+            self.assertTrue(row.rstrip().endswith(str(each.log)), row)
+
+    def test_asks_the_labs_supervisor(self):
+        self._rows()
+        self.assertEqual(
+            [sandbox.inside(self.process, layouts.SUPERVISOR_SOCKET)],
+            self.asked)
+
+    def test_one_is_down(self):
+        self.states['compute1-libvirtd'] = ('FATAL', 'Exited too quickly')
+        status, rows = self._rows()
+        self.assertEqual(1, status)
+        self.assertIn('fatal', rows['compute1-libvirtd'])
+        self.assertIn('Exited too quickly', rows['compute1-libvirtd'])
+        self.assertIn(' up ', rows['compute2-libvirtd'])
+
+
+class TestLogs(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        # Logs are there also when no cloud is.
+        self.process = self.topology = None
+        self.write(self.layout.log / 'mariadb.log', 'one\ntwo\nthree\n')
+        self.write(self.layout.log / 'compute1-libvirtd.log', '')
+
+    def _logs(self, service, lines=100, follow=False):
+        real = subprocess.Popen
+        commands = []
+
+        def popen(command):
+            commands.append(command)
+            if '--follow' in command:
+                command = [sys.executable, '-c', '']
+            with open(self.folder / 'out', 'w') as out:
+                return real(command, stdout=out)
+
+        self.patch(subprocess, 'Popen', popen)
+        status = use.logs(self.layout, service, lines, follow)
+        self.assertEqual(0, status)
+        return commands[0], (self.folder / 'out').read_text()
+
+    def test_whole(self):
+        self.assertEqual('one\ntwo\nthree\n', self._logs('mariadb')[1])
+
+    def test_last_lines(self):
+        self.assertEqual('two\nthree\n', self._logs('mariadb', 2)[1])
+
+    def test_follow(self):
+        self.assertIn('--follow', self._logs('mariadb', follow=True)[0])
+
+    def test_unknown_service(self):
+        message = self.refused(use.logs, self.layout, 'oracle', 1, False)
+        self.assertIn("'oracle'", message)
+        self.assertIn('compute1-libvirtd, mariadb', message)
+        self.assert_sentence(message)
+
+    def test_no_logs_at_all(self):
+        empty = layouts.Layout(self.folder / 'empty')
+        self.assertIn('none at all', self.refused(
+            use.logs, empty, 'mariadb', 1, False))
+
+    def test_nothing_else_is_shown(self):
+        self.write(self.layout.root / 'secret.log')
+        for service in ('../secret', '/etc/hosts', 'x/../mariadb'):
+            self.refused(use.logs, self.layout, service, 1, False)

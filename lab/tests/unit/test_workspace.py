@@ -1,0 +1,185 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import os
+import pathlib
+import types
+
+import openstack
+from oslo_concurrency import opts as concurrency
+from oslo_config import cfg
+from oslo_log import log
+from tempest import config as tempest_config
+import yaml
+
+from lab.cloud import configuration
+from lab.cloud import resources
+from lab.tests.unit import base
+from lab import topology as topologies
+from lab import workspace
+from lm_tempest_plugin import config as plugin_config
+
+
+def find(name, ignore_missing):
+    assert not ignore_missing
+    return types.SimpleNamespace(id=f'id-of-{name}')
+
+
+CLOUD = types.SimpleNamespace(
+    compute=types.SimpleNamespace(find_flavor=find),
+    image=types.SimpleNamespace(find_image=find))
+
+
+class TestCase(base.TestCase):
+
+    def make(self, **topology):
+        workspace.make(self.layout, topologies.Topology(**topology), CLOUD)
+
+
+class TestMake(TestCase):
+
+    def test_results_of_earlier_runs_are_kept(self):
+        result = self.write(self.layout.workspace / '.stestr' / '0', 'mine')
+        self.make()
+        self.make()
+        self.assertEqual('mine', result.read_text())
+
+    def test_files_are_for_their_owner_only(self):
+        self.make()
+        for path in (self.layout.tempest_conf, self.layout.clouds_yaml):
+            self.assertIn(configuration.passwords(self.layout)['admin'],
+                          path.read_text())
+            self.assertEqual(0o600, path.stat().st_mode & 0o777)
+
+    def test_folders_that_tempest_wants(self):
+        self.make()
+        for name in ('logs', 'locks'):
+            self.assertTrue((self.layout.workspace / name).is_dir())
+
+    def test_stestr_finds_tempests_tests(self):
+        self.make()
+        sections = {}
+        path = self.layout.workspace / '.stestr.conf'
+        cfg.ConfigParser(str(path), sections).parse()
+        [tests] = sections['DEFAULT']['test_path']
+        [top] = sections['DEFAULT']['top_dir']
+        self.assertTrue(pathlib.Path(tests, '__init__.py').is_file())
+        self.assertEqual('test_discover', pathlib.Path(tests).name)
+        self.assertTrue(pathlib.Path(top, 'tempest', 'config.py').is_file())
+
+    def test_clouds_yaml(self):
+        self.make()
+        found = yaml.safe_load(self.layout.clouds_yaml.read_text())
+        self.assertEqual([workspace.CLOUD], list(found['clouds']))
+        # openstacksdk makes sense of it.
+        region = openstack.config.OpenStackConfig(
+            config_files=[str(self.layout.clouds_yaml)], secure_files=[],
+            vendor_files=[], load_envvars=False).get_one('lab')
+        self.assertEqual('RegionOne', region.region_name)
+        self.assertEqual('http://198.18.0.1:5000/v3',
+                         region.get_auth_args()['auth_url'])
+        self.assertEqual(configuration.passwords(self.layout)['admin'],
+                         region.get_auth_args()['password'])
+
+
+class TestTempestConf(TestCase):
+    """By Tempest's own definitions, and those of the plugin."""
+
+    def _read(self, **topology):
+        self.make(**topology)
+        conf = cfg.ConfigOpts()
+        log.register_options(conf)
+        known = {}
+        for group, opts in (*tempest_config.list_opts(),
+                            *plugin_config.list_opts(),
+                            *concurrency.list_opts()):
+            name = getattr(group, 'name', group)
+            # The plugin may be installed, and come twice.
+            known.setdefault(name, list(opts))
+        for name, opts in known.items():
+            conf.register_opts(opts, group=name)
+        conf([], project='tempest', default_config_dirs=[],
+             default_config_files=[str(self.layout.tempest_conf)])
+        return conf
+
+    def _assignments(self):
+        sections = {}
+        cfg.ConfigParser(str(self.layout.tempest_conf), sections).parse()
+        return [(section, name, values) for section, options
+                in sections.items() for name, values in options.items()]
+
+    def test_every_option_exists_and_has_a_good_value(self):
+        for topology in ({}, {'computes': 1}, {'kvm': True}):
+            conf = self._read(**topology)
+            assignments = self._assignments()
+            self.assertGreater(len(assignments), 30)
+            for section, name, values in assignments:
+                self.assertEqual(1, len(values), f'{section}.{name}')
+                group = conf if section == 'DEFAULT' else conf[section]
+                self.assertIn(name, group)
+                # Raises an error if it is no such value, or out of bounds.
+                group[name]
+
+    def test_plugin_is_content(self):
+        plugin_config.check(self._read())
+
+    def test_options_are_not_spelt_the_old_way(self):
+        self._read()
+        current = {}
+        for group, opts in (*tempest_config.list_opts(),
+                            *plugin_config.list_opts()):
+            name = getattr(group, 'name', group)
+            current.setdefault(name, {}).update(
+                {opt.dest: opt for opt in opts})
+        for section, name, _ in self._assignments():
+            if section not in ('DEFAULT', 'oslo_concurrency'):
+                self.assertIn(name, current[section])
+                self.assertFalse(
+                    current[section][name].deprecated_for_removal,
+                    f'{section}.{name}')
+
+    def test_values(self):
+        conf = self._read(computes=2)
+        self.assertEqual(2, conf.compute.min_compute_nodes)
+        self.assertEqual('id-of-lm.small', conf.compute.flavor_ref)
+        self.assertEqual('id-of-lm.medium', conf.compute.flavor_ref_alt)
+        self.assertEqual('id-of-lm-guest', conf.compute.image_ref)
+        self.assertEqual(resources.NETWORK, conf.validation.network_for_ssh)
+        features = conf['compute-feature-enabled']
+        self.assertIs(True, features.live_migration)
+        self.assertIs(True, features.block_migration_for_live_migration)
+        self.assertEqual(resources.ECHO_PORT,
+                         conf.live_migration_ha.tcp_echo_port)
+        self.assertEqual(configuration.passwords(self.layout)['admin'],
+                         conf.auth.admin_password)
+
+    def test_one_host_cannot_migrate(self):
+        conf = self._read(computes=1)
+        self.assertEqual(1, conf.compute.min_compute_nodes)
+        self.assertIs(False, conf['compute-feature-enabled'].live_migration)
+
+
+class TestEnvironment(TestCase):
+
+    def test_tools_find_what_was_written(self):
+        self.make()
+        values = workspace.environment(self.layout)
+        self.assertTrue(os.path.isfile(values['OS_CLIENT_CONFIG_FILE']))
+        self.assertTrue(os.path.isfile(os.path.join(
+            values['TEMPEST_CONFIG_DIR'], values['TEMPEST_CONFIG'])))
+        found = yaml.safe_load(self.layout.clouds_yaml.read_text())
+        self.assertIn(values['OS_CLOUD'], found['clouds'])
+
+    def test_virtualenv_comes_first(self):
+        path = workspace.environment(self.layout)['PATH'].split(':')
+        self.assertEqual(str(self.layout.venvs / 'tempest' / 'bin'), path[0])
+        self.assertIn('/usr/sbin', path)
