@@ -64,21 +64,6 @@ class TestRun(base.TestCase):
         self._run('logs', 'mariadb', '--follow', '--lines', '3')
         logs.assert_called_once_with(self.layout, 'mariadb', 3, True)
 
-    def test_down(self):
-        down = self.patch(lifecycle, 'down', autospec=True)
-        for was_up, text in ((True, 'has ended'), (False, 'No cloud')):
-            down.return_value = was_up
-            status, said = self._run('down')
-            self.assertEqual(0, status)
-            self.assertIn(text, said)
-
-    def test_destroy(self):
-        destroy = self.patch(lifecycle, 'destroy', autospec=True)
-        status, said = self._run('destroy')
-        self.assertEqual(0, status)
-        self.assertIn(str(self.layout.root), said)
-        destroy.assert_called_once_with(self.layout)
-
     def test_unknown(self):
         with self.assertRaisesRegex(ValueError, 'sideways'):
             dispatch.run(argparse.Namespace(command='sideways'), self.layout)

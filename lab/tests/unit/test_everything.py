@@ -13,6 +13,7 @@
 import contextlib
 import io
 
+from lab import clearing
 from lab import errors
 from lab import everything
 from lab import lifecycle
@@ -30,7 +31,7 @@ class TestRun(base.TestCase):
         self.status = 0
         self.patch(lifecycle, 'running', lambda layout: self.cloud)
         self.patch(lifecycle, 'up', self._up)
-        self.patch(lifecycle, 'down', self._down)
+        self.patch(clearing, 'down', self._down)
         self.patch(use, 'run', self._test)
 
     def _up(self, layout, topology):

@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 
+from lab import clearing
 from lab.cloud import configuration
 from lab.cloud import start
 from lab import errors
@@ -45,6 +46,8 @@ class TestCase(base.TestCase):
         self.current = True
         self.events = []
         self.starting = 'raise SystemExit(0)'
+        # Whatever is not replaced below is not to be found either.
+        os.environ['PATH'] = str(self.folder / 'bin')
         for name, replacement in (
                 ('find', lambda root: self.process),
                 ('refuse_others', self._refuse_others),
@@ -52,11 +55,12 @@ class TestCase(base.TestCase):
                 ('enter', lambda *_: [])):
             self.patch(sandbox, name, replacement)
         self.patch(start, 'arguments',
-                   lambda layout, topology: ['-c', self.starting])
+                   lambda layout, topology: ['-I', '-S', '-c', self.starting])
         for name in ('memory', 'kvm', 'disk'):
             self.patch(checks, name, self._noting(name))
         self.patch(debian, 'missing', lambda packages: self.missing)
         self.patch(debian, 'install', self._noting('packages'))
+        self.patch(debian, 'know', self._noting('lists'))
         self.patch(virtualenvs, 'is_current', lambda *_: self.current)
         self.patch(virtualenvs, 'make', self._noting('virtualenv'))
         self.patch(configuration.Writer, 'write_all', self._configure)
@@ -116,8 +120,8 @@ class TestUp(TestCase):
 
     def test_refused_while_another_command_is_at_it(self):
         with lock.held(self.layout):
-            for command in (self.up, lambda: lifecycle.down(self.layout),
-                            lambda: lifecycle.destroy(self.layout)):
+            for command in (self.up, lambda: clearing.down(self.layout),
+                            lambda: clearing.destroy(self.layout)):
                 self.assertIn('Another run-lab.sh', self.refused(command))
         self.assertEqual([], self.events)
 
@@ -155,7 +159,7 @@ class TestUp(TestCase):
     def test_kvm_is_looked_for_only_when_asked_for(self):
         self.up()
         self.assertNotIn('kvm', self.events)
-        lifecycle.down(self.layout)
+        clearing.down(self.layout)
         self.up(topologies.Topology(kvm=True))
         self.assertIn('kvm', self.events)
 
@@ -189,7 +193,7 @@ class TestUp(TestCase):
             self.assertTrue(path.exists(), path)
         for path in gone:
             self.assertFalse(path.exists(), path)
-        lifecycle.down(self.layout)
+        clearing.down(self.layout)
         self.up()
         self.assertEqual(passwords, configuration.passwords(self.layout))
 
@@ -268,7 +272,7 @@ class TestInstallation(TestCase):
             needed.append(number)))
         self.up()
         self.assertEqual({checks.DISK_TO_RUN}, set(needed))
-        lifecycle.down(self.layout)
+        clearing.down(self.layout)
         self.missing = ['memcached']
         self.up()
         self.assertIn(checks.DISK_TO_INSTALL, needed)
@@ -290,20 +294,20 @@ class TestInstallation(TestCase):
 
     def test_image_is_kept(self):
         self.up()
-        lifecycle.down(self.layout)
+        clearing.down(self.layout)
         self.up()
         self.assertEqual(1, self.events.count('image'))
 
     def test_image_of_other_sources_is_made_anew(self):
         self.up()
-        lifecycle.down(self.layout)
+        clearing.down(self.layout)
         image.fingerprint.return_value = 'other'
         self.up()
         self.assertEqual(2, self.events.count('image'))
 
     def test_image_that_is_lost_is_made_anew(self):
         self.up()
-        lifecycle.down(self.layout)
+        clearing.down(self.layout)
         self.layout.image.unlink()
         self.up()
         self.assertEqual(2, self.events.count('image'))
@@ -315,68 +319,6 @@ class TestInstallation(TestCase):
         self.assertIn('guest image: mkfs.vfat is missing.', message)
         self.assertFalse(
             self.layout.image.with_suffix('.fingerprint').exists())
-
-
-class TestDown(TestCase):
-
-    def test_down(self):
-        self.up()
-        self.assertTrue(lifecycle.down(self.layout))
-        self.assertIsNone(self.process)
-        self.assertIsNone(lifecycle.running(self.layout))
-        self.assertTrue(self.layout.image.exists())
-        self.assertTrue(self.layout.log.exists())
-
-    def test_nothing_up(self):
-        self.assertFalse(lifecycle.down(self.layout))
-
-    def test_damaged_record_does_not_matter(self):
-        self.up()
-        self.layout.ready.write_text('{')
-        self.assertTrue(lifecycle.down(self.layout))
-        self.up()
-
-    def test_process_that_stays(self):
-        # It is no cloud any more, although something of it lives.
-        self.up()
-        self.patch(sandbox, 'end', side_effect=errors.LabError('Stays.'))
-        self.refused(lifecycle.down, self.layout)
-        self.assertIsNone(lifecycle.running(self.layout))
-
-
-class TestDestroy(TestCase):
-
-    def test_destroy(self):
-        self.up()
-        self.write(self.layout.root / '.secrets.json.x')
-        self.assertTrue(lifecycle.destroy(self.layout))
-        self.assertIsNone(self.process)
-        self.assertFalse(self.layout.root.exists())
-        # Nothing beside it.
-        self.assertEqual([], list(self.folder.iterdir()))
-
-    def test_nothing_there(self):
-        self.assertFalse(lifecycle.destroy(self.layout))
-        self.assertFalse(self.layout.root.exists())
-
-    def test_processes_without_a_folder(self):
-        self.process = sandbox.Process(7, self.layout.root, True)
-        self.assertTrue(lifecycle.destroy(self.layout))
-        self.assertIsNone(self.process)
-
-    def test_what_links_lead_to_is_left(self):
-        kept = self.write(self.folder / 'elsewhere' / 'file')
-        self.layout.cache.mkdir(parents=True)
-        (self.layout.cache / 'link').symlink_to(kept.parent)
-        lifecycle.destroy(self.layout)
-        self.assertTrue(kept.exists())
-
-    def test_files_stay_while_a_process_does(self):
-        self.up()
-        self.patch(sandbox, 'end', side_effect=errors.LabError('Stays.'))
-        self.assertEqual('Stays.', self.refused(lifecycle.destroy,
-                                                self.layout))
-        self.assertTrue(self.layout.cloud.exists())
 
 
 class TestRunning(TestCase):

@@ -14,10 +14,12 @@ import contextlib
 import errno
 import io
 import os
+import signal
 import subprocess
 import sys
 
 from lab import __main__ as program
+from lab import clearing
 from lab import dispatch
 from lab import errors
 from lab import layout as layouts
@@ -36,9 +38,12 @@ class TestCase(base.TestCase):
         self.patch(checks, 'system')
         self.patch(checks, 'disk')
         self.installed = []
-        self.current = True
+        self.current = self.whole = True
         self.patch(virtualenvs, 'is_current',
                    lambda layout, name: self.current)
+        self.patch(virtualenvs, 'is_whole', lambda layout, name: self.whole)
+        self.handlers = {}
+        self.patch(signal, 'signal', self.handlers.__setitem__)
         self.patch(debian, 'install', lambda packages, log: (
             self.installed.append(tuple(packages))))
         self.patch(virtualenvs, 'make', lambda layout, name: (
@@ -89,7 +94,7 @@ class TestFirst(TestCase):
             self.assertEqual([debian.PYTHON, 'tempest'], self.installed)
 
     def test_other_commands_install_nothing(self):
-        self.current = False
+        self.current = self.whole = False
         for arguments in (('run',), ('status',), ('exec', 'ls'),
                           ('logs', 'x')):
             status, said = self.main(*arguments)
@@ -98,13 +103,32 @@ class TestFirst(TestCase):
         self.assertEqual([], self.installed)
         self.assertEqual([], self.executed)
 
-    def test_nothing_to_clear(self):
+    def test_cloud_may_be_older_than_the_checkout(self):
         self.current = False
+        for arguments in (('run',), ('status',), ('exec', 'ls')):
+            self.assertEqual(99, self.main(*arguments)[0])
+        self.assertEqual([], self.installed)
+
+    def test_clearing_needs_nothing_installed(self):
+        self.current = self.whole = False
+        down = self.patch(clearing, 'down', autospec=True)
+        for was_up, text in ((True, 'has ended'), (False, 'No cloud')):
+            down.return_value = was_up
+            self.assertEqual((0, ''), self.main('down'))
+            self.assertIn(text, self.out)
+        destroy = self.patch(clearing, 'destroy', autospec=True)
+        self.assertEqual((0, ''), self.main('destroy'))
+        self.assertIn(str(self.layout.root), self.out)
+        for call in (down, destroy):
+            call.assert_called_with(self.layout)
+        self.assertEqual([], self.installed)
+        self.assertEqual([], self.executed)
+
+    def test_process_that_does_not_end(self):
         for command in ('down', 'destroy'):
-            status, said = self.main(command)
-            self.assertEqual((0, ''), (status, said))
-            self.assertIn('no lab in', self.out)
-        self.assertFalse(self.layout.root.exists())
+            self.patch(clearing, command,
+                       side_effect=errors.LabError('Stays.'))
+            self.assertEqual((1, 'run-lab.sh: Stays.\n'), self.main(command))
 
     def test_full_disk(self):
         self.current = False
@@ -168,6 +192,13 @@ class TestInside(TestCase):
                 (KeyboardInterrupt(), (130, 'run-lab.sh: interrupted.\n'))):
             self.dispatched.side_effect = error
             self.assertEqual(expected, self.main('status'))
+
+    def test_sigterm_clears_away_as_ctrl_c_does(self):
+        def run(*_):
+            self.handlers[signal.SIGTERM](signal.SIGTERM, None)
+
+        self.dispatched.side_effect = run
+        self.assertEqual(130, self.main('up')[0])
 
     def test_failure_of_the_system_names_the_file(self):
         self.dispatched.side_effect = OSError(

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import pathlib
 import shlex
 
@@ -75,6 +76,12 @@ class TestPlan(base.TestCase):
         words = shlex.split(self.known['mariadb'].command_line)
         self.assertEqual('/usr/sbin/mariadbd', words[0])
 
+    def test_guests_and_their_packets_go_first(self):
+        for each in self.plan:
+            self.assertEqual(
+                each.name.startswith(('ovs', 'ovn-')) or
+                each.name == 'libvirtd', each.nice < 0, each.identifier)
+
     def test_programs_of_a_host_use_its_own_files(self):
         for each in self.plan:
             text = ' '.join((*each.command, each.environment_line))
@@ -125,6 +132,13 @@ class TestProgram(base.TestCase):
         command = ('/bin/a b', "it's", '$HOME', '"x"', '')
         self.assertEqual(list(command), shlex.split(
             self._program(*command).command_line))
+
+    def test_priority(self):
+        program = dataclasses.replace(self._program('/x', host='compute1'),
+                                      nice=-5)
+        words = shlex.split(program.command_line)
+        self.assertEqual(['nice', '--adjustment=-5', '/x'], words[-3:])
+        self.assertEqual('nsenter', words[0])
 
     def test_environment(self):
         self.assertEqual('A="1 2",B="3,4"', self._program(

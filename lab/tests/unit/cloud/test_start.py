@@ -253,6 +253,10 @@ class TestMain(Cloud):
         self.assertIn('ready: FAILED', self.out)
         self.assertNotIn('workspace.make', self.events)
 
+    def test_interrupted(self):
+        self.patch(network, 'make', side_effect=KeyboardInterrupt)
+        self.assertEqual((130, ''), self._main())
+
     def test_failure_of_the_api(self):
         for error in (openstack.exceptions.SDKException('no flavors'),
                       keystoneauth1.exceptions.ConnectFailure('no flavors')):

@@ -146,6 +146,25 @@ class TestInstall(TestCase):
             '--mount --propagation private '))
 
 
+class TestKnow(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.program('apt-cache', f'[ -e {self.folder}/updated ]')
+
+    def test_lists_are_got_where_they_are_missing(self):
+        debian.know('linux-image', self.log)
+        debian.know('linux-image', self.log)
+        self.assertEqual(['update'], [
+            word for call in self._calls() for word in call.split()
+            if word in ('install', 'update')])
+
+    def test_no_connection(self):
+        self.write(self.folder / 'offline')
+        self.assertIn('Could not connect', self.refused(
+            debian.know, 'linux-image', self.log))
+
+
 class TestPackages(base.TestCase):
 
     def test_each_once(self):

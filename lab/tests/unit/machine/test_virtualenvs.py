@@ -13,6 +13,7 @@
 import os
 import pathlib
 
+from lab import layout as layouts
 from lab.machine import virtualenvs
 from lab.tests.unit import base
 
@@ -97,6 +98,25 @@ class TestMake(base.TestCase):
         self._make()
         self.patch(virtualenvs.sys, 'version', '3.99')
         self.assertTrue(self._make())
+
+    def test_other_places_cause_a_new_one(self):
+        # Scripts hold the path of their interpreter, and an editable
+        # installation that of the checkout.
+        self._make()
+        moved = self.lab.parent.rename(self.folder / 'moved')
+        self.patch(virtualenvs, 'LAB', moved / 'lab')
+        self.patch(virtualenvs.layouts, 'REPOSITORY', moved)
+        self.assertTrue(self._make())
+        self.layout.root.rename(self.folder / 'elsewhere')
+        self.layout = layouts.Layout(self.folder / 'elsewhere')
+        self.assertTrue(self._make())
+
+    def test_whole_and_current(self):
+        self.assertFalse(virtualenvs.is_whole(self.layout, 'cloud'))
+        self._make()
+        self.write(self.lab / 'constraints-cloud.txt', 'nova==2\n')
+        self.assertTrue(virtualenvs.is_whole(self.layout, 'cloud'))
+        self.assertFalse(virtualenvs.is_current(self.layout, 'cloud'))
 
     def test_plugin_is_installed_from_the_checkout(self):
         virtualenvs.make(self.layout, 'tempest')
