@@ -16,6 +16,8 @@ It begins with the system's Python and nothing else, and goes on in Tempest's
 virtualenv once that exists.
 """
 
+from __future__ import annotations
+
 import os
 import pathlib
 import signal
@@ -26,6 +28,7 @@ from lab import clearing
 from lab import cli
 from lab import errors
 from lab import layout as layouts
+from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import virtualenvs
@@ -52,8 +55,9 @@ def main(arguments: list[str]) -> int:
             print('The cloud has ended.' if ended else 'No cloud was up.')
             return 0
         if options.command == 'destroy':
-            clearing.destroy(layout)
-            print(f'{layout.root} is gone, and all that was in it.')
+            gone = clearing.destroy(layout)
+            print(f'{layout.root} is gone, and all that was in it.' if gone
+                  else f'There is no lab in {layout.root}.')
             return 0
         if not _inside_virtualenv(layout):
             _install(layout, options.command)
@@ -65,8 +69,7 @@ def main(arguments: list[str]) -> int:
         print(f'run-lab.sh: {error}', file=sys.stderr)
         return error.status
     except OSError as error:
-        print(f'run-lab.sh: {error.strerror}: {error.filename}. See that it '
-              f'can be read and written.', file=sys.stderr)
+        print(f'run-lab.sh: {errors.explain(error)}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('run-lab.sh: interrupted.', file=sys.stderr)
@@ -94,11 +97,10 @@ def _install(layout: layouts.Layout, command: str | None) -> None:
     if virtualenvs.is_current(layout, 'tempest'):
         return
     checks.disk(layout, checks.DISK_TO_INSTALL)
-    # Passwords will lie in it.
-    layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    print('Installing the virtualenv of Tempest ...', flush=True)
-    debian.install(debian.PYTHON, layout.root / 'install' / 'debian.log')
-    virtualenvs.make(layout, 'tempest')
+    with lock.held(layout):
+        print('Installing the virtualenv of Tempest ...', flush=True)
+        debian.install(debian.PYTHON, layout.root / 'install' / 'debian.log')
+        virtualenvs.make(layout, 'tempest')
 
 
 if __name__ == '__main__':

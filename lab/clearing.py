@@ -16,8 +16,11 @@ It has to work whatever an earlier command has left half done, a virtualenv
 among it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
+import pathlib
 import shutil
 
 from lab.hosts import sandbox
@@ -31,6 +34,8 @@ def down(layout: layouts.Layout) -> bool:
     :param layout: paths of the lab
     :returns: whether there was one
     """
+    if not layout.root.exists():
+        return sandbox.end(layout.root)
     with lock.held(layout):
         layout.ready.unlink(missing_ok=True)
         return sandbox.end(layout.root)
@@ -46,15 +51,18 @@ def destroy(layout: layouts.Layout) -> bool:
         return sandbox.end(layout.root)
     with lock.held(layout):
         sandbox.end(layout.root)
-        # The lock is deleted last: until then nobody else may begin.
         for entry in layout.root.iterdir():
-            if entry == layout.lock:
-                continue
-            if entry.is_dir():
-                shutil.rmtree(entry)
-            else:
-                entry.unlink()
+            # The lock goes last: until then nobody else may begin.
+            if layouts.is_own(entry.name) and entry != layout.lock:
+                _delete(entry)
         layout.lock.unlink()
         with contextlib.suppress(OSError):
             os.rmdir(layout.root)
     return True
+
+
+def _delete(entry: pathlib.Path) -> None:
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()

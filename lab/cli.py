@@ -12,7 +12,11 @@
 
 """The command line of ``tools/run-lab.sh``."""
 
+from __future__ import annotations
+
 import argparse
+import dataclasses
+import typing
 
 from lab import topology as topologies
 
@@ -29,6 +33,8 @@ State lies in .lab/ in the repository; LM_LAB_DIR names another folder.
 What "up" makes lives until "down"; installed packages, the guest image,
 prepared databases and test results stay until "destroy".
 """
+#: Commands that may start a cloud.
+STARTING = (None, 'up')
 DEFAULT_RUN = ['--regex', 'live_migration_ha']
 
 
@@ -50,35 +56,35 @@ def _lines(text: str) -> int:
     return int(text)
 
 
-def _cloud_options() -> argparse.ArgumentParser:
+def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
     """What one can choose when a cloud is started."""
-    parser = argparse.ArgumentParser(add_help=False)
+    parser = argparse.ArgumentParser(add_help=False, **settings)
     parser.add_argument(
-        '--computes', type=_computes, default=2, metavar='N',
-        help='how many compute hosts (default: %(default)s)')
+        '--computes', type=_computes, metavar='N',
+        help='how many compute hosts (default: 2)')
     parser.add_argument(
-        '--storage', choices=topologies.STORAGES, default='block',
-        help="where guests' disks live; block: local qcow2 files "
-        '(default: %(default)s)')
+        '--storage', choices=topologies.STORAGES,
+        help="where guests' disks live; block: local qcow2 files (the "
+        'default)')
     parser.add_argument(
-        '--kvm', action='store_true',
+        '--kvm', action='store_const', const=True,
         help='run guests under KVM instead of software emulation')
     return parser
 
 
 def parser() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
-    options = _cloud_options()
     top = argparse.ArgumentParser(
         prog='run-lab.sh', description=DESCRIPTION, epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        parents=[options])
+        parents=[_cloud_options()])
     top.add_argument('--keep', action='store_true',
                      help='leave the cloud running after the tests')
     commands = top.add_subparsers(dest='command', metavar='COMMAND')
 
+    # Left out, they do not overwrite what stands before the command.
     commands.add_parser(
-        'up', parents=[options],
+        'up', parents=[_cloud_options(argument_default=argparse.SUPPRESS)],
         help='install what is missing and start the cloud')
     run = commands.add_parser(
         'run', help='run Tempest against the cloud',
@@ -124,6 +130,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                                   arguments=arguments[1:] or DEFAULT_RUN)
     top = parser()
     options = top.parse_args(arguments)
+    if options.command not in STARTING:
+        _refuse_cloud_options(top, options)
     if options.command == 'exec':
         if options.arguments[:1] == ['--']:
             del options.arguments[0]
@@ -133,7 +141,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     return options
 
 
+def _refuse_cloud_options(top: argparse.ArgumentParser,
+                          options: argparse.Namespace) -> None:
+    """Refuse what has no meaning for a cloud that is up already."""
+    for name in ('computes', 'storage', 'kvm'):
+        if getattr(options, name) is not None:
+            top.error(f'--{name} does not go with {options.command}')
+
+
 def topology(options: argparse.Namespace) -> topologies.Topology:
     """The hosts that the options ask for."""
-    return topologies.Topology(computes=options.computes, kvm=options.kvm,
-                               storage=options.storage)
+    asked = {field.name: getattr(options, field.name)
+             for field in dataclasses.fields(topologies.Topology)}
+    return topologies.Topology(**{name: value for name, value
+                                  in asked.items() if value is not None})

@@ -10,7 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The one exception that the lab shows to a person."""
+"""What the lab says to a person when something goes wrong."""
+
+from __future__ import annotations
+
+import errno
 
 
 class LabError(Exception):
@@ -23,3 +27,15 @@ class LabError(Exception):
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
         self.status = status
+
+
+def explain(error: OSError) -> str:
+    """An error of the operating system in one sentence.
+
+    :param error: what was raised
+    :returns: what and where, and what to do about it
+    """
+    if error.errno == errno.ENOSPC:
+        return 'The disk is full: free some space and try again.'
+    where = f' ({error.filename})' if error.filename else ''
+    return f'{error.strerror or error}{where}: see that it can be used.'

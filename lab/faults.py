@@ -68,9 +68,12 @@ def kill_libvirtd(host: str) -> None:
     """End the libvirtd of a host as a crash would.
 
     :param host: name of the host
+    :raises Unexpected: if it is not up
     """
     supervisor = supervisors.Supervisor(layouts.SUPERVISOR_SOCKET)
     state = supervisor.state(f'{host}-libvirtd')
+    if not state.up:
+        raise Unexpected(f'libvirtd of {host} is not up.')
     os.kill(state.pid, signal.SIGKILL)
 
 
@@ -83,7 +86,8 @@ def leftovers(cloud: openstack.connection.Connection,
     :returns: a few words for each thing
     """
     found = [f'server {server.id} ({server.status})'
-             for server in cloud.compute.servers(all_projects=True)]
+             for server in cloud.compute.servers(all_projects=True)
+             if server.id == server_id]
     found += [f'port {port.id}' for port in cloud.network.ports()
               if port.device_id == server_id]
     found += [f'QEMU process {path.parent.name}'

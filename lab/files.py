@@ -12,6 +12,8 @@
 
 """Writes files so that a reader sees the old or the new text, never half."""
 
+from __future__ import annotations
+
 import json
 import os
 import pathlib

@@ -12,15 +12,37 @@
 
 """Where everything of a lab lies: all of it below one state folder."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import pathlib
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
-#: Longest path of the state folder. Unix sockets below it (QEMU's monitor
-#: among them) have room for 107 bytes in all.
-MAX_ROOT_LENGTH = 60
+#: What a state folder holds; whatever else is in it is not the lab's.
+ENTRIES = ('cache', 'cloud', 'install', 'lock', 'log', 'secrets.json', 'venvs',
+           'workspace')
+#: Folders that libvirt and Open vSwitch have at fixed places. Each compute
+#: host has its own mounted there.
+PRIVATE = ('/etc/libvirt', '/etc/openvswitch', '/var/lib/libvirt',
+           '/var/lib/openvswitch', '/var/cache/libvirt', '/var/log/libvirt')
+#: Places at which hosts do not see what the machine has there.
+COVERED = ('/run', '/sys', *PRIVATE)
+#: Longest path of the state folder, in bytes. Unix sockets below it have
+#: room for 107 in all; the longest is that of oslo.privsep, in
+#: cloud/data/compute1/tmp/tmpXXXXXXXX/privsep.sock.
+MAX_ROOT_LENGTH = 55
+
+
+def is_own(name: str) -> bool:
+    """Whether something in a state folder is the lab's.
+
+    :param name: name of the entry
+    """
+    # A file that is being written has a dot before its name, and more behind.
+    return name in ENTRIES or any(name.startswith(f'.{entry}.')
+                                  for entry in ENTRIES)
 
 
 def state_folder(environ: dict[str, str] | None = None) -> pathlib.Path:

@@ -42,7 +42,11 @@ def running(layout: layouts.Layout) -> topologies.Topology | None:
     """
     if sandbox.find(layout.root) is None or not layout.ready.exists():
         return None
-    return topologies.Topology(**json.loads(layout.ready.read_text()))
+    try:
+        return topologies.Topology(**json.loads(layout.ready.read_text()))
+    except (TypeError, ValueError):
+        # Damaged, or of a lab of another version: not one to work with.
+        return None
 
 
 def up(layout: layouts.Layout, topology: topologies.Topology) -> None:
@@ -102,13 +106,13 @@ def _installation(layout: layouts.Layout) -> list[steps.Step]:
 
 
 def _make_image(layout: layouts.Layout) -> None:
-    debian.know(image.KERNEL, layout.root / 'install' / 'debian.log')
     stamp = layout.image.with_suffix('.fingerprint')
     try:
         wanted = image.fingerprint()
         if (layout.image.exists() and stamp.exists()
                 and stamp.read_text() == wanted):
             return
+        debian.know(image.KERNEL, layout.root / 'install' / 'debian.log')
         image.build(layout.image, layout.cache / 'image')
     except image.ImageError as error:
         raise errors.LabError(f'The guest image: {error}') from error
@@ -120,10 +124,10 @@ def _start(layout: layouts.Layout, topology: topologies.Topology) -> None:
     files.empty_folder(layout.cloud, mode=0o711)
     files.empty_folder(layout.log)
     layout.instances.mkdir()
-    configuration.Writer(layout, topology).write_all()
+    writer = configuration.Writer(layout, topology)
+    writer.write_all()
     try:
-        sandbox.begin(
-            layout, configuration.Writer(layout, topology).supervisor_conf)
+        sandbox.begin(layout, writer.supervisor_conf)
         process = sandbox.find(layout.root)
         if process is None:
             raise errors.LabError('The lab ended as soon as it had begun: '

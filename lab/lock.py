@@ -12,6 +12,8 @@
 
 """Lets one command at a time change a lab."""
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
@@ -28,6 +30,7 @@ def held(layout: layouts.Layout) -> typing.Iterator[None]:
     :param layout: paths of the lab
     :raises errors.LabError: if another command holds it
     """
+    # Passwords will lie in it.
     layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
     with open(layout.lock, 'a+', encoding='ascii') as stream:
         try:

@@ -47,7 +47,7 @@ class Progress(typing.Protocol):
 
 
 def run(steps: typing.Sequence[Step], progress: Progress,
-        workers: int = 16, wait_on_failure: bool = True) -> None:
+        wait_on_failure: bool = True) -> None:
     """Run all steps, each as soon as those that it needs have ended.
 
     After a failure nothing new is begun; what is under way is waited for,
@@ -56,7 +56,6 @@ def run(steps: typing.Sequence[Step], progress: Progress,
 
     :param steps: the steps, in any order
     :param progress: is told of each beginning and end
-    :param workers: how many steps may run at once
     :param wait_on_failure: whether to wait for what is under way
     :raises ValueError: if a step needs one that does not exist
     :raises graphlib.CycleError: if steps need each other
@@ -71,7 +70,7 @@ def run(steps: typing.Sequence[Step], progress: Progress,
     order = graphlib.TopologicalSorter(
         {step.name: step.needs for step in steps})
     order.prepare()
-    pool = concurrent.futures.ThreadPoolExecutor(workers)
+    pool = concurrent.futures.ThreadPoolExecutor(len(steps) or 1)
     running: dict[concurrent.futures.Future[None], str] = {}
     try:
         while order.is_active():

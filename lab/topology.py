@@ -16,6 +16,8 @@ All of them lie in 198.18.0.0/15, the range that RFC 2544 sets aside for
 benchmarks, and exist only inside the lab's own network namespaces.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import ipaddress
 

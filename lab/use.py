@@ -70,7 +70,9 @@ def _wait(child: subprocess.Popen[bytes]) -> int:
     """Wait for a child that Ctrl-C reaches as well as us."""
     while True:
         try:
-            return child.wait()
+            status = child.wait()
+            # As a shell has it: a signal's number and 128.
+            return status if status >= 0 else 128 - status
         except KeyboardInterrupt:
             # The child decides what to clean up; a second one ends it.
             signal.signal(signal.SIGINT, lambda *_: child.kill())
@@ -99,21 +101,23 @@ def status(layout: layouts.Layout) -> int:
     process, topology = _entrance(layout)
     supervisor = supervisors.Supervisor(
         sandbox.inside(process, layouts.SUPERVISOR_SOCKET))
-    states = {state.name: state for state in supervisor.states()}
+    states = supervisor.states()
+    hosts = {program.identifier: program.host
+             for program in programs.plan(layout, topology)}
     table = rich.table.Table(box=None, pad_edge=False)
     for column in ('HOST', 'SERVICE', 'STATE', 'SINCE', 'LOG'):
         table.add_column(column, no_wrap=True)
-    for program in programs.plan(layout, topology):
-        state = states[program.identifier]
-        table.add_row(program.host, program.identifier,
+    for state in states:
+        # A cloud may be older than this checkout's list of programs.
+        table.add_row(hosts.get(state.name, '?'), state.name,
                       'up' if state.up else state.state.lower(),
-                      state.description, str(program.log),
+                      state.description, state.log,
                       style=None if state.up else 'bold red')
     console = rich.console.Console(highlight=False)
     if not console.is_terminal:
         console.width = 250
     console.print(table)
-    return 0 if all(state.up for state in states.values()) else 1
+    return 0 if all(state.up for state in states) else 1
 
 
 def logs(layout: layouts.Layout, service: str, lines: int,

@@ -54,11 +54,11 @@ def passwords(layout: layouts.Layout) -> dict[str, str]:
     """
     try:
         known = json.loads(layout.secrets.read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         # A new lab, or a file that is damaged: databases that were prepared
         # with other passwords are kept under another name.
         known = {}
-    if set(known) != set(SECRETS):
+    if not isinstance(known, dict) or set(known) != set(SECRETS):
         known = {name: randomness.token_hex(16) for name in SECRETS}
         files.write_json(layout.secrets, known, mode=0o600)
     return known
@@ -129,7 +129,7 @@ class Writer:
         # libvirtd wants to know this user although it will not use it.
         # Debian makes it together with services that a machine would start.
         for name, entry in QEMU_USER.items():
-            known = pathlib.Path('/etc', name).read_text()
+            known = pathlib.Path('/etc', name).read_text().rstrip('\n') + '\n'
             lacks = f'\n{entry.partition(":")[0]}:' not in known
             files.write(self.layout.etc(host.name) / f'etc-{name}',
                         known + (entry if lacks else ''))

@@ -57,7 +57,9 @@ class Database:
         digest.update(self._layout.secrets.read_bytes())
         for source in (virtualenvs.LAB / 'constraints-cloud.txt',
                        pathlib.Path(__file__), pathlib.Path(accounts.__file__),
-                       configuration.TEMPLATES / 'mariadb.cnf.j2'):
+                       pathlib.Path(topologies.__file__),
+                       *(configuration.TEMPLATES / f'{name}.j2' for name in
+                         ('_common', 'mariadb.cnf', 'nova.conf'))):
             digest.update(source.read_bytes())
         return digest.hexdigest()[:16]
 

@@ -21,10 +21,12 @@ import functools
 import json
 import os
 import pathlib
+import subprocess
 import sys
 
 import keystoneauth1.exceptions
 import openstack
+import pyroute2
 
 from lab.cloud import accounts
 from lab.cloud import commands
@@ -202,6 +204,14 @@ def main(root: str, topology: str) -> int:
     except errors.LabError as error:
         print(f'run-lab.sh: {error}', file=sys.stderr)
         return error.status
+    except OSError as error:
+        print(f'run-lab.sh: {errors.explain(error)}', file=sys.stderr)
+        return 1
+    except (subprocess.CalledProcessError,
+            pyroute2.NetlinkError) as error:
+        print(f'run-lab.sh: The hosts cannot be made: {error}',
+              file=sys.stderr)
+        return 1
     except (openstack.exceptions.SDKException,
             keystoneauth1.exceptions.ClientException) as error:
         print(f'run-lab.sh: The API of the cloud failed: {error}',

@@ -13,6 +13,7 @@
 """Starts, stops and lists programs through the supervisor's own API."""
 
 import dataclasses
+import http.client
 import pathlib
 import time
 import typing
@@ -66,24 +67,36 @@ class Supervisor:
     def __init__(self, socket: pathlib.Path) -> None:
         self._socket = socket
 
-    def _api(self) -> typing.Any:
-        # One connection per use: a transport must not be shared by threads.
+    def _call(self, method: str, *arguments: typing.Any) -> typing.Any:
+        """Call the supervisor.
+
+        :raises errors.LabError: if it does not answer or refuses
+        """
+        # One connection per call: a transport must not be shared by threads.
         transport = supervisor_xmlrpc.SupervisorTransport(
             None, None, f'unix://{self._socket}')
-        return xmlrpc.client.ServerProxy(
-            'http://localhost', transport=transport).supervisor
+        api = xmlrpc.client.ServerProxy('http://localhost',
+                                        transport=transport)
+        try:
+            return getattr(api.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode == supervisor_xmlrpc.Faults.ALREADY_STARTED:
+                return True
+            raise errors.LabError(
+                f'The supervisor refuses {method} of {arguments}: '
+                f'{fault.faultString}.') from fault
+        except (OSError, http.client.HTTPException,
+                xmlrpc.client.Error) as error:
+            raise errors.LabError(
+                f'The supervisor of the lab does not answer ({error}): '
+                f'tools/run-lab.sh down ends what is left.') from error
 
     def states(self) -> list[State]:
         """The state of every program.
 
         :raises errors.LabError: if the supervisor does not answer
         """
-        try:
-            found = self._api().getAllProcessInfo()
-        except (OSError, xmlrpc.client.Error) as error:
-            raise errors.LabError(
-                f'The supervisor of the lab does not answer ({error}): '
-                f'tools/run-lab.sh down ends what is left.') from error
+        found = self._call('getAllProcessInfo')
         return [_state(info) for info in found]
 
     def start(self, name: str) -> None:
@@ -92,13 +105,7 @@ class Supervisor:
         :param name: the program's identifier
         :raises errors.LabError: if it does not stay up
         """
-        try:
-            self._api().startProcess(name, False)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode != supervisor_xmlrpc.Faults.ALREADY_STARTED:
-                raise errors.LabError(
-                    f'{name} cannot be started: {fault.faultString}.'
-                ) from fault
+        self._call('startProcess', name, False)
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             state = self.state(name)
@@ -115,11 +122,11 @@ class Supervisor:
 
         :param name: the program's identifier
         """
-        return _state(self._api().getProcessInfo(name))
+        return _state(self._call('getProcessInfo', name))
 
     def stop(self, name: str) -> None:
         """Stop a program and wait until it is gone.
 
         :param name: the program's identifier
         """
-        self._api().stopProcess(name, True)
+        self._call('stopProcess', name, True)

@@ -19,10 +19,6 @@ from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import topology as topologies
 
-#: Folders that libvirt and Open vSwitch have at fixed places.
-PRIVATE = ('/etc/libvirt', '/etc/openvswitch', '/var/lib/libvirt',
-           '/var/lib/openvswitch', '/var/cache/libvirt', '/var/log/libvirt')
-
 #: Where Open vSwitch and OVN put their sockets.
 DAEMON_FOLDERS = (pathlib.Path('/run/openvswitch'), pathlib.Path('/run/ovn'))
 
@@ -45,7 +41,7 @@ def make(layout: layouts.Layout, host: str) -> None:
     # /sys shows the network devices of the namespace in which it was
     # mounted; libvirt and Open vSwitch look there.
     _mount('-t', 'sysfs', 'sysfs', '/sys')
-    for place in PRIVATE:
+    for place in layouts.PRIVATE:
         # A later version of a package may lack one of them.
         if pathlib.Path(place).is_dir():
             _bind_folder(layout.data(host) / place.strip('/'), place)

@@ -12,6 +12,8 @@
 
 """The lab's outermost namespaces: begin, find, enter, end."""
 
+from __future__ import annotations
+
 import dataclasses
 import os
 import pathlib
@@ -65,8 +67,8 @@ def processes(proc: pathlib.Path = pathlib.Path('/proc')
         if not folder.name.isdigit():
             continue
         try:
-            mounts = (folder / 'mountinfo').read_text()
-            status = (folder / 'status').read_text()
+            mounts = os.fsdecode((folder / 'mountinfo').read_bytes())
+            status = os.fsdecode((folder / 'status').read_bytes())
         except OSError:
             # It ended meanwhile: not a process of anybody any more.
             continue
@@ -78,8 +80,9 @@ def processes(proc: pathlib.Path = pathlib.Path('/proc')
 
 def _unescape(field: str) -> pathlib.Path:
     """Undo the octal escapes of mountinfo (blank, tab, backslash)."""
-    return pathlib.Path(re.sub(
-        r'\\([0-7]{3})', lambda match: chr(int(match.group(1), 8)), field))
+    return pathlib.Path(os.fsdecode(re.sub(
+        rb'\\([0-7]{3})', lambda match: bytes([int(match.group(1), 8)]),
+        os.fsencode(field))))
 
 
 def _is_first(status: str) -> bool:

@@ -17,19 +17,18 @@ import pathlib
 
 from lab.image import commands
 from lab.image import initramfs
-from lab.image import kernel
 
 
 def digest(packages: tuple[str, ...]) -> str:
     """Return a hex digest that changes whenever the image would.
 
     It covers the guest's files, the builder's code, the programs and
-    libraries that are copied, the versions of the packages and of the
-    kernel.
+    libraries that are copied, and the versions of the packages. It does not
+    cover the kernel: a newer one is no reason to build again, and to ask
+    for it takes package lists, which need not be there.
 
     :param packages: Debian packages whose tools or files are used.
-    :raises ImageError: if a package is not installed or apt knows no
-        kernel.
+    :raises ImageError: if a package is not installed.
     """
     total = hashlib.sha256()
     for label, content in [*_files(), *_binaries(), *_versions(packages)]:
@@ -55,6 +54,4 @@ def _versions(packages: tuple[str, ...]) -> list[tuple[str, bytes]]:
     installed = commands.run(
         'dpkg-query', '--show', '--showformat=${Package} ${Version}\n',
         *packages)
-    chosen = ' '.join(kernel.resolve(kernel.METAPACKAGE))
-    return [('packages', '\n'.join(sorted(installed.split('\n'))).encode()),
-            ('kernel', chosen.encode())]
+    return [('packages', '\n'.join(sorted(installed.split('\n'))).encode())]

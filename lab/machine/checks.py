@@ -12,10 +12,13 @@
 
 """Says in one sentence why a lab cannot run on this machine."""
 
+from __future__ import annotations
+
 import fcntl
 import os
 import pathlib
 import platform
+import re
 import shutil
 import sys
 
@@ -76,26 +79,31 @@ def state_folder(layout: layouts.Layout) -> None:
         own mounts, or something that the lab did not make
     """
     root = layout.root
-    if len(str(root)) > layouts.MAX_ROOT_LENGTH:
+    length = len(os.fsencode(root))
+    if length > layouts.MAX_ROOT_LENGTH:
         raise errors.LabError(
-            f'The state folder {root} has a path of {len(str(root))} '
-            f'characters and sockets below it have room for '
-            f'{layouts.MAX_ROOT_LENGTH}: set LM_LAB_DIR to a shorter one.')
-    if pathlib.Path('/run') in (root, *root.parents):
+            f'The path {root} has {length} bytes and sockets below it have '
+            f'room for {layouts.MAX_ROOT_LENGTH}: set LM_LAB_DIR to a shorter '
+            f'one.')
+    if not re.fullmatch(r'[\w./+@=-]+', str(root)):
         raise errors.LabError(
-            f'The state folder {root} lies in /run, which the lab covers '
-            f'with its own: set LM_LAB_DIR to another folder.')
+            f'The path {root} has characters that mean something in '
+            f'configuration files: set LM_LAB_DIR to one of letters, digits '
+            f'and ./+@=-_ only.')
+    for covered in layouts.COVERED:
+        if root.is_relative_to(covered):
+            raise errors.LabError(
+                f'The state folder {root} lies in {covered}, which the lab '
+                f'covers with its own: set LM_LAB_DIR to another folder.')
     if root.exists() and not root.is_dir():
         raise errors.LabError(
             f'{root} is not a folder: move it away or set LM_LAB_DIR.')
-    known = {'venvs', 'cache', 'cloud', 'log', 'install', 'workspace',
-             'secrets.json', 'lock'}
-    strange = ({entry.name for entry in root.iterdir()} - known
-               if root.exists() else set())
-    strange = {name for name in strange if not name.startswith('.')}
+    strange = sorted(entry.name for entry in root.iterdir()
+                     if not layouts.is_own(entry.name)
+                     ) if root.exists() else []
     if strange:
         raise errors.LabError(
-            f'{root} holds {sorted(strange)[0]!r}, which is not of the lab: '
+            f'{root} holds {strange[0]!r}, which is not of the lab: '
             f'set LM_LAB_DIR to a folder of its own, or move that away.')
 
 

@@ -12,6 +12,8 @@
 
 """Runs installers, keeps what they print, and says why they failed."""
 
+from __future__ import annotations
+
 import errno
 import os
 import pathlib
@@ -32,24 +34,27 @@ def run(command: typing.Sequence[str], log: pathlib.Path, doing: str,
     :raises errors.LabError: if it fails: what, its last line, the log
     """
     log.parent.mkdir(parents=True, exist_ok=True)
+    values = {'LC_ALL': 'C.UTF-8'} | environment
     with open(log, 'a', encoding='utf-8') as stream:
+        before = stream.tell()
         result = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=stream,
-            stderr=subprocess.STDOUT, env=os.environ | environment)
+            stderr=subprocess.STDOUT, env=os.environ | values)
     if result.returncode:
         raise errors.LabError(
-            f'{doing} failed: {reason(log)} (whole output: {log}).')
+            f'{doing} failed: {reason(log, before)} (whole output: {log}).')
 
 
-def reason(log: pathlib.Path) -> str:
+def reason(log: pathlib.Path, offset: int = 0) -> str:
     """The line of a log that tells best why a program failed.
 
     :param log: the file
+    :param offset: where the program's output begins, in bytes
     :returns: the last line that speaks of an error, or the last line
     """
     if not log.exists():
         return 'it printed nothing'
-    text = log.read_text(encoding='utf-8', errors='replace')
+    text = log.read_bytes()[offset:].decode('utf-8', errors='replace')
     if os.strerror(errno.ENOSPC) in text:
         return 'the disk is full; free some space and try again'
     lines = [line.strip() for line in text.splitlines() if line.strip()]

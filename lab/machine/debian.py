@@ -12,6 +12,8 @@
 
 """Installs the Debian packages that the lab is made of."""
 
+from __future__ import annotations
+
 import os
 import pathlib
 import subprocess

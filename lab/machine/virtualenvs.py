@@ -12,6 +12,8 @@
 
 """Makes the two virtualenvs, each from a file that pins every version."""
 
+from __future__ import annotations
+
 import hashlib
 import pathlib
 import shutil
@@ -100,7 +102,8 @@ def _digest(layout: layouts.Layout, name: str) -> str:
     sources = [_requirements(name), _constraints(name)]
     if name == 'tempest':
         # Entry points live in the metadata that an installation writes.
-        sources.append(layouts.REPOSITORY / 'setup.cfg')
+        sources += [layouts.REPOSITORY / name
+                    for name in ('requirements.txt', 'setup.cfg')]
     for source in sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()
