@@ -27,6 +27,7 @@ import types
 from lab import clearing
 from lab import cli
 from lab import errors
+from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import lock
 from lab.machine import checks
@@ -65,12 +66,8 @@ def main(arguments: list[str]) -> int:
             os.execv(python, [python, '-m', 'lab', *arguments])
         from lab import dispatch
         return dispatch.run(options, layout)
-    except errors.LabError as error:
-        print(f'run-lab.sh: {error}', file=sys.stderr)
-        return error.status
-    except OSError as error:
-        print(f'run-lab.sh: {errors.explain(error)}', file=sys.stderr)
-        return 1
+    except (errors.LabError, OSError) as error:
+        return errors.tell(error)
     except KeyboardInterrupt:
         print('run-lab.sh: interrupted.', file=sys.stderr)
         return 130
@@ -86,16 +83,23 @@ def _inside_virtualenv(layout: layouts.Layout) -> bool:
 
 
 def _install(layout: layouts.Layout, command: str | None) -> None:
-    """Make the virtualenv that everything else runs in."""
+    """Make the virtualenv that everything else runs in.
+
+    A cloud that is up may be older than the files of this checkout; it goes
+    on with the virtualenv that it runs from.
+    """
+    whole = virtualenvs.is_whole(layout, 'tempest')
+    is_up = layout.ready.exists() and sandbox.find(layout.root) is not None
+    if virtualenvs.is_current(layout, 'tempest') or (whole and is_up):
+        return
     if command not in INSTALLING:
-        # A cloud that is up may be older than the files of this checkout.
-        if not virtualenvs.is_whole(layout, 'tempest'):
-            raise errors.LabError(
-                f'Nothing is installed in {layout.root}: run '
-                f'tools/run-lab.sh up first.')
-        return
-    if virtualenvs.is_current(layout, 'tempest'):
-        return
+        if whole:
+            return
+        raise errors.LabError(
+            f'Nothing is installed in {layout.root}: run '
+            f'tools/run-lab.sh up first.')
+    # Not after minutes of installing.
+    sandbox.refuse_others(layout.root)
     checks.disk(layout, checks.DISK_TO_INSTALL)
     with lock.held(layout):
         print('Installing the virtualenv of Tempest ...', flush=True)

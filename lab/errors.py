@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import errno
+import sys
 
 
 class LabError(Exception):
@@ -39,3 +40,16 @@ def explain(error: OSError) -> str:
         return 'The disk is full: free some space and try again.'
     where = f' ({error.filename})' if error.filename else ''
     return f'{error.strerror or error}{where}: see that it can be used.'
+
+
+def tell(error: LabError | OSError) -> int:
+    """Print an error as one sentence on standard error.
+
+    :param error: what was raised
+    :returns: the exit code that goes with it
+    """
+    if isinstance(error, LabError):
+        print(f'run-lab.sh: {error}', file=sys.stderr)
+        return error.status
+    print(f'run-lab.sh: {explain(error)}', file=sys.stderr)
+    return 1

@@ -201,12 +201,8 @@ def main(root: str, topology: str) -> int:
         with consoles.Console() as console:
             # What is under way ends with the lab, which the caller ends.
             steps.run(plan.everything(), console, wait_on_failure=False)
-    except errors.LabError as error:
-        print(f'run-lab.sh: {error}', file=sys.stderr)
-        return error.status
-    except OSError as error:
-        print(f'run-lab.sh: {errors.explain(error)}', file=sys.stderr)
-        return 1
+    except (errors.LabError, OSError) as error:
+        return errors.tell(error)
     except (subprocess.CalledProcessError,
             pyroute2.NetlinkError) as error:
         print(f'run-lab.sh: The hosts cannot be made: {error}',

@@ -58,6 +58,13 @@ class TestDown(TestCase):
 
     def test_nothing_up(self):
         self.assertFalse(clearing.down(self.layout))
+        # Nor does that leave a folder behind.
+        self.assertFalse(self.layout.root.exists())
+
+    def test_processes_without_a_folder(self):
+        self.process = sandbox.Process(7, self.layout.root, True)
+        self.assertTrue(clearing.down(self.layout))
+        self.assertIsNone(self.process)
 
     def test_damaged_record_does_not_matter(self):
         self.up()
@@ -98,6 +105,25 @@ class TestDestroy(TestCase):
         (self.layout.cache / 'link').symlink_to(kept.parent)
         clearing.destroy(self.layout)
         self.assertTrue(kept.exists())
+
+    def test_folder_that_is_a_link(self):
+        # To a larger disk.
+        kept = self.write(self.folder / 'large' / 'file')
+        self.layout.root.mkdir()
+        self.layout.cache.symlink_to(kept.parent)
+        self.assertTrue(clearing.destroy(self.layout))
+        self.assertFalse(self.layout.root.exists())
+        self.assertTrue(kept.exists())
+
+    def test_what_is_not_of_the_lab_is_left(self):
+        self.up()
+        kept = [self.write(self.layout.root / name) for name in (
+            '.ssh/id_rsa', '.bashrc', 'thesis.tex')]
+        clearing.destroy(self.layout)
+        for path in kept:
+            self.assertTrue(path.exists(), path)
+        self.assertEqual({'.ssh', '.bashrc', 'thesis.tex'},
+                         {path.name for path in self.layout.root.iterdir()})
 
     def test_files_stay_while_a_process_does(self):
         self.up()

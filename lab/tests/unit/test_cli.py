@@ -49,6 +49,26 @@ class TestParse(base.TestCase):
         topology = cli.topology(options)
         self.assertEqual((1, True), (topology.computes, topology.kvm))
 
+    def test_options_before_the_command(self):
+        topology = cli.topology(cli.parse(
+            ['--computes', '3', '--kvm', '--storage', 'block', 'up']))
+        self.assertEqual((3, True, 'block'), (
+            topology.computes, topology.kvm, topology.storage))
+
+    def test_options_on_both_sides_of_the_command(self):
+        topology = cli.topology(cli.parse(
+            ['--computes', '3', '--kvm', 'up', '--computes', '1']))
+        self.assertEqual((1, True), (topology.computes, topology.kvm))
+
+    def test_options_of_a_cloud_that_is_up_already(self):
+        for given in (['--computes', '2'], ['--storage', 'block'], ['--kvm']):
+            for command in (['status'], ['logs', 'x'], ['exec', 'ls'],
+                            ['down'], ['destroy'], ['run']):
+                status, text = self._exit(*given, *command)
+                self.assertEqual(2, status)
+                self.assertIn(f'{given[0]} does not go with {command[0]}',
+                              text)
+
     def test_bounds_of_computes(self):
         for number in ('1', '8'):
             self.assertEqual(int(number), cli.parse(

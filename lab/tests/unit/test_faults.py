@@ -94,9 +94,27 @@ class TestCheck(TestCase):
                 faults.check(MESSAGE.replace(gone, ''), RECORD)
 
 
+class TestKillLibvirtd(TestCase):
+
+    def test_libvirtd_that_is_not_up(self):
+        # The supervisor says 0 then, which to kill() is a process group.
+        killed = []
+        self.patch(os, 'kill', lambda *args: killed.append(args))
+        for state in ('STOPPED', 'FATAL', 'BACKOFF'):
+            self.patch(supervisor.Supervisor, 'state',
+                       return_value=supervisor._state({
+                           'name': 'compute1-libvirtd', 'statename': state,
+                           'description': '', 'stdout_logfile': '',
+                           'pid': 0}))
+            with self.assertRaisesRegex(faults.Unexpected, 'compute1'):
+                faults.kill_libvirtd('compute1')
+        self.assertEqual([], killed)
+
+
 class TestLeftovers(TestCase):
 
     def test_nothing(self):
+        self.servers = [thing(id='somebody', status='ACTIVE')]
         self.ports = [thing(id='p-1', device_id='somebody')]
         self.assertEqual([], faults.leftovers(self.cloud, 'no-such-server'))
 
@@ -120,15 +138,16 @@ class TestMain(TestCase):
         super().setUp()
         # A Tempest that fails as it should once the fault is there.
         self.killed = self.folder / 'killed'
-        self.program('tempest', f'while [ ! -e {self.killed} ]; do '
-                     f'sleep 0.01; done; cat {self.folder}/message; exit 1')
+        self.program('tempest', f'for _ in $(seq 500); do '
+                     f'[ ! -e {self.killed} ] || break; sleep 0.01; done; '
+                     f'cat {self.folder}/message; exit 1')
         self.write(self.folder / 'message', MESSAGE)
         os.environ['TEMPEST_CONFIG_DIR'] = str(self.folder / 'etc')
         self.patch(openstack, 'connect', lambda: self.cloud)
         asked = iter([[]])
         self.cloud.compute.migrations = lambda: next(asked, [RECORD])
         self.patch(supervisor.Supervisor, 'state', lambda _, name: thing(
-            pid={'compute2-libvirtd': 4711}[name]))
+            pid={'compute2-libvirtd': 4711}[name], up=True))
         self.patch(os, 'kill', self._kill)
 
     def _kill(self, pid, number):

@@ -75,7 +75,30 @@ class TestLayout(base.TestCase):
         socket = layout.Layout(root).data('compute8') / 'ovs.sock'
         self.assertLess(len(str(socket)), 108)
 
+    def test_what_hosts_do_not_see(self):
+        for folder in ('/run', '/sys', *layout.PRIVATE):
+            self.assertIn(folder, layout.COVERED)
+
     def test_namespace(self):
         self.assertEqual(layout.RUN / 'compute1' / 'net',
                          layout.namespace('compute1', 'net'))
         self.assertIn(layout.RUN, layout.SUPERVISOR_SOCKET.parents)
+
+
+class TestIsOwn(base.TestCase):
+
+    def test_everything_of_a_lab(self):
+        # What lies in the state folder itself, or above what does.
+        for name in dir(layout.Layout):
+            if isinstance(getattr(layout.Layout, name), property):
+                path = getattr(self.layout, name)
+                top = path.relative_to(self.layout.root).parts[0]
+                self.assertTrue(layout.is_own(top), top)
+
+    def test_file_that_is_being_written(self):
+        self.assertTrue(layout.is_own('.secrets.json.x1y2z3'))
+
+    def test_things_of_others(self):
+        for name in ('.ssh', '.git', '.cache', '.config', '.lockfile',
+                     'logs', 'secrets', '.secrets', 'Cloud', 'thesis.tex'):
+            self.assertFalse(layout.is_own(name), name)

@@ -298,6 +298,15 @@ class TestInstallation(TestCase):
         self.up()
         self.assertEqual(1, self.events.count('image'))
 
+    def test_package_lists_are_needed_only_to_build(self):
+        self.up()
+        self.assertLess(self.events.index('lists'),
+                        self.events.index('image'))
+        clearing.down(self.layout)
+        # There is no network any more.
+        self.patch(debian, 'know', side_effect=errors.LabError('No.'))
+        self.up()
+
     def test_image_of_other_sources_is_made_anew(self):
         self.up()
         clearing.down(self.layout)
@@ -331,6 +340,18 @@ class TestRunning(TestCase):
         self.process = sandbox.Process(7, self.layout.root, True)
         self.assertEqual(topologies.Topology(computes=3, kvm=True),
                          lifecycle.running(self.layout))
+
+    def test_record_that_is_damaged_or_of_another_version(self):
+        self.process = sandbox.Process(7, self.layout.root, True)
+        self.layout.ready.parent.mkdir(parents=True)
+        for content in (b'', b'{', b'[1]', b'null', b'\xff\xfe',
+                        b'{"computes": 2, "old": 1}'):
+            self.layout.ready.write_bytes(content)
+            self.assertIsNone(lifecycle.running(self.layout), content)
+        # It is made anew.
+        self.up()
+        self.assertEqual('end', self.events[0])
+        self.assertEqual(TWO, lifecycle.running(self.layout))
 
     def test_interpreter_is_the_same(self):
         out = self.folder / 'out'

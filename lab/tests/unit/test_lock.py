@@ -47,6 +47,11 @@ class TestHeld(base.TestCase):
         self.assertIn(f'(process {os.getpid()})', refused.stdout)
         self.assertEqual('held\n', taken.stdout)
 
+    def test_folder_is_for_its_owner_only(self):
+        # Passwords will lie in it.
+        with lock.held(self.layout):
+            self.assertEqual(0o700, self.layout.root.stat().st_mode & 0o777)
+
     def test_given_back(self):
         for _ in range(2):
             with lock.held(self.layout):

@@ -22,7 +22,9 @@ from lab import __main__ as program
 from lab import clearing
 from lab import dispatch
 from lab import errors
+from lab.hosts import sandbox
 from lab import layout as layouts
+from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import virtualenvs
@@ -42,6 +44,9 @@ class TestCase(base.TestCase):
         self.patch(virtualenvs, 'is_current',
                    lambda layout, name: self.current)
         self.patch(virtualenvs, 'is_whole', lambda layout, name: self.whole)
+        self.process = self.others = None
+        self.patch(sandbox, 'find', lambda root: self.process)
+        self.patch(sandbox, 'refuse_others', self._refuse_others)
         self.handlers = {}
         self.patch(signal, 'signal', self.handlers.__setitem__)
         self.patch(debian, 'install', lambda packages, log: (
@@ -52,6 +57,10 @@ class TestCase(base.TestCase):
         self.patch(os, 'execv', self._execv)
         self.dispatched = self.patch(dispatch, 'run', autospec=True,
                                      return_value=0)
+
+    def _refuse_others(self, root):
+        if self.others:
+            raise errors.LabError(self.others)
 
     def _execv(self, path, arguments):
         self.executed.append((path, arguments))
@@ -93,6 +102,33 @@ class TestFirst(TestCase):
             self.assertEqual(99, self.main(*arguments)[0])
             self.assertEqual([debian.PYTHON, 'tempest'], self.installed)
 
+    def test_one_at_a_time(self):
+        self.current = False
+        with lock.held(self.layout):
+            status, said = self.main('up')
+        self.assertEqual(1, status)
+        self.assertIn('Another run-lab.sh', said)
+        self.assertEqual([], self.installed)
+
+    def test_cloud_that_is_up_keeps_its_virtualenv(self):
+        # It runs from that.
+        self.current = False
+        self.write(self.layout.ready)
+        self.process = sandbox.Process(7, self.layout.root, True)
+        for arguments in ((), ('up',)):
+            self.assertEqual(99, self.main(*arguments)[0])
+        self.assertEqual([], self.installed)
+        # This one has ended.
+        self.process = None
+        self.assertEqual(99, self.main('up')[0])
+        self.assertIn('tempest', self.installed)
+
+    def test_other_lab_is_seen_before_anything_is_installed(self):
+        self.current = False
+        self.others = 'Another lab.'
+        self.assertEqual((1, 'run-lab.sh: Another lab.\n'), self.main('up'))
+        self.assertEqual([], self.installed)
+
     def test_other_commands_install_nothing(self):
         self.current = self.whole = False
         for arguments in (('run',), ('status',), ('exec', 'ls'),
@@ -117,8 +153,11 @@ class TestFirst(TestCase):
             self.assertEqual((0, ''), self.main('down'))
             self.assertIn(text, self.out)
         destroy = self.patch(clearing, 'destroy', autospec=True)
-        self.assertEqual((0, ''), self.main('destroy'))
-        self.assertIn(str(self.layout.root), self.out)
+        for was_there, text in ((True, ' is gone'), (False, 'no lab in ')):
+            destroy.return_value = was_there
+            self.assertEqual((0, ''), self.main('destroy'))
+            self.assertIn(str(self.layout.root), self.out)
+            self.assertIn(text, self.out)
         for call in (down, destroy):
             call.assert_called_with(self.layout)
         self.assertEqual([], self.installed)
@@ -205,7 +244,22 @@ class TestInside(TestCase):
             errno.EACCES, 'Permission denied', '/x/.lab/secrets.json')
         status, said = self.main('up')
         self.assertEqual(1, status)
-        self.assertIn('Permission denied: /x/.lab/secrets.json', said)
+        self.assertIn('Permission denied (/x/.lab/secrets.json)', said)
+
+    def test_failure_of_the_system_without_a_file(self):
+        for error, expected in (
+                (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+                 'The disk is full'),
+                (OSError('Cannot call rmtree on a symbolic link'),
+                 'Cannot call rmtree on a symbolic link'),
+                (OSError(errno.EMFILE, 'Too many open files'),
+                 'Too many open files')):
+            self.dispatched.side_effect = error
+            status, said = self.main('up')
+            self.assertEqual(1, status)
+            self.assertIn(f'run-lab.sh: {expected}', said)
+            self.assertNotIn('None', said)
+            self.assertEqual(1, said.count('\n'))
 
 
 class TestProgram(base.TestCase):

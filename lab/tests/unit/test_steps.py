@@ -66,18 +66,12 @@ class TestRun(unittest.TestCase):
                    steps.Step('b', barrier.wait)], self.progress)
         self.assertCountEqual(['a', 'b'], self.progress.names('ended'))
 
-    def test_no_more_at_once_than_workers(self):
-        busy = threading.Lock()
-
-        def alone():
-            if not busy.acquire(blocking=False):
-                raise AssertionError('another step is under way')
-            time.sleep(0.01)
-            busy.release()
-
-        steps.run([steps.Step(name, alone) for name in 'abcd'],
-                  self.progress, workers=1)
-        self.assertCountEqual('abcd', self.progress.names('ended'))
+    def test_however_many_run_side_by_side(self):
+        # None waits in a queue, to begin after another one has failed.
+        barrier = threading.Barrier(40, timeout=10)
+        steps.run([steps.Step(str(number), barrier.wait)
+                   for number in range(40)], self.progress)
+        self.assertEqual(40, len(self.progress.names('ended')))
 
     def test_a_step_waits_for_its_needs_only(self):
         slow = threading.Event()

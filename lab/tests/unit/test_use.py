@@ -79,6 +79,12 @@ class TestExecute(TestCase):
             self.assertEqual(status, self._execute(
                 'sh', '-c', f'exit {status}'))
 
+    def test_exit_code_of_a_signal(self):
+        # As a shell has it.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            self.assertEqual(128 + number, self._execute(
+                'sh', '-c', f'kill -{number:d} $$'))
+
     def test_arguments_arrive_as_they_are(self):
         words = ['a b', '', '$HOME', '--host', '*']
         self._execute('sh', '-c', f'for word; do echo "<$word>"; done '
@@ -158,13 +164,14 @@ class TestStatus(TestCase):
         self.plan = programs.plan(self.layout, self.topology)
         self.states = {each.identifier: ('RUNNING', 'pid 7, uptime 0:01:00')
                        for each in self.plan}
+        self.logs = {each.identifier: str(each.log) for each in self.plan}
         asked = self.asked = []
 
         def states(self_):
             asked.append(self_._socket)
             return [supervisor._state({
                 'name': name, 'statename': state, 'description': description,
-                'stdout_logfile': '', 'pid': 7})
+                'stdout_logfile': self.logs[name], 'pid': 7})
                 for name, (state, description) in self.states.items()]
 
         self.patch(supervisor.Supervisor, 'states', states)
@@ -198,6 +205,16 @@ class TestStatus(TestCase):
         self.assertIn('fatal', rows['compute1-libvirtd'])
         self.assertIn('Exited too quickly', rows['compute1-libvirtd'])
         self.assertIn(' up ', rows['compute2-libvirtd'])
+
+    def test_cloud_of_an_older_checkout(self):
+        del self.states['compute1-libvirtd']
+        self.states['nova-cert'] = ('RUNNING', 'pid 7, uptime 0:01:00')
+        self.logs['nova-cert'] = '/log/nova-cert.log'
+        status, rows = self._rows()
+        self.assertEqual(0, status)
+        self.assertEqual(set(self.states), set(rows))
+        self.assertEqual('?', rows['nova-cert'].split()[0])
+        self.assertIn('/log/nova-cert.log', rows['nova-cert'])
 
 
 class TestLogs(TestCase):

@@ -27,6 +27,7 @@ from supervisor import options
 from lab.cloud import configuration
 from lab.cloud import programs
 from lab import layout as layouts
+from lab.machine import checks
 from lab.tests.unit import base
 from lab import topology as topologies
 
@@ -61,9 +62,10 @@ class TestPasswords(base.TestCase):
 
     def test_damaged_file_is_made_anew(self):
         old = configuration.passwords(self.layout)
-        for text in ('', '{', '{}', '[]',
-                     json.dumps(dict(itertools.islice(old.items(), 2)))):
-            self.write(self.layout.secrets, text)
+        for content in (b'', b'{', b'{}', b'[]', b'null', b'5', b'"x"',
+                        b'\xff\xfe', json.dumps(dict(itertools.islice(
+                            old.items(), 2))).encode()):
+            self.layout.secrets.write_bytes(content)
             made = configuration.passwords(self.layout)
             self.assertEqual(set(configuration.SECRETS), set(made))
             self.assertNotEqual(old, made)
@@ -329,6 +331,10 @@ class TestUser(base.TestCase):
         self.assertIn('\nlibvirt-qemu:x:64055:\n',
                       self._write('root:x:0:\nlibvirt-qemu2:x:1:\n'))
 
+    def test_file_without_a_newline_at_its_end(self):
+        self.assertEqual('root:x:0:\nlibvirt-qemu:x:64055:\n',
+                         self._write('root:x:0:'))
+
 
 class TestSupervisor(TestCase):
 
@@ -369,3 +375,26 @@ class TestSupervisor(TestCase):
         self.assertTrue(self.options.nodaemon)
         self.assertEqual(str(layouts.RUN / 'supervisord.pid'),
                          self.options.pidfile)
+
+
+class TestPath(TestCase):
+    """Whatever path is accepted means itself in the supervisor's file."""
+
+    def setUp(self):
+        super().setUp()
+        self.layout = layouts.Layout(self.folder / 'a-b_c.d+e@f=g\u00e9')
+        checks.state_folder(self.layout)
+        self.layout.log.mkdir(parents=True)
+        self.writer = configuration.Writer(self.layout, self.topology)
+        self.writer.write_all()
+
+    def test_supervisor(self):
+        found = options.ServerOptions()
+        found.realize(['--configuration', str(self.writer.supervisor_conf)],
+                      doc='the lab')
+        logs = {process.stdout_logfile
+                for group in found.process_group_configs
+                for process in group.process_configs}
+        self.assertEqual(
+            {str(program.log) for program
+             in programs.plan(self.layout, self.topology)}, logs)

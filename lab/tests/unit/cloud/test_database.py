@@ -11,6 +11,7 @@
 # under the License.
 
 import pathlib
+import shutil
 import subprocess
 from unittest import mock
 
@@ -102,8 +103,27 @@ class TestKey(TestCase):
         self.assertTrue(self._differs())
 
     def test_settings_of_the_server(self):
-        self.write(self.folder / 'templates' / 'mariadb.cnf.j2', 'x')
-        self.patch(configuration, 'TEMPLATES', self.folder / 'templates')
+        self._check_template('mariadb.cnf.j2')
+
+    def test_settings_that_are_written_into_the_databases(self):
+        # nova-manage puts addresses into the table of cells.
+        for name in ('nova.conf.j2', '_common.j2'):
+            self._check_template(name)
+
+    def _check_template(self, name):
+        templates = self.folder / f'templates-{name}'
+        shutil.copytree(configuration.TEMPLATES, templates)
+        real = configuration.TEMPLATES
+        self.patch(configuration, 'TEMPLATES', templates)
+        self.assertFalse(self._differs())
+        with open(templates / name, 'a') as stream:
+            stream.write('# more')
+        self.assertTrue(self._differs())
+        self.patch(configuration, 'TEMPLATES', real)
+
+    def test_addresses(self):
+        source = self.write(self.folder / 'topology.py', '# other addresses')
+        self.patch(database.topologies, '__file__', str(source))
         self.assertTrue(self._differs())
 
 

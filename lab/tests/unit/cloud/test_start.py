@@ -14,12 +14,14 @@ import contextlib
 import graphlib
 import io
 import json
+import shutil
 import subprocess
 import threading
 import types
 
 import keystoneauth1.exceptions
 import openstack
+import pyroute2
 
 from lab.cloud import accounts
 from lab.cloud import commands
@@ -256,6 +258,22 @@ class TestMain(Cloud):
     def test_interrupted(self):
         self.patch(network, 'make', side_effect=KeyboardInterrupt)
         self.assertEqual((130, ''), self._main())
+
+    def test_failure_of_the_system(self):
+        for error, expected in (
+                (subprocess.CalledProcessError(1, ['ethtool']), 'ethtool'),
+                (pyroute2.NetlinkError(17, 'File exists'), 'File exists'),
+                (OSError(28, 'No space left on device'), 'disk is full'),
+                (shutil.Error([('a', 'b', 'No space left on device')]),
+                 'No space left on device'),
+                (errors.LabError('The supervisor does not answer.'),
+                 'does not answer')):
+            self.patch(network, 'make', side_effect=error)
+            status, said = self._main()
+            self.assertEqual(1, status)
+            self.assertTrue(said.startswith('run-lab.sh: '), said)
+            self.assertIn(expected, said)
+            self.assertEqual(1, said.count('\n'))
 
     def test_failure_of_the_api(self):
         for error in (openstack.exceptions.SDKException('no flavors'),

@@ -72,9 +72,13 @@ class TestCase(base.TestCase):
 
     def stopProcess(self, name, wait):
         self.calls.append(('stop', name, wait))
+        if name not in self.processes:
+            raise xmlrpc.client.Fault(70, f'NOT_RUNNING: {name}')
         return True
 
     def getProcessInfo(self, name):
+        if name not in self.processes:
+            raise xmlrpc.client.Fault(10, f'BAD_NAME: {name}')
         states = self.processes[name]
         return self._info(name, states.pop(0) if states[1:] else states[0])
 
@@ -128,11 +132,20 @@ class TestSupervisor(TestCase):
 
     def test_start_of_what_is_unknown(self):
         message = self.refused(self.supervisor.start, 'x')
-        self.assertIn('x cannot be started: BAD_NAME', message)
+        self.assertIn('BAD_NAME: x', message)
+        self.assert_sentence(message)
 
     def test_stop_waits_until_it_is_gone(self):
+        self.processes = {'a': ['RUNNING']}
         self.supervisor.stop('a')
         self.assertEqual([('stop', 'a', True)], self.calls)
+
+    def test_what_the_supervisor_refuses(self):
+        for call, reason in ((self.supervisor.stop, 'NOT_RUNNING: x'),
+                             (self.supervisor.state, 'BAD_NAME: x')):
+            message = self.refused(call, 'x')
+            self.assertIn(reason, message)
+            self.assert_sentence(message)
 
     def test_many_threads(self):
         self.processes = {'a': ['RUNNING']}
@@ -154,8 +167,29 @@ class TestSupervisor(TestCase):
 
 class TestNoSupervisor(base.TestCase):
 
+    def _check(self, socket):
+        gone = supervisor.Supervisor(socket)
+        for call, *args in ((gone.states,), (gone.state, 'a'),
+                            (gone.start, 'a'), (gone.stop, 'a')):
+            message = self.refused(call, *args)
+            self.assertIn('does not answer', message)
+            self.assertIn('run-lab.sh down', message)
+
     def test_no_answer(self):
-        gone = supervisor.Supervisor(self.folder / 'none.sock')
-        message = self.refused(gone.states)
-        self.assertIn('does not answer', message)
-        self.assertIn('run-lab.sh down', message)
+        self._check(self.folder / 'none.sock')
+
+    def test_answer_that_is_none(self):
+        for answer in (b'', b'nonsense\n', b'HTTP/1.1 500 Broken\r\n\r\n'):
+            path = self.folder / f'{len(answer)}.sock'
+            handler = type('Handler', (socketserver.StreamRequestHandler,), {
+                'handle': lambda handler, answer=answer: (
+                    handler.rfile.readline(), handler.wfile.write(answer))})
+            with socketserver.UnixStreamServer(str(path), handler) as server:
+                thread = threading.Thread(target=server.serve_forever,
+                                          kwargs={'poll_interval': 0.005})
+                thread.start()
+                try:
+                    self._check(path)
+                finally:
+                    server.shutdown()
+                    thread.join()

@@ -29,7 +29,7 @@ class TestMake(base.TestCase):
         self.there = self.folder / 'var' / 'lib' / 'libvirt'
         self.there.mkdir(parents=True)
         self.absent = self.folder / 'var' / 'absent'
-        self.patch(mounts, 'PRIVATE', (str(self.there), str(self.absent)))
+        self.patch(layouts, 'PRIVATE', (str(self.there), str(self.absent)))
         self.mounted = []
         self.patch(subprocess, 'run', self._mount)
         for host in ('controller', 'compute1', 'compute2'):

@@ -93,11 +93,28 @@ class TestProcesses(Machine):
         self.assertFalse(next(sandbox.processes()).first)
 
     def test_escapes(self):
-        for number, root in enumerate(('/a b', '/a\tb', '/a\\b', '/a\\040b')):
+        roots = ('/a b', '/a\tb', '/a\\b', '/a\\040b', '/\u00e9 b')
+        for number, root in enumerate(roots):
             self.add(200 + number, root, [200 + number, 1])
-        self.assertEqual(
-            {'/a b', '/a\tb', '/a\\b', '/a\\040b'},
-            {str(process.root) for process in sandbox.processes()})
+        self.assertEqual(set(roots), {str(process.root) for process
+                                      in sandbox.processes()})
+
+    def test_names_that_are_no_text(self):
+        # Some program of the machine; the kernel cuts names after 15 bytes.
+        self.add(3, None, [3])
+        (self.proc / '3' / 'status').write_bytes(
+            b'Name:\tabcdefghijklmn\xc3\nPid:\t3\nNSpid:\t3\n')
+        self.lab(self.root)
+        path = self.proc / '100' / 'status'
+        path.write_bytes(path.read_bytes().replace(b'sleep', b'\xff'))
+        self.assertEqual(100, sandbox.find(self.root).pid)
+
+    def test_root_that_is_no_text(self):
+        self.add(200, '/odd', [200, 1])
+        path = self.proc / '200' / 'mountinfo'
+        path.write_bytes(path.read_bytes().replace(b'/odd', b'/\xff'))
+        [found] = sandbox.processes()
+        self.assertEqual(b'/\xff', os.fsencode(found.root))
 
     def test_process_that_ends_meanwhile(self):
         self.lab(self.root)

@@ -33,17 +33,25 @@ class TestFingerprint(unittest.TestCase):
         self.program = pathlib.Path(folder.name, 'program')
         self.program.write_text('one')
         self.versions = 'socat 1\n'
-        self.kernel = '6.1-1'
         for owner, name, new in (
                 (initramfs, 'GUEST', self.guest),
                 (initramfs, 'binaries',
                  lambda: {'/bin/program': str(self.program)}),
-                (commands, 'run', lambda *_words: self.versions),
-                (kernel, 'resolve', lambda name: (name, self.kernel))):
+                (commands, 'run', self._run),
+                (kernel, 'resolve', self._resolve)):
             patch = mock.patch.object(owner, name, new)
             patch.start()
             self.addCleanup(patch.stop)
         self.before = image.fingerprint()
+
+    def _run(self, program, *_):
+        # All that is asked for is there without a network.
+        self.assertEqual('dpkg-query', program)
+        return self.versions
+
+    def _resolve(self, name):
+        # The kernel is what package lists say, which may not be there.
+        self.fail(f'package lists are asked for {name}')
 
     def test_is_stable(self):
         self.assertRegex(self.before, '^[0-9a-f]{64}$')
@@ -64,8 +72,4 @@ class TestFingerprint(unittest.TestCase):
 
     def test_package_changes(self):
         self.versions = 'socat 2\n'
-        self.assertNotEqual(self.before, image.fingerprint())
-
-    def test_kernel_changes(self):
-        self.kernel = '6.1-2'
         self.assertNotEqual(self.before, image.fingerprint())

@@ -114,14 +114,37 @@ class TestStateFolder(TestCase):
             checks.state_folder, layouts.Layout(fits.with_name(
                 fits.name + 'x')))
         self.assertIn('LM_LAB_DIR', message)
-        self.assertIn(f'{layouts.MAX_ROOT_LENGTH + 1} characters', message)
+        self.assertIn(f'{layouts.MAX_ROOT_LENGTH + 1} bytes', message)
+
+    def test_length_is_that_of_bytes(self):
+        longest = layouts.MAX_ROOT_LENGTH
+        name = '\u00e9' * (longest // 2) + 'x' * (longest % 2)
+        message = self.refusal(checks.state_folder,
+                               layouts.Layout(pathlib.Path('/', name)))
+        self.assertIn(f'{longest + 1} bytes', message)
+
+    def test_characters_that_configuration_files_interpret(self):
+        for character in ' %$#;:,"\'\\{}[]*?!&|<>()`~':
+            root = pathlib.Path(f'/srv/a{character}b')
+            message = self.refusal(checks.state_folder, layouts.Layout(root))
+            self.assertIn(str(root), message)
+            self.assertIn('LM_LAB_DIR', message)
+        for name in ('a\nb', 'a\n', os.fsdecode(b'a\xff')):
+            self.refused(checks.state_folder,
+                         layouts.Layout(pathlib.Path('/srv', name)))
+        for name in ('a-b_c.d', 'a+b@c=d', 'A1', '\u00e9'):
+            checks.state_folder(layouts.Layout(pathlib.Path('/srv', name)))
 
     def test_hidden_by_the_labs_own_mounts(self):
-        for root in ('/run', '/run/lab', '/run/user/0/x'):
+        for root in ('/run', '/run/lab', '/run/user/0/x', '/sys/x',
+                     '/etc/libvirt', '/etc/openvswitch/x',
+                     '/var/lib/libvirt/lab', '/var/lib/openvswitch/x',
+                     '/var/cache/libvirt/x', '/var/log/libvirt/x'):
             message = self.refusal(checks.state_folder,
                                    layouts.Layout(pathlib.Path(root)))
             self.assertIn('LM_LAB_DIR', message)
-        checks.state_folder(layouts.Layout(pathlib.Path('/runaway/lab')))
+        for root in ('/runaway/lab', '/var/lib/libvirt-lab', '/etc/lab'):
+            checks.state_folder(layouts.Layout(pathlib.Path(root)))
 
     def test_not_a_folder(self):
         self.layout.root.write_text('mine')
@@ -135,6 +158,13 @@ class TestStateFolder(TestCase):
         message = self.refusal(checks.state_folder, self.layout)
         self.assertIn("'thesis.tex'", message)
         self.assertIn('LM_LAB_DIR', message)
+
+    def test_strange_content_with_a_dot_before_its_name(self):
+        for name in ('.ssh', '.git', '.bashrc', '.lockfile'):
+            path = self.write(self.layout.root / name)
+            self.assertIn(f"'{name}'", self.refusal(checks.state_folder,
+                                                    self.layout))
+            path.unlink()
 
 
 class TestDisk(TestCase):

@@ -75,6 +75,13 @@ class TestReason(base.TestCase):
         log.write_bytes(b'\xff\xfe\nE: no\n')
         self.assertEqual('E: no', commands.reason(log))
 
+    def test_from_an_offset(self):
+        log = self.write(self.folder / 'log', 'E: \u00fcber\nE: new\n')
+        self.assertEqual('E: new', commands.reason(
+            log, len('E: \u00fcber\n'.encode())))
+        self.assertEqual('it printed nothing', commands.reason(
+            log, log.stat().st_size))
+
 
 class TestRun(base.TestCase):
 
@@ -104,3 +111,16 @@ class TestRun(base.TestCase):
         message = self.refused(self._run, 'echo E: no such thing.; exit 3')
         self.assertEqual(f'Trying failed: E: no such thing (whole output: '
                          f'{self.log}).', message)
+
+    def test_failure_of_an_earlier_run_does_not_count(self):
+        # The disk was full then, and is not now.
+        self.write(self.log, f'E: [Errno 28] {os.strerror(errno.ENOSPC)}\n')
+        message = self.refused(self._run, 'echo E: no network; exit 1')
+        self.assertIn('Trying failed: E: no network (', message)
+        self.assertIn('it printed nothing', self.refused(self._run, 'exit 1'))
+
+    def test_language_of_the_user_does_not_matter(self):
+        # Reasons are found by English words.
+        os.environ['LC_ALL'] = 'de_DE.UTF-8'
+        self._run('echo $LC_ALL')
+        self.assertEqual('C.UTF-8\n', self.log.read_text())

@@ -89,6 +89,17 @@ class TestMake(base.TestCase):
             self.assertTrue(self._make())
             self.assertFalse(left.exists())
 
+    def test_changed_metadata_of_the_plugin_causes_a_new_one(self):
+        self._make('tempest')
+        for name in ('requirements.txt', 'setup.cfg'):
+            self.write(self.lab.parent / name, 'b')
+            self.assertFalse(virtualenvs.is_current(self.layout, 'tempest'))
+            self.assertTrue(self._make('tempest'))
+        # The cloud holds nothing of it.
+        self._make('cloud')
+        self.write(self.lab.parent / 'requirements.txt', 'c')
+        self.assertTrue(virtualenvs.is_current(self.layout, 'cloud'))
+
     def test_files_of_the_other_one_do_not(self):
         self._make()
         self.write(self.lab / 'constraints-tempest.txt', 'x==2\n')
