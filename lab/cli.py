@@ -130,6 +130,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
                                   arguments=arguments[1:] or DEFAULT_RUN)
     top = parser()
     options = top.parse_args(arguments)
+    if options.keep and options.command:
+        top.error(f'--keep does not go with {options.command}')
     if options.command not in STARTING:
         _refuse_cloud_options(top, options)
     if options.command == 'exec':

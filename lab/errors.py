@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 
 
@@ -36,7 +37,9 @@ def explain(error: OSError) -> str:
     :param error: what was raised
     :returns: what and where, and what to do about it
     """
-    if error.errno == errno.ENOSPC:
+    # Copying many files, shutil collects their errors as text.
+    if (error.errno == errno.ENOSPC
+            or os.strerror(errno.ENOSPC) in str(error)):
         return 'The disk is full: free some space and try again.'
     where = f' ({error.filename})' if error.filename else ''
     return f'{error.strerror or error}{where}: see that it can be used.'

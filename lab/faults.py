@@ -33,6 +33,7 @@ import typing
 import openstack
 
 from lab.cloud import supervisor as supervisors
+from lab import errors
 from lab import layout as layouts
 
 TEST = 'test_block_live_migration_round_trip'
@@ -132,12 +133,17 @@ def main() -> int:
     workspace = pathlib.Path(os.environ['TEMPEST_CONFIG_DIR']).parent
     with subprocess.Popen(['tempest', 'run', '--regex', TEST], cwd=workspace,
                           text=True, stdout=subprocess.PIPE) as child:
-        record = running_migration(cloud, known, child)
-        print(f'Record {record.id} is running from {record.source_compute} '
-              f'to {record.dest_compute}: libvirtd there is killed now.',
-              flush=True)
-        kill_libvirtd(record.dest_compute)
-        output, _ = child.communicate(timeout=SECONDS)
+        try:
+            record = running_migration(cloud, known, child)
+            print(f'Record {record.id} is running from '
+                  f'{record.source_compute} to {record.dest_compute}: '
+                  f'libvirtd there is killed now.', flush=True)
+            kill_libvirtd(record.dest_compute)
+            output, _ = child.communicate(timeout=SECONDS)
+        except BaseException:
+            # As Ctrl-C would: it cleans up what it has made.
+            child.send_signal(signal.SIGINT)
+            raise
     begin = output.find('The live migration of')
     print(output[begin:output.find('\n\n', begin)] if begin >= 0 else output)
     check(output, record)
@@ -152,5 +158,5 @@ def main() -> int:
 if __name__ == '__main__':
     try:
         sys.exit(main())
-    except Unexpected as error:
+    except (Unexpected, errors.LabError) as error:
         sys.exit(f'faults: {error}')

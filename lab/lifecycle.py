@@ -29,6 +29,7 @@ from lab import layout as layouts
 from lab import lock
 from lab.machine import checks
 from lab.machine import debian
+from lab.machine import kvm
 from lab.machine import virtualenvs
 from lab import steps
 from lab import topology as topologies
@@ -70,11 +71,9 @@ def up(layout: layouts.Layout, topology: topologies.Topology) -> None:
         sandbox.refuse_others(layout.root)
         sandbox.end(layout.root)
         checks.memory(topology.computes)
-        if topology.kvm:
-            checks.kvm()
         began = time.monotonic()
         with consoles.Console() as console:
-            steps.run(_installation(layout), console)
+            steps.run(_installation(layout, topology), console)
         installed = time.monotonic()
         _start(layout, topology)
         files.write_json(layout.ready, dataclasses.asdict(topology))
@@ -83,7 +82,8 @@ def up(layout: layouts.Layout, topology: topologies.Topology) -> None:
               f'({topology.describe()}).')
 
 
-def _installation(layout: layouts.Layout) -> list[steps.Step]:
+def _installation(layout: layouts.Layout, topology: topologies.Topology
+                  ) -> list[steps.Step]:
     """What is missing on the machine."""
     found = []
     packages = debian.missing((*debian.PACKAGES, *image.PACKAGES))
@@ -102,6 +102,9 @@ def _installation(layout: layouts.Layout) -> list[steps.Step]:
             lambda: virtualenvs.make(layout, 'cloud'), needs))
     found.append(steps.Step('guest image', lambda: _make_image(layout),
                             needs))
+    if topology.kvm:
+        found.append(steps.Step('guest under KVM', lambda: kvm.try_guest(
+            layout.image), ('guest image',)))
     return found
 
 

@@ -14,7 +14,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import pathlib
 import platform
@@ -34,8 +33,6 @@ DISK_TO_RUN = 1 * GIB
 MEMORY_CONTROL_PLANE = 3 * GIB
 MEMORY_COMPUTE = GIB
 MIN_PYTHON = (3, 11)
-#: ioctl numbers of linux/kvm.h
-KVM_CREATE_VM = 0xAE01
 
 
 def root() -> None:
@@ -141,18 +138,3 @@ def memory(computes: int) -> None:
             f'{available / GIB:.1f} GiB of memory are available and '
             f'{computes} compute hosts need {needed / GIB:.0f} GiB: end '
             f'other programs, or use fewer with --computes.')
-
-
-def kvm() -> None:
-    """Refuse ``--kvm`` where no virtual machine can be made.
-
-    :raises errors.LabError: if /dev/kvm is missing or does not work
-    """
-    try:
-        with open('/dev/kvm', 'rb+', buffering=0) as device:
-            os.close(fcntl.ioctl(device, KVM_CREATE_VM, 0))
-    except OSError as error:
-        raise errors.LabError(
-            f'--kvm needs a working /dev/kvm and it says '
-            f'"{error.strerror}": leave out --kvm to emulate guests in '
-            f'software.') from error

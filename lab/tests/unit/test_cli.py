@@ -69,6 +69,12 @@ class TestParse(base.TestCase):
                 self.assertIn(f'{given[0]} does not go with {command[0]}',
                               text)
 
+    def test_keep_is_for_the_run_of_everything(self):
+        for command in (['up'], ['status'], ['down']):
+            status, text = self._exit('--keep', *command)
+            self.assertEqual(2, status)
+            self.assertIn('--keep does not go with', text)
+
     def test_bounds_of_computes(self):
         for number in ('1', '8'):
             self.assertEqual(int(number), cli.parse(

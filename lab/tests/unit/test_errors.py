@@ -13,6 +13,8 @@
 import contextlib
 import errno
 import io
+import os
+import shutil
 
 from lab import errors
 from lab.tests.unit import base
@@ -45,6 +47,10 @@ class TestExplain(base.TestCase):
             with open('/dev/full', 'w') as stream:
                 stream.write('x')
         self.assertIn('The disk is full', self._explain(caught.exception))
+
+    def test_full_disk_while_many_files_are_copied(self):
+        error = shutil.Error([('a', 'b', f'[Errno 28] {os.strerror(28)}')])
+        self.assertIn('The disk is full', self._explain(error))
 
 
 class TestTell(base.TestCase):

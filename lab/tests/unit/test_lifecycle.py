@@ -28,6 +28,7 @@ from lab import lifecycle
 from lab import lock
 from lab.machine import checks
 from lab.machine import debian
+from lab.machine import kvm
 from lab.machine import virtualenvs
 from lab.tests.unit import base
 from lab import topology as topologies
@@ -56,8 +57,9 @@ class TestCase(base.TestCase):
             self.patch(sandbox, name, replacement)
         self.patch(start, 'arguments',
                    lambda layout, topology: ['-I', '-S', '-c', self.starting])
-        for name in ('memory', 'kvm', 'disk'):
+        for name in ('memory', 'disk'):
             self.patch(checks, name, self._noting(name))
+        self.patch(kvm, 'try_guest', self._noting('kvm'))
         self.patch(debian, 'missing', lambda packages: self.missing)
         self.patch(debian, 'install', self._noting('packages'))
         self.patch(debian, 'know', self._noting('lists'))

@@ -265,7 +265,7 @@ class TestMain(Cloud):
                 (pyroute2.NetlinkError(17, 'File exists'), 'File exists'),
                 (OSError(28, 'No space left on device'), 'disk is full'),
                 (shutil.Error([('a', 'b', 'No space left on device')]),
-                 'No space left on device'),
+                 'disk is full'),
                 (errors.LabError('The supervisor does not answer.'),
                  'does not answer')):
             self.patch(network, 'make', side_effect=error)

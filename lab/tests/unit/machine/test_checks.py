@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import builtins
 import os
 import pathlib
 import platform
@@ -211,32 +210,3 @@ class TestMemory(TestCase):
         message = self.refusal(checks.memory, 3)
         self.assertIn('3 compute hosts need 6 GiB', message)
         self.assertIn('--computes', message)
-
-
-class TestKvm(TestCase):
-
-    def _open(self, path):
-        real = builtins.open
-        self.patch(builtins, 'open', lambda name, *args, **options: real(
-            path if name == '/dev/kvm' else name, *args, **options))
-
-    def test_missing(self):
-        self._open(self.folder / 'missing')
-        message = self.refusal(checks.kvm)
-        self.assertIn('No such file', message)
-        self.assertIn('leave out --kvm', message)
-
-    def test_not_working(self):
-        # A file that knows nothing of virtual machines.
-        self._open(self.write(self.folder / 'file'))
-        self.assertIn('leave out --kvm', self.refusal(checks.kvm))
-
-    def test_working(self):
-        self._open(self.write(self.folder / 'file'))
-        made = os.open(os.devnull, os.O_RDONLY)
-        ioctl = self.patch(checks.fcntl, 'ioctl', return_value=made)
-        checks.kvm()
-        self.assertEqual(checks.KVM_CREATE_VM, ioctl.call_args.args[1])
-        # The virtual machine is given back.
-        with self.assertRaises(OSError):
-            os.fstat(made)
