@@ -275,4 +275,23 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             'live-migration-%s-to-%s' % (request.source, request.destination),
             content.json_content(judged.as_dict()))
         if not judged.good:
+            self._attach_console(request.server.server_id)
             self.fail(judged.message())
+
+    def _attach_console(self, server_id: str) -> None:
+        """Attach what the guest has printed, such as a kernel's last words.
+
+        Migration begins a new console log on the destination, and a server
+        that is deleted takes its log along: this is the only chance.
+        """
+        if not CONF.compute_feature_enabled.console_output:
+            return
+        try:
+            output = self.admin_servers_client.get_console_output(
+                server_id)['output']
+        except lib_exc.RestClientException as exc:
+            LOG.exception('The console of server %s cannot be read',
+                          server_id)
+            output = 'The console cannot be read: %s' % exc
+        self.addDetail('console-of-%s' % server_id,
+                       content.text_content(output))

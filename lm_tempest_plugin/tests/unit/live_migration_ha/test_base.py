@@ -46,6 +46,7 @@ class LiveMigrationHaTestCase(base.TestCase):
                 build_timeout=10, build_interval=0),
             compute_feature_enabled=namespace(
                 live_migration=True, can_migrate_between_any_hosts=True,
+                console_output=True,
                 block_migration_for_live_migration=True),
             validation=namespace(
                 run_validation=True, auth_method='keypair',
@@ -265,13 +266,33 @@ class MigrateTest(LiveMigrationHaTestCase):
             details['live-migration-alpha-to-beta'].iter_bytes()))
         self.assertEqual(20.0, detail['duration_s'])
 
-    def test_a_bad_report_fails_and_is_attached_all_the_same(self):
+    def bad_report(self):
         exc = self.assertRaises(
             self.test.failureException, self.report,
             boot_ids=verdict.BootIds('a', 'b'))
         self.assertIn('rebooted', str(exc))
-        self.assertIn('live-migration-alpha-to-beta',
-                      self.test.getDetails())
+        details = self.test.getDetails()
+        self.assertIn('live-migration-alpha-to-beta', details)
+        return [text.as_text() for name, text in details.items()
+                if name.startswith('console-of-')]
+
+    def test_a_bad_report_fails_and_all_is_attached(self):
+        client = mock.Mock()
+        client.get_console_output.return_value = {'output': 'Kernel panic'}
+        self.test.admin_servers_client = client
+        self.assertEqual(['Kernel panic'], self.bad_report())
+
+    def test_a_console_that_cannot_be_read_hides_nothing(self):
+        client = mock.Mock()
+        client.get_console_output.side_effect = lib_exc.NotFound('gone')
+        self.test.admin_servers_client = client
+        consoles = self.bad_report()
+        self.assertEqual(1, len(consoles))
+        self.assertIn('gone', consoles[0])
+
+    def test_a_cloud_without_consoles(self):
+        self.conf.compute_feature_enabled.console_output = False
+        self.assertEqual([], self.bad_report())
 
     def test_the_other_host(self):
         self.test.admin_services_client = fakes.services(
