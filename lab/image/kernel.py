@@ -17,8 +17,7 @@ import pathlib
 
 from lab.image import commands
 
-# The cloud kernel boots faster and is smaller; it has all that is needed
-# on Debian 12. The other one is the fallback.
+# The cloud kernel boots faster and is smaller; it has all that is needed.
 METAPACKAGE = 'linux-image-cloud-amd64'
 
 

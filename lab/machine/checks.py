@@ -25,8 +25,8 @@ from lab import errors
 from lab import layout as layouts
 
 GIB = 1024 ** 3
-#: Free disk that a first installation and a running cloud take, measured:
-#: 2.2 GiB of packages and virtualenvs, 1 GiB of data; rounded up.
+#: Free disk to ask for before a first installation and before a start;
+#: generous, so that a cloud does not fill the disk while it runs.
 DISK_TO_INSTALL = 4 * GIB
 DISK_TO_RUN = 1 * GIB
 #: Free memory: the control plane, and what each compute host adds.

@@ -32,8 +32,10 @@ def thing(**values):
 SERVER = 'd2c9a8f5-6a41-4c52-9f13-d77e4ac10b6e'
 RECORD = thing(id=12, uuid='u-12', status='running', server_id=SERVER,
                source_compute='compute1', dest_compute='compute2')
-MESSAGE = (f'The live migration of server {SERVER} ended badly: record 12 '
-           'is error, from compute1 to compute2.\n\ntest ... FAILED\n')
+# As lm_tempest_plugin.migration.verdict words it.
+MESSAGE = (f'The live migration of server {SERVER} did not go as it should:\n'
+           'Migration: record 12 error from compute1 to compute2\n\n'
+           'test ... FAILED\n')
 
 
 class TestCase(base.TestCase):
@@ -88,8 +90,8 @@ class TestCheck(TestCase):
 
     def test_names_what_the_message_lacks(self):
         for gone, what in ((SERVER, 'server'), ('record 12 ', 'record'),
-                           ('from compute1', 'source'),
-                           ('to compute2', 'destination')):
+                           ('error ', 'status'), ('from compute1', 'hosts'),
+                           ('to compute2', 'hosts')):
             with self.assertRaisesRegex(faults.Unexpected, what):
                 faults.check(MESSAGE.replace(gone, ''), RECORD)
 
