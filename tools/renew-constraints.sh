@@ -36,6 +36,7 @@ fi
     --requirement "$top/requirements.txt" \
     --requirement "$top/test-requirements.txt" \
     --requirement "$top/doc/requirements.txt" \
+    --requirement "$top/bench/requirements.txt" \
     --requirement "$top/tools/requirements-style.txt" \
     --requirement "$top/tools/requirements-runner.txt" \
     setuptools wheel

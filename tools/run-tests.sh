@@ -17,12 +17,12 @@
 
 set -euo pipefail
 
-readonly KNOWN=(cover pep8 docs py3 releasenotes genconfig uuidgen)
+readonly KNOWN=(cover pep8 docs py3 releasenotes genconfig uuidgen bench-probes)
 readonly DEFAULT=(cover pep8 docs)
 
 usage() {
     cat <<'EOF'
-usage: tools/run-tests.sh [PART...]
+usage: tools/run-tests.sh [PART...] [-- ARGUMENT...]
 
 Run the tests that need no cloud. Without PART: cover, pep8 and docs.
 
@@ -35,9 +35,12 @@ Run the tests that need no cloud. Without PART: cover, pep8 and docs.
   releasenotes  check the release notes
   genconfig     write etc/lm_tempest_plugin.conf.sample anew
   uuidgen       give an id to each Tempest test that has none
+  bench-probes  measure how exact the probes are, beside ping, fping and
+                others, in network namespaces of its own; needs root, writes
+                bench-results/. With "-- --quick" it takes about a minute.
 
 Each part runs in a tox environment of its own. They are kept, so that the
-second run is quick.
+second run is quick. What follows -- is handed to each part's command.
 
 environment:
   LM_TESTS_DIR  folder for the virtualenvs (.venv-tests in the repository)
@@ -64,8 +67,19 @@ is_known() {
     return 1
 }
 
-# Print the Debian packages that are missing on this machine.
+# What the benchmarks run beside our own, and the package that has it.
+readonly BENCH_COMMANDS=(ip:iproute2 nft:nftables fping:fping
+    ping:iputils-ping unshare:util-linux stress-ng:stress-ng)
+
+# Print the Debian packages that are missing on this machine for these parts.
 missing_packages() {
+    local part entry
+    for part in "$@"; do
+        [ "$part" = bench-probes ] || continue
+        for entry in "${BENCH_COMMANDS[@]}"; do
+            command -v "${entry%%:*}" >/dev/null || echo "${entry#*:}"
+        done
+    done
     if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
         echo python3-venv
     fi
@@ -76,7 +90,7 @@ missing_packages() {
 # which files there are. Everything else comes from PyPI as wheels.
 install_packages() {
     local missing=()
-    mapfile -t missing < <(missing_packages)
+    mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -eq 0 ] && return 0
     if [ "$(id -u)" -ne 0 ]; then
         die "missing: ${missing[*]}; as root: apt-get install ${missing[*]}"
@@ -129,16 +143,22 @@ check_git() {
 
 run_part() {
     say "== $1"
-    "$venv/bin/tox" run --workdir "$state/tox" -e "$1"
+    "$venv/bin/tox" run --workdir "$state/tox" -e "$@"
 }
 
 main() {
-    local parts=() part
-    for part in "$@"; do
+    local parts=() part arguments=()
+    while [ $# -gt 0 ]; do
+        part=$1
+        shift
         case $part in
             -h | --help)
                 usage
                 return 0
+                ;;
+            --)
+                arguments=(-- "$@")
+                break
                 ;;
             -*)
                 die "unknown option: $part (see --help)" 2
@@ -169,7 +189,7 @@ main() {
     export GIT_CONFIG_COUNT=$((n + 1))
     export "GIT_CONFIG_KEY_$n=safe.directory" "GIT_CONFIG_VALUE_$n=$top"
 
-    install_packages
+    install_packages "${parts[@]}"
     for part in "${parts[@]}"; do
         check_git "$part"
     done
@@ -181,7 +201,7 @@ main() {
     for part in "${parts[@]}"; do
         begin=$SECONDS
         code=0
-        run_part "$part" || code=$?
+        run_part "$part" "${arguments[@]}" || code=$?
         if [ "$code" -eq 0 ]; then
             summary+=("$(printf '%-14s %4d s  ok' \
                 "$part" $((SECONDS - begin)))")

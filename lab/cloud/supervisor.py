@@ -15,6 +15,7 @@
 import dataclasses
 import http.client
 import pathlib
+import threading
 import time
 import typing
 import xmlrpc.client
@@ -59,26 +60,32 @@ def _state(info: dict[str, typing.Any]) -> State:
 
 
 class Supervisor:
-    """A running supervisor.
+    """A running supervisor; any thread may call it.
+
+    All calls go over one connection. The supervisor (4.3.0) goes on polling
+    the file descriptor of a connection that was closed; if a program that is
+    started just then gets the same number for its standard input, and closes
+    that, poll() returns at once for evermore, and the supervisor takes a
+    whole core.
 
     :param socket: its Unix socket
     """
 
     def __init__(self, socket: pathlib.Path) -> None:
-        self._socket = socket
+        self._lock = threading.Lock()
+        self._api = xmlrpc.client.ServerProxy(
+            'http://localhost',
+            transport=supervisor_xmlrpc.SupervisorTransport(
+                None, None, f'unix://{socket}'))
 
     def _call(self, method: str, *arguments: typing.Any) -> typing.Any:
         """Call the supervisor.
 
         :raises errors.LabError: if it does not answer or refuses
         """
-        # One connection per call: a transport must not be shared by threads.
-        transport = supervisor_xmlrpc.SupervisorTransport(
-            None, None, f'unix://{self._socket}')
-        api = xmlrpc.client.ServerProxy('http://localhost',
-                                        transport=transport)
         try:
-            return getattr(api.supervisor, method)(*arguments)
+            with self._lock:
+                return getattr(self._api.supervisor, method)(*arguments)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == supervisor_xmlrpc.Faults.ALREADY_STARTED:
                 return True
@@ -87,6 +94,7 @@ class Supervisor:
                 f'{fault.faultString}.') from fault
         except (OSError, http.client.HTTPException,
                 xmlrpc.client.Error) as error:
+            self._api('close')()
             raise errors.LabError(
                 f'The supervisor of the lab does not answer ({error}): '
                 f'tools/run-lab.sh down ends what is left.') from error

@@ -18,7 +18,7 @@ from typing import Any
 
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.probes import outages
+from lm_tempest_plugin.probes import figures
 from lm_tempest_plugin.probes import stalls
 from lm_tempest_plugin.probes import watch
 
@@ -90,18 +90,24 @@ class Verdict:
         """Return the figures on one line, for the log."""
         attempt = self.attempt
         outage = attempt.continuity.outage
+        control = attempt.continuity.control
         stall = attempt.continuity.stall
         return (
             '%s: %s after %.1f s (%s); longest outage %.3f s +/- %.3f s '
-            '(bound %g s), %d of %d probes lost, %d late; longest stall '
-            '%.3f s (bound %g s); probe period %.4f s, achieved %.4f s' % (
+            '(bound %g s; %d in all), %d of %d probes lost, %d late; before '
+            'the request %.3f s +/- %.3f s; longest stall %.3f s +/- %.3f s '
+            '(bound %g s); probe period %.4f s, achieved %.4f s%s' % (
                 attempt.request, 'good' if self.good else 'BAD',
                 attempt.outcome.duration_s,
                 attempt.outcome.last.records_in_words,
-                outage.longest.duration_s, outage.longest.error_bound_s,
-                self.bounds.max_outage_s, outage.lost, outage.sent,
-                outage.late, stall.longest_s, self.bounds.max_stall_s,
-                outage.period_s, outage.achieved_period_s))
+                outage.longest_s, outage.error_bound_s,
+                self.bounds.max_outage_s, len(outage.outages), outage.lost,
+                outage.sent, outage.late, control.longest_s,
+                control.error_bound_s, stall.longest_s, stall.error_bound_s,
+                self.bounds.max_stall_s, outage.sending.period_s,
+                outage.sending.achieved_period_s,
+                ''.join('; %s' % remark for remark in
+                        attempt.continuity.quality.remarks())))
 
     def message(self) -> str:
         """Return what was expected and not found, with all evidence."""
@@ -198,32 +204,36 @@ def _about_server(attempt: Attempt) -> Iterator[str]:
             server.host or 'none', attempt.request.destination)
 
 
-def _about_outage(outage: outages.OutageFigures,
+def _about_outage(outage: figures.OutageFigures,
                   bound_s: float) -> Iterator[str]:
     """No outage beyond the bound, and probes that could have seen one."""
-    if outage.longest.duration_s > bound_s:
+    longest = outage.longest
+    if longest and longest.duration_s > bound_s:
         yield ('outage of %.3f s +/- %.3f s, more than %g s (%d probes lost '
                'in it, %d late)%s' % (
-                   outage.longest.duration_s, outage.longest.error_bound_s,
-                   bound_s, outage.longest.lost, outage.longest.late,
+                   longest.duration_s, longest.error_bound_s, bound_s,
+                   longest.lost, longest.late,
                    ', not over when the observation ended'
-                   if outage.longest.open else ''))
-    if outage.max_send_gap_s > bound_s:
-        yield ('the probes cannot tell: this machine sent none for %.3f s, '
-               'more than the outage of %g s that they are to find' % (
-                   outage.max_send_gap_s, bound_s))
-    if outage.send_error and outage.longest.duration_s > bound_s:
-        yield ('%d probes could not be sent from this machine at all: %s' % (
-            outage.send_errors, outage.send_error))
+                   if longest.open else ''))
+    if outage.sending.resolution_s > bound_s:
+        yield ('the probes cannot tell: this machine sent so few that an '
+               'outage of %.3f s could have been overlooked, more than the '
+               '%g s that they are to find' % (
+                   outage.sending.resolution_s, bound_s))
+        if outage.send_error:
+            yield ('%d probes could not be sent from this machine at all: '
+                   '%s' % (outage.send_errors, outage.send_error))
 
 
 def _about_stall(stall: stalls.StallFigures, bound_s: float) -> Iterator[str]:
     """No stall beyond the bound, on a connection that lives unharmed."""
     if stall.broken:
         yield 'the TCP connection broke: %s' % stall.broken
+    if stall.trouble:
+        yield stall.trouble
     if stall.longest_s > bound_s:
-        yield 'stall of %.3f s, more than %g s%s' % (
-            stall.longest_s, bound_s,
+        yield 'stall of %.3f s +/- %.3f s, more than %g s%s' % (
+            stall.longest_s, stall.error_bound_s, bound_s,
             ', not over when the observation ended' if stall.open else '')
     if stall.lost or stall.repeated:
         yield ('on the TCP connection %d messages were lost and %d '

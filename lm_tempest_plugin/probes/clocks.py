@@ -22,6 +22,10 @@ where the two were set apart just then.
 from collections.abc import Callable
 import time
 
+import numpy
+
+from lm_tempest_plugin.probes import observations
+
 # Two readings of the distance of the clocks differ by the time that passes
 # within a reading; and a clock that is slewed, not stepped, moves by at most
 # a tenth of the elapsed time (chrony's limit is 8.3 %).
@@ -30,6 +34,8 @@ SLEW = 0.1
 # A reading during which we were not running is made again, so many times.
 READING_NS = 100_000
 READINGS = 5
+# No kernel stamp is negative, so this marks what has none.
+NO_STAMP = -1
 
 
 class StampConverter:
@@ -76,23 +82,23 @@ class StampConverter:
         self.steps += stepped
         return stepped
 
-    def to_monotonic_ns(self, stamp_ns: int | None, earliest_ns: int) -> int:
-        """Return when something was received, as CLOCK_MONOTONIC.
+    def to_monotonic_ns(self, stamps_ns: observations.Times,
+                        earliest_ns: observations.Times
+                        ) -> observations.Times:
+        """Return when things were received, as CLOCK_MONOTONIC.
 
-        To be called at once after the packet was read.
+        To be called at once after the packets were read. A stamp cannot be
+        used after a step of the wall clock, or if it lies before its
+        earliest time or in the future; then the present stands for it.
 
-        :param stamp_ns: the kernel's CLOCK_REALTIME stamp; None if it gave
-            none
-        :param earliest_ns: CLOCK_MONOTONIC before which the packet cannot
+        :param stamps_ns: the kernel's CLOCK_REALTIME stamps; NO_STAMP where
+            it gave none
+        :param earliest_ns: CLOCK_MONOTONIC before which each packet cannot
             have come: when what it answers was sent
-        :returns: the converted stamp, or the present where that is not
-            possible: without a stamp, after a step of the wall clock, or if
-            the stamp lies before earliest_ns or in the future
         """
         stepped = self.refresh()
-        if stamp_ns is not None and not stepped:
-            received_ns = stamp_ns - self._distance_ns
-            if earliest_ns <= received_ns <= self._read_ns:
-                return received_ns
-        self.refused += 1
-        return self._read_ns
+        received_ns = stamps_ns - self._distance_ns
+        usable = ((stamps_ns != NO_STAMP) & (earliest_ns <= received_ns) &
+                  (received_ns <= self._read_ns) & (not stepped))
+        self.refused += usable.size - int(numpy.count_nonzero(usable))
+        return numpy.where(usable, received_ns, self._read_ns)

@@ -10,90 +10,147 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+
 """ICMP echo requests to any number of guests, from one thread.
 
-Unprivileged datagram sockets are used where the machine allows them, raw
-sockets where it does not. Each request carries a token of its guest and a
-64-bit sequence number, so an answer can be told from everybody else's, and
-from one that is 65536 requests old.
+Guests are asked in groups, one system call for each; the groups take turns
+within a period, so that neither this machine nor the network gets
+everything at once.
 """
 
-from collections.abc import Callable
 from collections.abc import Sequence
-import dataclasses
-import os
 import selectors
-import socket
-import struct
 import time
-from typing import Any
 
+import numpy
 from oslo_log import log as logging
 
 from lm_tempest_plugin.probes import clocks
 from lm_tempest_plugin.probes import errors
+from lm_tempest_plugin.probes import icmp_packets
+from lm_tempest_plugin.probes import icmp_sockets
+from lm_tempest_plugin.probes import mmsg
 from lm_tempest_plugin.probes import observations
+from lm_tempest_plugin.probes import rounds
 from lm_tempest_plugin.probes import schedule
 from lm_tempest_plugin.probes import worker
 
 LOG = logging.getLogger(__name__)
 
-# Linux: asm-generic/socket.h, linux/icmp.h, linux/icmpv6.h
-SO_TIMESTAMPNS = getattr(socket, 'SO_TIMESTAMPNS', 35)
-SOL_RAW = 255
-ICMP_FILTER = 1
-ICMP6_FILTER = 1
-
-TOKEN_BYTES = 8
-HEADER = struct.Struct('!BBHHH')
-PAYLOAD = struct.Struct('!%dsQ' % TOKEN_BYTES)
-STAMP = struct.Struct('@qq')
-ANCILLARY_BYTES = 256
-PACKET_BYTES = 2048
-# How many packets are read before the schedule is looked at again.
+# How many guests are asked together. More would save system calls, but what
+# is sent last is sent later than what is sent first.
+GROUP = 64
+# How many packets are received together, and what is kept of each.
 BURST = 256
+# After so many times it has to be seen whether it is time to send.
+BURSTS = 4
+PACKET_BYTES = icmp_packets.PACKET.itemsize + icmp_packets.IP_HEADER_BYTES
+SOCKADDR_BYTES = 28
 
 
-@dataclasses.dataclass(frozen=True)
-class Family:
-    """What differs between ICMP and ICMPv6."""
+def check(address: str) -> None:
+    """Find out whether requests can be sent to an address at all.
 
-    family: int
-    protocol: int
-    request: int
-    reply: int
+    :raises ProbeError: it is none, or this machine does not let us send
+        ICMP echo requests
+    """
+    family = icmp_packets.resolve(address).family
+    try:
+        sock, _ = icmp_sockets.open_socket(family, 0)
+    except errors.ProbesNotPermitted as exc:
+        raise errors.ProbesNotPermitted(
+            '%s cannot be probed: %s' % (address, exc)) from exc
+    sock.close()
 
 
-IPV4 = Family(socket.AF_INET, socket.IPPROTO_ICMP, 8, 0)
-IPV6 = Family(socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129)
+class Group:
+    """Guests of one family that are asked together, over one socket."""
 
+    def __init__(self, destinations: Sequence[icmp_packets.Destination],
+                 period_ns: int) -> None:
+        """Open the socket.
 
-@dataclasses.dataclass
-class Target:
-    """One guest: its socket, and what was seen of it."""
+        :param destinations: where the guests are
+        :param period_ns: time between two requests to one guest
+        :raises ProbesNotPermitted: this machine does not let us ask
+        """
+        self.rounds = rounds.Rounds(
+            [one.address for one in destinations], period_ns)
+        self._family = destinations[0].family
+        self._requests = icmp_packets.Requests(
+            self._family, len(destinations))
+        self._outbox = mmsg.Outbox(
+            self._requests.packets, [one.sockaddr for one in destinations])
+        self._sources = numpy.array(
+            [list(one.sockaddr[self._family.address_at])
+             for one in destinations], numpy.uint8)
+        self.sock, self.raw = icmp_sockets.open_socket(
+            self._family, self._requests.identifier)
+        self._requests.checksummed = (
+            self.raw and self._family is icmp_packets.IPV4)
 
-    address: str
-    sockaddr: tuple[Any, ...]
-    family: Family
-    sock: socket.socket
-    raw: bool
-    seen: observations.Observations
-    identifier: int = dataclasses.field(
-        default_factory=lambda: int.from_bytes(os.urandom(2), 'big'))
-    token: bytes = dataclasses.field(
-        default_factory=lambda: os.urandom(TOKEN_BYTES))
+    def ask(self, due_ns: int) -> None:
+        """Send a request to each guest.
+
+        :param due_ns: when that should have been
+        """
+        self._requests.number(len(self.rounds))
+        before_ns = time.monotonic_ns()
+        refused = self._outbox.send(self.sock)
+        self.rounds.ask(due_ns, before_ns, time.monotonic_ns(), refused)
+
+    def receive(self, inbox: mmsg.Inbox,
+                clock: clocks.StampConverter) -> bool:
+        """Take in what has come; return whether that was all.
+
+        :param inbox: where there is room for it
+        :param clock: what converts the kernel's stamps
+        """
+        try:
+            count = inbox.receive(self.sock)
+        except OSError as exc:
+            # An ICMP error for one of our packets, not an answer.
+            LOG.debug('%s: %s', self.rounds.targets, exc)
+            return False
+        if count:
+            self._note(inbox, count, clock)
+        return count < BURST
+
+    def _note(self, inbox: mmsg.Inbox, count: int,
+              clock: clocks.StampConverter) -> None:
+        packets = inbox.packets(count)
+        lengths = inbox.lengths(count).astype(numpy.int64)
+        if self.raw and self._family is icmp_packets.IPV4:
+            lengths -= icmp_packets.ip_header_bytes(packets)
+            packets = icmp_packets.without_ip_header(packets)
+        ours, replies = self._requests.replies(packets, lengths)
+        guests = replies['guest'].astype(numpy.int64)
+        sequences = replies['sequence'].astype(numpy.int64)
+        # What is not ours may have any number.
+        guests[~ours] = 0
+        genuine = (
+            ours & (sequences < len(self.rounds)) &
+            (inbox.names(count)[:, self._family.address_at] ==
+             self._sources[guests]).all(axis=1))
+        self.rounds.stranger(guests[ours & ~genuine])
+        guests, sequences = guests[genuine], sequences[genuine]
+        if guests.size:
+            self.rounds.answer(guests, sequences, clock.to_monotonic_ns(
+                inbox.stamps_ns(count)[genuine],
+                self.rounds.sent_before_ns(sequences)))
 
 
 class IcmpProber(worker.Prober):
     """Asks each guest once per period, from start() until stop().
 
-    What it saw can be had at any time.
+    What it saw can be had at any time, also afterwards.
     """
 
     name = 'ICMP prober'
+    patient = True
 
     def __init__(self, addresses: Sequence[str], period_s: float) -> None:
-        """Open a socket for each address.
+        """Open the sockets.
 
         :param addresses: IPv4 and IPv6 addresses, each at most once
         :param period_s: time between two requests to one guest, in seconds
@@ -101,24 +158,35 @@ class IcmpProber(worker.Prober):
             let us send ICMP echo requests
         """
         super().__init__(period_s)
-        self._targets: dict[str, Target] = {}
+        self._groups: list[Group] = []
+        self._where: dict[str, tuple[Group, int]] = {}
         self._clock = clocks.StampConverter()
+        self._inbox = mmsg.Inbox(BURST, PACKET_BYTES, SOCKADDR_BYTES)
+        self._dropped = 0
+        destinations = [icmp_packets.resolve(one) for one in addresses]
         try:
-            for address in addresses:
-                self._add(address)
+            for family in (icmp_packets.IPV4, icmp_packets.IPV6):
+                self._add([one for one in destinations
+                           if one.family is family])
         except BaseException:
             self.close()
             raise
 
-    def _add(self, address: str) -> None:
-        family, sockaddr = resolve(address)
-        sock, raw = open_socket(family)
-        target = Target(
-            address, sockaddr, family, sock, raw,
-            observations.Observations(
-                address, round(self.period_s * schedule.NS)))
-        self._targets[address] = target
-        self.selector.register(sock, selectors.EVENT_READ, target)
+    def _add(self, destinations: list[icmp_packets.Destination]) -> None:
+        """Divide guests of one family into groups of about one size."""
+        groups = -(-len(destinations) // GROUP)
+        for number in range(groups):
+            group = Group(destinations[number::groups],
+                          round(self.period_s * schedule.NS))
+            self._groups.append(group)
+            self.selector.register(group.sock, selectors.EVENT_READ, group)
+            for guest, address in enumerate(group.rounds.targets):
+                self._where[address] = group, guest
+
+    @property
+    def slots(self) -> int:
+        """Each group has its turn."""
+        return max(1, len(self._groups))
 
     def seen(self, address: str) -> observations.Observations:
         """Return what was seen of one guest up to now.
@@ -127,7 +195,24 @@ class IcmpProber(worker.Prober):
         :raises ProbeError: the prober has died
         """
         self.raise_failure()
-        return self._targets[address].seen.copy()
+        group, guest = self._where[address]
+        return group.rounds.snapshot(guest)
+
+    def answering(self, within_ns: int) -> int:
+        """Return how many guests have answered something lately.
+
+        :param within_ns: how lately
+        :raises ProbeError: the prober has died
+        """
+        self.raise_failure()
+        # The last round may still be under way.
+        last = 1 + -(-within_ns // round(self.period_s * schedule.NS))
+        return sum(group.rounds.answering(last) for group in self._groups)
+
+    @property
+    def raw(self) -> bool:
+        """Whether raw sockets are used, for want of permission."""
+        return any(group.raw for group in self._groups)
 
     @property
     def stamps_refused(self) -> int:
@@ -139,164 +224,26 @@ class IcmpProber(worker.Prober):
         """How often the wall clock was seen to be set."""
         return self._clock.steps
 
+    @property
+    def answers_dropped(self) -> int:
+        """Packets that this machine received and had no room to keep."""
+        return self._dropped + sum(
+            icmp_sockets.dropped(group.sock) for group in self._groups
+            if group.sock.fileno() != -1)
+
     def close(self) -> None:
         """Close the sockets."""
-        for target in self._targets.values():
-            target.sock.close()
+        self._dropped = self.answers_dropped
+        for group in self._groups:
+            group.sock.close()
 
-    def on_tick(self) -> None:
-        """Send a request to every guest."""
+    def on_tick(self, deadline: schedule.Deadline) -> None:
+        """Send a request to every guest of a group."""
         self._clock.refresh()
-        for target in self._targets.values():
-            self._send(target)
+        if self._groups:
+            self._groups[deadline.slot].ask(deadline.due_ns)
 
-    def on_readable(self, data: Target) -> None:
-        """Take in what has come for one guest."""
-        for _ in range(BURST):
-            try:
-                packet, ancillary, _, _ = data.sock.recvmsg(
-                    PACKET_BYTES, ANCILLARY_BYTES)
-            except BlockingIOError:
-                return
-            except OSError as exc:
-                # An ICMP error for one of our packets, not an answer.
-                LOG.debug('%s: %s', data.address, exc)
-                continue
-            self._note(data, packet, kernel_stamp_ns(ancillary))
-
-    def _send(self, target: Target) -> None:
-        """Send one request; one that could not be sent counts as lost."""
-        sequence = target.seen.ask(time.monotonic_ns())
-        try:
-            target.sock.sendto(
-                echo_request(target.family, target.identifier, target.token,
-                             sequence), target.sockaddr)
-        except OSError as exc:
-            target.seen.send_errors += 1
-            target.seen.send_error = str(exc)
-
-    def _note(self, target: Target, packet: bytes,
-              stamp_ns: int | None) -> None:
-        sequence = parse_reply(target.family, target.raw, target.token,
-                               packet)
-        if sequence is None:
-            return
-        if sequence >= len(target.seen.sent_ns):
-            target.seen.strangers += 1
-            return
-        target.seen.answer(sequence, self._clock.to_monotonic_ns(
-            stamp_ns, target.seen.sent_ns[sequence]))
-
-
-def resolve(address: str) -> tuple[Family, tuple[Any, ...]]:
-    """Return the family and the socket address that belong to an address.
-
-    :raises ProbeError: it is no address and no name of one
-    """
-    try:
-        found = socket.getaddrinfo(address, None, type=socket.SOCK_DGRAM)
-    except socket.gaierror as exc:
-        raise errors.ProbeError(
-            '%s is no IP address and no name that resolves to one: %s' % (
-                address, exc)) from exc
-    family, _, _, _, sockaddr = found[0]
-    if family == socket.AF_INET6:
-        return IPV6, sockaddr
-    return IPV4, sockaddr
-
-
-def open_socket(family: Family, opener: Callable[
-        [int, int, int], socket.socket] = socket.socket
-        ) -> tuple[socket.socket, bool]:
-    """Open a socket for ICMP echo requests.
-
-    :param family: IPV4 or IPV6
-    :param opener: what makes a socket; socket.socket but for tests
-    :returns: the socket, not blocking and with kernel receive stamps; and
-        whether it is a raw one
-    :raises ProbesNotPermitted: neither kind may be opened
-    """
-    reasons = []
-    for kind, name in ((socket.SOCK_DGRAM, 'datagram'),
-                       (socket.SOCK_RAW, 'raw')):
-        try:
-            sock = opener(family.family, kind, family.protocol)
-        except OSError as exc:
-            reasons.append('%s socket: %s' % (name, exc))
-            continue
-        _configure(sock, family, kind == socket.SOCK_RAW)
-        return sock, kind == socket.SOCK_RAW
-    raise errors.ProbesNotPermitted(
-        'this machine does not allow ICMP echo requests (%s). Let the group '
-        'of this process use them (sysctl net.ipv4.ping_group_range="0 '
-        '2147483647", which covers IPv6 too), or run with the capability '
-        'CAP_NET_RAW.' % '; '.join(reasons))
-
-
-def _configure(sock: socket.socket, family: Family, raw: bool) -> None:
-    """Set a new socket up: stamps, no blocking, nothing but echo replies."""
-    sock.setblocking(False)
-    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-    if raw and family is IPV4:
-        # A bit that is set keeps that type of message away from us.
-        refused = 0xffffffff & ~(1 << family.reply)
-        sock.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack('@I', refused))
-    elif raw:
-        words = [0xffffffff] * 8
-        words[family.reply // 32] &= ~(1 << family.reply % 32)
-        sock.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER,
-                        struct.pack('@8I', *words))
-
-
-def echo_request(family: Family, identifier: int, token: bytes,
-                 sequence: int) -> bytes:
-    """Return an ICMP echo request.
-
-    The kernel puts in the identifier of a datagram socket, and the checksum
-    of all but raw IPv4 sockets.
-    """
-    payload = PAYLOAD.pack(token, sequence)
-    header = HEADER.pack(family.request, 0, 0, identifier, sequence & 0xffff)
-    checksum = internet_checksum(header + payload)
-    return HEADER.pack(family.request, 0, checksum, identifier,
-                       sequence & 0xffff) + payload
-
-
-def internet_checksum(data: bytes) -> int:
-    """Return the checksum of RFC 1071 over an even number of bytes."""
-    total = sum(struct.unpack('!%dH' % (len(data) // 2), data))
-    while total >> 16:
-        total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
-
-
-def parse_reply(family: Family, raw: bool, token: bytes,
-                packet: bytes) -> int | None:
-    """Return the sequence number of an answer to one of our requests.
-
-    :param family: IPV4 or IPV6
-    :param raw: whether it came from a raw socket
-    :param token: what our requests to this guest carry
-    :param packet: what was received
-    :returns: None if the packet answers none of our requests
-    """
-    if raw and family is IPV4 and packet:
-        packet = packet[(packet[0] & 0x0f) * 4:]
-    if len(packet) < HEADER.size + PAYLOAD.size or packet[0] != family.reply:
-        return None
-    found, sequence = PAYLOAD.unpack_from(packet, HEADER.size)
-    return sequence if found == token else None
-
-
-def kernel_stamp_ns(ancillary: Sequence[tuple[int, int, bytes]]
-                    ) -> int | None:
-    """Return the kernel's receive stamp: CLOCK_REALTIME in nanoseconds.
-
-    :param ancillary: as returned by recvmsg()
-    :returns: None if there is no stamp among it
-    """
-    for level, kind, data in ancillary:
-        if level == socket.SOL_SOCKET and kind == SO_TIMESTAMPNS:
-            seconds, nanoseconds = STAMP.unpack_from(data)
-            return int(seconds * schedule.NS + nanoseconds)
-    return None
+    def on_readable(self, data: Group) -> bool:
+        """Take in what has come for one group, but not without end."""
+        return any(data.receive(self._inbox, self._clock)
+                   for _ in range(BURSTS))

@@ -10,40 +10,48 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+
 """From observations to outages, by pure arithmetic.
 
-An outage shows as a gap between two answers that follow each other. Of the
-outage's start we know only that it lies between the last question that was
-answered and the next one that was sent; of its end likewise. So the outage
-is the gap less half the distance of the questions at its start and half of
-that at its end, each as they were really sent; and it is uncertain by as
-much. It is the same for questions that were lost and for those that were
-held and answered late: in both cases there was no answer for so long.
+An outage is a time in which packets to the guest are lost, or held until it
+is over. It shows as a gap between two answers that follow each other. Its
+start lies between the sending of the last question that was answered before
+and that of the first one that was not. Its end lies between the sending of
+the last question that was lost and that of the first one that was answered
+again; or, where questions were held, it is when the first of their answers
+came, less what an answer usually takes. The outage reaches from the middle
+of the one interval to that of the other, and is uncertain by the half of
+both, and by what is not known exactly: when a question was sent, and by how
+much ordinary delays differ.
 """
 
 from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
-import itertools
 from typing import Any
 
+import numpy
+from numpy import typing as npt
+
 from lm_tempest_plugin.probes import observations
+from lm_tempest_plugin.probes import patterns
 from lm_tempest_plugin.probes import schedule
 
-# A gap is listed as an outage if it is longer than this many periods: the
-# loss of a single question makes one of one period.
-PERIODS = 1.5
+# A kernel stamp is converted with two clock readings that may lie as far
+# apart as this (see clocks.READING_NS), and delays are kept in microseconds.
+STAMP_ERROR_NS = 101_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Outage:
-    """A time without answers, as far as it lies in the window.
+    """A time in which packets to a guest were lost or held.
 
     :ivar start_ns: CLOCK_MONOTONIC
     :ivar end_ns: CLOCK_MONOTONIC
     :ivar error_bound_ns: the duration is not wrong by more than this
     :ivar lost: questions in it that were never answered
     :ivar late: questions in it that were answered when it was over
-    :ivar open: whether it had not ended when the window did
+    :ivar open: whether it had not ended when the observation did
     """
 
     start_ns: int
@@ -63,227 +71,203 @@ class Outage:
         """By how much the length may be wrong, in seconds."""
         return self.error_bound_ns / schedule.NS
 
-
-@dataclasses.dataclass(frozen=True)
-class OutageFigures:
-    """What the answers to ICMP echo requests say about one window.
-
-    :ivar sent: questions sent in the window
-    :ivar answered: those of them that have been answered
-    :ivar lost: those that have not, but for the ones still under way
-    :ivar late: those answered later than usual by two periods or more
-    :ivar longest: the longest time without an answer, however short
-    :ivar outages: all that are longer than PERIODS nominal periods
-    :ivar period_s: nominal distance of two questions
-    :ivar achieved_period_s: mean distance of two questions; 0 if unknown
-    :ivar max_send_gap_s: longest time in the window in which nothing was
-        asked: no outage shorter than that could have been seen then
-    :ivar send_errors: questions that this machine refused to send, since
-        the beginning
-    :ivar send_error: what it said the last time
-    """
-
-    sent: int
-    answered: int
-    lost: int
-    late: int
-    longest: Outage
-    outages: tuple[Outage, ...]
-    period_s: float
-    achieved_period_s: float
-    max_send_gap_s: float
-    send_errors: int
-    send_error: str
+    @property
+    def kind(self) -> str:
+        """What became of the questions in it: lost, held, or mixed."""
+        if not self.late:
+            return 'lost'
+        return 'mixed' if self.lost else 'held'
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the figures under names that say their units."""
+        """Return it under names that say their units."""
         return {
-            'probes_sent': self.sent,
-            'probes_answered': self.answered,
-            'probes_lost': self.lost,
-            'probes_late': self.late,
-            'probe_send_errors': self.send_errors,
-            'longest_outage_s': self.longest.duration_s,
-            'error_bound_s': self.longest.error_bound_s,
-            'longest_outage_open': self.longest.open,
-            'outages': len(self.outages),
-            'probe_period_s': self.period_s,
-            'probe_period_achieved_s': self.achieved_period_s,
-            'probe_max_send_gap_s': self.max_send_gap_s,
+            'start_monotonic_s': self.start_ns / schedule.NS,
+            'end_monotonic_s': self.end_ns / schedule.NS,
+            'duration_s': self.duration_s,
+            'error_bound_s': self.error_bound_s,
+            'lost': self.lost,
+            'late': self.late,
+            'kind': self.kind,
+            'open': self.open,
         }
 
 
 @dataclasses.dataclass(frozen=True)
-class _Edge:
-    """One end of a gap: when, and how the questions lay around it.
+class _Interval:
+    """Where one end of an outage lies: not before, not after; see above."""
 
-    :ivar index: number of the question; None where there is none
-    :ivar time_ns: when it was answered, or where the window begins or ends
-    :ivar spacing_ns: distance from it to its neighbour within the gap
+    from_ns: int
+    to_ns: int
+    error_ns: int
+
+    @property
+    def middle_ns(self) -> int:
+        return (self.from_ns + self.to_ns) // 2
+
+    @property
+    def bound_ns(self) -> int:
+        return (self.to_ns - self.from_ns + 1) // 2 + self.error_ns
+
+
+class _Gaps:
+    """The answers of a guest in the order in which they came."""
+
+    def __init__(self, seen: observations.Observations,
+                 pattern: patterns.Pattern, until_ns: int) -> None:
+        self._seen = seen
+        self._pattern = pattern
+        self._until_ns = until_ns
+        self._delays_ns = seen.answered_ns - seen.sent_ns
+        self._in_time = seen.answered & (seen.answered_ns <= until_ns)
+        order = numpy.flatnonzero(self._in_time)
+        self._order = order[numpy.argsort(
+            seen.answered_ns[order], kind='stable')]
+        # Up to when the guest is known to have been there, after each answer.
+        self._there_ns = numpy.maximum.accumulate(numpy.maximum(
+            seen.sent_ns[self._order],
+            seen.answered_ns[self._order] - pattern.high_ns))
+
+    def outages(self) -> Iterator[Outage]:
+        """Yield each time without an answer that is an outage."""
+        seen, answers = self._seen, self._order
+        if not seen.sent_ns.size:
+            return
+        begin_ns = int(seen.sent_ns[0])
+        start = _Interval(begin_ns, begin_ns, 0)
+        if not answers.size:
+            yield from self._open(start, begin_ns)
+            return
+        yield from self._closed(start, begin_ns, int(answers[0]))
+        # What cannot be an outage need not be looked at one by one.
+        came_ns = seen.answered_ns[answers]
+        wide = numpy.flatnonzero(numpy.diff(came_ns) > seen.period_ns)
+        for place in wide:
+            there_ns = int(self._there_ns[place])
+            yield from self._closed(None, there_ns, int(answers[place + 1]))
+        yield from self._open(None, int(self._there_ns[-1]))
+
+    def _missed(self, there_ns: int, first: int | None
+                ) -> npt.NDArray[numpy.intp]:
+        """Return the questions of a gap without a timely answer.
+
+        :param there_ns: up to when the guest was there before
+        :param first: the question whose answer ended the gap; None if
+            nothing did
+        """
+        seen, pattern = self._seen, self._pattern
+        end_ns = self._until_ns - pattern.late_ns
+        over_ns = self._until_ns
+        if first is not None:
+            over_ns = int(seen.answered_ns[first])
+            end_ns = over_ns - pattern.low_ns
+        inside = slice(*numpy.searchsorted(
+            seen.sent_ns, (there_ns + 1, end_ns + 1)))
+        missed = ~seen.answered[inside] | (
+            (seen.answered_ns[inside] >= over_ns) &
+            (self._delays_ns[inside] > pattern.high_ns))
+        return numpy.flatnonzero(missed) + inside.start
+
+    def _away(self, missed: npt.NDArray[numpy.intp]
+              ) -> npt.NDArray[numpy.bool_]:
+        """Return which questions were lost, or answered late."""
+        return ~self._in_time[missed] | (
+            self._delays_ns[missed] > self._pattern.late_ns)
+
+    def _start(self, there_ns: int,
+               missed: npt.NDArray[numpy.intp]) -> _Interval:
+        """Return where an outage began."""
+        first = missed[0]
+        before = max(int(first) - 1, 0)
+        return _Interval(
+            there_ns, int(self._seen.sent_ns[first]),
+            int(self._seen.sent_error_ns[[before, first]].max()))
+
+    def _end(self, first: int, missed: npt.NDArray[numpy.intp]) -> _Interval:
+        """Return where an outage ended: see the head of this module.
+
+        That ordinary delays differ is allowed for once, by all but the
+        slowest of a thousand: that both ends met with one of those is not
+        to be expected.
+        """
+        seen, pattern = self._seen, self._pattern
+        came_ns = int(seen.answered_ns[first])
+        error_ns = pattern.jitter_ns + STAMP_ERROR_NS
+        if self._held_ns(came_ns, missed) > pattern.late_ns:
+            # More than one question was under way when the first answer
+            # came, and none of them was answered before: they were held.
+            usual_ns = came_ns - pattern.usual_ns
+            return _Interval(usual_ns, usual_ns, error_ns)
+        # One that was only slow does not tell that the guest was away.
+        away = missed[(missed < first) & self._away(missed)]
+        last = int(away.max(initial=missed[0]))
+        error_ns += int(seen.sent_error_ns[[last, first]].max())
+        to_ns = int(seen.sent_ns[first])
+        if self._delays_ns[first] > pattern.high_ns:
+            # Held for less than a period, or only slow.
+            to_ns = came_ns - pattern.low_ns
+        return _Interval(int(seen.sent_ns[last]), to_ns, error_ns)
+
+    def _held_ns(self, came_ns: int,
+                 missed: npt.NDArray[numpy.intp]) -> int:
+        """Return how long the first answers after a gap had taken at most.
+
+        What was held is answered all at once, in about any order.
+        """
+        burst = (self._seen.answered_ns[missed] >= came_ns) & (
+            self._seen.answered_ns[missed] <=
+            came_ns + self._pattern.jitter_ns + STAMP_ERROR_NS)
+        return int(self._delays_ns[missed[burst]].max(initial=0))
+
+    def _closed(self, start: _Interval | None, there_ns: int,
+                first: int) -> Iterator[Outage]:
+        """Yield the outage that an answer ended, if there was one."""
+        missed = self._missed(there_ns - (start is not None), first)
+        if missed.size < self._pattern.fewest_missed:
+            return
+        yield from self._outage(
+            start or self._start(there_ns, missed),
+            self._end(first, missed), missed, False)
+
+    def _open(self, start: _Interval | None,
+              there_ns: int) -> Iterator[Outage]:
+        """Yield the outage that was not over, if there was one."""
+        missed = self._missed(there_ns - (start is not None), None)
+        # Who never answered has no pattern by which that could be chance.
+        if missed.size < (1 if start else self._pattern.fewest_missed):
+            return
+        yield from self._outage(
+            start or self._start(there_ns, missed),
+            _Interval(int(self._seen.sent_ns[missed[-1]]), self._until_ns,
+                      0), missed, True)
+
+    def _outage(self, start: _Interval, end: _Interval,
+                missed: npt.NDArray[numpy.intp],
+                is_open: bool) -> Iterator[Outage]:
+        """Yield what is certain to be more than none."""
+        bound_ns = start.bound_ns + end.bound_ns
+        if end.middle_ns - start.middle_ns <= bound_ns:
+            return
+        lost = int(numpy.count_nonzero(~self._in_time[missed]))
+        yield Outage(start.middle_ns, end.middle_ns, bound_ns, lost,
+                     int(numpy.count_nonzero(self._away(missed))) - lost,
+                     is_open)
+
+
+def find(seen: observations.Observations, pattern: patterns.Pattern,
+         until_ns: int) -> tuple[Outage, ...]:
+    """Return every outage of a guest, in order.
+
+    If there never was an answer, the outage lasts from the first question
+    to the end.
+
+    :param seen: all that was seen of it
+    :param pattern: how it usually answers
+    :param until_ns: end of the observation, CLOCK_MONOTONIC
     """
-
-    index: int | None
-    time_ns: int
-    spacing_ns: int
+    return tuple(_Gaps(seen, pattern, until_ns).outages())
 
 
-def figures(seen: observations.Observations, start_ns: int,
-            end_ns: int) -> OutageFigures:
-    """Return what was seen of a guest in one window.
-
-    An outage that began before the window or ended after it counts as far
-    as it lies in the window. If there never was an answer, the outage lasts
-    for the whole window.
-
-    :param seen: all that was seen; it must reach to the end of the window
-    :param start_ns: begin of the window, CLOCK_MONOTONIC
-    :param end_ns: end of the window, CLOCK_MONOTONIC
-    """
-    if end_ns <= start_ns:
-        raise ValueError('a window must end after it begins')
-    first = seen.first_sent_at_or_after(start_ns)
-    beyond = seen.first_sent_at_or_after(end_ns)
-    usual_ns = _usual_delay_ns(seen, first, beyond)
-    late_ns = usual_ns + 2 * seen.period_ns
-    gaps = [_outage(seen, before, after, start_ns, end_ns, usual_ns)
-            for before, after in _gaps(
-                seen, first,
-                _end(seen, start_ns, end_ns, usual_ns + seen.period_ns),
-                start_ns, end_ns)]
-    answered = [i for i in range(first, beyond) if _answered(seen, i)]
-    under_way_ns = end_ns - late_ns
-    spacings = _send_gaps_ns(seen, first, beyond, start_ns, end_ns)
-    return OutageFigures(
-        sent=beyond - first,
-        answered=len(answered),
-        lost=sum(1 for i in range(first, beyond) if not _answered(seen, i) and
-                 seen.sent_ns[i] <= under_way_ns),
-        late=sum(1 for i in answered if _delay_ns(seen, i) > late_ns),
-        longest=max(gaps, key=lambda gap: gap.end_ns - gap.start_ns),
-        outages=tuple(gap for gap in gaps if gap.end_ns - gap.start_ns >
-                      PERIODS * seen.period_ns),
-        period_s=seen.period_ns / schedule.NS,
-        achieved_period_s=_mean_period_s(seen, first, beyond),
-        max_send_gap_s=max(spacings) / schedule.NS,
-        send_errors=seen.send_errors,
-        send_error=seen.send_error)
-
-
-def _answered(seen: observations.Observations, index: int) -> bool:
-    return seen.answered_ns[index] != observations.UNANSWERED
-
-
-def _delay_ns(seen: observations.Observations, index: int) -> int:
-    return seen.answered_ns[index] - seen.sent_ns[index]
-
-
-def _usual_delay_ns(seen: observations.Observations, first: int,
-                    beyond: int) -> int:
-    """Return the delay that one in ten answers undercuts; 0 if none came.
-
-    Not the median: in a window that is mostly outage, most may be late.
-    """
-    return schedule.percentile(
-        sorted(_delay_ns(seen, i) for i in range(first, beyond)
-               if _answered(seen, i)), 10)
-
-
-def _mean_period_s(seen: observations.Observations, first: int,
-                   beyond: int) -> float:
-    if beyond - first < 2:
-        return 0.0
-    span_ns = seen.sent_ns[beyond - 1] - seen.sent_ns[first]
-    return span_ns / (beyond - first - 1) / schedule.NS
-
-
-def _send_gaps_ns(seen: observations.Observations, first: int, beyond: int,
-                  start_ns: int, end_ns: int) -> list[int]:
-    """Return the times within the window between questions."""
-    times = [start_ns, *seen.sent_ns[first:beyond], end_ns]
-    return [after - before for before, after in itertools.pairwise(times)]
-
-
-def _end(seen: observations.Observations, start_ns: int, end_ns: int,
-         due_ns: int) -> _Edge:
-    """Return the window's end, as the end of a time without an answer.
-
-    What is known there comes from the last question whose answer was due.
-
-    :param due_ns: after this time an answer is due
-    """
-    due = seen.first_sent_at_or_after(end_ns - due_ns + 1) - 1
-    known_ns = max(start_ns, seen.sent_ns[due]) if due >= 0 else start_ns
-    return _Edge(None, end_ns, end_ns - known_ns)
-
-
-def _gaps(seen: observations.Observations, first: int, end: _Edge,
-          start_ns: int, end_ns: int) -> Iterator[tuple[_Edge, _Edge]]:
-    """Yield the two ends of each time without an answer.
-
-    :param first: number of the first question in the window
-    :param end: the window's end
-    """
-    answers = [(seen.answered_ns[i], i)
-               for i in range(_last_answered_before(seen, first, start_ns),
-                              seen.first_sent_at_or_after(end_ns))
-               if _answered(seen, i) and seen.answered_ns[i] <= end_ns]
-    # Answers overtake each other, so they are taken as they came.
-    answers.sort()
-    before = _Edge(None, start_ns, 0)
-    for time_ns, index in answers:
-        if time_ns > start_ns:
-            yield before, _Edge(index, time_ns, _spacing_ns(seen, index))
-        before = _Edge(index, time_ns, _spacing_ns(seen, index + 1, end_ns))
-    yield before, end
-
-
-def _last_answered_before(seen: observations.Observations, first: int,
-                          start_ns: int) -> int:
-    """Return the last question that had been answered by then; else 0."""
-    for index in range(first - 1, -1, -1):
-        if _answered(seen, index) and seen.answered_ns[index] <= start_ns:
-            return index
-    return 0
-
-
-def _spacing_ns(seen: observations.Observations, index: int,
-                end_ns: int = 0) -> int:
-    """Return the distance of a question from the one before.
-
-    :param index: its number; 0 has none before
-    :param end_ns: where the next question is taken to be after the last
-    """
-    if index == 0:
-        return 0
-    if index >= len(seen.sent_ns):
-        return max(0, end_ns - seen.sent_ns[-1])
-    return seen.sent_ns[index] - seen.sent_ns[index - 1]
-
-
-def _outage(seen: observations.Observations, before: _Edge, after: _Edge,
-            start_ns: int, end_ns: int, usual_ns: int) -> Outage:
-    """Return what lies between two answers, as far as it is in the window.
-
-    :param usual_ns: how long an answer takes: by as much it tells of a time
-        before it came
-    """
-    from_ns = before.time_ns + before.spacing_ns // 2
-    if before.index is not None:
-        from_ns -= usual_ns
-    to_ns = after.time_ns - after.spacing_ns // 2
-    if after.index is not None:
-        to_ns -= usual_ns
-    bound_ns = (after.spacing_ns + 1) // 2
-    if from_ns + before.spacing_ns // 2 > start_ns:
-        bound_ns += (before.spacing_ns + 1) // 2
-    from_ns = min(max(from_ns, start_ns), end_ns)
-    to_ns = max(min(to_ns, end_ns), from_ns)
-    inside = range(seen.first_sent_at_or_after(from_ns),
-                   seen.first_sent_at_or_after(to_ns))
-    late_ns = usual_ns + 2 * seen.period_ns
-    return Outage(
-        start_ns=from_ns, end_ns=to_ns, error_bound_ns=bound_ns,
-        lost=sum(1 for i in inside if not _answered(seen, i)),
-        late=sum(1 for i in inside if _answered(seen, i) and
-                 _delay_ns(seen, i) > late_ns),
-        open=after.index is None)
+def longest(outages: Sequence[Outage]) -> Outage | None:
+    """Return the longest of some outages; None of none."""
+    return max(outages, key=lambda outage: outage.end_ns - outage.start_ns,
+               default=None)

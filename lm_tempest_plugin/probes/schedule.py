@@ -10,89 +10,74 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""When to send: absolute deadlines, and how well they were met."""
 
-import array
+"""When to send: absolute deadlines, and who is sent to at which of them."""
+
 from collections.abc import Callable
 import dataclasses
-import math
 import time
 
 NS = 1_000_000_000
 
 
 @dataclasses.dataclass(frozen=True)
-class Lateness:
-    """How late things happened, in seconds, against their deadlines.
+class Deadline:
+    """A time that has come.
 
-    :ivar count: deadlines that were met, late or not
-    :ivar missed: deadlines that were left out, because a later one had
-        already come when their turn came; the lateness is counted from the
-        first of those that were over
+    :ivar slot: whose turn it is, from 0
+    :ivar due_ns: when it came, CLOCK_MONOTONIC
     """
 
-    count: int
-    missed: int
-    p50_s: float
-    p99_s: float
-    max_s: float
+    slot: int
+    due_ns: int
 
 
 class Ticker:
     """Deadlines at equal distances from the first, whatever happens between.
 
-    The deadlines do not drift: each is start + n * period. Where one was
-    slept through, what is over is left out, not made up for in a burst.
+    A period has one deadline for each slot, at equal distances, so that not
+    everybody is sent to at once. The deadlines do not drift: each is start +
+    n * period / slots. Where whole periods were slept through, they are left
+    out, not made up for in a burst.
     """
 
-    def __init__(self, period_s: float,
+    def __init__(self, period_s: float, slots: int = 1,
                  clock: Callable[[], int] = time.monotonic_ns) -> None:
         """Start now: the first deadline is one period away.
 
-        :param period_s: distance of the deadlines in seconds, above 0
+        :param period_s: time between two deadlines of a slot, above 0 s
+        :param slots: number of slots, at least 1
         :param clock: what tells the time, in nanoseconds
         """
         if period_s <= 0:
             raise ValueError('a period must be above 0 s, not %s' % period_s)
         self.period_ns = round(period_s * NS)
+        self._slots = slots
         self._clock = clock
-        self._next_ns = clock() + self.period_ns
-        self._late_ns = array.array('q')
-        self._missed = 0
+        self._period_start_ns = clock() + self.period_ns
+        self._slot = 0
+
+    @property
+    def _next_ns(self) -> int:
+        return (self._period_start_ns +
+                self._slot * self.period_ns // self._slots)
 
     def remaining_s(self) -> float:
         """Return the seconds until the next deadline; 0 when it is over."""
         return max(0.0, (self._next_ns - self._clock()) / NS)
 
-    def due(self) -> bool:
-        """Return whether a deadline has come; if so, go on to the next."""
-        now_ns = self._clock()
-        late_ns = now_ns - self._next_ns
+    def due(self) -> Deadline | None:
+        """Return a deadline that has come, and go on to the next.
+
+        :returns: None if none has come
+        """
+        late_ns = self._clock() - self._next_ns
         if late_ns < 0:
-            return False
-        missed = late_ns // self.period_ns
-        self._missed += missed
-        self._late_ns.append(late_ns)
-        self._next_ns += (missed + 1) * self.period_ns
-        return True
-
-    def lateness(self) -> Lateness:
-        """Return how well the deadlines were met up to now."""
-        late_ns = sorted(self._late_ns)
-        return Lateness(
-            count=len(late_ns), missed=self._missed,
-            p50_s=percentile(late_ns, 50) / NS,
-            p99_s=percentile(late_ns, 99) / NS,
-            max_s=percentile(late_ns, 100) / NS)
-
-
-def percentile(ordered: list[int], percent: float) -> int:
-    """Return the smallest value that is not below so many of the others.
-
-    :param ordered: values in ascending order; of none the percentile is 0
-    :param percent: above 0, at most 100
-    """
-    if not ordered:
-        return 0
-    rank = math.ceil(len(ordered) * percent / 100)
-    return ordered[max(rank, 1) - 1]
+            return None
+        self._period_start_ns += late_ns // self.period_ns * self.period_ns
+        deadline = Deadline(self._slot, self._next_ns)
+        self._slot += 1
+        if self._slot == self._slots:
+            self._slot = 0
+            self._period_start_ns += self.period_ns
+        return deadline

@@ -28,9 +28,12 @@ from lm_tempest_plugin.probes import schedule
 
 LOG = logging.getLogger(__name__)
 
+# What comes is never left waiting for longer than this.
+PATIENCE_S = 0.005
+
 
 class Prober(abc.ABC):
-    """Calls on_tick() once per period and on_readable() in between.
+    """Calls on_tick() for each slot once per period; listens in between.
 
     Also a context manager. Whatever goes wrong in the thread is raised by
     the next call that asks for what was seen, and by stop(): a prober that
@@ -38,6 +41,9 @@ class Prober(abc.ABC):
     """
 
     name = 'prober'
+    # Whether what comes may wait, because it has its time from the kernel.
+    # To take in much at once costs a fraction of one after the other.
+    patient = False
 
     def __init__(self, period_s: float) -> None:
         """Make ready; nothing is sent before start().
@@ -46,18 +52,27 @@ class Prober(abc.ABC):
         """
         self.period_s = period_s
         self.selector = selectors.DefaultSelector()
-        self._ticker: schedule.Ticker | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._failure: BaseException | None = None
+        # What had come until then has been taken in, CLOCK_MONOTONIC.
+        self.watched_ns = time.monotonic_ns()
+
+    @property
+    @abc.abstractmethod
+    def slots(self) -> int:
+        """How many times per period there is something to send, at least 1.
+
+        It does not change any more once start() was called.
+        """
 
     @abc.abstractmethod
-    def on_tick(self) -> None:
-        """Send to every guest; the time has come."""
+    def on_tick(self, deadline: schedule.Deadline) -> None:
+        """Send to the guests of a slot; the time has come."""
 
     @abc.abstractmethod
-    def on_readable(self, data: Any) -> None:
-        """Take in what has come.
+    def on_readable(self, data: Any) -> bool:
+        """Take in what has come; return whether that was all.
 
         :param data: what was registered with the selector
         """
@@ -68,7 +83,6 @@ class Prober(abc.ABC):
 
     def start(self) -> None:
         """Start to ask."""
-        self._ticker = schedule.Ticker(self.period_s)
         self._thread = threading.Thread(
             target=self._run, name=self.name, daemon=True)
         self._thread.start()
@@ -95,12 +109,6 @@ class Prober(abc.ABC):
                  traceback: types.TracebackType | None) -> None:
         self.stop()
 
-    def lateness(self) -> schedule.Lateness:
-        """Return how late the questions were sent, up to now."""
-        if self._ticker is None:
-            raise errors.ProbeError('the %s was not started' % self.name)
-        return self._ticker.lateness()
-
     def raise_failure(self) -> None:
         """Raise what the thread has died of, if it has."""
         if self._failure is not None:
@@ -108,29 +116,45 @@ class Prober(abc.ABC):
                 self.name, self._failure)) from self._failure
 
     def _run(self) -> None:
-        assert self._ticker is not None
         try:
+            ticker = schedule.Ticker(self.period_s, self.slots)
             while not self._stopping.is_set():
-                self._listen(self._ticker.remaining_s())
-                if self._ticker.due():
-                    self.on_tick()
+                # To send comes first: what has come has its time already,
+                # or waits for no longer than that takes.
+                if deadline := ticker.due():
+                    self.on_tick(deadline)
+                self._look()
+                self._rest(ticker.remaining_s())
+            self._look()
         except BaseException as exc:
             LOG.exception('the %s died', self.name)
             self._failure = exc
 
-    def _listen(self, remaining_s: float) -> None:
-        """Listen until something comes or the time is over.
+    def _look(self) -> None:
+        """Take in what has come by now."""
+        now_ns = time.monotonic_ns()
+        if self._listen(0.0):
+            self.watched_ns = now_ns
+
+    def _listen(self, timeout_s: float) -> bool:
+        """Take in what has come, or comes in time; return whether all."""
+        complete = True
+        for key, _ in self.selector.select(timeout_s):
+            complete &= self.on_readable(key.data)
+        return complete
+
+    def _rest(self, remaining_s: float) -> None:
+        """Wait for the next deadline, or for something to come.
 
         A selector knows whole milliseconds and rounds up, which would make
         each question up to 1 ms late: so the last part of a millisecond is
-        slept. What comes in that time waits, with the kernel's time stamp.
+        slept.
 
         :param remaining_s: the time until the next deadline, in seconds
         """
         whole_ms = math.floor(remaining_s * 1000)
-        if not whole_ms:
-            time.sleep(remaining_s)
-        # Half a millisecond less is rounded up to what is meant.
-        timeout_s = (whole_ms - 0.5) / 1000 if whole_ms else 0.0
-        for key, _ in self.selector.select(timeout_s):
-            self.on_readable(key.data)
+        if self.patient or not whole_ms:
+            time.sleep(min(remaining_s, PATIENCE_S))
+        else:
+            # Half a millisecond less is rounded up to what is meant.
+            self._listen((whole_ms - 0.5) / 1000)

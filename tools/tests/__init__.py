@@ -13,7 +13,7 @@
 """Bring the unit tests of the whole repository into one run.
 
 stestr discovers tests below one folder. This package is that folder: it loads
-its own tests (those of the tools), the plugin's and the lab's.
+its own tests (those of the tools), the plugin's, the lab's and the benchmarks'.
 """
 
 import os.path
@@ -22,6 +22,7 @@ import unittest
 ELSEWHERE = (
     'lm_tempest_plugin/tests/unit',
     'lab/tests/unit',
+    'bench/tests',
 )
 
 

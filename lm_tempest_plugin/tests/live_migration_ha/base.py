@@ -194,10 +194,11 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         """Return a watch on a guest that answers."""
         options = CONF.live_migration_ha
         watched = watch.Watch(
-            guest.address, options.tcp_echo_port, options.probe_interval,
-            options.tcp_interval)
+            [guest.address], options.probe_interval,
+            watch.Echo(options.tcp_echo_port, options.tcp_interval))
         self.addCleanup(watched.stop)
-        watched.start(options.ready_timeout)
+        watched.start()
+        watched.await_answers(options.ready_timeout)
         return watched
 
     def read_boot_id(self, guest: Guest) -> str:
@@ -226,7 +227,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             self._limits(request)).follow()
         time.sleep(options.grace_time)
         continuity = watched.continuity(
-            request.requested_ns,
+            guest.address, request.requested_ns,
             outcome.ended_ns + round(options.grace_time * schedule.NS))
         return verdict.judge(
             verdict.Attempt(
@@ -255,8 +256,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         A guest that answers nothing any more is not asked: SSH would be
         tried for minutes.
         """
-        outage = continuity.outage.longest
-        if outage.open and outage.duration_s > (
+        outage = continuity.outage
+        if outage.open and outage.longest_s > (
                 CONF.live_migration_ha.max_outage):
             return verdict.BootIds(
                 boot_id, None, 'the guest does not answer any more')

@@ -23,6 +23,12 @@ class Handler(xmlrpc.server.SimpleXMLRPCRequestHandler):
 
     # There is no such thing for a Unix socket.
     disable_nagle_algorithm = False
+    # As the real one: the connection stays.
+    protocol_version = 'HTTP/1.1'
+
+    def setup(self):
+        super().setup()
+        self.server.connections.append(self)
 
     def address_string(self):
         return 'unix'
@@ -38,6 +44,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer,
     def __init__(self, path):
         xmlrpc.server.SimpleXMLRPCDispatcher.__init__(
             self, allow_none=True, encoding='utf-8')
+        self.connections = []
         socketserver.UnixStreamServer.__init__(self, str(path), Handler)
 
 
@@ -163,6 +170,7 @@ class TestSupervisor(TestCase):
         for thread in threads:
             thread.join()
         self.assertEqual([], failures)
+        self.assertEqual(1, len(self.server.connections))
 
 
 class TestNoSupervisor(base.TestCase):

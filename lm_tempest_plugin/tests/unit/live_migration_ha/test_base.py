@@ -231,7 +231,7 @@ class MigrateTest(LiveMigrationHaTestCase):
         self.assertEqual((), judged.violations)
         window = self.watched.continuity.call_args.args
         self.assertEqual(
-            (judged.attempt.request.requested_ns,
+            ('192.0.2.1', judged.attempt.request.requested_ns,
              judged.attempt.outcome.ended_ns), window)
 
     def test_the_deadline_goes_by_the_size(self):
@@ -305,7 +305,8 @@ class MigrateTest(LiveMigrationHaTestCase):
                 expected, self.test.choose_destination(self.guest))
 
     def test_a_watch_is_stopped_even_if_the_guest_never_answers(self):
-        self.watched.start.side_effect = watch.errors.NotAnswering('silent')
+        self.watched.await_answers.side_effect = (
+            watch.errors.NotAnswering('silent'))
         self.useFixture(fixtures.MockPatchObject(
             watch, 'Watch', return_value=self.watched))
         self.assertRaises(watch.errors.NotAnswering, self.test.start_watch,
@@ -321,12 +322,12 @@ class RoundTripTest(LiveMigrationHaTestCase):
         self.test = test_block_migration.BlockMigrationTest(TEST)
         self.moves = []
         self.seen = mock.Mock(
-            broken_ns=None, broken='', lost=0, repeated=0, corrupt=0,
+            breaks=(), lost=0, repeated=0, corrupt=0,
             last_sent=99, last_echoed=99)
         guest = tempest_base.Guest(
             fakes.server(), 'alpha', '192.0.2.1', None)
         watched = mock.create_autospec(watch.Watch, instance=True)
-        watched.finish.return_value = self.seen
+        watched.finish.return_value = {'192.0.2.1': self.seen}
         self.test.create_guest = lambda: guest
         self.test.choose_destination = lambda guest: 'beta'
         self.test.start_watch = lambda guest: watched
@@ -348,6 +349,6 @@ class RoundTripTest(LiveMigrationHaTestCase):
         self.assertIn('has not come back', str(exc))
 
     def test_the_connection_has_to_live(self):
-        self.seen.broken = 'reset'
+        self.seen.breaks = builders.broken('reset')
         exc = self.assertRaises(self.test.failureException, self.run_test)
         self.assertIn('unharmed', str(exc))

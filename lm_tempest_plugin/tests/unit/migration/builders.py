@@ -19,9 +19,12 @@ from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import request as requests
 from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.probes import figures
 from lm_tempest_plugin.probes import outages
+from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import schedule
 from lm_tempest_plugin.probes import stalls
+from lm_tempest_plugin.probes import tcp_stream
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.unit import fakes
 
@@ -54,27 +57,40 @@ def outcome(found=None, given_up='', **kwargs):
         polls=40, poll_errors=0)
 
 
+def sending(**kwargs):
+    return dataclasses.replace(figures.Sending(
+        period_s=0.01, achieved_period_s=0.0101, max_gap_s=0.02,
+        resolution_s=0.03, lateness_p50_s=0.0001, lateness_p99_s=0.001,
+        lateness_max_s=0.002), **kwargs)
+
+
 def outage(duration_s=0.2, **kwargs):
     longest = outages.Outage(
         0, round(duration_s * S), 10_000_000, kwargs.pop('lost', 20),
         kwargs.pop('late', 0), kwargs.pop('open', False))
-    return dataclasses.replace(outages.OutageFigures(
-        sent=2500, answered=2480, lost=20, late=0, longest=longest,
-        outages=(longest,), period_s=0.01, achieved_period_s=0.0101,
-        max_send_gap_s=0.02, send_errors=0, send_error=''), **kwargs)
+    return dataclasses.replace(figures.OutageFigures(
+        sent=2500, answered=2480, lost=20, late=0, scattered=0,
+        outages=(longest,) if duration_s else (), sending=sending(),
+        delay_p50_s=0.0003, delay_p99_s=0.0006, send_errors=0,
+        send_error=''), **kwargs)
 
 
 def stall(**kwargs):
     return dataclasses.replace(stalls.StallFigures(
-        start_ns=0, longest_s=0.65, open=False, sent=500, outstanding=0,
-        lost=0, repeated=0, corrupt=0, example='', broken='',
-        period_s=0.05), **kwargs)
+        start_ns=0, longest_s=0.65, error_bound_s=0.05, open=False,
+        never_echoed=False, sent=500, outstanding=0, period_s=0.05,
+        achieved_period_s=0.0501), **kwargs)
+
+
+def broken(why):
+    return (tcp_stream.Break(0, why, tcp_stream.BreakKind.OTHER),)
 
 
 def continuity(**kwargs):
     return dataclasses.replace(watch.Continuity(
-        '192.0.2.1', outage(), stall(),
-        schedule.Lateness(2500, 0, 0.0001, 0.001, 0.002), 0, 0), **kwargs)
+        '192.0.2.1', outage(), outage(0), stall(), quality.Quality(
+            0.01, 0.0101, 0.0001, 0.001, 0.002, 0.02, 2500, 0, 0, 0, 0)),
+        **kwargs)
 
 
 def attempt(**kwargs):

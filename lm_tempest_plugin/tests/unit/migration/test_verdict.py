@@ -78,11 +78,14 @@ class JudgeTest(base.TestCase):
     def test_blind_probes_are_no_proof(self):
         self.assert_one('cannot tell', '1.500 s',
                         continuity=builders.continuity(
-                            outage=builders.outage(max_send_gap_s=1.5)))
+                            outage=builders.outage(
+                                sending=builders.sending(resolution_s=1.5))))
 
-    def test_an_outage_of_our_own_making_is_said(self):
+    def test_probes_that_could_not_be_sent_are_said(self):
         judged = self.judge(continuity=builders.continuity(
-            outage=builders.outage(1.2, send_errors=9, send_error='No way')))
+            outage=builders.outage(
+                0, send_errors=9, send_error='No way',
+                sending=builders.sending(resolution_s=1.5))))
         self.assertEqual(2, len(judged.violations))
         self.assertIn('9 probes could not be sent', judged.violations[1])
         self.assertTrue(self.judge(continuity=builders.continuity(
@@ -92,7 +95,8 @@ class JudgeTest(base.TestCase):
         for kwargs, part in (
                 ({'longest_s': 3.1}, 'stall of 3.100 s'),
                 ({'longest_s': 3.1, 'open': True}, 'not over'),
-                ({'broken': 'reset by peer'}, 'reset by peer'),
+                ({'breaks': builders.broken('reset')}, 'broke: reset'),
+                ({'trouble': 'TCP port 7 of x: refused'}, 'refused'),
                 ({'lost': 2}, '2 messages were lost'),
                 ({'repeated': 4}, '4 repeated'),
                 ({'corrupt': 1, 'example': 'xyz'}, 'xyz')):
@@ -137,13 +141,15 @@ class TellTest(base.TestCase):
     def test_the_detail_is_json_with_units(self):
         detail = json.loads(json.dumps(self.judged.as_dict()))
         self.assertEqual(20.0, detail['duration_s'])
-        self.assertEqual(0.2, detail['longest_outage_s'])
-        self.assertEqual(0.01, detail['error_bound_s'])
-        self.assertEqual(0.65, detail['longest_stall_s'])
+        self.assertEqual(0.2, detail['icmp']['longest_outage_s'])
+        self.assertEqual(0.01, detail['icmp']['error_bound_s'])
+        self.assertEqual(0, detail['icmp_control']['longest_outage_s'])
+        self.assertEqual(0.65, detail['tcp']['longest_stall_s'])
         self.assertEqual((1.0, 3.0),
                          (detail['max_outage_s'], detail['max_stall_s']))
         self.assertEqual((0.01, 0.0101), (
-            detail['probe_period_s'], detail['probe_period_achieved_s']))
+            detail['icmp']['period_s'],
+            detail['icmp']['achieved_period_s']))
         self.assertEqual('running', detail['transitions'][0]['state'])
         self.assertEqual('failed', detail['migration_records'][0]['status'])
         self.assertEqual(2, len(detail['violations']))

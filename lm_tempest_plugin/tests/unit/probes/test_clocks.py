@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import numpy
+
 from lm_tempest_plugin.probes import clocks
 from lm_tempest_plugin.tests.unit import base
 
@@ -24,58 +26,96 @@ class StampConverterTest(base.TestCase):
         self.now_ns = 5 * S
         self.wall_ns = 1_700_000_000 * S
         self.naps_ns = []
+        self.readings = 0
         self.converter = clocks.StampConverter(
             lambda: self.now_ns, self.realtime)
 
     def realtime(self):
+        self.readings += 1
         wall_ns = self.wall_ns + self.now_ns
         # We may not run for a while in the middle of a reading.
         if self.naps_ns:
-            self.now_ns += self.naps_ns.pop()
+            self.now_ns += self.naps_ns.pop(0)
         return wall_ns
 
-    def test_a_stamp_is_moved_to_the_other_clock(self):
+    def convert(self, stamps_ns, earliest_ns=0):
+        """Convert stamps of which most are given as monotonic times."""
+        stamps_ns = numpy.array([
+            self.wall_ns + stamp_ns if stamp_ns != clocks.NO_STAMP
+            else stamp_ns for stamp_ns in stamps_ns])
+        return self.converter.to_monotonic_ns(
+            stamps_ns, numpy.full(stamps_ns.size, earliest_ns)).tolist()
+
+    def test_stamps_are_moved_to_the_other_clock(self):
         self.now_ns += 10 * MS
-        self.assertEqual(5 * S + 3 * MS, self.converter.to_monotonic_ns(
-            self.wall_ns + 5 * S + 3 * MS, 5 * S))
+        self.assertEqual(
+            [5 * S + 3 * MS, 5 * S, 5 * S + 10 * MS],
+            self.convert([5 * S + 3 * MS, 5 * S, 5 * S + 10 * MS], 5 * S))
         self.assertEqual((0, 0),
                          (self.converter.refused, self.converter.steps))
 
     def test_no_stamp(self):
-        self.assertEqual(5 * S, self.converter.to_monotonic_ns(None, 4 * S))
+        self.now_ns += 10 * MS
+        self.assertEqual(
+            [5 * S + MS, self.now_ns],
+            self.convert([5 * S + MS, clocks.NO_STAMP], 4 * S))
         self.assertEqual(1, self.converter.refused)
 
     def test_a_step_of_the_wall_clock_makes_no_outage(self):
-        for step_ns in (-3600 * S, 3600 * S, 5 * MS):
-            stamp_ns = self.wall_ns + self.now_ns
-            sent_ns = self.now_ns - 2 * MS
+        for number, step_ns in enumerate((-3600 * S, 3600 * S, 5 * MS)):
+            stamps_ns = self.wall_ns + numpy.array(
+                [self.now_ns, self.now_ns - MS])
+            sent_ns = numpy.full(2, self.now_ns - 2 * MS)
             self.wall_ns += step_ns
             self.now_ns += 10 * MS
-            self.assertEqual(self.now_ns, self.converter.to_monotonic_ns(
-                stamp_ns, sent_ns))
-        self.assertEqual((3, 3),
-                         (self.converter.refused, self.converter.steps))
+            self.assertEqual(
+                [self.now_ns] * 2, self.converter.to_monotonic_ns(
+                    stamps_ns, sent_ns).tolist())
+            self.assertEqual(
+                (2 * number + 2, number + 1),
+                (self.converter.refused, self.converter.steps))
 
     def test_after_a_step_the_stamps_are_good_again(self):
         self.wall_ns += 60 * S
         self.assertTrue(self.converter.refresh())
         self.now_ns += 10 * MS
-        self.assertEqual(self.now_ns - MS, self.converter.to_monotonic_ns(
-            self.wall_ns + self.now_ns - MS, 5 * S))
+        self.assertEqual([self.now_ns - MS],
+                         self.convert([self.now_ns - MS], 5 * S))
+        self.assertEqual((0, 1),
+                         (self.converter.refused, self.converter.steps))
 
     def test_a_stamp_from_before_the_question_or_after_now_is_refused(self):
-        for stamp_ns in (4 * S, 6 * S):
-            self.assertEqual(5 * S, self.converter.to_monotonic_ns(
-                self.wall_ns + stamp_ns, 5 * S - MS))
-        self.assertEqual(2, self.converter.refused)
+        self.assertEqual(
+            [5 * S, 5 * S - MS, 5 * S, 5 * S],
+            self.convert([4 * S, 5 * S - MS, 5 * S + 1, 6 * S], 5 * S - MS))
+        self.assertEqual(3, self.converter.refused)
+
+    def test_each_stamp_has_its_own_earliest_time(self):
+        stamps_ns = self.wall_ns + numpy.array([4 * S, 4 * S])
+        self.assertEqual(
+            [4 * S, 5 * S], self.converter.to_monotonic_ns(
+                stamps_ns, numpy.array([4 * S, 4 * S + 1])).tolist())
 
     def test_a_slewed_clock_is_no_step(self):
         for _ in range(100):
             self.now_ns += 100 * MS
             self.wall_ns += 5 * MS
             self.assertFalse(self.converter.refresh())
+        self.assertEqual(0, self.converter.steps)
 
     def test_a_reading_in_which_we_slept_is_made_again(self):
         self.naps_ns = [50 * MS]
+        self.readings = 0
         self.assertFalse(self.converter.refresh())
         self.assertEqual(0, self.converter.steps)
+        self.assertEqual(2, self.readings)
+
+    def test_of_bad_readings_the_best_is_taken(self):
+        self.naps_ns = [50 * MS, 40 * MS, MS // 5, 30 * MS, 20 * MS]
+        self.readings = 0
+        stamp_ns = self.now_ns
+        self.assertAlmostEqual(
+            stamp_ns, self.convert([stamp_ns])[0], delta=MS // 10)
+        self.assertEqual(clocks.READINGS, self.readings)
+        self.assertEqual((0, 0),
+                         (self.converter.refused, self.converter.steps))

@@ -10,191 +10,314 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import random
+import itertools
+
+import numpy
 
 from lm_tempest_plugin.probes import observations
 from lm_tempest_plugin.probes import outages
+from lm_tempest_plugin.probes import patterns
 from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.probes import simulation
 
-MS = 1_000_000
-PERIOD = 10 * MS
-DELAY = MS
-
-
-def observe(end_ns, outage=None, held=False, jitter_ns=0, seed=0,
-            losses=(), delay=DELAY):
-    """Return what a prober sees: a question per period from 0 to end_ns.
-
-    :param outage: (start, end) between which the guest does not answer
-    :param held: whether it answers afterwards
-    :param losses: numbers of questions that are lost besides
-    """
-    rng = random.Random(seed)
-    seen = observations.Observations('192.0.2.1', PERIOD)
-    answers = []
-    time_ns = 0
-    while time_ns <= end_ns:
-        sequence = seen.ask(time_ns + rng.randint(0, jitter_ns))
-        sent_ns = seen.sent_ns[-1]
-        inside = outage and outage[0] <= sent_ns < outage[1]
-        if inside and held:
-            answers.append((outage[1] + delay, sequence))
-        elif not inside and sequence not in losses:
-            answers.append((sent_ns + delay, sequence))
-        time_ns += PERIOD
-    for answered_ns, sequence in answers:
-        if answered_ns <= end_ns:
-            seen.answer(sequence, answered_ns)
-    return seen
+MS = simulation.MS
+RARE_SPIKES = simulation.Path(spikes=0.002)
 
 
-class NoOutageTest(base.TestCase):
+class SimulatedTestCase(base.TestCase):
+
+    def observe(self, *args, seed=1, **kwargs):
+        return simulation.observe(
+            numpy.random.default_rng(seed), *args, **kwargs)
+
+    def find(self, seen, until_ns=None):
+        return outages.find(seen, patterns.pattern(seen),
+                            until_ns or simulation.end_ns(seen))
+
+    def assert_measured(self, truth, found):
+        """Check that one outage was found as well as it says."""
+        self.assertLessEqual(
+            abs(found.end_ns - found.start_ns - truth.length_ns),
+            found.error_bound_ns, '%s was found as %s' % (truth, found))
+
+
+class ErrorBoundTest(SimulatedTestCase):
+    """What this project is for: the error is not above its bound."""
+
+    TRIALS = 25
+
+    def _trials(self, path):
+        """Yield outages of many lengths with what was found of them."""
+        rng = numpy.random.default_rng(1)
+        # 20 ms to 5 s; the longest are the slowest to simulate.
+        lengths_ms = 20 * 250 ** (rng.random(self.TRIALS) ** 2)
+        for period_ms, held, length_ms in itertools.product(
+                (10, 5), (False, True), lengths_ms):
+            truth = simulation.Outage(
+                1000 + 50 * rng.random(), length_ms, held)
+            seen = simulation.observe(
+                rng, [truth], path, period_ms, length_ms + 2000)
+            yield period_ms, truth, self.find(seen)
+
+    def _test(self, path):
+        errors_periods = []
+        for period_ms, truth, found in self._trials(path):
+            if not found:
+                # It takes two questions; and one is sent late at times.
+                self.assertLess(truth.length_ms, 5 * period_ms)
+                continue
+            self.assertEqual(1, len(found))
+            self.assert_measured(truth, found[0])
+            self.assertFalse(found[0].open)
+            if truth.held:
+                self.assertEqual('held', found[0].kind)
+            else:
+                self.assertGreater(found[0].lost, 0)
+            errors_periods.append(
+                abs(found[0].duration_s * 1000 - truth.length_ms) /
+                period_ms)
+        self.assertGreater(len(errors_periods), 3.5 * self.TRIALS)
+        return errors_periods
+
+    def test_jitter(self):
+        errors_periods = self._test(simulation.Path())
+        self.assertLess(numpy.percentile(errors_periods, 95), 1)
+
+    def test_much_jitter(self):
+        self._test(simulation.Path(jitter_ms=1))
+
+    def test_questions_that_are_sent_late(self):
+        self._test(simulation.Path(late_ms=2))
+
+    def test_a_path_that_takes_longer_than_a_period(self):
+        self._test(simulation.Path(
+            slower_ms=lambda at_ms: numpy.full(at_ms.size, 30.0)))
+
+    def test_times_of_sending_that_are_not_well_known(self):
+        self._test(simulation.Path(sent_error_ms=0.5))
+
+    def test_rare_spikes_leave_95_of_100_below_one_period(self):
+        errors_periods = [
+            abs(outages.longest(found).duration_s * 1000 -
+                truth.length_ms) / period_ms
+            for period_ms, truth, found in self._trials(RARE_SPIKES)
+            if found]
+        self.assertLess(numpy.percentile(errors_periods, 95), 1)
+
+    def test_the_bound_is_not_much_more_than_a_period(self):
+        for period_ms, _, found in self._trials(simulation.Path()):
+            for outage in found:
+                self.assertLess(outage.error_bound_s * 1000,
+                                1.2 * period_ms + 3)
+
+
+class SlowAnswersTest(SimulatedTestCase):
+
+    def test_a_slow_answer_does_not_tell_when_an_outage_ended(self):
+        # Two are sent one right after the other when a late prober runs
+        # again; the answer to the first takes longer than 99 of 100 do.
+        truth = simulation.Outage(1003, 60)
+        seen = self.observe([truth], period_ms=5)
+        first = int(numpy.flatnonzero(~seen.answered)[-1]) + 1
+        asleep = numpy.zeros(seen.sent_ns.size, numpy.bool_)
+        asleep[first:first + 3] = True
+        seen = simulation.without(seen, asleep)
+        high_ns = patterns.pattern(seen).high_ns
+        seen.sent_ns[first + 1] = seen.sent_ns[first] + 20_000
+        seen.answered_ns[first] = seen.sent_ns[first] + high_ns + 50_000
+        seen.answered_ns[first + 1] = seen.sent_ns[first + 1] + high_ns // 2
+        found, = self.find(seen)
+        self.assert_measured(truth, found)
+
+    def test_a_slow_answer_after_an_outage_was_not_held(self):
+        truth = simulation.Outage(1003, 100)
+        seen = self.observe([truth])
+        first = int(numpy.flatnonzero(~seen.answered)[-1]) + 1
+        seen.answered_ns[first] = (
+            seen.sent_ns[first] + patterns.pattern(seen).high_ns + 50_000)
+        found, = self.find(seen)
+        self.assert_measured(truth, found)
+        self.assertEqual(('lost', 0), (found.kind, found.late))
+
+
+class HeldTest(SimulatedTestCase):
+
+    def test_answers_that_overtake_each_other_when_an_outage_ends(self):
+        truth = simulation.Outage(1003.3, 500, held=True)
+        seen = self.observe([truth])
+        burst = numpy.flatnonzero(
+            seen.answered_ns - seen.sent_ns > 10 * MS)
+        self.assertGreater(burst.size, 45)
+        for order in (burst[::-1],
+                      numpy.random.default_rng(2).permutation(burst)):
+            # One after the other, 10 us apart.
+            seen.answered_ns[order] = (
+                truth.end_ns + 60_000 + 10_000 * numpy.arange(order.size))
+            found, = self.find(seen)
+            self.assert_measured(truth, found)
+            self.assertEqual('held', found.kind)
+            self.assertAlmostEqual(burst.size, found.late, delta=1)
+
+    def test_one_step_of_the_delay_is_one_outage(self):
+        seen = self.observe(path=simulation.Path(
+            slower_ms=lambda at_ms: 50.0 * (
+                (at_ms >= 1000) & (at_ms < 3000))))
+        found, = self.find(seen)
+        self.assertAlmostEqual(0.05, found.duration_s, delta=0.01)
+        self.assertEqual('held', found.kind)
+        self.assert_measured(simulation.Outage(1000, 50), found)
+
+    def test_lost_first_and_held_then(self):
+        truth = simulation.Outage(1004, 500)
+        seen = self.observe([simulation.Outage(1004, 300),
+                             simulation.Outage(1304, 200, held=True)])
+        found, = self.find(seen)
+        self.assert_measured(truth, found)
+        self.assertEqual('mixed', found.kind)
+        self.assertAlmostEqual(30, found.lost, delta=1)
+        self.assertAlmostEqual(20, found.late, delta=1)
+
+
+class SeveralOutagesTest(SimulatedTestCase):
+
+    def test_ten_in_ten_seconds(self):
+        for held in (False, True):
+            truth = [simulation.Outage(503.7 + 1000 * number, 200, held)
+                     for number in range(10)]
+            found = self.find(self.observe(truth, length_ms=10_500))
+            self.assertEqual(10, len(found))
+            for one, outage in zip(truth, found, strict=True):
+                self.assert_measured(one, outage)
+            self.assertAlmostEqual(
+                0.2, outages.longest(found).duration_s, delta=0.011)
+            self.assertAlmostEqual(
+                2, sum(one.duration_s for one in found), delta=0.1)
+
+    def test_two_with_a_single_answer_between_them(self):
+        for held in (False, True):
+            truth = [simulation.Outage(1000, 300, held),
+                     simulation.Outage(1310, 300, held)]
+            found = self.find(self.observe(truth))
+            self.assertEqual(2, len(found))
+            for one, outage in zip(truth, found, strict=True):
+                self.assert_measured(one, outage)
+
+    def test_the_longest_of_none(self):
+        self.assertIsNone(outages.longest([]))
+
+
+class NoOutageTest(SimulatedTestCase):
 
     def test_all_is_well(self):
-        figures = outages.figures(observe(1000 * MS), 100 * MS, 900 * MS)
-        self.assertEqual((80, 80, 0, 0), (figures.sent, figures.answered,
-                                          figures.lost, figures.late))
-        self.assertEqual(0.0, figures.longest.duration_s)
-        self.assertEqual((), figures.outages)
-        self.assertAlmostEqual(0.01, figures.period_s)
-        self.assertAlmostEqual(0.01, figures.achieved_period_s)
-        self.assertAlmostEqual(0.01, figures.max_send_gap_s)
+        self.assertEqual((), self.find(self.observe()))
 
-    def test_what_is_under_way_is_not_lost(self):
-        figures = outages.figures(
-            observe(1000 * MS, delay=9 * MS), 100 * MS, 1000 * MS + 1)
-        self.assertEqual(0, figures.lost)
-        self.assertLess(figures.longest.duration_s, 0.01)
+    def test_one_lost_in_a_hundred(self):
+        for seed in range(10):
+            seen = self.observe(path=simulation.Path(loss=0.01), seed=seed,
+                                length_ms=60_000)
+            self.assertGreater(numpy.count_nonzero(~seen.answered), 30)
+            for outage in self.find(seen):
+                self.assertLessEqual(outage.duration_s, 0.02)
 
-    def test_scattered_losses_are_no_outage(self):
-        seen = observe(60_000 * MS, losses=range(50, 6000, 100))
-        figures = outages.figures(seen, 0, 60_000 * MS)
-        self.assertEqual(60, figures.lost)
-        self.assertAlmostEqual(0.01, figures.longest.duration_s)
-        self.assertEqual((), figures.outages)
+    def test_one_outage_among_scattered_losses(self):
+        truth = simulation.Outage(20_007, 300)
+        seen = self.observe([truth], simulation.Path(loss=0.01),
+                            length_ms=60_000)
+        self.assert_measured(truth, outages.longest(self.find(seen)))
 
-    def test_answers_may_overtake_each_other(self):
-        seen = observe(1000 * MS)
-        seen.answered_ns[50], seen.answered_ns[51] = (
-            seen.answered_ns[51], seen.answered_ns[50])
-        figures = outages.figures(seen, 100 * MS, 900 * MS)
-        self.assertEqual(0.0, figures.longest.duration_s)
+    def test_answers_that_are_late_and_overtaken(self):
+        chance = numpy.random.default_rng(3)
+        seen = self.observe(path=simulation.Path(
+            slower_ms=lambda at_ms: 25.0 * (
+                chance.random(at_ms.size) < 0.05)), length_ms=20_000)
+        self.assertGreater(numpy.count_nonzero(
+            numpy.diff(seen.answered_ns) < 0), 80)
+        self.assertEqual((), self.find(seen))
 
-    def test_a_window_must_not_be_empty(self):
-        self.assertRaises(ValueError, outages.figures, observe(MS), 5, 5)
+    def test_nothing_was_asked(self):
+        nothing = numpy.zeros(0, numpy.int64)
+        self.assertEqual((), self.find(
+            observations.Observations('192.0.2.1', 10 * MS, *[nothing] * 4),
+            1000 * MS))
 
+    def test_a_prober_that_slept(self):
+        seen = self.observe()
+        at_ms = simulation.at_ms(seen)
+        self.assertEqual((), self.find(simulation.without(
+            seen, (at_ms > 1000) & (at_ms < 1300))))
 
-class OneOutageTest(base.TestCase):
-
-    def assert_measured(self, seen, start_ns, end_ns, window_end_ns):
-        figures = outages.figures(seen, 0, window_end_ns)
-        longest = figures.longest
-        error_s = abs(longest.duration_s - (end_ns - start_ns) / 1e9)
-        self.assertLessEqual(error_s, longest.error_bound_s)
-        return figures
-
-    def test_lost_or_held_the_error_stays_within_its_bound(self):
-        rng = random.Random(1)
-        for trial in range(300):
-            start_ns = 1000 * MS + rng.randint(0, 50 * MS)
-            end_ns = start_ns + rng.randint(30 * MS, 2000 * MS)
-            held = bool(trial % 2)
-            seen = observe(5000 * MS, (start_ns, end_ns), held,
-                           jitter_ns=4 * MS, seed=trial)
-            figures = self.assert_measured(
-                seen, start_ns, end_ns, 5000 * MS)
-            self.assertLessEqual(figures.longest.error_bound_s, 0.0141)
-            self.assertEqual(1, len(figures.outages))
-            self.assertFalse(figures.longest.open)
-            if held:
-                self.assertEqual(0, figures.lost)
-                self.assertGreater(figures.late, 0)
-                self.assertGreater(figures.longest.late, 0)
-            else:
-                self.assertEqual(0, figures.late)
-                self.assertEqual(figures.lost, figures.longest.lost)
-                self.assertGreater(figures.lost, 1)
-
-    def test_ten_outages_are_ten(self):
-        seen = observe(10_000 * MS, losses=[
-            i for i in range(1000) if i % 100 < 20])
-        figures = outages.figures(seen, 0, 9_999 * MS)
-        self.assertEqual(10, len(figures.outages))
-        self.assertAlmostEqual(0.2, figures.longest.duration_s, places=2)
-
-    def test_only_what_lies_in_the_window_counts(self):
-        seen = observe(5000 * MS, (1000 * MS, 2000 * MS))
-        for window, expected_s in (
-                ((1500, 3000), 0.5), ((500, 1500), 0.5),
-                ((1200, 1800), 0.6), ((0, 990), 0.0), ((2050, 4000), 0.0)):
-            figures = outages.figures(
-                seen, window[0] * MS, window[1] * MS)
-            self.assertAlmostEqual(
-                expected_s, figures.longest.duration_s, delta=0.01)
-
-    def test_still_open_at_the_end(self):
-        seen = observe(3000 * MS, (2000 * MS, 9000 * MS))
-        longest = outages.figures(seen, 1000 * MS, 3000 * MS).longest
-        self.assertTrue(longest.open)
-        self.assertAlmostEqual(1.0, longest.duration_s, delta=0.01)
-        self.assertAlmostEqual(100, longest.lost, delta=2)
-
-    def test_open_at_the_end_the_error_stays_within_its_bound(self):
-        rng = random.Random(2)
-        for trial in range(100):
-            start_ns = 1000 * MS + rng.randint(0, 50 * MS)
-            end_ns = start_ns + rng.randint(50 * MS, 1000 * MS)
-            seen = observe(3000 * MS, (start_ns, 3000 * MS),
-                           jitter_ns=4 * MS, seed=trial)
-            figures = self.assert_measured(seen, start_ns, end_ns, end_ns)
-            self.assertTrue(figures.longest.open)
-            self.assertLessEqual(figures.longest.error_bound_s, 0.03)
-
-    def test_never_an_answer_is_an_outage_of_the_whole_window(self):
-        seen = observe(3000 * MS, (-1, 9000 * MS))
-        figures = outages.figures(seen, 1000 * MS, 3000 * MS)
-        self.assertAlmostEqual(2.0, figures.longest.duration_s, delta=0.01)
-        self.assertTrue(figures.longest.open)
-        self.assertEqual(0, figures.answered)
-
-    def test_the_first_answer_comes_late_in_the_window(self):
-        seen = observe(3000 * MS, (-1, 2000 * MS))
-        longest = outages.figures(seen, 1000 * MS, 3000 * MS).longest
-        self.assertAlmostEqual(1.0, longest.duration_s, delta=0.01)
-        self.assertFalse(longest.open)
-
-    def test_held_from_before_the_window(self):
-        seen = observe(3000 * MS, (500 * MS, 1500 * MS), held=True)
-        longest = outages.figures(seen, 1000 * MS, 2500 * MS).longest
-        self.assertAlmostEqual(0.5, longest.duration_s, delta=0.01)
+    def test_a_single_question_that_was_lost_as_the_prober_slept(self):
+        seen = self.observe()
+        at_ms = simulation.at_ms(seen)
+        seen.answered_ns[100] = observations.UNANSWERED
+        self.assertEqual((), self.find(simulation.without(
+            seen, (at_ms > 1005) & (at_ms < 1300))))
 
 
-class BlindProberTest(base.TestCase):
+class EdgeTest(SimulatedTestCase):
 
-    def test_nothing_was_ever_sent(self):
-        seen = observations.Observations('192.0.2.1', PERIOD)
-        figures = outages.figures(seen, 0, 1000 * MS)
-        self.assertEqual(0.5, figures.longest.duration_s)
-        self.assertEqual(0.5, figures.longest.error_bound_s)
-        self.assertEqual(1.0, figures.max_send_gap_s)
-        self.assertEqual(0.0, figures.achieved_period_s)
+    def test_never_answered(self):
+        seen = self.observe([simulation.Outage(-10, 5000)])
+        until_ns = simulation.end_ns(seen)
+        found, = self.find(seen, until_ns)
+        self.assertTrue(found.open)
+        self.assertEqual((400, 0, 'lost'),
+                         (found.lost, found.late, found.kind))
+        self.assertEqual(seen.sent_ns[0], found.start_ns)
+        self.assertLessEqual(
+            until_ns - found.end_ns, found.error_bound_ns)
+        self.assertLess(found.error_bound_s, 0.05)
 
-    def test_a_prober_that_slept_says_so_and_claims_no_outage(self):
-        seen = observe(1000 * MS, delay=0)
-        for time_ns in range(2000 * MS, 3000 * MS, PERIOD):
-            seen.answer(seen.ask(time_ns), time_ns + DELAY)
-        figures = outages.figures(seen, 0, 2990 * MS)
-        self.assertAlmostEqual(1.0, figures.max_send_gap_s)
-        self.assertLess(figures.longest.duration_s, 0.01)
+    def test_open_at_the_end(self):
+        for held in (False, True):
+            truth = simulation.Outage(2003, 5000, held)
+            seen = self.observe([truth])
+            until_ns = simulation.end_ns(seen)
+            found, = self.find(seen, until_ns)
+            self.assertTrue(found.open)
+            self.assert_measured(
+                simulation.Outage(
+                    2003, (until_ns - truth.start_ns) / MS), found)
+            # That they will be answered cannot be known yet.
+            self.assertEqual(('lost', 0), (found.kind, found.late))
+            self.assertAlmostEqual(200, found.lost, delta=2)
 
-    def test_it_stopped_to_send(self):
-        longest = outages.figures(
-            observe(1000 * MS, losses=[99, 100]), 0, 2000 * MS).longest
-        self.assertAlmostEqual(0.5, longest.duration_s, delta=0.02)
-        self.assertAlmostEqual(0.5, longest.error_bound_s, delta=0.02)
+    def test_what_is_under_way_at_the_end_is_no_outage(self):
+        path = simulation.Path(
+            slower_ms=lambda at_ms: numpy.full(at_ms.size, 80.0))
+        seen = self.observe(path=path)
+        self.assertEqual((), self.find(seen, int(seen.sent_ns[-1])))
+
+    def test_first_answered_later(self):
+        for held in (False, True):
+            truth = simulation.Outage(-500, 2507, held)
+            seen = self.observe([truth])
+            found, = self.find(seen)
+            self.assertFalse(found.open)
+            self.assertEqual(seen.sent_ns[0], found.start_ns)
+            self.assertLessEqual(
+                abs(truth.end_ns - found.end_ns), found.error_bound_ns)
+
+    def test_a_prober_that_slept_in_an_outage_is_less_certain(self):
+        truth = simulation.Outage(1003, 1000)
+        seen = self.observe([truth])
+        at_ms = simulation.at_ms(seen)
+        for asleep_ms in ((900, 1200), (1900, 2200)):
+            found, = self.find(simulation.without(
+                seen, (at_ms > asleep_ms[0]) & (at_ms < asleep_ms[1])))
+            self.assert_measured(truth, found)
+            self.assertGreater(found.error_bound_s, 0.15)
+        found, = self.find(simulation.without(
+            seen, (at_ms > 1200) & (at_ms < 1800)))
+        self.assert_measured(truth, found)
+        self.assertLess(found.error_bound_s, 0.015)
+
+
+class OutageTest(base.TestCase):
 
     def test_names_say_their_units(self):
-        figures = outages.figures(observe(1000 * MS), MS, 900 * MS)
-        self.assertEqual(0.01, figures.as_dict()['probe_period_s'])
-        self.assertEqual(0.0, figures.as_dict()['longest_outage_s'])
-        self.assertIn('error_bound_s', figures.as_dict())
+        outage = outages.Outage(1000 * MS, 1250 * MS, 10 * MS, 20, 5, False)
+        self.assertEqual({
+            'start_monotonic_s': 1.0, 'end_monotonic_s': 1.25,
+            'duration_s': 0.25, 'error_bound_s': 0.01, 'lost': 20,
+            'late': 5, 'kind': 'mixed', 'open': False}, outage.as_dict())

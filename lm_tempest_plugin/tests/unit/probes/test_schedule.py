@@ -21,48 +21,83 @@ class TickerTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.now_ns = 1000 * MS
-        self.ticker = schedule.Ticker(0.01, clock=lambda: self.now_ns)
+
+    def ticker(self, period_s=0.01, slots=1):
+        return schedule.Ticker(period_s, slots, lambda: self.now_ns)
 
     def test_first_deadline_is_one_period_away(self):
-        self.assertFalse(self.ticker.due())
-        self.assertAlmostEqual(0.01, self.ticker.remaining_s())
+        ticker = self.ticker()
+        self.assertIsNone(ticker.due())
+        self.assertAlmostEqual(0.01, ticker.remaining_s())
         self.now_ns += 10 * MS
-        self.assertEqual(0.0, self.ticker.remaining_s())
-        self.assertTrue(self.ticker.due())
-        self.assertFalse(self.ticker.due())
+        self.assertEqual(0.0, ticker.remaining_s())
+        self.assertEqual(schedule.Deadline(0, 1010 * MS), ticker.due())
+        self.assertIsNone(ticker.due())
 
     def test_lateness_does_not_move_the_deadlines(self):
+        ticker = self.ticker()
         self.now_ns += 13 * MS
-        self.assertTrue(self.ticker.due())
-        self.assertAlmostEqual(0.007, self.ticker.remaining_s())
+        self.assertEqual(1010 * MS, ticker.due().due_ns)
+        self.assertAlmostEqual(0.007, ticker.remaining_s())
 
-    def test_deadlines_slept_through_are_left_out_and_counted(self):
+    def test_deadlines_do_not_drift(self):
+        ticker = self.ticker(slots=3)
+        for number in range(300):
+            period, slot = divmod(number, 3)
+            due_ns = 1010 * MS + period * 10 * MS + slot * 10 * MS // 3
+            self.now_ns = due_ns + number % 2 * MS
+            self.assertEqual(schedule.Deadline(slot, due_ns), ticker.due())
+
+    def test_slots_are_at_equal_distances(self):
+        ticker = self.ticker(slots=4)
+        deadlines = []
+        while len(deadlines) < 9:
+            self.now_ns += MS // 2
+            if deadline := ticker.due():
+                deadlines.append(
+                    (deadline.slot, deadline.due_ns / MS - 1010))
+        self.assertEqual(
+            [(0, 0), (1, 2.5), (2, 5), (3, 7.5), (0, 10), (1, 12.5),
+             (2, 15), (3, 17.5), (0, 20)], deadlines)
+
+    def test_slots_that_are_late_by_less_than_a_period_have_their_turn(self):
+        ticker = self.ticker(slots=4)
+        self.now_ns += 19 * MS
+        deadlines = []
+        while deadline := ticker.due():
+            deadlines.append((deadline.slot, deadline.due_ns / MS - 1010))
+        self.assertEqual([(0, 0), (1, 2.5), (2, 5), (3, 7.5)], deadlines)
+
+    def test_periods_slept_through_are_left_out(self):
+        ticker = self.ticker()
         self.now_ns += 52 * MS
-        self.assertTrue(self.ticker.due())
-        self.assertFalse(self.ticker.due())
-        self.assertAlmostEqual(0.008, self.ticker.remaining_s())
-        late = self.ticker.lateness()
-        self.assertEqual((1, 4), (late.count, late.missed))
-        self.assertAlmostEqual(0.042, late.max_s)
+        self.assertEqual(schedule.Deadline(0, 1050 * MS), ticker.due())
+        self.assertIsNone(ticker.due())
+        self.assertAlmostEqual(0.008, ticker.remaining_s())
 
-    def test_lateness_in_figures(self):
-        for late_ms in range(100):
-            self.now_ns = 1010 * MS + 10 * late_ms * MS + late_ms * MS // 20
-            self.assertTrue(self.ticker.due())
-        late = self.ticker.lateness()
-        self.assertEqual((100, 0), (late.count, late.missed))
-        self.assertAlmostEqual(0.00245, late.p50_s)
-        self.assertAlmostEqual(0.0049, late.p99_s)
-        self.assertAlmostEqual(0.00495, late.max_s)
+    def test_periods_slept_through_within_a_period_are_left_out(self):
+        ticker = self.ticker(slots=2)
+        self.now_ns += 10 * MS
+        self.assertEqual(schedule.Deadline(0, 1010 * MS), ticker.due())
+        # Slot 1 was due at 1015, 1025, 1035 and 1045 ms; slot 0 at 1050 ms.
+        self.now_ns = 1052 * MS
+        self.assertEqual(schedule.Deadline(1, 1045 * MS), ticker.due())
+        self.assertEqual(schedule.Deadline(0, 1050 * MS), ticker.due())
+        self.assertIsNone(ticker.due())
+
+    def test_a_period_that_is_no_whole_number_of_slots(self):
+        ticker = self.ticker(1e-8, slots=3)
+        due_ns = []
+        for _ in range(40):
+            self.now_ns += 1
+            if deadline := ticker.due():
+                due_ns.append(deadline.due_ns - 1000 * MS)
+        self.assertEqual([10, 13, 16, 20, 23, 26, 30, 33, 36, 40], due_ns)
 
     def test_period_must_be_positive(self):
         self.assertRaises(ValueError, schedule.Ticker, 0)
+        self.assertRaises(ValueError, schedule.Ticker, -1)
 
-
-class PercentileTest(base.TestCase):
-
-    def test_nearest_rank(self):
-        self.assertEqual(0, schedule.percentile([], 50))
-        self.assertEqual(7, schedule.percentile([7], 1))
-        self.assertEqual(5, schedule.percentile(list(range(1, 11)), 50))
-        self.assertEqual(10, schedule.percentile(list(range(1, 11)), 99))
+    def test_by_default_it_goes_by_the_monotonic_clock(self):
+        self.assertAlmostEqual(
+            3600, schedule.Ticker(3600).remaining_s(), delta=60)

@@ -96,9 +96,11 @@ class RunTest(base.TestCase):
         status, output = self.run_script(self.port)
         self.assertEqual(0, status, output)
         self.assertIn('listens on port %d' % self.port, output)
-        stream = tcp.open_stream('127.0.0.1', self.port, 0.05, 5)
-        self.addCleanup(stream.sock.close)
-        self.assertEqual(1, stream.check.expected)
+        prober = tcp.TcpProber(0.05)
+        prober.add('127.0.0.1', self.port)
+        with prober:
+            fakes.wait_for(
+                lambda: prober.seen('127.0.0.1').last_echoed > 0, 5)
 
     def test_python3(self):
         self._test_echo('python3')

@@ -1,0 +1,196 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Measure how wrong each tool's downtime figure is; see --help."""
+
+import argparse
+from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
+import os
+import pathlib
+import platform
+import random
+import signal
+import subprocess
+import sys
+import types
+
+from bench.precision import children
+from bench.precision import claims
+from bench.precision import errors
+from bench.precision import machine
+from bench.precision import measure
+from bench.precision import namespaces
+from bench.precision import progress
+from bench.precision import report
+from bench.precision import results
+from bench.precision import scale
+from bench.precision import scenarios
+from bench.precision import tcp
+from bench.precision import trials
+
+MODULE = 'bench.precision'
+PARTS = ('trials', 'scenarios', 'tcp', 'scale', 'hogs')
+HOG_LENGTHS_S = (0.05, 0.2, 1.0)
+EXIT_FAILED, EXIT_ERROR, EXIT_INTERRUPTED = 1, 2, 130
+
+
+def arguments(argv: Sequence[str]) -> argparse.Namespace:
+    """Return what the user asks for."""
+    parser = argparse.ArgumentParser(
+        prog='python -m %s' % MODULE,
+        description='Make outages of known length, measure them with the '
+        'prober and its peers, and check what is claimed. Needs root. The '
+        'exit code is 0 if all claims hold, 1 if one does not, 2 on errors.')
+    parser.add_argument('--quick', action='store_true',
+                        help='few trials, about a minute')
+    parser.add_argument('--trials', type=positive, metavar='N',
+                        help='trials of each kind and length (default: 12, '
+                        'quick 1)')
+    parser.add_argument('--lanes', type=positive, metavar='N', default=4,
+                        help='trials at a time (default: %(default)s)')
+    parser.add_argument('--hogs', type=positive, metavar='N', default=2,
+                        help='how many CPU hogs (default: %(default)s)')
+    parser.add_argument('--seed', type=int, default=1,
+                        help='of all random times (default: %(default)s)')
+    parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
+                        default=children.ROOT / 'bench-results',
+                        help='where to write to (default: bench-results)')
+    parser.add_argument('--only', choices=PARTS, action='append',
+                        help='leave the other parts out; may be repeated')
+    return parser.parse_args(argv)
+
+
+def positive(value: str) -> int:
+    """Return a number of things, of which there must be one."""
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError('%s is less than 1' % value)
+    return number
+
+
+def main() -> int:
+    """Run the benchmark; return the exit code."""
+    asked = arguments(sys.argv[1:])
+    try:
+        namespaces.enter(MODULE, sys.argv[1:])
+        signal.signal(signal.SIGTERM, terminated)
+        return measured(asked)
+    except errors.BenchError as exc:
+        print('%s: %s' % (MODULE, exc), file=sys.stderr)
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        print('%s: interrupted' % MODULE, file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def measured(asked: argparse.Namespace) -> int:
+    """Measure and report; return the exit code.
+
+    :raises BenchError: something went wrong; what was found before that is
+        reported all the same
+    """
+    found = results.Results(facts=facts(asked))
+    try:
+        run(asked, found)
+    except errors.BenchError as exc:
+        found.facts['ended by'] = str(exc)
+        raise
+    finally:
+        checked = claims.check(found)
+        if found.runs:
+            report.publish(found, checked, asked.out)
+    failed = any(claim.passed is False for claim in checked)
+    return EXIT_FAILED if failed else 0
+
+
+def terminated(number: int, frame: types.FrameType | None) -> None:
+    """End as Ctrl-C does."""
+    raise KeyboardInterrupt
+
+
+def run(asked: argparse.Namespace, found: results.Results) -> None:
+    """Run the parts that are asked for.
+
+    :param asked: what the user asks for
+    :param found: where to note what was seen
+    """
+    parts = asked.only or PARTS
+    dice = random.Random(asked.seed)
+    watch = machine.Watch()
+    found.facts['load before'] = '%.2f' % watch.load
+    progress.say('seed %d' % asked.seed)
+    if watch.load > machine.QUIET_LOAD:
+        progress.say('This machine is not idle (load %.2f): others may spoil '
+                     'the figures.' % watch.load)
+    planned = []
+    if 'trials' in parts:
+        planned += trials.plan(asked.trials or (1 if asked.quick else 12),
+                               asked.lanes, dice)
+    if 'scenarios' in parts:
+        planned += scenarios.plan(dice, asked.quick)
+    if planned:
+        measure.run(found, planned, 'trials')
+    with contextlib.closing(namespaces.Far()) as far:
+        if 'tcp' in parts:
+            tcp.run(found, far, 1 if asked.quick else 3, asked.quick, dice)
+        if 'scale' in parts:
+            scale.run(found, far, asked.quick, dice)
+        if 'hogs' in parts:
+            with hogs(asked.hogs):
+                run_hogged(found, far, asked, dice)
+    found.facts['CPU time stolen'] = '%.1f %%' % (100 * watch.stolen())
+
+
+def run_hogged(found: results.Results, far: namespaces.Far,
+               asked: argparse.Namespace, dice: random.Random) -> None:
+    """Repeat what is most in danger while others use the CPUs."""
+    part = 'trials, %d hogs' % asked.hogs
+    measure.run(found, trials.plan(1 if asked.quick else 4, asked.lanes,
+                                   dice, HOG_LENGTHS_S), part)
+    scale.ours(found, far, 'scale, %d hogs' % asked.hogs, claims.TARGETS,
+               1 if asked.quick else 4, dice)
+
+
+@contextlib.contextmanager
+def hogs(count: int) -> Iterator[None]:
+    """Keep CPUs busy meanwhile.
+
+    :param count: how many processes
+    """
+    process = subprocess.Popen(
+        ['stress-ng', '--quiet', '--cpu', str(count)],
+        stdin=subprocess.DEVNULL, process_group=0)
+    try:
+        yield
+    finally:
+        children.interrupt(process)
+
+
+def facts(asked: argparse.Namespace) -> dict[str, object]:
+    """Return what one has to know about a run to judge it."""
+    return {
+        'seed': asked.seed, 'quick': asked.quick, 'lanes': asked.lanes,
+        'kernel': platform.release(), 'Python': platform.python_version(),
+        'CPUs': len(os.sched_getaffinity(0)),
+        'ping': version('ping', '-V'), 'fping': version('fping', '-v')}
+
+
+def version(*command: str) -> str:
+    """Return the first line that a command prints."""
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0].strip()
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,130 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Child processes that talk JSON lines, and how to end any of them.
+
+That none outlives this program is the PID namespace's part.
+"""
+
+from collections.abc import Sequence
+import json
+import os
+import pathlib
+import select
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+from bench.precision import errors
+
+# The checkout: not resolved, so that a linked one is taken as it stands.
+ROOT = pathlib.Path(__file__).absolute().parents[2]
+START_S = 20.0
+END_S = 20.0
+POLL_S = 0.02
+
+
+class JsonChild:
+    """A module of ours as a process of its own.
+
+    :ivar ready: what it said first
+    """
+
+    def __init__(self, module: str, prefix: Sequence[str] = (),
+                 arguments: Sequence[str] = ()) -> None:
+        """Start it, and wait until it says that it is ready.
+
+        :param module: its name within this package
+        :param prefix: a command that runs it elsewhere
+        :param arguments: its own
+        """
+        self._name = module
+        self._process = subprocess.Popen(
+            [*prefix, sys.executable, '-m',
+             '%s.%s' % (__package__, module), *arguments],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT,
+            # Ctrl-C is for the program that ends the others.
+            process_group=0)
+        self.pid = self._process.pid
+        try:
+            self.ready = self._first_line()
+        except BaseException:
+            self.kill()
+            raise
+
+    def _first_line(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        readable, _, _ = select.select(
+            [self._process.stdout], [], [], START_S)
+        line = self._process.stdout.readline() if readable else b''
+        if not line:
+            raise errors.BenchError('the %s did not start within %g s.' % (
+                self._name, START_S))
+        return dict(json.loads(line))
+
+    def send(self, message: Any) -> None:
+        """Send it a line."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(message).encode() + b'\n')
+        self._process.stdin.flush()
+
+    def finish(self, timeout_s: float = END_S) -> Any:
+        """End its input, and return the last thing it says.
+
+        :param timeout_s: how long that may take
+        :raises BenchError: it failed
+        """
+        try:
+            output, _ = self._process.communicate(timeout=timeout_s)
+        except BaseException:
+            self.kill()
+            raise
+        if self._process.returncode:
+            raise errors.BenchError('the %s ended with exit code %d.' % (
+                self._name, self._process.returncode))
+        return json.loads(output)
+
+    def kill(self) -> None:
+        """End it at once; to end it twice does no harm."""
+        self._process.kill()
+        self._process.wait()
+
+
+def interrupt(process: subprocess.Popen[bytes],
+              timeout_s: float = END_S) -> float:
+    """End a process as Ctrl-C does.
+
+    :param process: what is to end; it may have ended by itself
+    :param timeout_s: how long that may take
+    :returns: the CPU time that it used, in seconds
+    :raises BenchError: it had to be killed
+    """
+    # Not send_signal(): it takes away the status of a child that has ended.
+    os.kill(process.pid, signal.SIGINT)
+    deadline = time.monotonic() + timeout_s
+    killed = False
+    while True:
+        pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            break
+        if time.monotonic() > deadline and not killed:
+            process.kill()
+            killed = True
+        time.sleep(POLL_S)
+    # Popen must know that there is no such process any more.
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if killed:
+        raise errors.BenchError('%r did not end within %g s of SIGINT.' % (
+            process.args, timeout_s))
+    return usage.ru_utime + usage.ru_stime

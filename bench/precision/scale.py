@@ -1,0 +1,159 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How many targets: what they cost, and what that does to precision."""
+
+import random
+import re
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+from bench.precision import children
+from bench.precision import episodes
+from bench.precision import namespaces
+from bench.precision import nftables
+from bench.precision import prober
+from bench.precision import progress
+from bench.precision import results
+from bench.precision import rows
+from bench.precision import session
+
+SIZES = (1, 10, 100, 300)
+QUICK_SIZES = (300,)
+INTERVAL_S = 0.01
+# So many addresses are blocked, each for both lengths in each round.
+ROUNDS, QUICK_ROUNDS = 4, 1
+BLOCKED = 10
+LENGTHS_S = (0.2, 1.0)
+SPACING_S = 1.6
+PHASE_S = 0.3
+TAIL_S = 1.0
+# fping takes an answer for 10 s after the question, and ends if it runs out
+# of sequence numbers within that time: it is to have the time to show.
+FPING_S, QUICK_FPING_S = 12.0, 4.0
+SENT = re.compile(r'xmt/rcv/%loss = (\d+)/')
+
+
+def plan(size: int, rounds: int, dice: random.Random,
+         start_ns: int) -> list[nftables.Outage]:
+    """Return the outages of a few addresses.
+
+    :param size: how many targets there are
+    :param rounds: how often each is blocked for each length
+    :param dice: random times come from here
+    :param start_ns: when the first may begin
+    """
+    planned = []
+    for host in range(min(size, BLOCKED)):
+        for turn in range(rounds * len(LENGTHS_S)):
+            begin_ns = start_ns + round(episodes.NS * (
+                turn * SPACING_S + dice.uniform(0, PHASE_S)))
+            length_s = LENGTHS_S[turn % len(LENGTHS_S)]
+            planned.append(nftables.Outage(
+                namespaces.far_host(host), begin_ns,
+                begin_ns + round(length_s * episodes.NS)))
+    return planned
+
+
+def run(found: results.Results, far: namespaces.Far, quick: bool,
+        dice: random.Random) -> None:
+    """Watch ever more targets, and note what was seen.
+
+    :param found: where to
+    :param far: where the targets are
+    :param quick: whether only the largest number is of interest
+    :param dice: random times come from here
+    """
+    for size in QUICK_SIZES if quick else SIZES:
+        ours(found, far, 'scale', size, QUICK_ROUNDS if quick else ROUNDS,
+             dice)
+        fping(found, 'scale', size, QUICK_FPING_S if quick else FPING_S)
+
+
+def ours(found: results.Results, far: namespaces.Far, part: str, size: int,
+         rounds: int, dice: random.Random) -> None:
+    """Let our prober watch so many targets while the kernel drops some.
+
+    :param found: where to
+    :param far: where the targets are
+    :param part: what the rows are marked with, beside the number
+    :param size: how many targets
+    :param rounds: see plan()
+    :param dice: random times come from here
+    """
+    part = '%s, %d targets' % (part, size)
+    addresses = [namespaces.far_host(host) for host in range(size)]
+    blocker = children.JsonChild('nftables', far.prefix)
+    try:
+        probe = prober.Probe(addresses, INTERVAL_S)
+        start_ns = prober.start_ns([probe])
+        outages = plan(size, rounds, dice, start_ns)
+        blocker.send([vars(outage) for outage in outages])
+        progress.wait(part, max(outage.end_ns for outage in outages)
+                      / episodes.NS + TAIL_S)
+        report = probe.stop()
+        truth = blocker.finish()
+    finally:
+        blocker.kill()
+    prober.check_started([report], start_ns)
+    name = session.ours(INTERVAL_S)
+    found.runs.append(results.Run.of(part, name, report))
+    found.readings.extend(
+        rows.make(part, name, one, report.reading(
+            one['address'], one['begin_ns'], one['end_ns']), INTERVAL_S)
+        for one in truth)
+    about = report.self_report
+    found.scale.append({
+        'part': part, 'tool': name, 'targets': size,
+        'cpu_share': report.cpu_s / report.wall_s,
+        'too_busy': report.too_busy,
+        **{key: about[key] for key in (
+            'achieved_period_s', 'lateness_p50_s', 'lateness_p99_s',
+            'lateness_max_s')}})
+
+
+def fping(found: results.Results, part: str, size: int,
+          duration_s: float) -> None:
+    """Let fping watch as many targets, for its costs and its period.
+
+    It is told to make no pauses between two targets (-i 0), with which it
+    comes closest to the period.
+
+    :param found: where to
+    :param part: what the row is marked with, beside the number
+    :param size: how many targets
+    :param duration_s: for how long, in seconds
+    """
+    part = '%s, %d targets' % (part, size)
+    with tempfile.TemporaryFile() as output:
+        started_s = time.monotonic()
+        process = subprocess.Popen(
+            ['fping', '-o', '-l', '-p', '%g' % (INTERVAL_S * 1000), '-i',
+             '0', '-t', '10', *map(namespaces.far_host, range(size))],
+            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+            stderr=output, process_group=0)
+        progress.wait('%s, fping' % part, started_s + duration_s)
+        wall_s = time.monotonic() - started_s
+        cpu_s = children.interrupt(process)
+        told = prober.read_all(output).strip()
+    counts = [int(count) for count in SENT.findall(told)]
+    about: dict[str, Any] = {
+        'part': part, 'tool': 'fping', 'targets': size}
+    if counts:
+        about['cpu_share'] = cpu_s / wall_s
+        about['achieved_period_s'] = wall_s * len(counts) / sum(counts)
+    else:
+        # Its sequence numbers do not suffice for so many.
+        about['error'] = told.splitlines()[-1] if told else 'no output'
+    found.scale.append(about)

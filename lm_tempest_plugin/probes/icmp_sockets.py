@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""Sockets for ICMP echo requests, with or without privileges."""
+
+from collections.abc import Callable
+import ctypes
+import socket
+import struct
+
+from lm_tempest_plugin.probes import errors
+from lm_tempest_plugin.probes import icmp_packets
+from lm_tempest_plugin.probes import mmsg
+
+# Linux: asm-generic/socket.h, linux/icmp.h, linux/icmpv6.h
+SO_ATTACH_FILTER = 26
+SO_RCVBUFFORCE = 33
+SO_MEMINFO = 55
+SOL_RAW = 255
+ICMP_FILTER = 1
+ICMP6_FILTER = 1
+# Linux: linux/sock_diag.h
+MEMINFO_WORDS = 9
+MEMINFO_DROPS = 8
+
+# Answers that wait while we do not run must not be lost: an outage ends with
+# a burst of those that were held.
+RECEIVE_BUFFER_BYTES = 8 << 20
+
+
+def open_socket(family: icmp_packets.Family, identifier: int,
+                opener: Callable[[int, int, int], socket.socket] =
+                socket.socket) -> tuple[socket.socket, bool]:
+    """Open a socket for ICMP echo requests.
+
+    :param family: IPV4 or IPV6
+    :param identifier: what our requests carry, where we choose it
+    :param opener: what makes a socket; socket.socket but for tests
+    :returns: the socket, not blocking and with kernel receive stamps; and
+        whether it is a raw one
+    :raises ProbesNotPermitted: neither kind may be opened
+    """
+    reasons = []
+    for kind, name in ((socket.SOCK_DGRAM, 'datagram'),
+                       (socket.SOCK_RAW, 'raw')):
+        try:
+            sock = opener(family.family, kind, family.protocol)
+        except OSError as exc:
+            reasons.append('%s socket: %s' % (name, exc))
+            continue
+        sock.setblocking(False)
+        sock.setsockopt(socket.SOL_SOCKET, mmsg.SO_TIMESTAMPNS, 1)
+        _enlarge(sock)
+        if kind == socket.SOCK_RAW:
+            _let_in_ours_alone(sock, family, identifier)
+        return sock, kind == socket.SOCK_RAW
+    raise errors.ProbesNotPermitted(
+        'this machine does not allow ICMP echo requests (%s). Let the group '
+        'of this process use them (sysctl net.ipv4.ping_group_range="0 '
+        '2147483647", which covers IPv6 too), or run with the capability '
+        'CAP_NET_RAW.' % '; '.join(reasons))
+
+
+def _enlarge(sock: socket.socket) -> None:
+    """Have a socket keep as much as the machine lets it."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE,
+                        RECEIVE_BUFFER_BYTES)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF,
+                        RECEIVE_BUFFER_BYTES)
+
+
+def _let_in_ours_alone(sock: socket.socket, family: icmp_packets.Family,
+                       identifier: int) -> None:
+    """Keep away what is no reply, and replies to other sockets.
+
+    A raw socket is given everything of its protocol otherwise.
+    """
+    if family is icmp_packets.IPV4:
+        # A bit that is set keeps that type of message away from us.
+        refused = 0xffffffff & ~(1 << family.reply)
+        sock.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack('@I', refused))
+    else:
+        words = [0xffffffff] * 8
+        words[family.reply // 32] &= ~(1 << family.reply % 32)
+        sock.setsockopt(socket.IPPROTO_ICMPV6, ICMP6_FILTER,
+                        struct.pack('@8I', *words))
+    _attach(sock, _identifier_filter(family, identifier))
+
+
+def _identifier_filter(family: icmp_packets.Family,
+                       identifier: int) -> list[tuple[int, int, int, int]]:
+    """Return a classic BPF program that passes one identifier only.
+
+    Instructions as in linux/bpf_common.h: code, jump if true, jump if
+    false, constant. The identifier is in bytes 4 and 5 of the ICMP header,
+    before which an IPv4 raw socket has the IP header.
+    """
+    if family is icmp_packets.IPV4:
+        load = [(0xb1, 0, 0, 0),        # X = length of the IP header
+                (0x48, 0, 0, 4)]        # A = half word at X + 4
+    else:
+        load = [(0x28, 0, 0, 4)]        # A = half word at 4
+    return [*load,
+            (0x15, 0, 1, identifier),   # next, unless A is another one
+            (0x06, 0, 0, 0xffffffff),   # pass the whole packet
+            (0x06, 0, 0, 0)]            # pass nothing
+
+
+def _attach(sock: socket.socket,
+            program: list[tuple[int, int, int, int]]) -> None:
+    code = ctypes.create_string_buffer(b''.join(
+        struct.pack('@HBBI', *instruction) for instruction in program))
+    sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack(
+        '@HP', len(program), ctypes.addressof(code)))
+
+
+def dropped(sock: socket.socket) -> int:
+    """Return how many packets came and found no room in a socket."""
+    words = struct.unpack('@%dI' % MEMINFO_WORDS, sock.getsockopt(
+        socket.SOL_SOCKET, SO_MEMINFO, 4 * MEMINFO_WORDS))
+    return int(words[MEMINFO_DROPS])

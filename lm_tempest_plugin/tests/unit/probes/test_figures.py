@@ -1,0 +1,353 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import dataclasses
+
+import numpy
+
+from lm_tempest_plugin.probes import figures
+from lm_tempest_plugin.probes import observations
+from lm_tempest_plugin.probes import outages
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.probes import simulation
+
+MS = simulation.MS
+
+
+def window(start_ms, end_ms, name='window'):
+    return figures.Window(name, simulation.BEGIN_NS + start_ms * MS,
+                          simulation.BEGIN_NS + end_ms * MS)
+
+
+def nothing_asked():
+    nothing = numpy.zeros(0, numpy.int64)
+    return observations.Observations(
+        '192.0.2.1', 10 * MS, *[nothing] * 4)
+
+
+class FiguresTestCase(base.TestCase):
+
+    def observe(self, *args, seed=1, **kwargs):
+        return simulation.observe(
+            numpy.random.default_rng(seed), *args, **kwargs)
+
+    def whole(self, seen):
+        return figures.whole(seen, simulation.end_ns(seen))
+
+    def attribute(self, seen, *windows, since_ns=0):
+        return figures.attribute(
+            seen, windows, since_ns, simulation.end_ns(seen))
+
+
+class WholeTest(FiguresTestCase):
+
+    def test_all_is_well(self):
+        found = self.whole(self.observe())
+        self.assertEqual((400, 400, 0, 0, 0), (
+            found.sent, found.answered, found.lost, found.late,
+            found.scattered))
+        self.assertEqual((), found.outages)
+        self.assertIsNone(found.longest)
+        self.assertEqual((0.0, 0), (found.longest_s, found.sum_s))
+        self.assertFalse(found.open)
+        # An outage that is shorter may have been overlooked.
+        self.assertEqual(found.sending.resolution_s, found.error_bound_s)
+        self.assertAlmostEqual(0.02, found.error_bound_s, delta=0.003)
+        self.assertTrue(
+            0.0001 < found.delay_p50_s < found.delay_p99_s < 0.001)
+
+    def test_one_outage(self):
+        for held in (False, True):
+            found = self.whole(self.observe(
+                [simulation.Outage(1003, 500, held)]))
+            one, = found.outages
+            self.assertEqual(one, found.longest)
+            self.assertEqual(one.duration_s, found.longest_s)
+            self.assertEqual(one.duration_s, found.sum_s)
+            self.assertEqual(one.error_bound_s, found.error_bound_s)
+            self.assertEqual(0, found.scattered)
+            if held:
+                self.assertEqual((400, 0), (found.answered, found.lost))
+                self.assertAlmostEqual(50, found.late, delta=2)
+            else:
+                self.assertAlmostEqual(50, found.lost, delta=1)
+                self.assertEqual(400, found.answered + found.lost)
+                self.assertEqual(0, found.late)
+
+    def test_ten_outages(self):
+        found = self.whole(self.observe(
+            [simulation.Outage(503.7 + 1000 * number, 200)
+             for number in range(10)], length_ms=10_500))
+        self.assertEqual(10, len(found.outages))
+        self.assertAlmostEqual(0.2, found.longest_s, delta=0.011)
+        self.assertAlmostEqual(2, found.sum_s, delta=0.1)
+        self.assertEqual(0, found.scattered)
+
+    def test_scattered_losses(self):
+        for seed in range(10):
+            found = self.whole(self.observe(
+                path=simulation.Path(loss=0.01), seed=seed,
+                length_ms=60_000))
+            self.assertLessEqual(found.longest_s, 0.02)
+            self.assertEqual(6000, found.answered + found.lost)
+            self.assertEqual(
+                found.lost - sum(one.lost for one in found.outages),
+                found.scattered)
+            self.assertGreater(found.scattered, 30)
+
+    def test_what_is_under_way_is_not_lost(self):
+        path = simulation.Path(
+            slower_ms=lambda at_ms: numpy.full(at_ms.size, 80.0))
+        seen = self.observe(path=path)
+        # The last answers have not come yet.
+        until_ns = int(seen.sent_ns[-1]) + MS
+        seen.answered_ns[seen.answered_ns > until_ns] = (
+            observations.UNANSWERED)
+        found = figures.whole(seen, until_ns)
+        self.assertEqual((0, 0, ()),
+                         (found.lost, found.scattered, found.outages))
+        self.assertAlmostEqual(392, found.answered, delta=1)
+        self.assertEqual(400, found.sent)
+
+    def test_open_at_the_end(self):
+        found = self.whole(self.observe([simulation.Outage(3003, 9000)]))
+        self.assertTrue(found.open)
+        self.assertAlmostEqual(1.04, found.longest_s, delta=0.04)
+
+    def test_never_answered(self):
+        found = self.whole(self.observe([simulation.Outage(-10, 9000)]))
+        self.assertEqual((0, 400, 0),
+                         (found.answered, found.lost, found.scattered))
+        self.assertEqual((0.0, 0.0), (found.delay_p50_s, found.delay_p99_s))
+        self.assertTrue(found.open)
+
+    def test_nothing_was_asked(self):
+        found = figures.whole(nothing_asked(), 1000 * MS)
+        self.assertEqual((0, 0, 0, ()), (
+            found.sent, found.answered, found.lost, found.outages))
+        self.assertEqual(0.0, found.sending.achieved_period_s)
+        self.assertEqual(0.0, found.sending.lateness_max_s)
+
+    def test_what_is_asked_after_the_end_does_not_count(self):
+        seen = self.observe([simulation.Outage(2000, 500)])
+        found = figures.whole(seen, simulation.BEGIN_NS + 1500 * MS)
+        self.assertEqual(150, found.sent)
+        self.assertEqual((), found.outages)
+
+
+class SendingTest(FiguresTestCase):
+
+    def test_all_is_well(self):
+        sending = self.whole(self.observe()).sending
+        self.assertEqual(0.01, sending.period_s)
+        self.assertAlmostEqual(0.01, sending.achieved_period_s, places=4)
+        self.assertTrue(
+            0 < sending.lateness_p50_s < sending.lateness_p99_s <=
+            sending.lateness_max_s < 0.005)
+        self.assertTrue(0.01 <= sending.max_gap_s < sending.resolution_s)
+
+    def test_it_slept(self):
+        seen = self.observe()
+        at_ms = simulation.at_ms(seen)
+        found = self.whole(simulation.without(
+            seen, (at_ms > 1000) & (at_ms < 1300)))
+        self.assertEqual((), found.outages)
+        self.assertGreaterEqual(found.sending.max_gap_s, 0.3)
+        self.assertGreater(
+            found.sending.resolution_s, found.sending.max_gap_s)
+        self.assertEqual(found.sending.resolution_s, found.error_bound_s)
+
+    def test_this_machine_refused_to_send(self):
+        seen = self.observe()
+        at_ms = simulation.at_ms(seen)
+        refused = (at_ms > 1000) & (at_ms < 1300)
+        found = self.whole(dataclasses.replace(
+            simulation.without(seen, refused),
+            send_errors=int(refused.sum()), send_error='no route'))
+        self.assertEqual((), found.outages)
+        self.assertEqual(0, found.lost)
+        self.assertEqual((int(refused.sum()), 'no route'),
+                         (found.send_errors, found.send_error))
+        self.assertGreaterEqual(found.sending.resolution_s, 0.3)
+
+    def test_no_outage_that_is_longer_than_the_resolution_is_overlooked(self):
+        rng = numpy.random.default_rng(1)
+        for trial in range(200):
+            truth = simulation.Outage(
+                500 + 10 * rng.random(), 5 + 30 * rng.random(),
+                held=bool(trial % 2))
+            found = self.whole(simulation.observe(
+                rng, [truth], simulation.Path(late_ms=1),
+                length_ms=1000))
+            if not found.outages:
+                self.assertLessEqual(
+                    truth.length_ms / 1000, found.error_bound_s)
+
+    def test_names_say_their_units(self):
+        sending = self.whole(self.observe()).sending
+        self.assertEqual(dataclasses.asdict(sending), sending.as_dict())
+        for name in sending.as_dict():
+            self.assertTrue(name.endswith('_s'), name)
+
+
+class WindowTest(FiguresTestCase):
+
+    def test_a_window_must_not_be_empty(self):
+        for end_ms in (1000, 999):
+            self.assertRaises(ValueError, window, 1000, end_ms)
+
+    def test_overlap(self):
+        one = window(1000, 2000)
+        for start_ms, end_ms, overlap_ms in (
+                (0, 900, 0), (0, 1000, 0), (900, 1100, 100),
+                (1100, 1200, 100), (900, 2100, 1000), (1900, 2100, 100),
+                (2000, 2100, 0), (2100, 2200, 0)):
+            self.assertEqual(overlap_ms * MS, one.overlap_ns(outages.Outage(
+                simulation.BEGIN_NS + start_ms * MS,
+                simulation.BEGIN_NS + end_ms * MS, 0, 0, 0, False)))
+
+    def test_in_a_window(self):
+        seen = self.observe([simulation.Outage(1500, 300)])
+        found = self.attribute(seen, window(1000, 2000))
+        inside = found.windows['window']
+        self.assertAlmostEqual(0.3, inside.longest_s, delta=0.01)
+        self.assertAlmostEqual(100, inside.sent, delta=1)
+        self.assertAlmostEqual(30, inside.lost, delta=1)
+        self.assertEqual(0, inside.scattered)
+        self.assertEqual((), found.control.outages)
+        self.assertEqual(0, found.control.lost)
+        self.assertEqual(400, found.control.sent + inside.sent)
+
+    def test_outside_of_any_window_it_is_control_data(self):
+        seen = self.observe([simulation.Outage(2500, 300)])
+        found = self.attribute(
+            seen, window(500, 1000, 'a'), window(1500, 2000, 'b'))
+        self.assertEqual(['a', 'b'], list(found.windows))
+        for inside in found.windows.values():
+            self.assertEqual((), inside.outages)
+            self.assertAlmostEqual(50, inside.sent, delta=1)
+        self.assertAlmostEqual(0.3, found.control.longest_s, delta=0.01)
+        self.assertAlmostEqual(30, found.control.lost, delta=1)
+
+    def test_in_two_windows_it_is_given_whole_to_that_with_most_of_it(self):
+        seen = self.observe([simulation.Outage(1800, 500)])
+        found = self.attribute(
+            seen, window(1000, 2000, 'less'), window(2000, 3000, 'more'))
+        self.assertEqual((), found.windows['less'].outages)
+        self.assertAlmostEqual(
+            0.5, found.windows['more'].longest_s, delta=0.01)
+        self.assertEqual((), found.control.outages)
+        # Questions are counted where they were asked.
+        self.assertAlmostEqual(20, found.windows['less'].lost, delta=1)
+        self.assertAlmostEqual(30, found.windows['more'].lost, delta=1)
+
+    def test_what_is_lost_in_an_outage_of_another_window_is_not_scattered(
+            self):
+        seen = self.observe([simulation.Outage(1800, 500)])
+        found = self.attribute(
+            seen, window(1000, 2000, 'less'), window(2000, 3000, 'more'))
+        self.assertEqual(
+            [0, 0, 0], [part.scattered for part in (
+                *found.windows.values(), found.control)])
+
+    def test_partly_in_a_window_it_is_given_whole(self):
+        seen = self.observe([simulation.Outage(900, 500)])
+        found = self.attribute(seen, window(1300, 2000))
+        self.assertAlmostEqual(
+            0.5, found.windows['window'].longest_s, delta=0.01)
+        self.assertEqual((), found.control.outages)
+
+    def test_open_at_the_end_of_a_window(self):
+        seen = self.observe([simulation.Outage(1900, 9000)])
+        inside = self.attribute(seen, window(1000, 2000)).windows['window']
+        self.assertTrue(inside.open)
+        self.assertGreater(inside.longest_s, 2)
+
+    def test_several_outages_each_in_its_window(self):
+        seen = self.observe([
+            simulation.Outage(600, 100), simulation.Outage(1200, 200),
+            simulation.Outage(1600, 50), simulation.Outage(3000, 400)])
+        found = self.attribute(
+            seen, window(500, 1000, 'a'), window(1000, 2000, 'b'))
+        for part, lengths_s in (
+                (found.windows['a'], [0.1]),
+                (found.windows['b'], [0.2, 0.05]), (found.control, [0.4])):
+            self.assertEqual(len(lengths_s), len(part.outages))
+            for length_s, outage in zip(
+                    lengths_s, part.outages, strict=True):
+                self.assertAlmostEqual(
+                    length_s, outage.duration_s, delta=0.011)
+
+    def test_what_was_before_is_left_out(self):
+        seen = self.observe([simulation.Outage(100, 300),
+                             simulation.Outage(1500, 300)])
+        found = self.attribute(
+            seen, window(1000, 2000),
+            since_ns=simulation.BEGIN_NS + 500 * MS)
+        self.assertEqual((), found.control.outages)
+        self.assertEqual(1, len(found.windows['window'].outages))
+        self.assertAlmostEqual(
+            350, found.control.sent + found.windows['window'].sent, delta=1)
+
+    def test_a_window_in_which_nothing_was_asked(self):
+        seen = self.observe()
+        at_ms = simulation.at_ms(seen)
+        seen = simulation.without(seen, (at_ms > 990) & (at_ms < 2010))
+        inside = self.attribute(seen, window(1000, 2000)).windows['window']
+        self.assertEqual(0, inside.sent)
+        self.assertEqual(1.0, inside.sending.max_gap_s)
+        self.assertGreaterEqual(inside.error_bound_s, 1.0)
+
+    def test_nothing_was_asked_at_all(self):
+        found = figures.attribute(
+            nothing_asked(), [window(1000, 2000)], 0,
+            simulation.BEGIN_NS + 3000 * MS)
+        self.assertEqual(
+            1.0, found.windows['window'].sending.max_gap_s)
+
+    def test_asleep_at_the_edge_of_a_window(self):
+        seen = self.observe()
+        at_ms = simulation.at_ms(seen)
+        seen = simulation.without(seen, (at_ms > 800) & (at_ms < 1205))
+        found = self.attribute(seen, window(1000, 2000))
+        self.assertAlmostEqual(
+            0.21, found.windows['window'].sending.max_gap_s, delta=0.005)
+
+
+class NamesTest(FiguresTestCase):
+
+    def test_with_an_outage(self):
+        found = self.whole(self.observe([simulation.Outage(1003, 500)]))
+        names = found.as_dict()
+        self.assertEqual(found.longest_s, names['longest_outage_s'])
+        self.assertEqual(found.longest.start_ns / 1e9,
+                         names['longest_outage_start_monotonic_s'])
+        self.assertEqual(found.error_bound_s, names['error_bound_s'])
+        self.assertEqual(1, names['outages_count'])
+        self.assertEqual([found.longest.as_dict()], names['outages'])
+        self.assertEqual(0.01, names['period_s'])
+        self.assertIs(False, names['longest_outage_open'])
+
+    def test_without(self):
+        names = self.whole(self.observe()).as_dict()
+        self.assertEqual(0.0, names['longest_outage_s'])
+        self.assertIsNone(names['longest_outage_start_monotonic_s'])
+        self.assertIs(False, names['longest_outage_open'])
+        self.assertEqual([], names['outages'])
+
+    def test_units(self):
+        names = self.whole(
+            self.observe([simulation.Outage(1003, 500)])).as_dict()
+        for figure in (names, *names['outages']):
+            for name, value in figure.items():
+                if isinstance(value, float):
+                    self.assertTrue(name.endswith('_s'), name)
