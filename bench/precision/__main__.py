@@ -85,6 +85,9 @@ def main() -> int:
     try:
         namespaces.enter(MODULE, sys.argv[1:])
         signal.signal(signal.SIGTERM, terminated)
+        # A shell has what it runs in the background ignore SIGINT, and all
+        # that is run by that; but SIGINT is how the tools are ended.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         return measured(asked)
     except errors.BenchError as exc:
         print('%s: %s' % (MODULE, exc), file=sys.stderr)

@@ -33,7 +33,7 @@ from cliff import lister
 from lm_tempest_plugin.probes import archive
 from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes.icmp import prober as icmp
 from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import summary
 from lm_tempest_plugin.probes import watch

@@ -18,8 +18,8 @@ from typing import Any
 
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.probes import figures
-from lm_tempest_plugin.probes import stalls
+from lm_tempest_plugin.probes.analysis import figures
+from lm_tempest_plugin.probes.analysis import stalls
 from lm_tempest_plugin.probes import watch
 
 

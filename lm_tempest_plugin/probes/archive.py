@@ -41,13 +41,13 @@ import zlib
 
 import numpy
 
+from lm_tempest_plugin.probes.analysis import quality
 from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
-from lm_tempest_plugin.probes import tcp_info
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import kernel
+from lm_tempest_plugin.probes.tcp import streams
 
 FORMAT = 'lm-tempest-plugin probe recording'
 VERSION = 1
@@ -103,7 +103,7 @@ def _put(arrays: dict[str, observations.Times], name: str,
 
 
 def _put_stream(arrays: dict[str, observations.Times], name: str,
-                seen: tcp_stream.StreamSeen) -> dict[str, Any]:
+                seen: streams.StreamSeen) -> dict[str, Any]:
     """Put what was seen of a connection among the arrays, like _put()."""
     rest = {field.name: getattr(seen, field.name)
             for field in dataclasses.fields(seen)}
@@ -189,14 +189,14 @@ def _get(arrays: Mapping[str, observations.Times], name: str,
 
 
 def _get_stream(arrays: Mapping[str, observations.Times], name: str,
-                rest: dict[str, Any]) -> tcp_stream.StreamSeen:
+                rest: dict[str, Any]) -> streams.StreamSeen:
     """Return what _put_stream() was given."""
-    return tcp_stream.StreamSeen(**{
+    return streams.StreamSeen(**{
         **rest,
         'echoes': _get(arrays, name, rest['echoes']),
         'read_error_ns': arrays[name + '/read_error'],
         'breaks': tuple(
-            tcp_stream.Break(one['at_ns'], one['why'],
-                             tcp_stream.BreakKind(one['kind']))
+            streams.Break(one['at_ns'], one['why'],
+                          streams.BreakKind(one['kind']))
             for one in rest['breaks']),
-        'info': tcp_info.TcpInfo(**rest['info']) if rest['info'] else None})
+        'info': kernel.TcpInfo(**rest['info']) if rest['info'] else None})

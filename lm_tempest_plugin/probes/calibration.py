@@ -23,10 +23,10 @@ from typing import Any
 
 import numpy
 
+from lm_tempest_plugin.probes.analysis import quality
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes.icmp import prober as icmp
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import schedule
 
 # All of 127.0.0.0/8 is this machine.

@@ -17,11 +17,11 @@ from collections.abc import Mapping
 import dataclasses
 import time
 
+from lm_tempest_plugin.probes.analysis import quality as qualities
 from lm_tempest_plugin.probes import calibration as calibrations
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import quality as qualities
 from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import streams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Recording:
     ended_ns: int
     period_s: float
     icmp: Mapping[str, observations.Observations]
-    tcp: Mapping[str, tcp_stream.StreamSeen]
+    tcp: Mapping[str, streams.StreamSeen]
     wall_clock_steps: int
     kernel_stamps_refused: int
     answers_dropped: int

@@ -16,10 +16,10 @@
 import datetime
 from typing import Any
 
-from lm_tempest_plugin.probes import figures
+from lm_tempest_plugin.probes.analysis import figures
+from lm_tempest_plugin.probes.analysis import stalls
 from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes import stalls
 
 SCHEMA = 1
 

@@ -23,17 +23,17 @@ from typing import Self
 import numpy
 from oslo_log import log as logging
 
+from lm_tempest_plugin.probes.analysis import figures
+from lm_tempest_plugin.probes.analysis import quality
+from lm_tempest_plugin.probes.analysis import stalls
 from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import figures
-from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes.icmp import prober as icmp
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes import stalls
-from lm_tempest_plugin.probes import tcp
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import prober as tcp
+from lm_tempest_plugin.probes.tcp import streams
 
 LOG = logging.getLogger(__name__)
 
@@ -157,7 +157,7 @@ class Watch:
             'there, and do security groups let it be reached?' % (
                 address, stream.trouble))
 
-    def _stream(self, address: str) -> tcp_stream.StreamSeen | None:
+    def _stream(self, address: str) -> streams.StreamSeen | None:
         return self._tcp.seen(address) if self._tcp is not None else None
 
     def answering(self) -> int:
@@ -225,7 +225,7 @@ class Watch:
             return self._stopped_s - self._begun_s
         return time.process_time() - self._begun_s
 
-    def finish(self, timeout_s: float) -> dict[str, tcp_stream.StreamSeen]:
+    def finish(self, timeout_s: float) -> dict[str, streams.StreamSeen]:
         """Send nothing more by TCP and wait for what has not come back.
 
         :param timeout_s: how long to wait, in seconds

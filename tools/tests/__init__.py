@@ -13,7 +13,8 @@
 """Bring the unit tests of the whole repository into one run.
 
 stestr discovers tests below one folder. This package is that folder: it loads
-its own tests (those of the tools), the plugin's, the lab's and the benchmarks'.
+its own tests (those of the tools), and those of the plugin, of the lab and of
+the benchmarks.
 """
 
 import os.path

@@ -15,7 +15,7 @@
 from tempest import config
 from tempest.lib import decorators
 
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.tests.live_migration_ha import base
 
 CONF = config.CONF
@@ -62,7 +62,7 @@ class BlockMigrationTest(base.LiveMigrationHaTest):
         self._assert_unharmed(watched.finish(
             CONF.live_migration_ha.drain_timeout)[guest.address])
 
-    def _assert_unharmed(self, seen: tcp_stream.StreamSeen) -> None:
+    def _assert_unharmed(self, seen: streams.StreamSeen) -> None:
         """Assert that a connection lives and has brought everything back."""
         self.assertEqual(
             ((), 0, 0, 0),

@@ -33,9 +33,9 @@ import numpy
 from lm_tempest_plugin.commands import probe
 from lm_tempest_plugin.probes import archive
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp
-from lm_tempest_plugin.probes import icmp_sockets
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.icmp import prober as icmp
+from lm_tempest_plugin.probes.icmp import sockets
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
@@ -64,7 +64,7 @@ class CommandTestCase(base.TestCase):
         self.stdout, self.stderr = io.StringIO(), io.StringIO()
         self.folder = self.useFixture(fixtures.TempDir()).path
         self.path = os.path.join(self.folder, 'recording')
-        self.patch(tcp_stream, 'PAUSE_S', 0.02)
+        self.patch(streams, 'PAUSE_S', 0.02)
         # What argparse says goes there.
         self.patch(sys, 'stderr', self.stderr)
         root = logging.getLogger()
@@ -206,7 +206,7 @@ class OutputTest(ProbeTestCase):
 
     def test_remarks_of_the_prober_are_shown(self):
         self.useFixture(fixtures.MockPatch(
-            'lm_tempest_plugin.probes.quality.Quality.remarks',
+            'lm_tempest_plugin.probes.analysis.quality.Quality.remarks',
             autospec=True, return_value=['Something to know.']))
         document = self.document(GUEST, *QUICKLY)
         self.assertEqual(
@@ -228,7 +228,7 @@ class ProgressTest(ProbeTestCase):
         self.stderr = Terminal()
         # They would follow it.
         self.useFixture(fixtures.MockPatch(
-            'lm_tempest_plugin.probes.quality.Quality.remarks',
+            'lm_tempest_plugin.probes.analysis.quality.Quality.remarks',
             autospec=True, return_value=[]))
         self.patch(probe, 'SHOWN_S', 0.05)
         self.assertEqual(0, self.run_command(GUEST, *QUICKLY))
@@ -414,7 +414,7 @@ class NotPermittedTest(CommandTestCase):
 
     def test_what_to_do_is_said(self):
         self.useFixture(fixtures.MockPatchObject(
-            icmp_sockets, 'open_socket', autospec=True,
+            sockets, 'open_socket', autospec=True,
             side_effect=errors.ProbesNotPermitted(
                 'sysctl net.ipv4.ping_group_range')))
         self.assertEqual(1, self.run_command(GUEST, *QUICKLY))

@@ -19,12 +19,12 @@ from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import request as requests
 from lm_tempest_plugin.migration import verdict
-from lm_tempest_plugin.probes import figures
-from lm_tempest_plugin.probes import outages
-from lm_tempest_plugin.probes import quality
+from lm_tempest_plugin.probes.analysis import figures
+from lm_tempest_plugin.probes.analysis import outages
+from lm_tempest_plugin.probes.analysis import quality
+from lm_tempest_plugin.probes.analysis import stalls
 from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes import stalls
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.unit import fakes
 
@@ -83,7 +83,7 @@ def stall(**kwargs):
 
 
 def broken(why):
-    return (tcp_stream.Break(0, why, tcp_stream.BreakKind.OTHER),)
+    return (streams.Break(0, why, streams.BreakKind.OTHER),)
 
 
 def continuity(**kwargs):

@@ -18,14 +18,14 @@ import time
 
 import numpy
 
+from lm_tempest_plugin.probes.analysis import quality
 from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes.icmp import prober as icmp
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
-from lm_tempest_plugin.probes import tcp_info
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import kernel
+from lm_tempest_plugin.probes.tcp import streams
 
 MS = 1_000_000
 # When recordings begin, by both clocks: 2023-11-14T22:13:20Z.
@@ -80,16 +80,16 @@ def recorded(**kwargs):
     at 3.5 s; 2001:db8::1 never answers.
     """
     echoes = observed(count=200, lost=range(60, 80), period_ns=50 * MS)
-    well = tcp_stream.StreamSeen(
+    well = streams.StreamSeen(
         port=7, echoes=echoes, read_error_ns=numpy.arange(200) * 1000,
         watched_ns=BEGIN_NS + 9995 * MS, expected=200, lost=20, repeated=1,
         corrupt=2, example='\u201cx\u201d', skipped=3, breaks=(
-            tcp_stream.Break(BEGIN_NS + 3500 * MS, 'reset by the guest',
-                             tcp_stream.BreakKind.RESET),),
+            streams.Break(BEGIN_NS + 3500 * MS, 'reset by the guest',
+                          streams.BreakKind.RESET),),
         reconnects=1, connect_failures=4, connect_error='refused',
-        retransmissions=5, info=tcp_info.TcpInfo(1, 0.2, 0.001, 5),
+        retransmissions=5, info=kernel.TcpInfo(1, 0.2, 0.001, 5),
         connected=True)
-    refused = tcp_stream.StreamSeen(
+    refused = streams.StreamSeen(
         port=7, echoes=observed('2001:db8::1', 0, period_ns=50 * MS),
         read_error_ns=numpy.zeros(0, numpy.int64),
         watched_ns=BEGIN_NS + 9995 * MS, expected=0, connect_failures=20,

@@ -21,7 +21,7 @@ import numpy
 from lm_tempest_plugin.probes import archive
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
 
@@ -79,7 +79,7 @@ class RoundTripTest(ArchiveTestCase):
         loaded = self.again(recorded)
         self.assert_same(recorded, loaded)
         self.assertIsInstance(
-            loaded.tcp['192.0.2.1'].breaks[0].kind, tcp_stream.BreakKind)
+            loaded.tcp['192.0.2.1'].breaks[0].kind, streams.BreakKind)
         # And once more, from what was read.
         self.assert_same(recorded, self.again(loaded))
 

@@ -16,7 +16,7 @@ import numpy
 
 from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes.icmp import prober as icmp
 from lm_tempest_plugin.probes import observations
 from lm_tempest_plugin.tests.unit import base
 

@@ -19,12 +19,12 @@ import fixtures
 
 from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp
-from lm_tempest_plugin.probes import icmp_sockets
-from lm_tempest_plugin.probes import mmsg
+from lm_tempest_plugin.probes.icmp import mmsg
+from lm_tempest_plugin.probes.icmp import prober as icmp
+from lm_tempest_plugin.probes.icmp import sockets
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import tcp
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import prober as tcp
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
@@ -44,7 +44,7 @@ class WatchTestCase(base.TestCase):
         if reason := fakes.why_no_icmp():
             self.skipTest(reason)
         self.patch(watch, 'LOOK_S', 0.01)
-        self.patch(tcp_stream, 'PAUSE_S', 0.02)
+        self.patch(streams, 'PAUSE_S', 0.02)
 
     def patch(self, module, name, value):
         self.useFixture(fixtures.MonkeyPatch(
@@ -262,8 +262,8 @@ class LifeTest(WatchTestCase):
             opened.append(open_socket(*args))
             return opened[-1]
 
-        open_socket = icmp_sockets.open_socket
-        self.patch(icmp_sockets, 'open_socket', note)
+        open_socket = sockets.open_socket
+        self.patch(sockets, 'open_socket', note)
         for addresses, port in (([GUEST], 0), ([GUEST, GUEST], 7),
                                 ([GUEST, '1.2.3.4.5'], 7)):
             self.assertRaises(

@@ -28,7 +28,7 @@ import numpy
 from numpy import typing as npt
 
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import mmsg
+from lm_tempest_plugin.probes.icmp import mmsg
 
 Packets: TypeAlias = npt.NDArray[numpy.void]
 

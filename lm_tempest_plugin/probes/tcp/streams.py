@@ -24,11 +24,11 @@ import time
 import numpy
 from oslo_log import log as logging
 
-from lm_tempest_plugin.probes import echo
 from lm_tempest_plugin.probes import observations
 from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes import tcp_connection
-from lm_tempest_plugin.probes import tcp_info
+from lm_tempest_plugin.probes.tcp import connection
+from lm_tempest_plugin.probes.tcp import kernel
+from lm_tempest_plugin.probes.tcp import lines
 
 LOG = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class StreamSeen:
     connect_failures: int = 0
     connect_error: str = ''
     retransmissions: int = 0
-    info: tcp_info.TcpInfo | None = None
+    info: kernel.TcpInfo | None = None
     connected: bool = False
     why: str = ''
     error: str = ''
@@ -164,7 +164,7 @@ class Stream:
     :ivar why: why there is no connection; '' if there is one
     """
 
-    def __init__(self, target: tcp_connection.Target, period_s: float,
+    def __init__(self, target: connection.Target, period_s: float,
                  selector: selectors.BaseSelector) -> None:
         """Make ready; tick() connects.
 
@@ -175,12 +175,12 @@ class Stream:
         """
         self.target = target
         self.state = State.DOWN
-        self.check = echo.EchoCheck(observations.Log(
+        self.check = lines.EchoCheck(observations.Log(
             target.address, round(period_s * schedule.NS)))
         self.error = ''
         self.why = 'not connected yet'
         self._selector = selector
-        self._connection: tcp_connection.Connection | None = None
+        self._connection: connection.Connection | None = None
         self._next_ns = 0
         self._end_ns = 0
         self._skipped = 0
@@ -277,7 +277,7 @@ class Stream:
         self._next_ns = now_ns + round(PAUSE_S * schedule.NS)
         self._end_ns = now_ns + round(ATTEMPT_S * schedule.NS)
         try:
-            self._connection = tcp_connection.Connection(
+            self._connection = connection.Connection(
                 self.target, self._selector, self)
             self.state = State.CONNECTING
         except OSError as exc:

@@ -29,8 +29,8 @@ import time
 
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes import tcp_connection
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import connection
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.probes import worker
 
 # As many guests are sent to at once, so that the last is not late.
@@ -54,8 +54,8 @@ class TcpProber(worker.Prober):
         :param period_s: time between two lines to one guest, in seconds
         """
         super().__init__(period_s)
-        self._streams: dict[str, tcp_stream.Stream] = {}
-        self._slots: list[list[tcp_stream.Stream]] = [[]]
+        self._streams: dict[str, streams.Stream] = {}
+        self._slots: list[list[streams.Stream]] = [[]]
         # For seen() in another thread: a socket must not be closed, nor an
         # array grow, while it is read.
         self._lock = threading.Lock()
@@ -72,8 +72,8 @@ class TcpProber(worker.Prober):
         """
         if address in self._streams:
             raise errors.ProbeError('%s is to be probed twice' % address)
-        self._streams[address] = tcp_stream.Stream(
-            tcp_connection.resolve(address, port), self.period_s,
+        self._streams[address] = streams.Stream(
+            connection.resolve(address, port), self.period_s,
             self.selector)
 
     def start(self) -> None:
@@ -90,7 +90,7 @@ class TcpProber(worker.Prober):
         """How many groups of guests there are, each with its own deadline."""
         return len(self._slots)
 
-    def seen(self, address: str) -> tcp_stream.StreamSeen:
+    def seen(self, address: str) -> streams.StreamSeen:
         """Return what was seen of one guest up to now.
 
         :param address: as it was handed in
@@ -132,7 +132,7 @@ class TcpProber(worker.Prober):
                     stream.drained() for stream in self._streams.values()):
                 self._drained.set()
 
-    def on_readable(self, data: tcp_stream.Stream) -> bool:
+    def on_readable(self, data: streams.Stream) -> bool:
         """Take in what became of one guest's connection."""
         with self._lock:
             data.on_event(self._watched_ns)

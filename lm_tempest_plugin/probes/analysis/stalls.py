@@ -28,7 +28,7 @@ from numpy import typing as npt
 
 from lm_tempest_plugin.probes import observations
 from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import streams
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +78,7 @@ class StallFigures:
     outstanding: int
     period_s: float
     achieved_period_s: float
-    breaks: tuple[tcp_stream.Break, ...] = ()
+    breaks: tuple[streams.Break, ...] = ()
     breaks_total: int = 0
     resets: int = 0
     closes: int = 0
@@ -133,7 +133,7 @@ class StallFigures:
         }
 
 
-def figures(seen: tcp_stream.StreamSeen, start_ns: int,
+def figures(seen: streams.StreamSeen, start_ns: int,
             end_ns: int) -> StallFigures:
     """Return what was seen of a guest in one window.
 
@@ -190,7 +190,7 @@ def _longest(times_ns: observations.Times, start_ns: int,
             longest == inside.size)
 
 
-def _error_bound_ns(seen: tcp_stream.StreamSeen,
+def _error_bound_ns(seen: streams.StreamSeen,
                     numbers: npt.NDArray[numpy.intp], from_ns: int,
                     to_ns: int) -> int:
     """Return by how much a stall may be longer than what caused it.
@@ -217,7 +217,7 @@ def _error_bound_ns(seen: tcp_stream.StreamSeen,
     return shown_ns - sent_ns + max(late_ns, int(seen.read_error_ns[last]))
 
 
-def _outstanding(seen: tcp_stream.StreamSeen, beyond: int,
+def _outstanding(seen: streams.StreamSeen, beyond: int,
                  end_ns: int) -> int:
     """Return how many messages were under way at the window's end.
 

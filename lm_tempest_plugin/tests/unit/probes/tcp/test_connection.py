@@ -17,26 +17,26 @@ from unittest import mock
 import fixtures
 
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import tcp_connection
+from lm_tempest_plugin.probes.tcp import connection
 from lm_tempest_plugin.tests.unit import base
 
 
 class ResolveTest(base.TestCase):
 
     def test_addresses(self):
-        target = tcp_connection.resolve('127.0.0.1', 7)
+        target = connection.resolve('127.0.0.1', 7)
         self.assertEqual('TCP port 7 of 127.0.0.1', str(target))
         self.assertEqual((socket.AF_INET, ('127.0.0.1', 7)),
                          (target.family, target.sockaddr))
         self.assertEqual(
-            socket.AF_INET6, tcp_connection.resolve('::1', 7).family)
+            socket.AF_INET6, connection.resolve('::1', 7).family)
 
     def test_the_first_address_of_a_name(self):
         found = [(socket.AF_INET, socket.SOCK_STREAM, 6, '', (address, 7))
                  for address in ('192.0.2.1', '192.0.2.2')]
         with mock.patch.object(socket, 'getaddrinfo', autospec=True,
                                return_value=found):
-            target = tcp_connection.resolve('guest', 7)
+            target = connection.resolve('guest', 7)
         self.assertEqual(('192.0.2.1', 7), target.sockaddr)
         self.assertEqual('guest', target.address)
 
@@ -44,7 +44,7 @@ class ResolveTest(base.TestCase):
         for address, port in (('1.2.3.4.5', 7), ('\0', 7), ('a' * 300, 7),
                               ('127.0.0.1', 0), ('127.0.0.1', 65536)):
             self.assertRaises(
-                errors.ProbeError, tcp_connection.resolve, address, port)
+                errors.ProbeError, connection.resolve, address, port)
 
 
 class ConnectionTest(base.TestCase):
@@ -59,8 +59,8 @@ class ConnectionTest(base.TestCase):
         self.connection = self.connect()
 
     def connect(self):
-        return tcp_connection.Connection(
-            tcp_connection.Target('192.0.2.1', 7, socket.AF_INET, ()),
+        return connection.Connection(
+            connection.Target('192.0.2.1', 7, socket.AF_INET, ()),
             self.selector, 'owner')
 
     def test_the_selector_tells_when_it_is_connected(self):
@@ -96,7 +96,7 @@ class ConnectionTest(base.TestCase):
 
     def test_the_outbox_is_full(self):
         self.sock.send.side_effect = BlockingIOError()
-        self.connection.send(b'x' * tcp_connection.OUTBOX_BYTES)
+        self.connection.send(b'x' * connection.OUTBOX_BYTES)
         self.assertFalse(self.connection.full)
         self.connection.send(b'x')
         self.assertTrue(self.connection.full)

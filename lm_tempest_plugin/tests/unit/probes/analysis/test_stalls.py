@@ -15,9 +15,9 @@ import json
 
 import numpy
 
+from lm_tempest_plugin.probes.analysis import stalls
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import stalls
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.tests.unit import base
 
 MS = 1_000_000
@@ -39,7 +39,7 @@ def observe(answers, sent=None, read_error=0, watched=1_000_000, **kwargs):
         if answer is not None:
             log.answer(number, answer * MS)
     echoes = log.snapshot()
-    seen = tcp_stream.StreamSeen(
+    seen = streams.StreamSeen(
         port=7, echoes=echoes,
         read_error_ns=numpy.full(len(answers), read_error * MS),
         watched_ns=watched * MS, expected=echoes.last_answered + 1)
@@ -146,8 +146,8 @@ class ErrorBoundTest(base.TestCase):
         # The next message was only sent on the next connection.
         seen = observe([1, 51, 806], sent=[0, 50, 805])
         self.assertEqual(0.755, self.bound(seen, 807))
-        broken = tcp_stream.Break(
-            60 * MS, 'closed', tcp_stream.BreakKind.CLOSED)
+        broken = streams.Break(
+            60 * MS, 'closed', streams.BreakKind.CLOSED)
         self.assertEqual(0.01, self.bound(
             dataclasses.replace(seen, breaks=(broken,)), 807))
 
@@ -155,10 +155,10 @@ class ErrorBoundTest(base.TestCase):
 class CountsTest(base.TestCase):
 
     breaks = tuple(
-        tcp_stream.Break(at * MS, '%s at %d' % (kind, at), kind)
-        for at, kind in ((30, tcp_stream.BreakKind.RESET),
-                         (60, tcp_stream.BreakKind.CLOSED),
-                         (90, tcp_stream.BreakKind.RESET)))
+        streams.Break(at * MS, '%s at %d' % (kind, at), kind)
+        for at, kind in ((30, streams.BreakKind.RESET),
+                         (60, streams.BreakKind.CLOSED),
+                         (90, streams.BreakKind.RESET)))
 
     def test_counts_are_handed_on(self):
         counts = {'lost': 2, 'repeated': 3, 'corrupt': 4, 'example': 'x',

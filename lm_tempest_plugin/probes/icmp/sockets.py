@@ -19,8 +19,8 @@ import socket
 import struct
 
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp_packets
-from lm_tempest_plugin.probes import mmsg
+from lm_tempest_plugin.probes.icmp import echo
+from lm_tempest_plugin.probes.icmp import mmsg
 
 # Linux: asm-generic/socket.h, linux/icmp.h, linux/icmpv6.h
 SO_ATTACH_FILTER = 26
@@ -38,7 +38,7 @@ MEMINFO_DROPS = 8
 RECEIVE_BUFFER_BYTES = 8 << 20
 
 
-def open_socket(family: icmp_packets.Family, identifier: int,
+def open_socket(family: echo.Family, identifier: int,
                 opener: Callable[[int, int, int], socket.socket] =
                 socket.socket) -> tuple[socket.socket, bool]:
     """Open a socket for ICMP echo requests.
@@ -81,13 +81,13 @@ def _enlarge(sock: socket.socket) -> None:
                         RECEIVE_BUFFER_BYTES)
 
 
-def _let_in_ours_alone(sock: socket.socket, family: icmp_packets.Family,
+def _let_in_ours_alone(sock: socket.socket, family: echo.Family,
                        identifier: int) -> None:
     """Keep away what is no reply, and replies to other sockets.
 
     A raw socket is given everything of its protocol otherwise.
     """
-    if family is icmp_packets.IPV4:
+    if family is echo.IPV4:
         # A bit that is set keeps that type of message away from us.
         refused = 0xffffffff & ~(1 << family.reply)
         sock.setsockopt(SOL_RAW, ICMP_FILTER, struct.pack('@I', refused))
@@ -99,7 +99,7 @@ def _let_in_ours_alone(sock: socket.socket, family: icmp_packets.Family,
     _attach(sock, _identifier_filter(family, identifier))
 
 
-def _identifier_filter(family: icmp_packets.Family,
+def _identifier_filter(family: echo.Family,
                        identifier: int) -> list[tuple[int, int, int, int]]:
     """Return a classic BPF program that passes one identifier only.
 
@@ -107,7 +107,7 @@ def _identifier_filter(family: icmp_packets.Family,
     false, constant. The identifier is in bytes 4 and 5 of the ICMP header,
     before which an IPv4 raw socket has the IP header.
     """
-    if family is icmp_packets.IPV4:
+    if family is echo.IPV4:
         load = [(0xb1, 0, 0, 0),        # X = length of the IP header
                 (0x48, 0, 0, 4)]        # A = half word at X + 4
     else:

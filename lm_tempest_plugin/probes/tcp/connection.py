@@ -19,7 +19,7 @@ import socket
 from typing import Any
 
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import tcp_info
+from lm_tempest_plugin.probes.tcp import kernel
 
 RECEIVE_BYTES = 65536
 # How long the kernel keeps a stalled connection, in milliseconds. Its own
@@ -141,9 +141,9 @@ class Connection:
             raise EOFError('closed by the guest')
         return data
 
-    def info(self) -> tcp_info.TcpInfo:
+    def info(self) -> kernel.TcpInfo:
         """Return what the kernel says of it."""
-        return tcp_info.read(self._sock)
+        return kernel.read(self._sock)
 
     def close(self) -> None:
         """Close it."""

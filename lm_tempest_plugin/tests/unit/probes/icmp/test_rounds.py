@@ -14,8 +14,8 @@ from unittest import mock
 
 import numpy
 
+from lm_tempest_plugin.probes.icmp import rounds
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import rounds
 from lm_tempest_plugin.tests.unit import base
 
 MS = 1_000_000

@@ -25,13 +25,13 @@ import time
 import numpy
 from oslo_log import log as logging
 
-from lm_tempest_plugin.probes import clocks
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp_packets
-from lm_tempest_plugin.probes import icmp_sockets
-from lm_tempest_plugin.probes import mmsg
+from lm_tempest_plugin.probes.icmp import clocks
+from lm_tempest_plugin.probes.icmp import echo
+from lm_tempest_plugin.probes.icmp import mmsg
+from lm_tempest_plugin.probes.icmp import rounds
+from lm_tempest_plugin.probes.icmp import sockets
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import rounds
 from lm_tempest_plugin.probes import schedule
 from lm_tempest_plugin.probes import worker
 
@@ -44,7 +44,7 @@ GROUP = 64
 BURST = 256
 # After so many times it has to be seen whether it is time to send.
 BURSTS = 4
-PACKET_BYTES = icmp_packets.PACKET.itemsize + icmp_packets.IP_HEADER_BYTES
+PACKET_BYTES = echo.PACKET.itemsize + echo.IP_HEADER_BYTES
 SOCKADDR_BYTES = 28
 
 
@@ -54,9 +54,9 @@ def check(address: str) -> None:
     :raises ProbeError: it is none, or this machine does not let us send
         ICMP echo requests
     """
-    family = icmp_packets.resolve(address).family
+    family = echo.resolve(address).family
     try:
-        sock, _ = icmp_sockets.open_socket(family, 0)
+        sock, _ = sockets.open_socket(family, 0)
     except errors.ProbesNotPermitted as exc:
         raise errors.ProbesNotPermitted(
             '%s cannot be probed: %s' % (address, exc)) from exc
@@ -66,7 +66,7 @@ def check(address: str) -> None:
 class Group:
     """Guests of one family that are asked together, over one socket."""
 
-    def __init__(self, destinations: Sequence[icmp_packets.Destination],
+    def __init__(self, destinations: Sequence[echo.Destination],
                  period_ns: int) -> None:
         """Open the socket.
 
@@ -77,17 +77,17 @@ class Group:
         self.rounds = rounds.Rounds(
             [one.address for one in destinations], period_ns)
         self._family = destinations[0].family
-        self._requests = icmp_packets.Requests(
+        self._requests = echo.Requests(
             self._family, len(destinations))
         self._outbox = mmsg.Outbox(
             self._requests.packets, [one.sockaddr for one in destinations])
         self._sources = numpy.array(
             [list(one.sockaddr[self._family.address_at])
              for one in destinations], numpy.uint8)
-        self.sock, self.raw = icmp_sockets.open_socket(
+        self.sock, self.raw = sockets.open_socket(
             self._family, self._requests.identifier)
         self._requests.checksummed = (
-            self.raw and self._family is icmp_packets.IPV4)
+            self.raw and self._family is echo.IPV4)
 
     def ask(self, due_ns: int) -> None:
         """Send a request to each guest.
@@ -120,9 +120,9 @@ class Group:
               clock: clocks.StampConverter) -> None:
         packets = inbox.packets(count)
         lengths = inbox.lengths(count).astype(numpy.int64)
-        if self.raw and self._family is icmp_packets.IPV4:
-            lengths -= icmp_packets.ip_header_bytes(packets)
-            packets = icmp_packets.without_ip_header(packets)
+        if self.raw and self._family is echo.IPV4:
+            lengths -= echo.ip_header_bytes(packets)
+            packets = echo.without_ip_header(packets)
         ours, replies = self._requests.replies(packets, lengths)
         guests = replies['guest'].astype(numpy.int64)
         sequences = replies['sequence'].astype(numpy.int64)
@@ -163,16 +163,16 @@ class IcmpProber(worker.Prober):
         self._clock = clocks.StampConverter()
         self._inbox = mmsg.Inbox(BURST, PACKET_BYTES, SOCKADDR_BYTES)
         self._dropped = 0
-        destinations = [icmp_packets.resolve(one) for one in addresses]
+        destinations = [echo.resolve(one) for one in addresses]
         try:
-            for family in (icmp_packets.IPV4, icmp_packets.IPV6):
+            for family in (echo.IPV4, echo.IPV6):
                 self._add([one for one in destinations
                            if one.family is family])
         except BaseException:
             self.close()
             raise
 
-    def _add(self, destinations: list[icmp_packets.Destination]) -> None:
+    def _add(self, destinations: list[echo.Destination]) -> None:
         """Divide guests of one family into groups of about one size."""
         groups = -(-len(destinations) // GROUP)
         for number in range(groups):
@@ -228,7 +228,7 @@ class IcmpProber(worker.Prober):
     def answers_dropped(self) -> int:
         """Packets that this machine received and had no room to keep."""
         return self._dropped + sum(
-            icmp_sockets.dropped(group.sock) for group in self._groups
+            sockets.dropped(group.sock) for group in self._groups
             if group.sock.fileno() != -1)
 
     def close(self) -> None:

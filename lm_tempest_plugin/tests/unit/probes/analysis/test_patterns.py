@@ -12,7 +12,7 @@
 
 import numpy
 
-from lm_tempest_plugin.probes import patterns
+from lm_tempest_plugin.probes.analysis import patterns
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import simulation
 

@@ -27,9 +27,9 @@ from typing import TypeAlias
 import numpy
 from numpy import typing as npt
 
+from lm_tempest_plugin.probes.analysis import outages
+from lm_tempest_plugin.probes.analysis import patterns
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import outages
-from lm_tempest_plugin.probes import patterns
 from lm_tempest_plugin.probes import schedule
 
 # Where a field is named like the module, the type needs another name.

@@ -31,7 +31,7 @@ from typing import TypeAlias
 import numpy
 from numpy import typing as npt
 
-from lm_tempest_plugin.probes import clocks
+from lm_tempest_plugin.probes.icmp import clocks
 from lm_tempest_plugin.probes import observations
 
 Bytes: TypeAlias = npt.NDArray[numpy.uint8]

@@ -16,10 +16,10 @@ import struct
 import numpy
 
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp_packets
+from lm_tempest_plugin.probes.icmp import echo
 from lm_tempest_plugin.tests.unit import base
 
-FAMILIES = (icmp_packets.IPV4, icmp_packets.IPV6)
+FAMILIES = (echo.IPV4, echo.IPV6)
 
 
 class RequestsTest(base.TestCase):
@@ -40,7 +40,7 @@ class RequestsTest(base.TestCase):
 
     def test_what_a_request_looks_like(self):
         for family in FAMILIES:
-            requests = icmp_packets.Requests(family, 3)
+            requests = echo.Requests(family, 3)
             requests.number(70_000)
             for guest, packet in enumerate(requests.packets):
                 kind, code, _, identifier, short, token, to, sequence = (
@@ -52,15 +52,15 @@ class RequestsTest(base.TestCase):
                 self.assertEqual((requests._token, guest), (token, to))
 
     def test_checksums(self):
-        requests = icmp_packets.Requests(icmp_packets.IPV4, 3)
+        requests = echo.Requests(echo.IPV4, 3)
         for sequence in (0, 1, 65_535, 65_536, 2 ** 32 - 1):
             requests.number(sequence)
             self.assertEqual(
                 [0] * 3,
-                icmp_packets.internet_checksum(requests.packets).tolist())
+                echo.internet_checksum(requests.packets).tolist())
 
     def test_without_checksums(self):
-        requests = icmp_packets.Requests(icmp_packets.IPV6, 3)
+        requests = echo.Requests(echo.IPV6, 3)
         requests.checksummed = False
         checksums = requests.packets[:, 2:4].tolist()
         requests.number(5)
@@ -68,7 +68,7 @@ class RequestsTest(base.TestCase):
 
     def test_replies_are_known_again(self):
         for family in FAMILIES:
-            requests = icmp_packets.Requests(family, 3)
+            requests = echo.Requests(family, 3)
             requests.number(70_000)
             packets = self.replies(requests, family)
             self.assertEqual([0, 1, 2], self.taken(requests, packets))
@@ -77,36 +77,36 @@ class RequestsTest(base.TestCase):
             self.assertEqual([70_000] * 3, replies['sequence'].tolist())
 
     def test_replies_in_rows_that_are_longer(self):
-        requests = icmp_packets.Requests(icmp_packets.IPV4, 2)
+        requests = echo.Requests(echo.IPV4, 2)
         packets = numpy.zeros((2, 84), numpy.uint8)
-        packets[:, :24] = self.replies(requests, icmp_packets.IPV4)
+        packets[:, :24] = self.replies(requests, echo.IPV4)
         self.assertEqual([0, 1], self.taken(requests, packets))
 
     def test_a_request_is_no_reply(self):
         for family in FAMILIES:
-            requests = icmp_packets.Requests(family, 2)
+            requests = echo.Requests(family, 2)
             self.assertEqual([], self.taken(requests, requests.packets))
 
     def test_a_reply_of_the_other_family_is_none(self):
-        requests = icmp_packets.Requests(icmp_packets.IPV4, 2)
+        requests = echo.Requests(echo.IPV4, 2)
         self.assertEqual([], self.taken(
-            requests, self.replies(requests, icmp_packets.IPV6)))
+            requests, self.replies(requests, echo.IPV6)))
 
     def test_a_packet_that_is_too_short_is_none(self):
-        requests = icmp_packets.Requests(icmp_packets.IPV4, 3)
+        requests = echo.Requests(echo.IPV4, 3)
         self.assertEqual([1], self.taken(
-            requests, self.replies(requests, icmp_packets.IPV4),
+            requests, self.replies(requests, echo.IPV4),
             [23, 24, 0]))
 
     def test_another_token(self):
-        requests = icmp_packets.Requests(icmp_packets.IPV4, 2)
-        others = icmp_packets.Requests(icmp_packets.IPV4, 2)
+        requests = echo.Requests(echo.IPV4, 2)
+        others = echo.Requests(echo.IPV4, 2)
         self.assertEqual([], self.taken(
-            requests, self.replies(others, icmp_packets.IPV4)))
+            requests, self.replies(others, echo.IPV4)))
 
     def test_a_guest_that_is_none_of_ours(self):
-        requests = icmp_packets.Requests(icmp_packets.IPV4, 2)
-        packets = self.replies(requests, icmp_packets.IPV4)
+        requests = echo.Requests(echo.IPV4, 2)
+        packets = self.replies(requests, echo.IPV4)
         packets[1, 19] = 2
         self.assertEqual([0], self.taken(requests, packets))
 
@@ -117,12 +117,12 @@ class ChecksumTest(base.TestCase):
         packets = numpy.array(
             [[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]], numpy.uint8)
         self.assertEqual([~0xddf2 & 0xffff],
-                         icmp_packets.internet_checksum(packets).tolist())
+                         echo.internet_checksum(packets).tolist())
 
     def test_carries_that_carry(self):
         packets = numpy.full((1, 24), 255, numpy.uint8)
         self.assertEqual(
-            [0], icmp_packets.internet_checksum(packets).tolist())
+            [0], echo.internet_checksum(packets).tolist())
 
 
 class IpHeaderTest(base.TestCase):
@@ -132,7 +132,7 @@ class IpHeaderTest(base.TestCase):
         return list((header + payload).ljust(84, b'\0'))
 
     def payloads(self, *packets):
-        return [row.tobytes()[:8] for row in icmp_packets.without_ip_header(
+        return [row.tobytes()[:8] for row in echo.without_ip_header(
             numpy.array(packets, numpy.uint8))]
 
     def test_without_options(self):
@@ -147,32 +147,32 @@ class IpHeaderTest(base.TestCase):
 
     def test_enough_is_left_for_a_reply(self):
         for words in (5, 15):
-            left = icmp_packets.without_ip_header(
+            left = echo.without_ip_header(
                 numpy.array([self.packet(words)], numpy.uint8))
             self.assertGreaterEqual(
-                left.shape[1], icmp_packets.PACKET.itemsize)
+                left.shape[1], echo.PACKET.itemsize)
 
 
 class ResolveTest(base.TestCase):
 
     def test_ipv4(self):
-        where = icmp_packets.resolve('192.0.2.1')
-        self.assertEqual(('192.0.2.1', icmp_packets.IPV4),
+        where = echo.resolve('192.0.2.1')
+        self.assertEqual(('192.0.2.1', echo.IPV4),
                          (where.address, where.family))
         self.assertEqual(16, len(where.sockaddr))
         self.assertEqual(socket.inet_aton('192.0.2.1'),
                          where.sockaddr[where.family.address_at])
 
     def test_ipv6(self):
-        where = icmp_packets.resolve('2001:db8::1')
-        self.assertIs(icmp_packets.IPV6, where.family)
+        where = echo.resolve('2001:db8::1')
+        self.assertIs(echo.IPV6, where.family)
         self.assertEqual(28, len(where.sockaddr))
         self.assertEqual(socket.inet_pton(socket.AF_INET6, '2001:db8::1'),
                          where.sockaddr[where.family.address_at])
         self.assertEqual(bytes(4), where.sockaddr[24:])
 
     def test_link_local(self):
-        where = icmp_packets.resolve('fe80::1%lo')
+        where = echo.resolve('fe80::1%lo')
         self.assertEqual(socket.inet_pton(socket.AF_INET6, 'fe80::1'),
                          where.sockaddr[where.family.address_at])
         self.assertEqual((socket.if_nametoindex('lo'),),
@@ -188,9 +188,9 @@ class ResolveTest(base.TestCase):
                 self.skipTest('no %s here: %s' % (host, exc))
             self.addCleanup(sock.close)
             packets = numpy.zeros((1, 4), numpy.uint8)
-            where = bytearray(icmp_packets.resolve(host).sockaddr)
+            where = bytearray(echo.resolve(host).sockaddr)
             where[2:4] = struct.pack('!H', sock.getsockname()[1])
-            self.assertEqual({}, icmp_packets.mmsg.Outbox(
+            self.assertEqual({}, echo.mmsg.Outbox(
                 packets, [bytes(where)]).send(sock))
             sock.settimeout(5)
             self.assertEqual(bytes(4), sock.recv(100))
@@ -199,5 +199,5 @@ class ResolveTest(base.TestCase):
         for address in ('no.such.name.invalid', 'x' * 64 + '.invalid', '',
                         '192.0.2.1.1'):
             exc = self.assertRaises(
-                errors.ProbeError, icmp_packets.resolve, address)
+                errors.ProbeError, echo.resolve, address)
             self.assertIn('%s is no IP address' % address, str(exc))

@@ -10,8 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-from lm_tempest_plugin.probes import echo
 from lm_tempest_plugin.probes import observations
+from lm_tempest_plugin.probes.tcp import lines
 from lm_tempest_plugin.tests.unit import base
 
 
@@ -20,7 +20,7 @@ class EchoCheckTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.log = observations.Log('192.0.2.1', 1)
-        self.check = echo.EchoCheck(self.log)
+        self.check = lines.EchoCheck(self.log)
         for number in range(5):
             self.check.ask(number, number)
 

@@ -16,12 +16,12 @@ import socket
 from unittest import mock
 
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp_packets
-from lm_tempest_plugin.probes import icmp_sockets
-from lm_tempest_plugin.probes import mmsg
+from lm_tempest_plugin.probes.icmp import echo
+from lm_tempest_plugin.probes.icmp import mmsg
+from lm_tempest_plugin.probes.icmp import sockets
 from lm_tempest_plugin.tests.unit import base
 
-FAMILIES = (icmp_packets.IPV4, icmp_packets.IPV6)
+FAMILIES = (echo.IPV4, echo.IPV6)
 DENIED = PermissionError(errno.EACCES, 'Permission denied')
 NOT_PERMITTED = PermissionError(errno.EPERM, 'Operation not permitted')
 
@@ -41,37 +41,37 @@ class OpenTest(base.TestCase):
         for family in FAMILIES:
             sock = mock.Mock(spec=socket.socket)
             opener = mock.Mock(return_value=sock)
-            self.assertEqual((sock, False), icmp_sockets.open_socket(
+            self.assertEqual((sock, False), sockets.open_socket(
                 family, 4711, opener))
             opener.assert_called_once_with(
                 family.family, socket.SOCK_DGRAM, family.protocol)
             sock.setblocking.assert_called_once_with(False)
             sock.setsockopt.assert_any_call(
                 socket.SOL_SOCKET, mmsg.SO_TIMESTAMPNS, 1)
-            self.assertNotIn(icmp_sockets.SO_ATTACH_FILTER, [
+            self.assertNotIn(sockets.SO_ATTACH_FILTER, [
                 call.args[1] for call in sock.setsockopt.call_args_list])
 
     def test_raw_sockets_come_next_and_take_our_replies_alone(self):
         for family, level in (
-                (icmp_packets.IPV4, icmp_sockets.SOL_RAW),
-                (icmp_packets.IPV6, socket.IPPROTO_ICMPV6)):
+                (echo.IPV4, sockets.SOL_RAW),
+                (echo.IPV6, socket.IPPROTO_ICMPV6)):
             sock = mock.Mock(spec=socket.socket)
             opener = mock.Mock(side_effect=[DENIED, sock])
-            self.assertEqual((sock, True), icmp_sockets.open_socket(
+            self.assertEqual((sock, True), sockets.open_socket(
                 family, 4711, opener))
             opener.assert_called_with(
                 family.family, socket.SOCK_RAW, family.protocol)
             options = [call.args[:2]
                        for call in sock.setsockopt.call_args_list]
             self.assertIn((level, 1), options)
-            self.assertIn((socket.SOL_SOCKET, icmp_sockets.SO_ATTACH_FILTER),
+            self.assertIn((socket.SOL_SOCKET, sockets.SO_ATTACH_FILTER),
                           options)
 
     def test_neither_allowed_both_reasons_are_given(self):
         opener = mock.Mock(side_effect=[DENIED, NOT_PERMITTED])
         exc = self.assertRaises(
-            errors.ProbesNotPermitted, icmp_sockets.open_socket,
-            icmp_packets.IPV4, 4711, opener)
+            errors.ProbesNotPermitted, sockets.open_socket,
+            echo.IPV4, 4711, opener)
         for part in ('datagram socket', 'Permission denied', 'raw socket',
                      'Operation not permitted', 'ping_group_range',
                      'CAP_NET_RAW'):
@@ -80,15 +80,15 @@ class OpenTest(base.TestCase):
     def test_the_buffer_is_as_large_as_the_machine_lets_it_be(self):
         sock = mock.Mock(spec=socket.socket)
         for failures, options in (
-                ([None], [icmp_sockets.SO_RCVBUFFORCE]),
+                ([None], [sockets.SO_RCVBUFFORCE]),
                 ([NOT_PERMITTED, None],
-                 [icmp_sockets.SO_RCVBUFFORCE, socket.SO_RCVBUF])):
+                 [sockets.SO_RCVBUFFORCE, socket.SO_RCVBUF])):
             sock.setsockopt.reset_mock()
             sock.setsockopt.side_effect = failures
-            icmp_sockets._enlarge(sock)
+            sockets._enlarge(sock)
             self.assertEqual(
                 [mock.call(socket.SOL_SOCKET, option,
-                           icmp_sockets.RECEIVE_BUFFER_BYTES)
+                           sockets.RECEIVE_BUFFER_BYTES)
                  for option in options], sock.setsockopt.call_args_list)
 
 
@@ -96,7 +96,7 @@ class RealSocketTest(base.TestCase):
 
     def open(self, family, identifier, refused):
         try:
-            sock, raw = icmp_sockets.open_socket(
+            sock, raw = sockets.open_socket(
                 family, identifier, refuse(refused))
         except errors.ProbesNotPermitted as exc:
             self.skipTest(str(exc))
@@ -105,8 +105,8 @@ class RealSocketTest(base.TestCase):
         return sock
 
     def requests(self, address):
-        where = icmp_packets.resolve(address)
-        requests = icmp_packets.Requests(where.family, 1)
+        where = echo.resolve(address)
+        requests = echo.Requests(where.family, 1)
         return where.family, requests, mmsg.Outbox(
             requests.packets, [where.sockaddr])
 
@@ -122,7 +122,7 @@ class RealSocketTest(base.TestCase):
             self.skipTest('this machine cannot send to %s' % address)
         self.assertTrue(self.comes(sock))
         packet = sock.recv(100)
-        if family is icmp_packets.IPV4:
+        if family is echo.IPV4:
             packet = packet[20:]
         # The request comes as well on the loopback, but not to us.
         self.assertEqual(family.reply, packet[0])
@@ -147,12 +147,12 @@ class RealSocketTest(base.TestCase):
         self.addCleanup(sock.close)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
         sock.bind(('127.0.0.1', 0))
-        self.assertEqual(0, icmp_sockets.dropped(sock))
+        self.assertEqual(0, sockets.dropped(sock))
         for _ in range(50):
             sock.sendto(bytes(1000), sock.getsockname())
         kept = 0
         while self.comes(sock, 0):
             sock.recv(2000)
             kept += 1
-        self.assertEqual(50 - kept, icmp_sockets.dropped(sock))
+        self.assertEqual(50 - kept, sockets.dropped(sock))
         self.assertLess(kept, 50)

@@ -20,8 +20,8 @@ from unittest import mock
 
 import numpy
 
-from lm_tempest_plugin.probes import clocks
-from lm_tempest_plugin.probes import mmsg
+from lm_tempest_plugin.probes.icmp import clocks
+from lm_tempest_plugin.probes.icmp import mmsg
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
 

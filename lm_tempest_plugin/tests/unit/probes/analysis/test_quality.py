@@ -14,8 +14,8 @@ import dataclasses
 
 import numpy
 
+from lm_tempest_plugin.probes.analysis import quality
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.tests.unit import base
 
 MS = 1_000_000

@@ -13,7 +13,7 @@
 import socket
 import struct
 
-from lm_tempest_plugin.probes import tcp_info
+from lm_tempest_plugin.probes.tcp import kernel
 from lm_tempest_plugin.tests.unit import base
 
 # What an x86-64 kernel says, with numbers that cannot be mistaken: eight
@@ -26,24 +26,24 @@ NEWER = bytes(range(100))
 class TcpInfoTest(base.TestCase):
 
     def test_the_present_layout(self):
-        info = tcp_info.TcpInfo.parse(
+        info = kernel.TcpInfo.parse(
             BYTES + struct.pack('@24I', *NUMBERS) + NEWER)
         self.assertEqual(
-            tcp_info.TcpInfo(7, 4.0, 4.000015, 4_000_023), info)
+            kernel.TcpInfo(7, 4.0, 4.000015, 4_000_023), info)
 
     def test_an_old_kernel_says_less(self):
-        info = tcp_info.TcpInfo.parse(
+        info = kernel.TcpInfo.parse(
             BYTES + struct.pack('@16I', *NUMBERS[:16]))
-        self.assertEqual(tcp_info.TcpInfo(7, 4.0, 4.000015, 0), info)
-        self.assertEqual(tcp_info.TcpInfo(), tcp_info.TcpInfo.parse(b''))
+        self.assertEqual(kernel.TcpInfo(7, 4.0, 4.000015, 0), info)
+        self.assertEqual(kernel.TcpInfo(), kernel.TcpInfo.parse(b''))
 
     def test_a_connection_on_loopback(self):
         with socket.create_server(('127.0.0.1', 0)) as server:
             with socket.create_connection(server.getsockname()) as client:
-                info = tcp_info.read(client)
+                info = kernel.read(client)
                 self.assertEqual((0, 0), (
                     info.retransmits, info.retransmissions))
                 # TCP_RTO_MIN is 0.2 s, unless a route says otherwise.
                 self.assertTrue(0 < info.rto_s <= 3, info)
                 self.assertTrue(0 < info.rtt_s < info.rto_s, info)
-            self.assertEqual(tcp_info.TcpInfo(), tcp_info.read(client))
+            self.assertEqual(kernel.TcpInfo(), kernel.read(client))

@@ -22,10 +22,10 @@ import fixtures
 import numpy
 
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import tcp
-from lm_tempest_plugin.probes import tcp_connection
-from lm_tempest_plugin.probes import tcp_info
-from lm_tempest_plugin.probes import tcp_stream
+from lm_tempest_plugin.probes.tcp import connection
+from lm_tempest_plugin.probes.tcp import kernel
+from lm_tempest_plugin.probes.tcp import prober as tcp
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
 
@@ -36,7 +36,7 @@ class ProberTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.patch(tcp_stream, 'PAUSE_S', 0.02)
+        self.patch(streams, 'PAUSE_S', 0.02)
         self.prober = tcp.TcpProber(PERIOD_S)
         self.addCleanup(self.prober.stop)
 
@@ -116,7 +116,7 @@ class ConnectedTest(ProberTestCase):
             max(b - a for a, b in zip(answers, answers[1:])), 0.05e9)
 
     def test_lines_do_not_pile_up_in_a_long_stall(self):
-        self.patch(tcp_connection, 'OUTBOX_BYTES', 100)
+        self.patch(connection, 'OUTBOX_BYTES', 100)
         server = self.serve(receive_bytes=2048)
         self.prober.add(server.host, server.port)
         stream = self.prober._streams[server.host]
@@ -134,7 +134,7 @@ class ConnectedTest(ProberTestCase):
         # The kernel may still have taken a little.
         self.assertLessEqual(
             len(stream._connection._outbox),
-            tcp_connection.OUTBOX_BYTES + len(stream.check.line(1000)))
+            connection.OUTBOX_BYTES + len(stream.check.line(1000)))
         server.gate.set()
         self.await_seen(lambda seen: seen.last_echoed > later.last_sent + 3)
         self.assertTrue(self.prober.drain(5))
@@ -256,36 +256,36 @@ class BreakTest(ProberTestCase):
 
     def test_how_connections_break(self):
         for error, kind, why in (
-                (errno.ECONNRESET, tcp_stream.BreakKind.RESET,
+                (errno.ECONNRESET, streams.BreakKind.RESET,
                  'reset by the guest (connection reset by peer)'),
-                (errno.EPIPE, tcp_stream.BreakKind.RESET,
+                (errno.EPIPE, streams.BreakKind.RESET,
                  'reset by the guest (broken pipe)'),
-                (errno.ETIMEDOUT, tcp_stream.BreakKind.TIMED_OUT,
+                (errno.ETIMEDOUT, streams.BreakKind.TIMED_OUT,
                  'connection timed out'),
-                (errno.EHOSTUNREACH, tcp_stream.BreakKind.OTHER,
+                (errno.EHOSTUNREACH, streams.BreakKind.OTHER,
                  'no route to host')):
-            self.assertEqual((kind, why), tcp_stream.describe(
+            self.assertEqual((kind, why), streams.describe(
                 OSError(error, os.strerror(error))))
         self.assertEqual(
-            (tcp_stream.BreakKind.CLOSED, 'closed'),
-            tcp_stream.describe(EOFError('closed')))
+            (streams.BreakKind.CLOSED, 'closed'),
+            streams.describe(EOFError('closed')))
 
 
 class StreamTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.connection = mock.Mock(spec=tcp_connection.Connection)
+        self.connection = mock.Mock(spec=connection.Connection)
         self.connection.full = False
-        self.connection.info.return_value = tcp_info.TcpInfo(
+        self.connection.info.return_value = kernel.TcpInfo(
             retransmissions=3)
         self.opener = self.useFixture(fixtures.MockPatchObject(
-            tcp_connection, 'Connection', autospec=True,
+            connection, 'Connection', autospec=True,
             return_value=self.connection)).mock
         self.useFixture(fixtures.MonkeyPatch(
-            'lm_tempest_plugin.probes.tcp_stream.PAUSE_S', 0))
-        self.stream = tcp_stream.Stream(
-            tcp_connection.Target('192.0.2.1', 7, socket.AF_INET, ()),
+            'lm_tempest_plugin.probes.tcp.streams.PAUSE_S', 0))
+        self.stream = streams.Stream(
+            connection.Target('192.0.2.1', 7, socket.AF_INET, ()),
             0.05, mock.Mock(spec=selectors.BaseSelector))
 
     def bring_up(self):
@@ -385,7 +385,7 @@ class NotConnectedTest(ProberTestCase):
         self.assertTrue(self.prober.drain(5))
 
     def test_it_listens_and_is_silent(self):
-        self.patch(tcp_stream, 'ATTEMPT_S', 0.05)
+        self.patch(streams, 'ATTEMPT_S', 0.05)
         server = self.serve(lambda line: b'')
         self.prober.add(server.host, server.port)
         self.prober.start()
@@ -428,7 +428,7 @@ class NotConnectedTest(ProberTestCase):
         self.assertEqual([], server.connections)
 
     def test_it_does_not_even_refuse(self):
-        self.patch(tcp_stream, 'ATTEMPT_S', 0.05)
+        self.patch(streams, 'ATTEMPT_S', 0.05)
         # What is beyond the backlog gets no answer.
         with socket.create_server(('127.0.0.1', 0), backlog=0) as listener:
             address = listener.getsockname()
@@ -440,7 +440,7 @@ class NotConnectedTest(ProberTestCase):
         self.assertEqual(-1, seen.last_sent)
 
     def test_attempts_are_not_made_more_often_than_allowed(self):
-        self.patch(tcp_stream, 'PAUSE_S', 60)
+        self.patch(streams, 'PAUSE_S', 60)
         server = self.serve()
         server.close()
         self.prober.add(server.host, server.port)

@@ -33,8 +33,8 @@ from typing import Any
 import numpy
 from numpy import typing as npt
 
+from lm_tempest_plugin.probes.analysis import patterns
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import patterns
 from lm_tempest_plugin.probes import schedule
 
 # A kernel stamp is converted with two clock readings that may lie as far
@@ -138,13 +138,23 @@ class _Gaps:
             yield from self._open(start, begin_ns)
             return
         yield from self._closed(start, begin_ns, int(answers[0]))
-        # What cannot be an outage need not be looked at one by one.
-        came_ns = seen.answered_ns[answers]
-        wide = numpy.flatnonzero(numpy.diff(came_ns) > seen.period_ns)
-        for place in wide:
+        for place in self._suspects():
             there_ns = int(self._there_ns[place])
             yield from self._closed(None, there_ns, int(answers[place + 1]))
         yield from self._open(None, int(self._there_ns[-1]))
+
+    def _suspects(self) -> npt.NDArray[numpy.intp]:
+        """Return after which answers there may be an outage.
+
+        There is none where too few questions were sent: most gaps need not
+        be looked at one by one.
+        """
+        seen = self._seen
+        first, beyond = numpy.searchsorted(seen.sent_ns, (
+            self._there_ns[:-1] + 1,
+            seen.answered_ns[self._order[1:]] - self._pattern.low_ns + 1))
+        return numpy.flatnonzero(
+            beyond - first >= self._pattern.fewest_missed)
 
     def _missed(self, there_ns: int, first: int | None
                 ) -> npt.NDArray[numpy.intp]:

@@ -12,7 +12,7 @@
 
 import numpy
 
-from lm_tempest_plugin.probes import clocks
+from lm_tempest_plugin.probes.icmp import clocks
 from lm_tempest_plugin.tests.unit import base
 
 MS = 1_000_000

@@ -19,15 +19,15 @@ from unittest import mock
 
 import numpy
 
-from lm_tempest_plugin.probes import clocks
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes import icmp
-from lm_tempest_plugin.probes import icmp_packets
-from lm_tempest_plugin.probes import icmp_sockets
-from lm_tempest_plugin.probes import mmsg
+from lm_tempest_plugin.probes.icmp import clocks
+from lm_tempest_plugin.probes.icmp import echo
+from lm_tempest_plugin.probes.icmp import mmsg
+from lm_tempest_plugin.probes.icmp import prober as icmp
+from lm_tempest_plugin.probes.icmp import sockets
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
-from lm_tempest_plugin.tests.unit.probes import test_icmp_sockets
+from lm_tempest_plugin.tests.unit.probes.icmp import test_sockets
 
 US = 1000
 MS = 1_000_000
@@ -56,15 +56,15 @@ class ReceiveTest(base.TestCase):
             icmp.BURST, icmp.PACKET_BYTES, icmp.SOCKADDR_BYTES)
 
     def group(self, addresses=ADDRESSES, raw=False):
-        destinations = [icmp_packets.resolve(one) for one in addresses]
+        destinations = [echo.resolve(one) for one in addresses]
         sock = self.socket(addresses[0], destinations[0].family)
         sock.setblocking(False)
         sock.setsockopt(socket.SOL_SOCKET, mmsg.SO_TIMESTAMPNS, 1)
-        with mock.patch.object(icmp_sockets, 'open_socket', autospec=True,
+        with mock.patch.object(sockets, 'open_socket', autospec=True,
                                return_value=(sock, raw)):
             return icmp.Group(destinations, PERIOD_NS)
 
-    def socket(self, address, family=icmp_packets.IPV4):
+    def socket(self, address, family=echo.IPV4):
         sock = socket.socket(family.family, socket.SOCK_DGRAM)
         self.addCleanup(sock.close)
         try:
@@ -241,14 +241,14 @@ class ReceiveTest(base.TestCase):
 class ProberTestCase(base.TestCase):
 
     # Of sockets, which is not to be had; as this machine lets it be.
-    refused = None
+    refused: socket.SocketKind | None = None
 
     def prober(self, addresses, period_s=0.005):
         with mock.patch.object(
-                icmp_sockets, 'open_socket', autospec=True,
+                sockets, 'open_socket', autospec=True,
                 side_effect=functools.partial(
-                    icmp_sockets.open_socket,
-                    opener=test_icmp_sockets.refuse(self.refused))):
+                    sockets.open_socket,
+                    opener=test_sockets.refuse(self.refused))):
             try:
                 prober = icmp.IcmpProber(addresses, period_s)
             except errors.ProbesNotPermitted as exc:
@@ -412,7 +412,7 @@ class LifeTest(ProberTestCase):
 
     def test_what_is_wrong_with_one_leaves_no_socket_open(self):
         opened = []
-        real = icmp_sockets.open_socket
+        real = sockets.open_socket
 
         def open_once(*args):
             if opened:
@@ -423,7 +423,7 @@ class LifeTest(ProberTestCase):
 
         self.prober([])
         with mock.patch.object(icmp, 'GROUP', 1), mock.patch.object(
-                icmp_sockets, 'open_socket', autospec=True,
+                sockets, 'open_socket', autospec=True,
                 side_effect=open_once):
             exc = self.assertRaises(
                 errors.ProbesNotPermitted, icmp.IcmpProber,
@@ -444,15 +444,15 @@ class CheckTest(base.TestCase):
 
     def test_what_can_be_probed(self):
         sock = mock.Mock(spec=socket.socket)
-        with mock.patch.object(icmp_sockets, 'open_socket', autospec=True,
+        with mock.patch.object(sockets, 'open_socket', autospec=True,
                                return_value=(sock, False)) as opener:
             icmp.check('2001:db8::1')
-        self.assertIs(icmp_packets.IPV6, opener.call_args.args[0])
+        self.assertIs(echo.IPV6, opener.call_args.args[0])
         sock.close.assert_called_once_with()
 
     def test_what_cannot(self):
         with mock.patch.object(
-                icmp_sockets, 'open_socket', autospec=True,
+                sockets, 'open_socket', autospec=True,
                 side_effect=errors.ProbesNotPermitted('no sockets')):
             exc = self.assertRaises(
                 errors.ProbesNotPermitted, icmp.check, '192.0.2.1')

@@ -14,9 +14,9 @@ import itertools
 
 import numpy
 
+from lm_tempest_plugin.probes.analysis import outages
+from lm_tempest_plugin.probes.analysis import patterns
 from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes import outages
-from lm_tempest_plugin.probes import patterns
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import simulation
 
