@@ -28,12 +28,18 @@ from bench.precision import progress
 from bench.precision import results
 from bench.precision import rows
 from bench.precision import session
+from bench.precision import sleeper
 
 SIZES = (1, 10, 100, 300)
 QUICK_SIZES = (300,)
 INTERVAL_S = 0.01
+# The machine is not the same all the time, so what is claimed is looked at
+# several times; and each time, before, how late one is who only sleeps.
+REPEATS, QUICK_REPEATS = 5, 1
+SLEEPER_S = 3.0
+SLEEPER_STEP_S = 0.002
 # So many addresses are blocked, each for both lengths in each round.
-ROUNDS, QUICK_ROUNDS = 4, 1
+ROUNDS, QUICK_ROUNDS = 2, 1
 BLOCKED = 10
 LENGTHS_S = (0.2, 1.0)
 SPACING_S = 1.6
@@ -41,6 +47,7 @@ PHASE_S = 0.3
 TAIL_S = 1.0
 # fping takes an answer for 10 s after the question, and ends if it runs out
 # of sequence numbers within that time: it is to have the time to show.
+FPING_MOST = 10
 FPING_S, QUICK_FPING_S = 12.0, 4.0
 SENT = re.compile(r'xmt/rcv/%loss = (\d+)/')
 
@@ -76,9 +83,21 @@ def run(found: results.Results, far: namespaces.Far, quick: bool,
     :param dice: random times come from here
     """
     for size in QUICK_SIZES if quick else SIZES:
-        ours(found, far, 'scale', size, QUICK_ROUNDS if quick else ROUNDS,
-             dice)
+        for turn in range(1, 1 + repeats(size, quick)):
+            ours(found, far, 'scale, run %d' % turn, size,
+                 QUICK_ROUNDS if quick else ROUNDS, dice)
         fping(found, 'scale', size, QUICK_FPING_S if quick else FPING_S)
+
+
+def repeats(size: int, quick: bool) -> int:
+    """Return how often so many targets are watched.
+
+    :param size: how many
+    :param quick: whether once is enough in any case
+    """
+    if size < max(SIZES):
+        return 1
+    return QUICK_REPEATS if quick else REPEATS
 
 
 def ours(found: results.Results, far: namespaces.Far, part: str, size: int,
@@ -93,6 +112,8 @@ def ours(found: results.Results, far: namespaces.Far, part: str, size: int,
     :param dice: random times come from here
     """
     part = '%s, %d targets' % (part, size)
+    found.scale.append({'part': part, 'tool': 'sleeping only', 'targets': 0,
+                        **sleeper.watch(SLEEPER_S, SLEEPER_STEP_S)})
     addresses = [namespaces.far_host(host) for host in range(size)]
     blocker = children.JsonChild('nftables', far.prefix)
     try:
@@ -128,7 +149,8 @@ def fping(found: results.Results, part: str, size: int,
     """Let fping watch as many targets, for its costs and its period.
 
     It is told to make no pauses between two targets (-i 0), with which it
-    comes closest to the period.
+    comes closest to the period; but with more than some, its 65536 sequence
+    numbers suffice only if it does make pauses.
 
     :param found: where to
     :param part: what the row is marked with, beside the number
@@ -140,7 +162,8 @@ def fping(found: results.Results, part: str, size: int,
         started_s = time.monotonic()
         process = subprocess.Popen(
             ['fping', '-o', '-l', '-p', '%g' % (INTERVAL_S * 1000), '-i',
-             '0', '-t', '10', *map(namespaces.far_host, range(size))],
+             '%g' % (INTERVAL_S * 1000 / size if size > FPING_MOST else 0),
+             '-t', '10', *map(namespaces.far_host, range(size))],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=output, process_group=0)
         progress.wait('%s, fping' % part, started_s + duration_s)

@@ -36,6 +36,7 @@ from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes.icmp import prober as icmp
 from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import summary
+from lm_tempest_plugin.probes import wakefulness
 from lm_tempest_plugin.probes import watch
 
 # Below a millisecond, what is around a request takes longer than that; and
@@ -167,6 +168,12 @@ class Probe(lister.Lister):
             help='how long to probe the loopback before, to find what this '
                  'machine itself adds (default: 1; 0: not at all)')
         parser.add_argument(
+            '--allow-idle', action='store_true',
+            help='let this machine\'s CPUs sleep between two requests; they '
+                 'wake up late then (without it, and with the permission to '
+                 'write to /dev/cpu_dma_latency, they are kept awake '
+                 'meanwhile)')
+        parser.add_argument(
             '--save', metavar='FILE',
             help='keep every observation in FILE, compactly')
         parser.add_argument(
@@ -241,6 +248,15 @@ class Probe(lister.Lister):
         if parsed_args.save:
             _check_writable(parsed_args.save)
         addresses = self._usable(list(dict.fromkeys(parsed_args.addresses)))
+        with contextlib.ExitStack() as stack:
+            if not parsed_args.allow_idle:
+                stack.enter_context(wakefulness.awake())
+            return self._watch(addresses, parsed_args)
+
+    def _watch(self, addresses: Sequence[str],
+               parsed_args: argparse.Namespace
+               ) -> tuple[recording.Recording, bool]:
+        """Return what was seen of addresses that can be probed."""
         calibrated = None
         if parsed_args.calibrate:
             calibrated = self._calibrate(

@@ -25,7 +25,7 @@ from lm_tempest_plugin.probes import observations
 
 # Losses are taken for scattered unless so many in a row were expected less
 # often than this in the whole observation.
-BY_CHANCE = 0.05
+BY_CHANCE = 0.005
 # The loss of a single packet is never an outage.
 FEWEST_MISSED = 2
 
@@ -86,12 +86,18 @@ def _missed_alone(seen: observations.Observations, late_ns: int) -> float:
 
     If losses are independent with probability q, a question is missed
     between two that are not with q (1 - q)^2, and not missed with 1 - q;
-    so q is alone / (timely - alone). Outages have next to no part in it.
+    so q is alone / (timely - alone). Outages have next to no part in it: a
+    late one counts if the next has clearly overtaken it, for else both were
+    held.
     One is added: that none was seen does not mean that there is none.
     """
     missed = ~seen.answered | (seen.answered_ns - seen.sent_ns > late_ns)
+    scattered = missed[:-1] & (
+        ~seen.answered[:-1] | (
+            seen.answered_ns[1:] + seen.period_ns // 2 <
+            seen.answered_ns[:-1]))
     alone = int(numpy.count_nonzero(
-        missed[1:-1] & ~missed[:-2] & ~missed[2:]))
+        scattered[1:] & ~missed[:-2] & ~missed[2:]))
     timely = int(numpy.count_nonzero(~missed))
     return min(1.0, (alone + 1) / max(timely - alone, 2))
 
