@@ -20,6 +20,7 @@ from matplotlib import axes
 from matplotlib import figure
 import numpy
 
+from bench.precision import lengths
 from bench.precision import rows
 from bench.precision import trials as trial_plan
 
@@ -74,13 +75,13 @@ def draw_panel(panel: axes.Axes, told: Sequence[rows.Row],
     for number, tool in enumerate(tools):
         some = rows.select(told, tool=tool)
         panel.plot(
-            [row.length_s * numpy.exp(offsets[number]) for row in some],
+            [row.truth_s * numpy.exp(offsets[number]) for row in some],
             [1000 * (row.error_s or 0) for row in some],
             linestyle='none', marker=MARKERS[number % len(MARKERS)],
             markersize=4, alpha=0.7, color='C%d' % number, label=tool)
     panel.set_xscale('log')
-    panel.set_xticks(trial_plan.LENGTHS_S,
-                     ['%g' % length for length in trial_plan.LENGTHS_S])
+    panel.set_xticks(lengths.LENGTHS_S,
+                     ['%g' % length for length in lengths.LENGTHS_S])
     panel.minorticks_off()
     panel.set_yscale('symlog', linthresh=LINEAR_MS)
     panel.yaxis.set_major_formatter('{x:+g}')

@@ -20,6 +20,7 @@ from typing import Any
 import numpy
 
 from bench.precision import episodes
+from bench.precision import lengths
 from bench.precision import prober
 
 # Less than this reads as nothing, in seconds: differences of print times
@@ -34,7 +35,7 @@ class Row:
     :ivar part: of which part of the benchmark
     :ivar tool: its name
     :ivar kind: drop or hold
-    :ivar length_s: how long the outage was meant to be
+    :ivar length_s: how long the outage was meant to be at least
     :ivar truth_s: how long it was
     :ivar uncertainty_s: how well that is known
     :ivar figure_s: what the tool says; None if it says nothing
@@ -106,9 +107,8 @@ def make(part: str, tool: str, truth: dict[str, Any],
     :param reading: what the tool says
     :param period_s: of our prober, in seconds
     """
-    # It is planned in ns, from a length in s.
-    length_s = round((truth['planned_end_ns'] - truth['planned_begin_ns'])
-                     / episodes.NS, 6)
+    length_s = lengths.least(
+        (truth['planned_end_ns'] - truth['planned_begin_ns']) / episodes.NS)
     return Row(
         part, tool, truth['kind'], length_s,
         (truth['end_ns'] - truth['begin_ns']) / episodes.NS,

@@ -21,6 +21,7 @@ from typing import Any
 
 from bench.precision import children
 from bench.precision import episodes
+from bench.precision import lengths
 from bench.precision import namespaces
 from bench.precision import nftables
 from bench.precision import prober
@@ -42,7 +43,7 @@ SLEEPER_STEP_S = 0.002
 ROUNDS, QUICK_ROUNDS = 2, 1
 BLOCKED = 10
 LENGTHS_S = (0.2, 1.0)
-SPACING_S = 1.6
+SPACING_S = 1.9
 PHASE_S = 0.3
 TAIL_S = 1.0
 # fping takes an answer for 10 s after the question, and ends if it runs out
@@ -66,7 +67,7 @@ def plan(size: int, rounds: int, dice: random.Random,
         for turn in range(rounds * len(LENGTHS_S)):
             begin_ns = start_ns + round(episodes.NS * (
                 turn * SPACING_S + dice.uniform(0, PHASE_S)))
-            length_s = LENGTHS_S[turn % len(LENGTHS_S)]
+            length_s = lengths.draw(LENGTHS_S[turn % len(LENGTHS_S)], dice)
             planned.append(nftables.Outage(
                 namespaces.far_host(host), begin_ns,
                 begin_ns + round(length_s * episodes.NS)))

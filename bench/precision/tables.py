@@ -62,7 +62,7 @@ def by_length(several: Sequence[rows.Row]) -> Table:
     told = sorted(rows.select(several, part='trials'),
                   key=lambda row: (row.kind, row.length_s))
     return Table('Errors by tool and length: trials',
-                 ('kind', 'length', 'tool', *ERROR_COLUMNS),
+                 ('kind', 'length from', 'tool', *ERROR_COLUMNS),
                  error_cells(told, ('kind', 'length_s', 'tool')))
 
 

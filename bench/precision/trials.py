@@ -16,26 +16,26 @@ from collections.abc import Sequence
 import random
 
 from bench.precision import episodes
+from bench.precision import lengths
 from bench.precision import namespaces
 from bench.precision import slots
 
 NAME = 'trial'
 KINDS = (episodes.DROP, episodes.HOLD)
-LENGTHS_S = (0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 # Between two trials: the OSIC loop takes its time to end.
 REST_S = 0.8
 
 
 def plan(count: int, lanes: int, dice: random.Random,
-         lengths_s: Sequence[float] = LENGTHS_S) -> list[slots.Slot]:
+         lengths_s: Sequence[float] = lengths.LENGTHS_S) -> list[slots.Slot]:
     """Return the trials, dealt out to addresses, in random order.
 
     :param count: trials of each kind and length
     :param lanes: how many addresses; half of them are IPv6 ones
     :param dice: random times come from here
-    :param lengths_s: how long the outages are, in seconds
+    :param lengths_s: how long the outages are at least, in seconds
     """
-    todo = [(kind, length_s) for kind in KINDS for length_s in lengths_s
+    todo = [(kind, lengths.draw(length_s, dice)) for kind in KINDS for length_s in lengths_s
             for _ in range(count)]
     dice.shuffle(todo)
     free_s = [0.0] * lanes
