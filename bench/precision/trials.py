@@ -35,8 +35,8 @@ def plan(count: int, lanes: int, dice: random.Random,
     :param dice: random times come from here
     :param lengths_s: how long the outages are at least, in seconds
     """
-    todo = [(kind, lengths.draw(length_s, dice)) for kind in KINDS for length_s in lengths_s
-            for _ in range(count)]
+    todo = [(kind, lengths.draw(length_s, dice)) for kind in KINDS
+            for length_s in lengths_s for _ in range(count)]
     dice.shuffle(todo)
     free_s = [0.0] * lanes
     planned = []
