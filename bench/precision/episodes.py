@@ -60,7 +60,7 @@ class Episode:
         return dataclasses.asdict(self)
 
 
-class InForce:
+class Applied:
     """An episode, what it does to packets, and the truth about it.
 
     :ivar dropped: packets that got no answer
@@ -161,10 +161,10 @@ class Lane:
         for before, after in zip(ordered, ordered[1:]):
             if after.begin_ns < before.end_ns:
                 raise ValueError('episodes of %s overlap' % address)
-        self.all = [InForce(address, episode) for episode in ordered]
+        self.all = [Applied(address, episode) for episode in ordered]
         self._next = 0
 
-    def at(self, now_ns: int) -> InForce | None:
+    def at(self, now_ns: int) -> Applied | None:
         """Return the episode that is in force; time must not go back."""
         while (self._next < len(self.all)
                and self.all[self._next].episode.end_ns <= now_ns):

@@ -62,7 +62,7 @@ class Responder:
         # What is to be done when: a packet to be written, or an edge of an
         # episode to be awake for.
         self._timers: list[
-            tuple[int, int, episodes.InForce, bytes | None]] = []
+            tuple[int, int, episodes.Applied, bytes | None]] = []
         self._order = itertools.count()
         self._late_ns: list[int] = []
         self._requests = self._answers = 0
@@ -110,7 +110,7 @@ class Responder:
             'episodes': [force.truth() for lane in self._lanes.values()
                          for force in lane.all]}
 
-    def _at(self, due_ns: int, force: episodes.InForce,
+    def _at(self, due_ns: int, force: episodes.Applied,
             packet: bytes | None) -> None:
         heapq.heappush(self._timers,
                        (due_ns, next(self._order), force, packet))

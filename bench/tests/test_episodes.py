@@ -18,7 +18,7 @@ FLOW, OTHER = b'one', b'two'
 
 
 def force(kind, begin_ns=100, end_ns=200, **more):
-    return episodes.InForce('a', episodes.Episode(
+    return episodes.Applied('a', episodes.Episode(
         kind, begin_ns, end_ns, **more))
 
 

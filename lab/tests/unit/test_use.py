@@ -168,12 +168,13 @@ class TestStatus(TestCase):
         asked = self.asked = []
 
         def states(self_):
-            asked.append(self_._socket)
             return [supervisor._state({
                 'name': name, 'statename': state, 'description': description,
                 'stdout_logfile': self.logs[name], 'pid': 7})
                 for name, (state, description) in self.states.items()]
 
+        self.patch(supervisor.Supervisor, '__init__',
+                   lambda self_, socket: asked.append(socket))
         self.patch(supervisor.Supervisor, 'states', states)
 
     def _rows(self):
