@@ -94,8 +94,8 @@ class Verdict:
         stall = attempt.continuity.stall
         return (
             '%s: %s after %.1f s (%s); longest outage %.3f s +/- %.3f s '
-            '(bound %g s; %d in all), %d of %d probes lost, %d late; before '
-            'the request %.3f s +/- %.3f s; longest stall %.3f s +/- %.3f s '
+            '(bound %g s; %d in all), %d of %d probes lost, %d late; at '
+            'other times %.3f s +/- %.3f s; longest stall %.3f s +/- %.3f s '
             '(bound %g s); probe period %.4f s, achieved %.4f s%s' % (
                 attempt.request, 'good' if self.good else 'BAD',
                 attempt.outcome.duration_s,
@@ -106,8 +106,8 @@ class Verdict:
                 control.error_bound_s, stall.longest_s, stall.error_bound_s,
                 self.bounds.max_stall_s, outage.sending.period_s,
                 outage.sending.achieved_period_s,
-                ''.join('; %s' % remark for remark in
-                        attempt.continuity.quality.remarks())))
+                '; this machine was too busy'
+                if attempt.continuity.quality.too_busy else ''))
 
     def message(self) -> str:
         """Return what was expected and not found, with all evidence."""

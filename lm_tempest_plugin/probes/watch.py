@@ -41,7 +41,6 @@ LOG = logging.getLogger(__name__)
 ANSWERS = 10
 LATELY_NS = schedule.NS
 LOOK_S = 0.1
-WINDOW = 'window'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +62,8 @@ class Continuity:
     :ivar address: where the guest was observed
     :ivar outage: what ICMP says
     :ivar control: what ICMP says of the time before the window, since the
-        guest was known to answer
+        guest was known to answer, but for the windows that were looked at
+        before
     :ivar stall: what TCP says
     :ivar quality: how well the ICMP prober kept its schedule, since the
         beginning
@@ -102,6 +102,7 @@ class Watch:
         self._addresses = list(addresses)
         self._period_s = period_s
         self._ready_ns = 0
+        self._windows: dict[str, list[figures.Window]] = {}
         self._stopped_s: float | None = None
         self._icmp = icmp.IcmpProber(addresses, period_s)
         self._tcp: tcp.TcpProber | None = None
@@ -171,6 +172,8 @@ class Watch:
                    end_ns: int) -> Continuity:
         """Return what was seen of a guest in one window.
 
+        The window is remembered: for those that follow it is no control.
+
         :param address: as it was handed in
         :param start_ns: begin of the window, CLOCK_MONOTONIC
         :param end_ns: end of the window; what came since the prober has
@@ -180,14 +183,16 @@ class Watch:
         stream = self._stream(address)
         if stream is None:
             raise errors.ProbeError('%s is not observed by TCP' % address)
+        windows = self._windows.setdefault(address, [])
+        name = 'window %d' % (len(windows) + 1)
+        windows.append(figures.Window(name, start_ns, end_ns))
         until_ns = min(end_ns, self._icmp.watched_ns)
         seen = self._icmp.seen(address)
         attribution = figures.attribute(
-            seen, [figures.Window(WINDOW, start_ns, end_ns)],
-            self._ready_ns, until_ns)
+            seen, windows, self._ready_ns, until_ns)
         return Continuity(
             address=address,
-            outage=attribution.windows[WINDOW],
+            outage=attribution.windows[name],
             control=attribution.control,
             stall=stalls.figures(stream, start_ns, end_ns),
             quality=self._quality([seen]))

@@ -201,6 +201,22 @@ class ContinuityTest(WatchTestCase):
             int(((seen.sent_ns >= start_ns) & (seen.sent_ns < end_ns)).sum()),
             continuity.outage.sent)
 
+    def test_a_window_is_no_control_for_the_next(self):
+        with self.watch(port=self.serve().port) as watched:
+            watched.await_answers(5)
+            times_ns = []
+            for _ in range(3):
+                times_ns.append(time.monotonic_ns())
+                time.sleep(0.05)
+            self.assertTrue(fakes.wait_for(
+                lambda: watched.recording().ended_ns > times_ns[2]))
+            first, second = (
+                watched.continuity(GUEST, start_ns, end_ns)
+                for start_ns, end_ns in (times_ns[:2], times_ns[1:]))
+        self.assertGreater(first.outage.sent, 0)
+        self.assertGreater(second.outage.sent, 0)
+        self.assertEqual(first.control.sent, second.control.sent)
+
     def test_a_guest_that_goes_away(self):
         server = self.serve()
         with self.watch(port=server.port) as watched:
