@@ -119,8 +119,9 @@ _probe_opts = [
     _number(
         'probe_interval', 0.01, 0.002, 1.0,
         'Time between two ICMP echo requests to one guest, in seconds. '
-        'No outage is known more exactly than to one such interval, so '
-        'it should be far below max_outage.'),
+        'An outage is known to about one such interval, and found if '
+        'it lasts for two or more, so this should be far below '
+        'max_outage.'),
     _number(
         'tcp_interval', 0.05, 0.002, 0.05,
         'Time between two numbered messages on the TCP connection to '
@@ -144,8 +145,8 @@ _probe_opts = [
     _number(
         'drain_timeout', 30.0, 1.0, 3600.0,
         'How long to wait, in seconds, for the outstanding echoes of '
-        'the TCP connection when the observation ends. What has not '
-        'come back by then counts as lost.'),
+        'the TCP connection when the observation ends. The test fails '
+        'if something has not come back by then.'),
 ]
 
 _wait_opts = [

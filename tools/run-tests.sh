@@ -37,7 +37,8 @@ Run the tests that need no cloud. Without PART: cover, pep8 and docs.
   uuidgen       give an id to each Tempest test that has none
   bench-probes  measure how exact the probes are, beside ping, fping and
                 others, in network namespaces of its own; needs root, writes
-                bench-results/. With "-- --quick" it takes about a minute.
+                bench-results/. It takes about eight minutes, and with
+                "-- --quick" a minute and a half.
 
 Each part runs in a tox environment of its own. They are kept, so that the
 second run is quick. What follows -- is handed to each part's command.

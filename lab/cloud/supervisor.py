@@ -85,7 +85,7 @@ class Supervisor:
         """
         try:
             with self._lock:
-                return getattr(self._api.supervisor, method)(*arguments)
+                return self._request(method, *arguments)
         except xmlrpc.client.Fault as fault:
             if fault.faultCode == supervisor_xmlrpc.Faults.ALREADY_STARTED:
                 return True
@@ -94,10 +94,17 @@ class Supervisor:
                 f'{fault.faultString}.') from fault
         except (OSError, http.client.HTTPException,
                 xmlrpc.client.Error) as error:
-            self._api('close')()
             raise errors.LabError(
                 f'The supervisor of the lab does not answer ({error}): '
                 f'tools/run-lab.sh down ends what is left.') from error
+
+    def _request(self, method: str, *arguments: typing.Any) -> typing.Any:
+        """Call over the one connection, which an error ends."""
+        try:
+            return getattr(self._api.supervisor, method)(*arguments)
+        except (OSError, http.client.HTTPException):
+            self._api('close')()
+            raise
 
     def states(self) -> list[State]:
         """The state of every program.

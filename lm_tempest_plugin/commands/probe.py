@@ -43,8 +43,11 @@ from lm_tempest_plugin.probes import watch
 # nobody waits for more than a day.
 INTERVALS_S = (0.001, 60.0)
 DURATIONS_S = (0.1, 86400.0)
-TCP_INTERVALS_S = (0.002, 60.0)
+TCP_INTERVALS_S = (0.002, 0.05)
 CALIBRATIONS_S = (0.0, 60.0)
+CALIBRATION_PERIODS = 20
+# About 35 bytes are needed for each request when it comes to the figures.
+MOST_REQUESTS = 50_000_000
 
 # How often the state is shown, on a terminal and elsewhere, in seconds.
 SHOWN_S = 1.0
@@ -148,13 +151,13 @@ class Probe(lister.Lister):
         parser.add_argument(
             '--interval', metavar='SECONDS', default=0.01,
             type=_seconds(*INTERVALS_S),
-            help='time between two ICMP echo requests to one address; no '
-                 'outage is known more exactly than to one interval '
-                 '(default: 0.01)')
+            help='time between two ICMP echo requests to one address; an '
+                 'outage is known to about one interval, and found if it '
+                 'lasts for two or more (default: 0.01)')
         parser.add_argument(
             '--duration', metavar='SECONDS', type=_seconds(*DURATIONS_S),
             help='how long to observe (default: until Ctrl-C, at most a '
-                 'day)')
+                 'day, or 50 million requests)')
         parser.add_argument(
             '--tcp', metavar='PORT', type=_port,
             help='also watch a TCP connection to an echo service there')
@@ -186,9 +189,12 @@ class Probe(lister.Lister):
         """Return 0 if every address could be observed as it was to be."""
         self._troubles: list[str] = []
         self._rejected: list[dict[str, str]] = []
-        code = int(super().run(parsed_args) or 0)
-        for trouble in self._troubles:
-            self._say(trouble)
+        self._names: dict[str, str] = {}
+        try:
+            code = int(super().run(parsed_args) or 0)
+        finally:
+            for trouble in self._troubles:
+                self._say(trouble)
         return code or int(bool(self._troubles))
 
     def take_action(self, parsed_args: argparse.Namespace
@@ -208,15 +214,16 @@ class Probe(lister.Lister):
             recorded = archive.load(parsed_args.load)
         else:
             recorded, interrupted = self._observe(parsed_args)
+        if parsed_args.save:
+            self._save(recorded, parsed_args.save)
         self._document = {**summary.document(recorded),
                           'interrupted': interrupted,
+                          'names': self._names,
                           'rejected': self._rejected}
         self._troubles += [target['error'] for target in
                            self._document['targets'] if target['error']]
         for remark in self._document['prober']['remarks']:
             self._say(remark)
-        if parsed_args.save:
-            self._save(recorded, parsed_args.save)
         return self._rows(parsed_args.formatter == 'table')
 
     def produce_output(self, parsed_args: argparse.Namespace,
@@ -248,27 +255,35 @@ class Probe(lister.Lister):
         if parsed_args.save:
             _check_writable(parsed_args.save)
         addresses = self._usable(list(dict.fromkeys(parsed_args.addresses)))
-        with contextlib.ExitStack() as stack:
-            if not parsed_args.allow_idle:
-                stack.enter_context(wakefulness.awake())
-            return self._watch(addresses, parsed_args)
+        duration_s = _affordable_s(
+            len(addresses), parsed_args.interval, parsed_args.duration)
+        if parsed_args.allow_idle:
+            return self._watch(addresses, duration_s, parsed_args)
+        with wakefulness.awake() as reason:
+            self._say('This machine\'s CPUs are kept awake meanwhile.'
+                      if not reason else
+                      'This machine\'s CPUs may sleep (%s), and wake up late '
+                      'then.' % reason)
+            return self._watch(addresses, duration_s, parsed_args)
 
-    def _watch(self, addresses: Sequence[str],
+    def _watch(self, addresses: Sequence[str], duration_s: float,
                parsed_args: argparse.Namespace
                ) -> tuple[recording.Recording, bool]:
         """Return what was seen of addresses that can be probed."""
         calibrated = None
         if parsed_args.calibrate:
             calibrated = self._calibrate(
-                len(addresses), parsed_args.interval, parsed_args.calibrate)
+                len(addresses),
+                max(INTERVALS_S[0], min(
+                    parsed_args.interval,
+                    parsed_args.calibrate / CALIBRATION_PERIODS)),
+                parsed_args.calibrate)
         echo = None
         if parsed_args.tcp:
             echo = watch.Echo(parsed_args.tcp, parsed_args.tcp_interval)
         watched = watch.Watch(addresses, parsed_args.interval, echo)
         with watched:
-            interrupted = self._wait(
-                watched, len(addresses),
-                parsed_args.duration or DURATIONS_S[1])
+            interrupted = self._wait(watched, len(addresses), duration_s)
         return watched.recording(calibrated), interrupted
 
     def _usable(self, addresses: Sequence[str]) -> list[str]:
@@ -279,16 +294,20 @@ class Probe(lister.Lister):
         usable = []
         for address in addresses:
             try:
-                icmp.check(address)
+                numeric = icmp.check(address)
             except errors.ProbeError as exc:
                 self._troubles.append(str(exc))
                 self._rejected.append(
                     {'address': address, 'error': str(exc)})
             else:
-                usable.append(address)
+                usable.append(numeric)
+                if numeric != address:
+                    self._names[numeric] = address
+                    self._say('%s is %s' % (address, numeric))
         if not usable:
-            raise errors.ProbeError('; '.join(self._troubles))
-        return usable
+            reasons, self._troubles = self._troubles, []
+            raise errors.ProbeError('; '.join(reasons))
+        return list(dict.fromkeys(usable))
 
     def _calibrate(self, targets: int, period_s: float, duration_s: float
                    ) -> calibration.Calibration | None:
@@ -317,7 +336,7 @@ class Probe(lister.Lister):
                 while (passed_s := time.monotonic() - begin_s) < duration_s:
                     time.sleep(min(step_s, duration_s - passed_s))
                     self._progress(
-                        '%.0f s: %d of %d answered within the last second' % (
+                        '%.0f s: %d of %d answered lately' % (
                             time.monotonic() - begin_s, watched.answering(),
                             targets), stderr, terminal)
         except KeyboardInterrupt:
@@ -356,6 +375,26 @@ def _cell(column: Column, figures: dict[str, Any] | None,
     if table and column.text:
         return column.text(figures)
     return figures[column.key]
+
+
+def _affordable_s(targets: int, interval_s: float,
+                  duration_s: float | None) -> float:
+    """Return how long to observe.
+
+    :param targets: number of addresses
+    :param interval_s: time between two requests to one address
+    :param duration_s: as it is asked for; None: as long as possible
+    :raises ProbeError: as much would not fit into memory
+    """
+    most_s = min(DURATIONS_S[1], MOST_REQUESTS * interval_s / targets)
+    if duration_s is not None and duration_s > most_s:
+        raise errors.ProbeError(
+            '%d addresses every %g s for %g s are more than %d requests, '
+            'which take too much memory: ask for at most %d s, or for a '
+            'longer interval' % (
+                targets, interval_s, duration_s, MOST_REQUESTS,
+                math.floor(most_s)))
+    return duration_s or most_s
 
 
 def _check_writable(path: str) -> None:

@@ -33,7 +33,7 @@ import contextlib
 import dataclasses
 import json
 import os
-import tempfile
+import secrets
 import tokenize
 from typing import Any
 import zipfile
@@ -115,9 +115,10 @@ def _put_stream(arrays: dict[str, observations.Times], name: str,
 
 
 def _write(path: str, arrays: Mapping[str, Any]) -> None:
-    folder, name = os.path.split(os.path.abspath(path))
+    scratch = '%s.%s.part' % (path, secrets.token_hex(4))
     try:
-        handle, scratch = tempfile.mkstemp(prefix=name + '.', dir=folder)
+        handle = os.open(
+            scratch, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
         with contextlib.ExitStack() as on_failure:
             on_failure.callback(os.unlink, scratch)
             with open(handle, 'wb') as stream:

@@ -52,32 +52,27 @@ class Ticker:
         if period_s <= 0:
             raise ValueError('a period must be above 0 s, not %s' % period_s)
         self.period_ns = round(period_s * NS)
-        self._slots = slots
         self._clock = clock
-        self._period_start_ns = clock() + self.period_ns
+        first_ns = clock() + self.period_ns
+        self._next_ns = [first_ns + slot * self.period_ns // slots
+                         for slot in range(slots)]
         self._slot = 0
-
-    @property
-    def _next_ns(self) -> int:
-        return (self._period_start_ns +
-                self._slot * self.period_ns // self._slots)
 
     def remaining_s(self) -> float:
         """Return the seconds until the next deadline; 0 when it is over."""
-        return max(0.0, (self._next_ns - self._clock()) / NS)
+        return max(0.0, (self._next_ns[self._slot] - self._clock()) / NS)
 
     def due(self) -> Deadline | None:
         """Return a deadline that has come, and go on to the next.
 
-        :returns: None if none has come
+        :returns: None if none has come; where some of a slot were slept
+            through, the first of them, against which one is late
         """
-        late_ns = self._clock() - self._next_ns
+        slot = self._slot
+        due_ns = self._next_ns[slot]
+        late_ns = self._clock() - due_ns
         if late_ns < 0:
             return None
-        self._period_start_ns += late_ns // self.period_ns * self.period_ns
-        deadline = Deadline(self._slot, self._next_ns)
-        self._slot += 1
-        if self._slot == self._slots:
-            self._slot = 0
-            self._period_start_ns += self.period_ns
-        return deadline
+        self._next_ns[slot] += (late_ns // self.period_ns + 1) * self.period_ns
+        self._slot = (slot + 1) % len(self._next_ns)
+        return Deadline(slot, due_ns)

@@ -45,12 +45,16 @@ def document(recorded: recording.Recording) -> dict[str, Any]:
 
 
 def _target(recorded: recording.Recording, address: str) -> dict[str, Any]:
-    found = figures.whole(recorded.icmp[address], recorded.ended_ns)
+    found = figures.whole(
+        recorded.icmp[address], recorded.started.monotonic_ns,
+        recorded.ended_ns)
     longest = found.longest
     return {
         'address': address,
         'error': _error(recorded, address, found),
         **found.as_dict(),
+        'duplicates': recorded.icmp[address].duplicates,
+        'strangers': recorded.icmp[address].strangers,
         'longest_outage_start': _iso(recorded, longest.start_ns)
         if longest else None,
         'outages': [
@@ -67,13 +71,29 @@ def _error(recorded: recording.Recording, address: str,
     if found.send_errors:
         reasons.append('%d requests could not be sent to %s: %s' % (
             found.send_errors, address, found.send_error))
+    if not found.sent and not found.send_errors:
+        reasons.append('%s was never asked: the observation is shorter than '
+                       'one interval' % address)
     if found.sent and not found.answered:
         reasons.append(
             '%s never answered an ICMP echo request: its outage lasts for '
             'the whole observation' % address)
-    if address in recorded.tcp and recorded.tcp[address].trouble:
-        reasons.append(recorded.tcp[address].trouble)
+    reasons += _tcp_errors(recorded, address)
     return '; '.join(reasons) or None
+
+
+def _tcp_errors(recorded: recording.Recording, address: str) -> list[str]:
+    """Return what is wrong with a guest's echo service."""
+    stream = recorded.tcp.get(address)
+    if stream is None:
+        return []
+    reasons = [stream.trouble] if stream.trouble else []
+    if stream.corrupt and not stream.error:
+        reasons.append(
+            'TCP port %d of %s sent back %d lines that it was never sent, '
+            'the first: %s' % (
+                stream.port, address, stream.corrupt, stream.example))
+    return reasons
 
 
 def _tcp(recorded: recording.Recording,

@@ -11,13 +11,14 @@
 # under the License.
 
 
-"""Keeps this machine's CPUs from deep sleep, where that is allowed.
+"""Keeps this machine's CPUs from sleeping, where that is allowed.
 
 A CPU that sleeps wakes up late: in a virtual machine, whose hypervisor has to
 give it a CPU first, by milliseconds. That is as long as what is to be found.
 Linux lets who may write to /dev/cpu_dma_latency (root, as a rule) say how
 long waking up may take, for as long as the file is kept open: see the
-kernel's documentation, power/pm_qos_interface.rst. cyclictest of rt-tests
+kernel's documentation, power/pm_qos_interface.rst. All CPUs spin then
+instead of sleeping. cyclictest of rt-tests
 does the same for the same reason.
 """
 
@@ -37,11 +38,11 @@ def awake(device: str = DEVICE) -> Iterator[str]:
     :param device: what is written to; another file for tests
     :returns: a context manager that gives why it is not possible, or ''
     """
-    try:
-        held = open(device, 'wb', buffering=0)
-    except OSError as exc:
-        yield '%s: %s' % (device, exc.strerror)
-        return
-    with held:
-        held.write(NO_LATENCY)
-        yield ''
+    with contextlib.ExitStack() as stack:
+        reason = ''
+        try:
+            stack.enter_context(
+                open(device, 'wb', buffering=0)).write(NO_LATENCY)
+        except OSError as exc:
+            reason = '%s: %s' % (device, exc.strerror)
+        yield reason

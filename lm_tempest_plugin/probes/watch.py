@@ -189,7 +189,8 @@ class Watch:
         until_ns = min(end_ns, self._icmp.watched_ns)
         seen = self._icmp.seen(address)
         attribution = figures.attribute(
-            seen, windows, self._ready_ns, until_ns)
+            seen, windows, max(
+                self._ready_ns, self.started.monotonic_ns), until_ns)
         return Continuity(
             address=address,
             outage=attribution.windows[name],

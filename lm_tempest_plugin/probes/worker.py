@@ -77,6 +77,9 @@ class Prober(abc.ABC):
         :param data: what was registered with the selector
         """
 
+    def on_looked(self) -> None:  # noqa: B027
+        """All that had come has been taken in; not everybody cares."""
+
     @abc.abstractmethod
     def close(self) -> None:
         """Close what was opened. The thread does not run any more."""
@@ -135,6 +138,7 @@ class Prober(abc.ABC):
         now_ns = time.monotonic_ns()
         if self._listen(0.0):
             self.watched_ns = now_ns
+            self.on_looked()
 
     def _listen(self, timeout_s: float) -> bool:
         """Take in what has come, or comes in time; return whether all."""

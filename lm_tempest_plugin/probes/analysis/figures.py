@@ -32,6 +32,9 @@ from lm_tempest_plugin.probes.analysis import patterns
 from lm_tempest_plugin.probes import observations
 from lm_tempest_plugin.probes import schedule
 
+# In times, what stands for those that lie inside of windows.
+INSIDE = -1
+
 # Where a field is named like the module, the type needs another name.
 Outage: TypeAlias = outages.Outage
 
@@ -52,11 +55,6 @@ class Window:
     def __post_init__(self) -> None:
         if self.end_ns <= self.start_ns:
             raise ValueError('window %s must end after it begins' % self.name)
-
-    def overlap_ns(self, outage: outages.Outage) -> int:
-        """Return for how long an outage lies in it; 0 if it does not."""
-        return max(0, min(self.end_ns, outage.end_ns) -
-                   max(self.start_ns, outage.start_ns))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,9 +183,8 @@ def attribute(seen: observations.Observations, windows: Sequence[Window],
               since_ns: int, until_ns: int) -> Attribution:
     """Return the figures of each window, and of the time outside.
 
-    An outage that lies in no window is control data. One that lies in
-    several, or only partly in any, is given whole, to that window in which
-    most of it lies.
+    An outage belongs to the window in which it began, and is given whole;
+    one that began in none is control data.
 
     :param seen: all that was seen of a guest
     :param windows: what was done to it when, under different names
@@ -203,28 +200,30 @@ def attribute(seen: observations.Observations, windows: Sequence[Window],
         found[_where(outage, windows)].append(outage)
         scattered[slice(*numpy.searchsorted(
             seen.sent_ns, (outage.start_ns, outage.end_ns)))] = False
-    outside = numpy.ones(seen.sent_ns.size, numpy.bool_)
+    times_ns = numpy.concatenate(([since_ns], seen.sent_ns, [until_ns]))
+    outside = numpy.ones(times_ns.size, numpy.bool_)
     figures = {}
     for window in windows:
-        inside = ((seen.sent_ns >= window.start_ns) &
-                  (seen.sent_ns < window.end_ns))
+        inside = (times_ns >= window.start_ns) & (times_ns < window.end_ns)
         outside &= ~inside
         figures[window.name] = _figures(
-            seen, pattern, inside, found[window.name], scattered,
-            _window_gap_ns(seen, window), until_ns)
+            seen, pattern, inside[1:-1], found[window.name], scattered,
+            numpy.concatenate(([window.start_ns], times_ns[inside],
+                               [window.end_ns])), until_ns)
     return Attribution(figures, _figures(
-        seen, pattern, outside, found[None], scattered,
-        _longest_span_ns(seen.sent_ns, outside, 1), until_ns))
+        seen, pattern, outside[1:-1], found[None], scattered,
+        numpy.where(outside, times_ns, INSIDE), until_ns))
 
 
-def whole(seen: observations.Observations,
+def whole(seen: observations.Observations, since_ns: int,
           until_ns: int) -> OutageFigures:
     """Return the figures of an observation as a whole.
 
     :param seen: all that was seen of a guest
+    :param since_ns: begin of the observation, CLOCK_MONOTONIC
     :param until_ns: end of the observation, CLOCK_MONOTONIC
     """
-    return attribute(seen, (), 0, until_ns).control
+    return attribute(seen, (), since_ns, until_ns).control
 
 
 def _between(seen: observations.Observations, since_ns: int,
@@ -238,28 +237,33 @@ def _between(seen: observations.Observations, since_ns: int,
 
 
 def _where(outage: outages.Outage, windows: Sequence[Window]) -> str | None:
-    """Return the name of the window in which most of an outage lies."""
-    most = max(windows, key=lambda window: window.overlap_ns(outage),
-               default=None)
-    if most is None or not most.overlap_ns(outage):
-        return None
-    return most.name
+    """Return the name of the window in which an outage began.
+
+    What was done in a window cannot have caused what was there before. The
+    begin is known to half of the error bound or better.
+    """
+    for window in windows:
+        if (outage.start_ns < window.end_ns and
+                outage.start_ns + outage.error_bound_ns >= window.start_ns):
+            return window.name
+    return None
 
 
-def _window_gap_ns(seen: observations.Observations, window: Window) -> int:
-    """Return the longest time in a window in which nothing was asked."""
-    inside = ((seen.sent_ns >= window.start_ns) &
-              (seen.sent_ns < window.end_ns))
-    times_ns = numpy.concatenate((
-        [window.start_ns], seen.sent_ns[inside], [window.end_ns]))
-    return int(numpy.diff(times_ns).max())
+def _longest_span_ns(times_ns: observations.Times, steps: int) -> int:
+    """Return the longest time between times that are so many steps apart.
 
-
-def _longest_span_ns(times_ns: observations.Times,
-                     chosen: npt.NDArray[numpy.bool_], steps: int) -> int:
-    """Return the longest time between times that are so many steps apart."""
+    INSIDE is no time, and what lies around it does not belong together. If
+    there are not as many times: all the time there is.
+    """
+    known = times_ns != INSIDE
+    whole_ns = int(times_ns[known].max() - times_ns[known].min()) if (
+        known.any()) else 0
+    if times_ns.size <= steps:
+        return whole_ns
+    together = numpy.lib.stride_tricks.sliding_window_view(
+        known, steps + 1).all(axis=1)
     spans_ns = times_ns[steps:] - times_ns[:-steps]
-    return int(spans_ns[chosen[steps:] & chosen[:-steps]].max(initial=0))
+    return int(spans_ns[together].max()) if together.any() else whole_ns
 
 
 def _lost(seen: observations.Observations, pattern: patterns.Pattern,
@@ -271,14 +275,15 @@ def _lost(seen: observations.Observations, pattern: patterns.Pattern,
 def _figures(seen: observations.Observations, pattern: patterns.Pattern,
              chosen: npt.NDArray[numpy.bool_],
              found: Sequence[outages.Outage],
-             scattered: npt.NDArray[numpy.bool_], max_gap_ns: int,
-             until_ns: int) -> OutageFigures:
+             scattered: npt.NDArray[numpy.bool_],
+             times_ns: observations.Times, until_ns: int) -> OutageFigures:
     """Return the figures of some questions.
 
     :param chosen: which of all
     :param found: the outages that go with them
     :param scattered: which of all were lost outside of any outage
-    :param max_gap_ns: the longest time among them without a question
+    :param times_ns: when they were asked, between the begin and the end of
+        the time that is looked at; INSIDE where that is interrupted
     """
     answered = seen.answered & chosen
     delays_ns = (seen.answered_ns - seen.sent_ns)[answered]
@@ -290,20 +295,25 @@ def _figures(seen: observations.Observations, pattern: patterns.Pattern,
         late=int(numpy.count_nonzero(delays_ns > pattern.late_ns)),
         scattered=int(numpy.count_nonzero(scattered & chosen)),
         outages=tuple(found),
-        sending=_sending(seen, pattern, chosen, max_gap_ns),
+        sending=_sending(seen, pattern, chosen, times_ns),
         delay_p50_s=pattern.usual_ns / schedule.NS if delays_ns.size else 0.0,
         delay_p99_s=pattern.high_ns / schedule.NS if delays_ns.size else 0.0,
         send_errors=seen.send_errors, send_error=seen.send_error)
 
 
 def _sending(seen: observations.Observations, pattern: patterns.Pattern,
-             chosen: npt.NDArray[numpy.bool_], max_gap_ns: int) -> Sending:
+             chosen: npt.NDArray[numpy.bool_],
+             times_ns: observations.Times) -> Sending:
     late_ns = (seen.sent_ns - seen.due_ns)[chosen]
     spans_ns = numpy.diff(seen.sent_ns)[chosen[1:] & chosen[:-1]]
+    max_gap_ns = _longest_span_ns(times_ns, 1)
     # An outage that takes one question less than it needs to be told from
-    # scattered losses lies between two that are so many steps apart.
-    resolution_ns = max(max_gap_ns, _longest_span_ns(
-        seen.sent_ns, chosen, pattern.fewest_missed)) + pattern.jitter_ns
+    # scattered losses lies between two that are so many steps apart. And one
+    # that is not certain to be more than its own error is not reported.
+    resolution_ns = (
+        _longest_span_ns(times_ns, pattern.fewest_missed) +
+        pattern.jitter_ns + outages.STAMP_ERROR_NS +
+        2 * int(seen.sent_error_ns[chosen].max(initial=0)))
     p50_s, p99_s, max_s = (
         numpy.percentile(late_ns, (50, 99, 100), method='inverted_cdf') /
         schedule.NS if late_ns.size else (0.0, 0.0, 0.0))

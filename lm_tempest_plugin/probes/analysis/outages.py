@@ -123,9 +123,10 @@ class _Gaps:
         self._order = order[numpy.argsort(
             seen.answered_ns[order], kind='stable')]
         # Up to when the guest is known to have been there, after each answer.
-        self._there_ns = numpy.maximum.accumulate(numpy.maximum(
-            seen.sent_ns[self._order],
-            seen.answered_ns[self._order] - pattern.high_ns))
+        self._there_ns = numpy.maximum.accumulate(numpy.where(
+            self._delays_ns[self._order] > pattern.late_ns,
+            seen.answered_ns[self._order] - pattern.highest_ns,
+            seen.sent_ns[self._order]))
 
     def outages(self) -> Iterator[Outage]:
         """Yield each time without an answer that is an outage."""

@@ -18,6 +18,7 @@ usual is read from the observations themselves.
 """
 
 import dataclasses
+import math
 
 import numpy
 
@@ -85,11 +86,12 @@ def _missed_alone(seen: observations.Observations, late_ns: int) -> float:
     """Return the probability of a loss by itself.
 
     If losses are independent with probability q, a question is missed
-    between two that are not with q (1 - q)^2, and not missed with 1 - q;
-    so q is alone / (timely - alone). Outages have next to no part in it: a
-    late one counts if the next has clearly overtaken it, for else both were
-    held.
-    One is added: that none was seen does not mean that there is none.
+    between two that are not with q (1 - q)^2, and not missed with 1 - q; so
+    x = alone / timely is q (1 - q), and q = (1 - sqrt(1 - 4 x)) / 2. Beyond
+    x = 1/4 losses are not independent; then q is taken for 1/2. Outages have
+    next to no part in it: a late one counts if the next has clearly
+    overtaken it, for else both were held. One is added: that none was seen
+    does not mean that there is none.
     """
     missed = ~seen.answered | (seen.answered_ns - seen.sent_ns > late_ns)
     scattered = missed[:-1] & (
@@ -99,7 +101,8 @@ def _missed_alone(seen: observations.Observations, late_ns: int) -> float:
     alone = int(numpy.count_nonzero(
         scattered[1:] & ~missed[:-2] & ~missed[2:]))
     timely = int(numpy.count_nonzero(~missed))
-    return min(1.0, (alone + 1) / max(timely - alone, 2))
+    rate = min((alone + 1) / (timely + 2), 0.25)
+    return (1 - math.sqrt(1 - 4 * rate)) / 2
 
 
 def _fewest_missed(questions: int, alone: float) -> int:

@@ -40,6 +40,7 @@ class Quality:
     :ivar max_gap_s: longest time in which a guest was not asked
     :ivar due: questions that should have been sent
     :ivar deadlines_missed: those that never were, for want of time
+    :ivar send_errors: requests that this machine refused to send
     :ivar wall_clock_steps: how often the wall clock was set meanwhile
     :ivar kernel_stamps_refused: answers without a usable kernel time stamp
     :ivar answers_dropped: packets for which this machine had no room
@@ -53,6 +54,7 @@ class Quality:
     max_gap_s: float
     due: int
     deadlines_missed: int
+    send_errors: int
     wall_clock_steps: int
     kernel_stamps_refused: int
     answers_dropped: int
@@ -60,14 +62,17 @@ class Quality:
     @property
     def too_busy(self) -> bool:
         """Whether this machine was too busy for what was asked of it."""
+        return self._late or self.answers_dropped > 0
+
+    @property
+    def _late(self) -> bool:
         return (self.lateness_p99_s > LATE_PART * self.period_s or
-                self.deadlines_missed > MISSED_PART * self.due or
-                self.answers_dropped > 0)
+                self.deadlines_missed > MISSED_PART * self.due)
 
     def remarks(self) -> list[str]:
         """Return what somebody who reads the figures has to know."""
         remarks = []
-        if self.too_busy:
+        if self._late:
             remarks.append(
                 'This machine was too busy to ask every %g s: the period '
                 'achieved is %.4f s, one in a hundred requests was late by '
@@ -82,6 +87,10 @@ class Quality:
                 'This machine had no room for %d answers, which count as '
                 'lost (sysctl net.core.rmem_max limits the room).' %
                 self.answers_dropped)
+        if self.send_errors:
+            remarks.append(
+                'This machine refused to send %d requests; nothing is known '
+                'of the guests at those times.' % self.send_errors)
         if self.wall_clock_steps:
             remarks.append(
                 'The wall clock was set %d times meanwhile; the figures do '
@@ -113,7 +122,10 @@ def quality(seen: Sequence[observations.Observations], period_s: float,
     late_s = _joined([one.sent_ns - one.due_ns for one in seen])
     sent_s = _joined([numpy.diff(one.sent_ns) for one in seen])
     due_s = _joined([numpy.diff(one.due_ns) for one in seen])
-    left_out = int((numpy.rint(due_s / period_s) - 1).sum())
+    refused = sum(one.send_errors for one in seen)
+    # A request that was refused leaves a place as well.
+    left_out = max(
+        0, int((numpy.rint(due_s / period_s) - 1).sum()) - refused)
     p50_s, p99_s, max_s = (
         numpy.percentile(late_s, (50, 99, 100), method='inverted_cdf')
         if late_s.size else (0.0, 0.0, 0.0))
@@ -124,6 +136,7 @@ def quality(seen: Sequence[observations.Observations], period_s: float,
         lateness_max_s=float(max_s),
         max_gap_s=float(sent_s.max(initial=0.0)),
         due=late_s.size + left_out, deadlines_missed=left_out,
+        send_errors=refused,
         wall_clock_steps=wall_clock_steps,
         kernel_stamps_refused=kernel_stamps_refused,
         answers_dropped=answers_dropped)

@@ -57,6 +57,7 @@ class StampConverter:
         self._realtime_ns = realtime_ns
         self.steps = 0
         self.refused = 0
+        self._unsettled = False
         self._read_ns, self._distance_ns = self._read()
 
     def _read(self) -> tuple[int, int]:
@@ -80,7 +81,12 @@ class StampConverter:
         stepped = abs(distance_ns - self._distance_ns) > allowed_ns
         self._read_ns, self._distance_ns = now_ns, distance_ns
         self.steps += stepped
+        self._unsettled |= stepped
         return stepped
+
+    def settle(self) -> None:
+        """Trust stamps again: all from before a step have been read."""
+        self._unsettled = False
 
     def to_monotonic_ns(self, stamps_ns: observations.Times,
                         earliest_ns: observations.Times
@@ -88,17 +94,18 @@ class StampConverter:
         """Return when things were received, as CLOCK_MONOTONIC.
 
         To be called at once after the packets were read. A stamp cannot be
-        used after a step of the wall clock, or if it lies before its
-        earliest time or in the future; then the present stands for it.
+        used after a step of the wall clock until settle(), or if it lies
+        before its earliest time or in the future; then the present stands
+        for it.
 
         :param stamps_ns: the kernel's CLOCK_REALTIME stamps; NO_STAMP where
             it gave none
         :param earliest_ns: CLOCK_MONOTONIC before which each packet cannot
             have come: when what it answers was sent
         """
-        stepped = self.refresh()
+        self.refresh()
         received_ns = stamps_ns - self._distance_ns
         usable = ((stamps_ns != NO_STAMP) & (earliest_ns <= received_ns) &
-                  (received_ns <= self._read_ns) & (not stepped))
+                  (received_ns <= self._read_ns) & (not self._unsettled))
         self.refused += usable.size - int(numpy.count_nonzero(usable))
         return numpy.where(usable, received_ns, self._read_ns)

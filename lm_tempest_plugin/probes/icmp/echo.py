@@ -50,6 +50,7 @@ PLAIN_IP_HEADER_BYTES = 20
 class Family:
     """What differs between ICMP and ICMPv6.
 
+    :ivar name: in words
     :ivar family: of the socket
     :ivar protocol: of the socket
     :ivar request: type of an echo request
@@ -57,6 +58,7 @@ class Family:
     :ivar address_at: where the address lies in a struct sockaddr
     """
 
+    name: str
     family: int
     protocol: int
     request: int
@@ -64,8 +66,9 @@ class Family:
     address_at: slice
 
 
-IPV4 = Family(socket.AF_INET, socket.IPPROTO_ICMP, 8, 0, slice(4, 8))
-IPV6 = Family(socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129, slice(8, 24))
+IPV4 = Family('IPv4', socket.AF_INET, socket.IPPROTO_ICMP, 8, 0, slice(4, 8))
+IPV6 = Family('IPv6', socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129,
+              slice(8, 24))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +76,13 @@ class Destination:
     """Where requests to one guest go.
 
     :ivar address: as it was handed in
+    :ivar numeric: what it resolves to, in digits
     :ivar family: IPV4 or IPV6
     :ivar sockaddr: the kernel's struct
     """
 
     address: str
+    numeric: str
     family: Family
     sockaddr: bytes
 
@@ -95,9 +100,11 @@ def resolve(address: str) -> Destination:
             '%s is no IP address and no name that resolves to one: %s' % (
                 address, exc)) from exc
     family, _, _, _, where = found[0]
+    numeric, _ = socket.getnameinfo(
+        where, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
     if family == socket.AF_INET6:
-        return Destination(address, IPV6, _sockaddr_in6(*where))
-    return Destination(address, IPV4, _sockaddr_in(*where))
+        return Destination(address, numeric, IPV6, _sockaddr_in6(*where))
+    return Destination(address, numeric, IPV4, _sockaddr_in(*where))
 
 
 def _sockaddr_in(host: str, *_: Any) -> bytes:

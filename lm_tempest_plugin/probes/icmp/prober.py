@@ -48,19 +48,20 @@ PACKET_BYTES = echo.PACKET.itemsize + echo.IP_HEADER_BYTES
 SOCKADDR_BYTES = 28
 
 
-def check(address: str) -> None:
+def check(address: str) -> str:
     """Find out whether requests can be sent to an address at all.
 
+    :returns: the address in digits
     :raises ProbeError: it is none, or this machine does not let us send
         ICMP echo requests
     """
-    family = echo.resolve(address).family
+    found = echo.resolve(address)
     try:
-        sock, _ = sockets.open_socket(family, 0)
-    except errors.ProbesNotPermitted as exc:
-        raise errors.ProbesNotPermitted(
-            '%s cannot be probed: %s' % (address, exc)) from exc
+        sock, _ = sockets.open_socket(found.family, 0)
+    except errors.ProbeError as exc:
+        raise type(exc)('%s cannot be probed: %s' % (address, exc)) from exc
     sock.close()
+    return found.numeric
 
 
 class Group:
@@ -170,6 +171,7 @@ class IcmpProber(worker.Prober):
                            if one.family is family])
         except BaseException:
             self.close()
+            self.selector.close()
             raise
 
     def _add(self, destinations: list[echo.Destination]) -> None:
@@ -242,6 +244,10 @@ class IcmpProber(worker.Prober):
         self._clock.refresh()
         if self._groups:
             self._groups[deadline.slot].ask(deadline.due_ns)
+
+    def on_looked(self) -> None:
+        """All that a step of the wall clock may have spoilt was taken in."""
+        self._clock.settle()
 
     def on_readable(self, data: Group) -> bool:
         """Take in what has come for one group, but not without end."""

@@ -119,10 +119,10 @@ class Rounds:
         for block, chosen, rows in self._in_blocks(sequences):
             columns = guests[chosen]
             again[chosen] |= block.delays_us[rows, columns] != UNANSWERED
-            new = ~again[chosen]
-            delays_ns = received_ns[chosen] - block.times_ns[rows, 1]
-            block.delays_us[rows[new], columns[new]] = numpy.minimum(
-                delays_ns[new] // US, LONGEST_US)
+            delays_us = (received_ns[chosen] - block.times_ns[rows, 1]) // US
+            # After more than half an hour nobody waits for it any more.
+            new = ~again[chosen] & (delays_us <= LONGEST_US)
+            block.delays_us[rows[new], columns[new]] = delays_us[new]
         if again.any():
             numpy.add.at(self._duplicates, guests[again], 1)
 

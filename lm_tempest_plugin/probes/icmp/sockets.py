@@ -15,6 +15,7 @@
 
 from collections.abc import Callable
 import ctypes
+import errno
 import socket
 import struct
 
@@ -24,6 +25,7 @@ from lm_tempest_plugin.probes.icmp import mmsg
 
 # Linux: asm-generic/socket.h, linux/icmp.h, linux/icmpv6.h
 SO_ATTACH_FILTER = 26
+SO_SNDBUFFORCE = 32
 SO_RCVBUFFORCE = 33
 SO_MEMINFO = 55
 SOL_RAW = 255
@@ -36,6 +38,10 @@ MEMINFO_DROPS = 8
 # Answers that wait while we do not run must not be lost: an outage ends with
 # a burst of those that were held.
 RECEIVE_BUFFER_BYTES = 8 << 20
+# Packets to a neighbour whose link-layer address is not known wait for three
+# seconds, up to 212992 bytes for each (net.ipv4.neigh.*.unres_qlen_bytes),
+# and take the room of everybody on the socket.
+SEND_BUFFER_BYTES = 16 << 20
 
 
 def open_socket(family: echo.Family, identifier: int,
@@ -49,6 +55,7 @@ def open_socket(family: echo.Family, identifier: int,
     :returns: the socket, not blocking and with kernel receive stamps; and
         whether it is a raw one
     :raises ProbesNotPermitted: neither kind may be opened
+    :raises ProbeError: this machine does not know the family
     """
     reasons = []
     for kind, name in ((socket.SOCK_DGRAM, 'datagram'),
@@ -56,13 +63,16 @@ def open_socket(family: echo.Family, identifier: int,
         try:
             sock = opener(family.family, kind, family.protocol)
         except OSError as exc:
+            if exc.errno == errno.EAFNOSUPPORT:
+                raise errors.ProbeError(
+                    'this machine has no %s' % family.name) from exc
             reasons.append('%s socket: %s' % (name, exc))
             continue
-        sock.setblocking(False)
-        sock.setsockopt(socket.SOL_SOCKET, mmsg.SO_TIMESTAMPNS, 1)
-        _enlarge(sock)
-        if kind == socket.SOCK_RAW:
-            _let_in_ours_alone(sock, family, identifier)
+        try:
+            _configure(sock, family, kind == socket.SOCK_RAW, identifier)
+        except BaseException:
+            sock.close()
+            raise
         return sock, kind == socket.SOCK_RAW
     raise errors.ProbesNotPermitted(
         'this machine does not allow ICMP echo requests (%s). Let the group '
@@ -71,14 +81,24 @@ def open_socket(family: echo.Family, identifier: int,
         'CAP_NET_RAW.' % '; '.join(reasons))
 
 
-def _enlarge(sock: socket.socket) -> None:
+def _configure(sock: socket.socket, family: echo.Family, raw: bool,
+               identifier: int) -> None:
+    """Set a new socket up: stamps, no blocking, room, our replies alone."""
+    sock.setblocking(False)
+    sock.setsockopt(socket.SOL_SOCKET, mmsg.SO_TIMESTAMPNS, 1)
+    _enlarge(sock, SO_RCVBUFFORCE, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+    _enlarge(sock, SO_SNDBUFFORCE, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    if raw:
+        _let_in_ours_alone(sock, family, identifier)
+
+
+def _enlarge(sock: socket.socket, forced: int, asked: int,
+             size: int) -> None:
     """Have a socket keep as much as the machine lets it."""
     try:
-        sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE,
-                        RECEIVE_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, forced, size)
     except PermissionError:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF,
-                        RECEIVE_BUFFER_BYTES)
+        sock.setsockopt(socket.SOL_SOCKET, asked, size)
 
 
 def _let_in_ours_alone(sock: socket.socket, family: echo.Family,

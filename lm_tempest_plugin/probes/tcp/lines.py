@@ -35,6 +35,7 @@ class EchoCheck:
     :ivar example: the first of the corrupt lines
     :ivar proven: whether the first line of the present connection was one
         of ours; None before it has come
+    :ivar instead: what came instead of it if it was not
     """
 
     def __init__(self, log: observations.Log) -> None:
@@ -50,6 +51,7 @@ class EchoCheck:
         self.corrupt = 0
         self.example = ''
         self.proven: bool | None = None
+        self.instead = ''
         self.read_error_ns = array.array('q')
         self._buffer = b''
 
@@ -86,8 +88,13 @@ class EchoCheck:
             self._buffer = b''
 
     def hang_up(self) -> None:
-        """Note that the connection is no more: what was under way is lost."""
-        self.lost += len(self.log) - self.expected
+        """Note that the connection is no more: what was under way is lost.
+
+        Where nothing had ever come back on it, there was no connection worth
+        the name, and nothing to lose.
+        """
+        if self.proven:
+            self.lost += len(self.log) - self.expected
         self.expected = len(self.log)
         self.proven = None
         self._buffer = b''
@@ -121,6 +128,7 @@ class EchoCheck:
     def _note_corrupt(self, line: bytes) -> None:
         if self.proven is None:
             self.proven = False
+            self.instead = repr(line[:80])
         if not self.corrupt:
             self.example = repr(line[:80])
         self.corrupt += 1

@@ -310,11 +310,16 @@ class Stream:
             if self._connections > 1:
                 LOG.info('%s: connected again', self.target)
             return
+        if self._connections:
+            # It did echo: whatever that was may be over the next time.
+            self._lose(ValueError('%s came instead of an echo' %
+                                  self.check.instead))
+            return
         self._hang_up()
         self.state = State.GIVEN_UP
         self.error = (
             '%s answers, but does not send back what it received: %s came '
-            'instead' % (self.target, self.check.example))
+            'instead' % (self.target, self.check.instead))
         LOG.warning('%s', self.error)
 
     def _lose(self, exc: Exception) -> None:

@@ -10,8 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import http.client
 import socketserver
 import threading
+from unittest import mock
 import xmlrpc.client
 import xmlrpc.server
 
@@ -171,6 +173,56 @@ class TestSupervisor(TestCase):
             thread.join()
         self.assertEqual([], failures)
         self.assertEqual(1, len(self.server.connections))
+
+
+class TestBroken(TestCase):
+    """A connection that breaks."""
+
+    def _failing(self, error):
+        """Return a supervisor, and what becomes of its connection."""
+        seen = []
+
+        class Api:
+
+            supervisor = mock.Mock(**{'stopProcess.side_effect': error})
+
+            def __call__(api, attribute):
+                def closed():
+                    seen.append((attribute, failing._lock.locked()))
+
+                return closed
+
+        failing = supervisor.Supervisor(self.folder / 'none.sock')
+        failing._api = Api()
+        return failing, seen
+
+    def test_it_is_closed_before_somebody_else_calls(self):
+        for error in (ConnectionResetError(104, 'reset'),
+                      http.client.BadStatusLine('nonsense')):
+            failing, seen = self._failing(error)
+            message = self.refused(failing.stop, 'a')
+            self.assertIn('does not answer', message)
+            self.assertEqual([('close', True)], seen)
+            self.assertFalse(failing._lock.locked())
+
+    def test_what_is_an_answer_does_not_close_it(self):
+        for error in (xmlrpc.client.Fault(70, 'NOT_RUNNING: a'),
+                      xmlrpc.client.ProtocolError('/', 500, 'no', {})):
+            failing, seen = self._failing(error)
+            self.refused(failing.stop, 'a')
+            self.assertEqual([], seen)
+            self.assertFalse(failing._lock.locked())
+
+    def test_the_next_call_connects_again(self):
+        self.processes = {'a': ['RUNNING']}
+        self.supervisor.states()
+        with mock.patch.object(
+                self.supervisor._api('transport'), 'request', autospec=True,
+                side_effect=ConnectionResetError(104, 'reset')):
+            self.refused(self.supervisor.states)
+        self.assertEqual(['a'], [
+            state.name for state in self.supervisor.states()])
+        self.assertEqual(2, len(self.server.connections))
 
 
 class TestNoSupervisor(base.TestCase):

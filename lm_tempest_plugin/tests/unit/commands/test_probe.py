@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
 import csv
 from importlib import metadata
 import io
@@ -32,10 +33,13 @@ import numpy
 
 from lm_tempest_plugin.commands import probe
 from lm_tempest_plugin.probes import archive
+from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes.icmp import prober as icmp
 from lm_tempest_plugin.probes.icmp import sockets
+from lm_tempest_plugin.probes import summary
 from lm_tempest_plugin.probes.tcp import streams
+from lm_tempest_plugin.probes import wakefulness
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
@@ -65,6 +69,11 @@ class CommandTestCase(base.TestCase):
         self.folder = self.useFixture(fixtures.TempDir()).path
         self.path = os.path.join(self.folder, 'recording')
         self.patch(streams, 'PAUSE_S', 0.02)
+        # The CPUs of the machine that tests are not to be kept awake.
+        self.asleep = ''
+        self.awake = self.useFixture(fixtures.MockPatchObject(
+            wakefulness, 'awake', autospec=True,
+            side_effect=lambda: contextlib.nullcontext(self.asleep))).mock
         # What argparse says goes there.
         self.patch(sys, 'stderr', self.stderr)
         root = logging.getLogger()
@@ -120,9 +129,10 @@ class OutputTest(ProbeTestCase):
         document = self.document(
             GUEST, OTHER, '--interval', '0.005', '--duration', '0.3',
             '--calibrate', '0.2')
-        self.assertEqual((1, 0.005, False, []), tuple(
+        self.assertEqual((1, 0.005, False, {}, []), tuple(
             document[name] for name in (
-                'schema', 'interval_s', 'interrupted', 'rejected')))
+                'schema', 'interval_s', 'interrupted', 'names',
+                'rejected')))
         self.assertTrue(0.25 < document['duration_s'] < 3)
         self.assertEqual([GUEST, OTHER], [
             target['address'] for target in document['targets']])
@@ -214,9 +224,155 @@ class OutputTest(ProbeTestCase):
         self.assertIn('Something to know.\n', self.stderr.getvalue())
 
 
+class NamesTest(ProbeTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.asked = []
+        getaddrinfo = socket.getaddrinfo
+
+        def resolve(host, *args, **kwargs):
+            self.asked.append(host)
+            # No name server is asked.
+            return getaddrinfo(
+                {'guest.test': GUEST, 'alias.test': GUEST}.get(host, host),
+                *args, **kwargs)
+
+        self.patch(socket, 'getaddrinfo', resolve)
+
+    def test_a_name_is_resolved_once(self):
+        server = self.serve()
+        document = self.document(
+            'guest.test', OTHER, *QUICKLY, '--tcp', str(server.port),
+            code=1)
+        self.assertEqual([GUEST, OTHER], [
+            target['address'] for target in document['targets']])
+        self.assertGreater(document['targets'][0]['answered'], 5)
+        self.assertGreater(document['targets'][0]['tcp']['last_echoed'], -1)
+        self.assertEqual({GUEST: 'guest.test'}, document['names'])
+        said = self.stderr.getvalue().splitlines()
+        self.assertIn('guest.test is 127.0.0.1', said)
+        self.assertFalse([line for line in said if line.startswith(
+            '%s is ' % OTHER)])
+        self.assertEqual(1, self.asked.count('guest.test'))
+
+    def test_a_name_and_its_address_are_probed_once(self):
+        for addresses in (('guest.test', GUEST), (GUEST, 'guest.test')):
+            self.stdout.truncate(0)
+            self.stdout.seek(0)
+            document = self.document(*addresses, *QUICKLY)
+            self.assertEqual([GUEST], [
+                target['address'] for target in document['targets']])
+            self.assertEqual({GUEST: 'guest.test'}, document['names'])
+
+    def test_two_names_of_one_address(self):
+        document = self.document('guest.test', 'alias.test', *QUICKLY)
+        self.assertEqual(1, len(document['targets']))
+        self.assertIn('guest.test is 127.0.0.1\n', self.stderr.getvalue())
+        self.assertIn('alias.test is 127.0.0.1\n', self.stderr.getvalue())
+
+    def test_an_address_that_is_written_in_another_way(self):
+        if reason := fakes.why_no_icmp('::1'):
+            self.skipTest(reason)
+        document = self.document('0:0:0:0:0:0:0:1', *QUICKLY)
+        self.assertEqual({'::1': '0:0:0:0:0:0:0:1'}, document['names'])
+
+
+class WakefulnessTest(ProbeTestCase):
+
+    def test_they_are_kept_awake(self):
+        self.assertEqual(0, self.run_command(GUEST, *QUICKLY))
+        self.awake.assert_called_once_with()
+        self.assertIn('This machine\'s CPUs are kept awake meanwhile.\n',
+                      self.stderr.getvalue())
+
+    def test_as_long_as_something_is_observed(self):
+        held = []
+
+        @contextlib.contextmanager
+        def awake():
+            held.append('begin')
+            yield ''
+            held.append('end')
+
+        self.awake.side_effect = awake
+        self.useFixture(fixtures.MockPatch(
+            'lm_tempest_plugin.probes.calibration.calibrate', autospec=True,
+            side_effect=lambda *_: held.append('calibrated') or
+            fakes.recorded().calibration))
+        self.sleeping(lambda seconds: held.append('observed') or
+                      time.sleep(seconds))
+        self.assertEqual(0, self.run_command(GUEST, *QUICKLY[:4]))
+        self.assertEqual(['begin', 'calibrated', 'end'],
+                         [what for what in held if what != 'observed'])
+        self.assertEqual('end', held[-1])
+        self.assertIn('observed', held[2:-1])
+
+    def test_they_cannot_be(self):
+        self.asleep = '/dev/cpu_dma_latency: Permission denied'
+        self.assertEqual(0, self.run_command(GUEST, *QUICKLY))
+        self.assertIn(
+            'This machine\'s CPUs may sleep (/dev/cpu_dma_latency: '
+            'Permission denied), and wake up late then.\n',
+            self.stderr.getvalue())
+        self.assertNotIn('are kept awake', self.stderr.getvalue())
+
+    def test_they_may_sleep(self):
+        self.assertEqual(0, self.run_command(
+            GUEST, *QUICKLY, '--allow-idle'))
+        self.awake.assert_not_called()
+        self.assertNotIn('CPUs', self.stderr.getvalue())
+
+
+class CalibrationTest(ProbeTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.calibrate = self.useFixture(fixtures.MockPatchObject(
+            calibration, 'calibrate', autospec=True,
+            return_value=fakes.recorded().calibration)).mock
+
+    def test_as_often_as_the_guests_are_asked(self):
+        self.document(GUEST, OTHER, *QUICKLY[:4], '--calibrate', '0.2')
+        self.calibrate.assert_called_once_with(2, 0.005, 0.2)
+
+    def test_often_enough_in_a_short_time(self):
+        self.document(GUEST, '--interval', '0.1', '--duration', '0.3',
+                      '--calibrate', '0.2')
+        self.calibrate.assert_called_once_with(1, 0.01, 0.2)
+
+
+class AffordableTest(base.TestCase):
+
+    def test_what_was_asked_for(self):
+        self.assertEqual(60, probe._affordable_s(50, 0.01, 60))
+        self.assertEqual(86400, probe._affordable_s(1, 0.01, 86400))
+
+    def test_exactly_as_much_as_there_may_be(self):
+        self.assertEqual(10000, probe._affordable_s(50, 0.01, 10000))
+
+    def test_as_long_as_possible(self):
+        self.assertEqual(86400, probe._affordable_s(1, 0.01, None))
+        self.assertEqual(10000, probe._affordable_s(50, 0.01, None))
+
+    def test_too_much(self):
+        exc = self.assertRaises(
+            errors.ProbeError, probe._affordable_s, 50, 0.01, 10001)
+        self.assertEqual(
+            '50 addresses every 0.01 s for 10001 s are more than 50000000 '
+            'requests, which take too much memory: ask for at most 10000 s, '
+            'or for a longer interval', str(exc))
+
+    def test_what_is_offered_is_taken(self):
+        # A third of 50000 s is 16666.67 s.
+        exc = self.assertRaises(
+            errors.ProbeError, probe._affordable_s, 3, 0.001, 86400)
+        self.assertIn('at most 16666 s', str(exc))
+
+
 class ProgressTest(ProbeTestCase):
 
-    line = '1 of 1 answered within the last second'
+    line = '1 of 1 answered lately'
 
     def test_elsewhere_than_on_a_terminal(self):
         self.patch(probe, 'LOGGED_S', 0.05)
@@ -369,6 +525,7 @@ class TroubleTest(ProbeTestCase):
         document = self.document(NOBODY, GUEST, *QUICKLY, code=1)
         target, = document['targets']
         self.assertGreater(target['answered'], 5)
+        self.assertEqual({}, document['names'])
         rejected, = document['rejected']
         self.assertEqual(NOBODY, rejected['address'])
         for text in (rejected['error'], self.stderr.getvalue()):
@@ -381,6 +538,24 @@ class TroubleTest(ProbeTestCase):
         self.assertEqual('', self.stdout.getvalue())
         said, = self.stderr.getvalue().splitlines()
         self.assertIn(NOBODY, said)
+
+    def test_what_was_rejected_is_said_if_the_rest_fails_too(self):
+        with mock.patch.object(icmp.IcmpProber, 'on_tick', autospec=True,
+                               side_effect=RuntimeError('broken')):
+            self.assertEqual(1, self.run_command(NOBODY, GUEST, *QUICKLY))
+        said = self.stderr.getvalue()
+        self.assertEqual(1, said.count('%s is no IP address' % NOBODY))
+        self.assertIn('the ICMP prober died: RuntimeError', said)
+        self.assertEqual('', self.stdout.getvalue())
+
+    def test_an_address_that_is_never_asked(self):
+        target, = self.document(
+            GUEST, '--interval', '60', '--duration', '0.1', '--calibrate',
+            '0', code=1)['targets']
+        self.assertEqual(
+            '127.0.0.1 was never asked: the observation is shorter than one '
+            'interval', target['error'])
+        self.assertIn(target['error'], self.stderr.getvalue())
 
     def test_an_address_that_cannot_be_sent_to(self):
         guest, nobody = self.document(
@@ -435,6 +610,13 @@ class SaveAndLoadTest(ProbeTestCase):
         self.stdout.seek(0)
         self.assertEqual(saved, self.document('--load', self.path))
 
+    def test_it_is_saved_before_the_figures_are_computed(self):
+        with mock.patch.object(summary, 'document', autospec=True,
+                               side_effect=MemoryError('too much')):
+            self.assertNotEqual(0, self.run_command(
+                GUEST, *QUICKLY, '--save', self.path))
+        self.assertIn(GUEST, archive.load(self.path).icmp)
+
     def test_no_folder_nothing_is_observed(self):
         self.useFixture(fixtures.MockPatchObject(
             watch, 'Watch', autospec=True,
@@ -481,7 +663,9 @@ class LoadTest(CommandTestCase):
             abs(guest['longest_outage_s'] - 1), guest['error_bound_s'])
         self.assertIn('2001:db8::1 never answered', silent['error'])
         self.assertIn(silent['error'], self.stderr.getvalue())
-        self.assertIn('This machine was too busy', self.stderr.getvalue())
+        self.assertIn('This machine had no room for 3 answers',
+                      self.stderr.getvalue())
+        self.assertNotIn('too busy', self.stderr.getvalue())
 
     def test_table(self):
         self.load(fakes.recorded(), '--max-width', '0')
@@ -543,8 +727,9 @@ class ArgumentsTest(CommandTestCase):
     def test_seconds(self):
         for option, low, high in (
                 ('--interval', 0.001, 60), ('--duration', 0.1, 86400),
-                ('--tcp-interval', 0.002, 60), ('--calibrate', 0, 60)):
-            for value in ('0.0009', '-1', '86401', 'inf', 'nan', 'soon', ''):
+                ('--tcp-interval', 0.002, 0.05), ('--calibrate', 0, 60)):
+            for value in ('0.0009', '-1', '86401', 'inf', 'nan', 'soon', '',
+                          '%g' % (high * 1.01)):
                 if option == '--calibrate' and value == '0.0009':
                     continue
                 said = self.refused(
@@ -552,6 +737,16 @@ class ArgumentsTest(CommandTestCase):
                 self.assertTrue(said.endswith(
                     'error: argument %s: %r is not a number of seconds from '
                     '%g to %g' % (option, value, low, high)), said)
+
+    def test_too_many_requests(self):
+        said = self.refused(
+            1, GUEST, OTHER, '--interval', '0.001', '--duration', '25001',
+            '--calibrate', '0')
+        self.assertEqual(
+            '2 addresses every 0.001 s for 25001 s are more than 50000000 '
+            'requests, which take too much memory: ask for at most 25000 s, '
+            'or for a longer interval', said)
+        self.awake.assert_not_called()
 
     def test_ports(self):
         for value in ('0', '65536', '-7', '7.0', 'echo', '', '\u00b2'):

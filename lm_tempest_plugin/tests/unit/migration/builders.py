@@ -89,7 +89,7 @@ def broken(why):
 def continuity(**kwargs):
     return dataclasses.replace(watch.Continuity(
         '192.0.2.1', outage(), outage(0), stall(), quality.Quality(
-            0.01, 0.0101, 0.0001, 0.001, 0.002, 0.02, 2500, 0, 0, 0, 0)),
+            0.01, 0.0101, 0.0001, 0.001, 0.002, 0.02, 2500, 0, 0, 0, 0, 0)),
         **kwargs)
 
 

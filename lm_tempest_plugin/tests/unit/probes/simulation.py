@@ -147,6 +147,16 @@ def at_ms(seen: observations.Observations) -> numpy.ndarray:
     return (seen.sent_ns - BEGIN_NS) / MS
 
 
-def end_ns(seen: observations.Observations) -> int:
-    """Return when the observation ends: answers had the time to come."""
-    return int(seen.sent_ns[-1]) + AFTERWARDS_NS
+def since_ns(seen: observations.Observations) -> int:
+    """Return when the observation begins: a period before it first asks."""
+    return BEGIN_NS - seen.period_ns
+
+
+def end_ns(seen: observations.Observations,
+           afterwards_ns: int = AFTERWARDS_NS) -> int:
+    """Return when the observation ends: answers had the time to come.
+
+    :param seen: what was seen
+    :param afterwards_ns: how long nothing is asked before
+    """
+    return int(seen.sent_ns[-1]) + afterwards_ns

@@ -12,6 +12,9 @@
 
 import dataclasses
 import os
+import re
+import secrets
+import stat
 from unittest import mock
 import zipfile
 
@@ -137,6 +140,47 @@ class SaveTest(ArchiveTestCase):
         archive.save(fakes.recorded(), self.path)
         archive.load(self.path)
         self.assertEqual(['recording'], os.listdir(self.folder))
+
+    def test_the_mode_is_that_of_other_files(self):
+        for mask, mode in ((0o022, 0o644), (0o077, 0o600), (0, 0o666)):
+            before = os.umask(mask)
+            try:
+                archive.save(fakes.recorded(), self.path)
+            finally:
+                os.umask(before)
+            self.assertEqual(mode, stat.S_IMODE(os.stat(self.path).st_mode))
+
+    def test_it_is_written_beside_and_then_moved(self):
+        names = []
+        replace = os.replace
+
+        def note(source, target):
+            self.assertEqual(self.path, target)
+            self.assertEqual([os.path.basename(source)],
+                             os.listdir(self.folder))
+            names.append(source)
+            replace(source, target)
+
+        with mock.patch.object(os, 'replace', autospec=True,
+                               side_effect=note):
+            archive.save(fakes.recorded(), self.path)
+        name, = names
+        self.assertRegex(name, r'^%s\.[0-9a-f]{8}\.part$' %
+                         re.escape(self.path))
+        self.assertEqual(['recording'], os.listdir(self.folder))
+
+    def test_what_lies_there_already_is_not_written_to(self):
+        scratch = self.path + '.0a0a0a0a.part'
+        with open(scratch, 'wb') as stream:
+            stream.write(b'of somebody else')
+        with mock.patch.object(secrets, 'token_hex', autospec=True,
+                               return_value='0a0a0a0a'):
+            exc = self.assertRaises(
+                errors.ProbeError, archive.save, fakes.recorded(),
+                self.path)
+        self.assertIn('cannot be written to %s' % self.path, str(exc))
+        with open(scratch, 'rb') as stream:
+            self.assertEqual(b'of somebody else', stream.read())
 
     def test_a_path_without_a_folder(self):
         before = os.getcwd()

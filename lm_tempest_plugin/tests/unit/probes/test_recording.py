@@ -43,6 +43,6 @@ class RecordingTest(base.TestCase):
         quality = fakes.recorded().quality
         self.assertEqual((2000, 0, 0.01), (
             quality.due, quality.deadlines_missed, quality.period_s))
-        self.assertEqual((1, 2, 3), (
-            quality.wall_clock_steps, quality.kernel_stamps_refused,
-            quality.answers_dropped))
+        self.assertEqual((3, 1, 2, 3), (
+            quality.send_errors, quality.wall_clock_steps,
+            quality.kernel_stamps_refused, quality.answers_dropped))

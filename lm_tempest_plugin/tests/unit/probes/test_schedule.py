@@ -71,19 +71,38 @@ class TickerTest(base.TestCase):
     def test_periods_slept_through_are_left_out(self):
         ticker = self.ticker()
         self.now_ns += 52 * MS
-        self.assertEqual(schedule.Deadline(0, 1050 * MS), ticker.due())
+        # It is late by 42 ms, not by 2 ms.
+        self.assertEqual(schedule.Deadline(0, 1010 * MS), ticker.due())
         self.assertIsNone(ticker.due())
         self.assertAlmostEqual(0.008, ticker.remaining_s())
+        self.now_ns = 1060 * MS
+        self.assertEqual(schedule.Deadline(0, 1060 * MS), ticker.due())
 
     def test_periods_slept_through_within_a_period_are_left_out(self):
         ticker = self.ticker(slots=2)
         self.now_ns += 10 * MS
         self.assertEqual(schedule.Deadline(0, 1010 * MS), ticker.due())
-        # Slot 1 was due at 1015, 1025, 1035 and 1045 ms; slot 0 at 1050 ms.
+        # Slot 1 was due first at 1015 ms, slot 0 at 1020 ms.
         self.now_ns = 1052 * MS
-        self.assertEqual(schedule.Deadline(1, 1045 * MS), ticker.due())
-        self.assertEqual(schedule.Deadline(0, 1050 * MS), ticker.due())
+        self.assertEqual(schedule.Deadline(1, 1015 * MS), ticker.due())
+        self.assertEqual(schedule.Deadline(0, 1020 * MS), ticker.due())
         self.assertIsNone(ticker.due())
+        self.assertAlmostEqual(0.003, ticker.remaining_s())
+
+    def test_after_a_sleep_each_slot_is_in_time_again(self):
+        for slots in (2, 3, 4):
+            for asleep_ms in range(1, 60):
+                ticker = self.ticker(slots=slots)
+                self.now_ns += 10 * MS
+                self.assertEqual(0, ticker.due().slot)
+                self.now_ns += asleep_ms * MS
+                while ticker.due():
+                    pass
+                for _ in range(3 * slots):
+                    self.now_ns += round(ticker.remaining_s() * 1e9)
+                    self.assertEqual(
+                        self.now_ns, ticker.due().due_ns,
+                        '%d slots, %d ms asleep' % (slots, asleep_ms))
 
     def test_a_period_that_is_no_whole_number_of_slots(self):
         ticker = self.ticker(1e-8, slots=3)

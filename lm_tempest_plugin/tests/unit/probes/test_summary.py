@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import datetime
 import json
 import os
@@ -17,6 +18,7 @@ import os
 import fixtures
 
 from lm_tempest_plugin.probes import archive
+from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import summary
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
@@ -46,6 +48,14 @@ class SummaryTest(base.TestCase):
         target, = summary.document(fakes.recorded(
             icmp={seen.target: seen}, tcp={}, **kwargs))['targets']
         return target
+
+    def tcp_error(self, **kwargs):
+        """Return what is wrong with a guest that answers to ICMP."""
+        stream = dataclasses.replace(
+            self.recorded.tcp['192.0.2.1'], **kwargs)
+        target, _ = summary.document(fakes.recorded(
+            tcp={'192.0.2.1': stream}))['targets']
+        return target['error']
 
     def test_the_observation(self):
         self.assertEqual(
@@ -134,6 +144,26 @@ class SummaryTest(base.TestCase):
             '1000 requests could not be sent to 192.0.2.1: no route to host',
             target['error'])
 
+    def test_it_was_never_asked(self):
+        target = self.only(fakes.observed(count=0))
+        self.assertEqual(
+            '192.0.2.1 was never asked: the observation is shorter than one '
+            'interval', target['error'])
+        self.assertEqual((0, 0, []), (
+            target['sent'], target['lost'], target['outages']))
+
+    def test_asked_once_it_was_asked(self):
+        self.assertIsNone(self.only(fakes.observed(count=1))['error'])
+
+    def test_the_gap_before_the_first_question_counts(self):
+        started = recording.Clocks(
+            fakes.BEGIN_NS - 2000 * fakes.MS,
+            fakes.BEGIN_WALL_NS - 2000 * fakes.MS)
+        target = self.only(fakes.observed(), started=started)
+        self.assertAlmostEqual(2.0, target['max_gap_s'], delta=0.01)
+        self.assertLess(
+            self.only(fakes.observed())['max_gap_s'], 0.02)
+
     def test_trouble_with_tcp_is_named(self):
         self.assertIn('; TCP port 7 of 2001:db8::1: connection refused (20 '
                       'attempts)', self.silent['error'])
@@ -142,7 +172,23 @@ class SummaryTest(base.TestCase):
 
     def test_a_guest_that_is_well_has_no_error(self):
         # Even though its connection broke: that is a figure.
-        self.assertIsNone(self.well['error'])
+        self.assertIsNone(self.tcp_error(corrupt=0))
+
+    def test_lines_that_were_never_sent(self):
+        self.assertEqual(
+            'TCP port 7 of 192.0.2.1 sent back 2 lines that it was never '
+            'sent, the first: \u201cx\u201d', self.well['error'])
+
+    def test_they_are_named_once_where_the_connection_was_given_up(self):
+        self.assertEqual(
+            'it does not echo',
+            self.tcp_error(connected=False, error='it does not echo'))
+
+    def test_what_came_that_was_not_expected(self):
+        self.assertEqual((1, 2), (
+            self.well['duplicates'], self.well['strangers']))
+        self.assertEqual((0, 0), (
+            self.silent['duplicates'], self.silent['strangers']))
 
     def test_the_longest_stall(self):
         tcp = self.well['tcp']
@@ -166,8 +212,8 @@ class SummaryTest(base.TestCase):
 
     def test_the_prober_and_the_calibration(self):
         prober = self.document['prober']
-        self.assertEqual((1, 2, 3), tuple(prober[name] for name in (
-            'wall_clock_steps', 'kernel_stamps_refused',
+        self.assertEqual((3, 1, 2, 3), tuple(prober[name] for name in (
+            'send_errors', 'wall_clock_steps', 'kernel_stamps_refused',
             'answers_dropped')))
         self.assertTrue(prober['too_busy'])
         self.assertEqual(4, len(prober['remarks']))

@@ -33,6 +33,22 @@ class AwakeTest(base.TestCase):
             self.assertEqual(
                 '/nonexistent/device: No such file or directory', reason)
 
+    def test_what_cannot_be_written_is_said_too(self):
+        self.useFixture(fixtures.WarningsFilter(
+            [{'action': 'error', 'category': ResourceWarning}]))
+        with wakefulness.awake('/dev/full') as reason:
+            self.assertEqual('/dev/full: No space left on device', reason)
+
+    def test_what_goes_wrong_meanwhile_is_not_taken_for_that(self):
+        path = self.useFixture(fixtures.TempDir()).join('cpu_dma_latency')
+        for device in (path, '/nonexistent/device'):
+            def fail(device=device):
+                with wakefulness.awake(device):
+                    raise OSError('another')
+
+            exc = self.assertRaises(OSError, fail)
+            self.assertEqual('another', str(exc))
+
     def test_the_file_is_closed_whatever_happens(self):
         path = self.useFixture(fixtures.TempDir()).join('cpu_dma_latency')
         self.useFixture(fixtures.WarningsFilter(

@@ -201,6 +201,18 @@ class ContinuityTest(WatchTestCase):
             int(((seen.sent_ns >= start_ns) & (seen.sent_ns < end_ns)).sum()),
             continuity.outage.sent)
 
+    def test_before_it_was_started_nothing_was_missed(self):
+        with self.watch(port=self.serve().port) as watched:
+            self.assertTrue(fakes.wait_for(
+                lambda: self.seen(watched).sent_ns.size > 5))
+            start_ns = time.monotonic_ns()
+            time.sleep(0.05)
+            continuity = watched.continuity(
+                GUEST, start_ns, time.monotonic_ns())
+        # Nobody has waited for it to answer.
+        self.assertGreater(continuity.control.sent, 0)
+        self.assertLess(continuity.control.sending.max_gap_s, 1)
+
     def test_a_window_is_no_control_for_the_next(self):
         with self.watch(port=self.serve().port) as watched:
             watched.await_answers(5)

@@ -32,6 +32,7 @@ class Prober(worker.Prober):
         self._failure_to_be = failure
         self.ticks = []
         self.read = []
+        self.looked = 0
         self.closed = 0
         self.complete = True
         self.theirs, self.ours = socket.socketpair()
@@ -54,6 +55,9 @@ class Prober(worker.Prober):
             raise EOFError('closed by the other side')
         self.read.append((data, content, time.monotonic()))
         return self.complete
+
+    def on_looked(self):
+        self.looked += 1
 
     def close(self):
         self.closed += 1
@@ -107,6 +111,8 @@ class ProberTest(base.TestCase):
         prober = self.start(Prober())
         now_ns = time.monotonic_ns()
         self.assertTrue(fakes.wait_for(lambda: prober.watched_ns > now_ns))
+        looked = prober.looked
+        self.assertTrue(fakes.wait_for(lambda: prober.looked > looked))
 
     def test_where_more_may_have_come_it_has_not_looked(self):
         prober = PatientProber()
@@ -115,7 +121,9 @@ class ProberTest(base.TestCase):
         before_ns = prober.watched_ns
         self.start(prober)
         self.assertTrue(fakes.wait_for(lambda: len(prober.read) > 3))
-        self.assertEqual(before_ns, prober.watched_ns)
+        self.assertEqual((before_ns, 0), (prober.watched_ns, prober.looked))
+        prober.complete = True
+        self.assertTrue(fakes.wait_for(lambda: prober.looked))
 
     def test_what_came_before_it_was_stopped_is_taken_in(self):
         prober = PatientProber(period_s=3600)
@@ -123,6 +131,7 @@ class ProberTest(base.TestCase):
         prober.theirs.send(b'hello')
         prober.stop()
         self.assertEqual(1, len(prober.read))
+        self.assertGreater(prober.looked, 0)
 
     def test_patient_it_stops_before_the_next_deadline(self):
         prober = PatientProber(period_s=3600)

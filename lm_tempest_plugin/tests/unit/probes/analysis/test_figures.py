@@ -16,6 +16,7 @@ import numpy
 
 from lm_tempest_plugin.probes.analysis import figures
 from lm_tempest_plugin.probes.analysis import outages
+from lm_tempest_plugin.probes.analysis import patterns
 from lm_tempest_plugin.probes import observations
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import simulation
@@ -40,12 +41,15 @@ class FiguresTestCase(base.TestCase):
         return simulation.observe(
             numpy.random.default_rng(seed), *args, **kwargs)
 
-    def whole(self, seen):
-        return figures.whole(seen, simulation.end_ns(seen))
+    def whole(self, seen, afterwards_ms=10):
+        return figures.whole(
+            seen, simulation.since_ns(seen),
+            simulation.end_ns(seen, afterwards_ms * MS))
 
-    def attribute(self, seen, *windows, since_ns=0):
+    def attribute(self, seen, *windows, since_ns=None):
         return figures.attribute(
-            seen, windows, since_ns, simulation.end_ns(seen))
+            seen, windows, since_ns or simulation.since_ns(seen),
+            simulation.end_ns(seen))
 
 
 class WholeTest(FiguresTestCase):
@@ -112,34 +116,40 @@ class WholeTest(FiguresTestCase):
         until_ns = int(seen.sent_ns[-1]) + MS
         seen.answered_ns[seen.answered_ns > until_ns] = (
             observations.UNANSWERED)
-        found = figures.whole(seen, until_ns)
+        found = figures.whole(seen, simulation.since_ns(seen), until_ns)
         self.assertEqual((0, 0, ()),
                          (found.lost, found.scattered, found.outages))
         self.assertAlmostEqual(392, found.answered, delta=1)
         self.assertEqual(400, found.sent)
 
     def test_open_at_the_end(self):
-        found = self.whole(self.observe([simulation.Outage(3003, 9000)]))
+        found = self.whole(
+            self.observe([simulation.Outage(3003, 9000)]), 50)
         self.assertTrue(found.open)
         self.assertAlmostEqual(1.04, found.longest_s, delta=0.04)
 
     def test_never_answered(self):
-        found = self.whole(self.observe([simulation.Outage(-10, 9000)]))
+        found = self.whole(
+            self.observe([simulation.Outage(-10, 9000)]), 50)
         self.assertEqual((0, 400, 0),
                          (found.answered, found.lost, found.scattered))
         self.assertEqual((0.0, 0.0), (found.delay_p50_s, found.delay_p99_s))
         self.assertTrue(found.open)
 
     def test_nothing_was_asked(self):
-        found = figures.whole(nothing_asked(), 1000 * MS)
+        found = figures.whole(nothing_asked(), 400 * MS, 1000 * MS)
         self.assertEqual((0, 0, 0, ()), (
             found.sent, found.answered, found.lost, found.outages))
         self.assertEqual(0.0, found.sending.achieved_period_s)
         self.assertEqual(0.0, found.sending.lateness_max_s)
+        # Whatever happened, it is not known.
+        self.assertEqual(0.6, found.sending.max_gap_s)
+        self.assertGreaterEqual(found.error_bound_s, 0.6)
 
     def test_what_is_asked_after_the_end_does_not_count(self):
         seen = self.observe([simulation.Outage(2000, 500)])
-        found = figures.whole(seen, simulation.BEGIN_NS + 1500 * MS)
+        found = figures.whole(seen, simulation.since_ns(seen),
+                              simulation.BEGIN_NS + 1500 * MS)
         self.assertEqual(150, found.sent)
         self.assertEqual((), found.outages)
 
@@ -166,6 +176,51 @@ class SendingTest(FiguresTestCase):
             found.sending.resolution_s, found.sending.max_gap_s)
         self.assertEqual(found.sending.resolution_s, found.error_bound_s)
 
+    def test_it_asked_nothing_at_first(self):
+        seen = self.observe()
+        for since_ms in (-300, -30):
+            since_ns = simulation.BEGIN_NS + since_ms * MS
+            sending = figures.whole(
+                seen, since_ns, simulation.end_ns(seen, 10 * MS)).sending
+            first_s = (int(seen.sent_ns[0]) - since_ns) / 1e9
+            self.assertEqual(first_s, sending.max_gap_s)
+            # As much may have been overlooked, and a little more.
+            self.assertAlmostEqual(
+                first_s + 0.01, sending.resolution_s, delta=0.004)
+
+    def test_it_asked_nothing_any_more_at_last(self):
+        for afterwards_ms in (30, 300):
+            sending = self.whole(self.observe(), afterwards_ms).sending
+            self.assertEqual(afterwards_ms / 1000, sending.max_gap_s)
+            self.assertAlmostEqual(
+                afterwards_ms / 1000 + 0.01, sending.resolution_s,
+                delta=0.004)
+
+    def test_what_the_resolution_consists_of(self):
+        seen = self.observe()
+        seen.sent_error_ns[200] = 7 * MS
+        pattern = patterns.pattern(seen)
+        self.assertEqual(2, pattern.fewest_missed)
+        since_ns = simulation.since_ns(seen)
+        until_ns = simulation.end_ns(seen, 10 * MS)
+        times_ns = numpy.concatenate(([since_ns], seen.sent_ns, [until_ns]))
+        sending = figures.whole(seen, since_ns, until_ns).sending
+        self.assertEqual(
+            (int((times_ns[2:] - times_ns[:-2]).max()) + pattern.jitter_ns +
+             outages.STAMP_ERROR_NS + 14 * MS) / 1e9, sending.resolution_s)
+
+    def test_fewer_questions_than_are_needed_resolve_nothing(self):
+        for count in (0, 1):
+            seen = self.observe()
+            seen = simulation.without(
+                seen, numpy.arange(seen.sent_ns.size) >= count)
+            sending = figures.whole(
+                seen, simulation.BEGIN_NS - 1000 * MS,
+                simulation.BEGIN_NS + 3000 * MS).sending
+            self.assertAlmostEqual(
+                3.0 if count else 4.0, sending.max_gap_s, delta=0.01)
+            self.assertGreaterEqual(sending.resolution_s, 4.0)
+
     def test_this_machine_refused_to_send(self):
         seen = self.observe()
         at_ms = simulation.at_ms(seen)
@@ -181,16 +236,20 @@ class SendingTest(FiguresTestCase):
 
     def test_no_outage_that_is_longer_than_the_resolution_is_overlooked(self):
         rng = numpy.random.default_rng(1)
-        for trial in range(200):
+        overlooked = 0
+        for trial in range(400):
             truth = simulation.Outage(
                 500 + 10 * rng.random(), 5 + 30 * rng.random(),
                 held=bool(trial % 2))
+            path = simulation.Path(
+                late_ms=1, sent_error_ms=(0.02, 2)[trial // 200])
             found = self.whole(simulation.observe(
-                rng, [truth], simulation.Path(late_ms=1),
-                length_ms=1000))
+                rng, [truth], path, length_ms=1000))
             if not found.outages:
+                overlooked += 1
                 self.assertLessEqual(
                     truth.length_ms / 1000, found.error_bound_s)
+        self.assertGreater(overlooked, 50)
 
     def test_names_say_their_units(self):
         sending = self.whole(self.observe()).sending
@@ -204,16 +263,6 @@ class WindowTest(FiguresTestCase):
     def test_a_window_must_not_be_empty(self):
         for end_ms in (1000, 999):
             self.assertRaises(ValueError, window, 1000, end_ms)
-
-    def test_overlap(self):
-        one = window(1000, 2000)
-        for start_ms, end_ms, overlap_ms in (
-                (0, 900, 0), (0, 1000, 0), (900, 1100, 100),
-                (1100, 1200, 100), (900, 2100, 1000), (1900, 2100, 100),
-                (2000, 2100, 0), (2100, 2200, 0)):
-            self.assertEqual(overlap_ms * MS, one.overlap_ns(outages.Outage(
-                simulation.BEGIN_NS + start_ms * MS,
-                simulation.BEGIN_NS + end_ms * MS, 0, 0, 0, False)))
 
     def test_in_a_window(self):
         seen = self.observe([simulation.Outage(1500, 300)])
@@ -238,33 +287,70 @@ class WindowTest(FiguresTestCase):
         self.assertAlmostEqual(0.3, found.control.longest_s, delta=0.01)
         self.assertAlmostEqual(30, found.control.lost, delta=1)
 
-    def test_in_two_windows_it_is_given_whole_to_that_with_most_of_it(self):
+    def test_in_two_windows_it_is_given_whole_to_that_where_it_began(self):
         seen = self.observe([simulation.Outage(1800, 500)])
         found = self.attribute(
-            seen, window(1000, 2000, 'less'), window(2000, 3000, 'more'))
-        self.assertEqual((), found.windows['less'].outages)
+            seen, window(1000, 2000, 'first'), window(2000, 3000, 'then'))
         self.assertAlmostEqual(
-            0.5, found.windows['more'].longest_s, delta=0.01)
+            0.5, found.windows['first'].longest_s, delta=0.01)
+        self.assertEqual((), found.windows['then'].outages)
         self.assertEqual((), found.control.outages)
         # Questions are counted where they were asked.
-        self.assertAlmostEqual(20, found.windows['less'].lost, delta=1)
-        self.assertAlmostEqual(30, found.windows['more'].lost, delta=1)
+        self.assertAlmostEqual(20, found.windows['first'].lost, delta=1)
+        self.assertAlmostEqual(30, found.windows['then'].lost, delta=1)
 
     def test_what_is_lost_in_an_outage_of_another_window_is_not_scattered(
             self):
         seen = self.observe([simulation.Outage(1800, 500)])
         found = self.attribute(
-            seen, window(1000, 2000, 'less'), window(2000, 3000, 'more'))
+            seen, window(1000, 2000, 'first'), window(2000, 3000, 'then'))
         self.assertEqual(
             [0, 0, 0], [part.scattered for part in (
                 *found.windows.values(), found.control)])
 
-    def test_partly_in_a_window_it_is_given_whole(self):
-        seen = self.observe([simulation.Outage(900, 500)])
-        found = self.attribute(seen, window(1300, 2000))
+    def test_what_began_before_a_window_is_control_data(self):
+        seen = self.observe([simulation.Outage(900, 900)])
+        found = self.attribute(seen, window(1000, 2000))
+        self.assertEqual((), found.windows['window'].outages)
+        self.assertAlmostEqual(0.9, found.control.longest_s, delta=0.01)
+        # What was asked in the window was lost in it all the same.
+        self.assertAlmostEqual(80, found.windows['window'].lost, delta=1)
+        self.assertEqual(0, found.windows['window'].scattered)
+
+    def test_what_began_in_a_window_is_given_whole(self):
+        seen = self.observe([simulation.Outage(1900, 900)])
+        found = self.attribute(seen, window(1000, 2000))
         self.assertAlmostEqual(
-            0.5, found.windows['window'].longest_s, delta=0.01)
+            0.9, found.windows['window'].longest_s, delta=0.01)
         self.assertEqual((), found.control.outages)
+
+    def test_where_an_outage_belongs(self):
+        seen = self.observe([simulation.Outage(1500, 300)])
+        outage = self.whole(seen).longest
+        for start_ns, end_ns, inside in (
+                (outage.start_ns, outage.start_ns + 1, 1),
+                # It may have begun so much later, but not earlier.
+                (outage.start_ns + outage.error_bound_ns, outage.end_ns, 1),
+                (outage.start_ns + outage.error_bound_ns + 1,
+                 outage.end_ns, 0),
+                (outage.start_ns - 100 * MS, outage.start_ns, 0),
+                (outage.start_ns - 100 * MS, outage.start_ns + 1, 1)):
+            found = self.attribute(
+                seen, figures.Window('window', start_ns, end_ns))
+            self.assertEqual(
+                (inside, 1 - inside),
+                (len(found.windows['window'].outages),
+                 len(found.control.outages)))
+
+    def test_begun_as_soon_as_the_window_it_is_not_control_data(self):
+        # Before this, the last answer came up to a period before.
+        for start_ms in numpy.arange(1000, 1010, 0.7):
+            seen = self.observe([simulation.Outage(start_ms, 300)])
+            found = self.attribute(seen, figures.Window(
+                'window', simulation.BEGIN_NS + round(start_ms * MS),
+                simulation.BEGIN_NS + 2000 * MS))
+            self.assertEqual(1, len(found.windows['window'].outages))
+            self.assertEqual((), found.control.outages)
 
     def test_open_at_the_end_of_a_window(self):
         seen = self.observe([simulation.Outage(1900, 9000)])
@@ -309,10 +395,34 @@ class WindowTest(FiguresTestCase):
 
     def test_nothing_was_asked_at_all(self):
         found = figures.attribute(
-            nothing_asked(), [window(1000, 2000)], 0,
+            nothing_asked(), [window(1000, 2000)], simulation.BEGIN_NS,
             simulation.BEGIN_NS + 3000 * MS)
-        self.assertEqual(
-            1.0, found.windows['window'].sending.max_gap_s)
+        inside = found.windows['window']
+        self.assertEqual(1.0, inside.sending.max_gap_s)
+        self.assertGreaterEqual(inside.error_bound_s, 1.0)
+        self.assertGreaterEqual(found.control.error_bound_s, 1.0)
+
+    def test_a_window_with_too_few_questions_to_tell(self):
+        inside = self.attribute(
+            self.observe(), window(1005, 1016)).windows['window']
+        self.assertEqual(1, inside.sent)
+        self.assertGreaterEqual(inside.error_bound_s, 0.011)
+
+    def test_asked_nothing_before_the_first_window(self):
+        seen = self.observe()
+        found = self.attribute(
+            seen, window(1000, 2000),
+            since_ns=simulation.BEGIN_NS - 400 * MS)
+        self.assertAlmostEqual(
+            0.4, found.control.sending.max_gap_s, delta=0.005)
+        self.assertLess(found.windows['window'].error_bound_s, 0.03)
+
+    def test_a_window_is_no_gap_of_the_control_data(self):
+        found = self.attribute(self.observe(), window(1000, 2000))
+        # Nothing is asked in the last 50 ms.
+        self.assertEqual(0.05, found.control.sending.max_gap_s)
+        self.assertAlmostEqual(
+            0.06, found.control.error_bound_s, delta=0.004)
 
     def test_asleep_at_the_edge_of_a_window(self):
         seen = self.observe()
@@ -321,6 +431,8 @@ class WindowTest(FiguresTestCase):
         found = self.attribute(seen, window(1000, 2000))
         self.assertAlmostEqual(
             0.21, found.windows['window'].sending.max_gap_s, delta=0.005)
+        self.assertAlmostEqual(
+            0.2, found.control.sending.max_gap_s, delta=0.011)
 
 
 class NamesTest(FiguresTestCase):

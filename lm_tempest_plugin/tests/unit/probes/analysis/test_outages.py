@@ -140,6 +140,16 @@ class SlowAnswersTest(SimulatedTestCase):
         self.assertEqual(('lost', 0), (found.kind, found.late))
 
 
+    def test_a_slow_answer_does_not_tell_when_an_outage_began(self):
+        # It was slow on its way back.
+        seen = self.observe([simulation.Outage(1003, 100)])
+        first = int(numpy.flatnonzero(~seen.answered)[0])
+        sent_ns = seen.sent_ns[first - 1:first + 1]
+        seen.answered_ns[first - 1] = sent_ns[0] + 9 * MS
+        found, = self.find(seen)
+        self.assertEqual(int(sent_ns.sum()) // 2, found.start_ns)
+
+
 class HeldTest(SimulatedTestCase):
 
     def test_answers_that_overtake_each_other_when_an_outage_ends(self):
@@ -166,6 +176,16 @@ class HeldTest(SimulatedTestCase):
         self.assertAlmostEqual(0.05, found.duration_s, delta=0.01)
         self.assertEqual('held', found.kind)
         self.assert_measured(simulation.Outage(1000, 50), found)
+
+    def test_held_first_and_lost_soon_after(self):
+        truth = [simulation.Outage(1004, 300, held=True),
+                 simulation.Outage(1307, 300)]
+        found = self.find(self.observe(truth))
+        self.assertEqual(['held', 'lost'], [one.kind for one in found])
+        for one, outage in zip(truth, found, strict=True):
+            self.assert_measured(one, outage)
+        # The late answers tell that it was there again.
+        self.assertGreater(found[1].start_ns, truth[0].end_ns)
 
     def test_lost_first_and_held_then(self):
         truth = simulation.Outage(1004, 500)
@@ -224,6 +244,14 @@ class NoOutageTest(SimulatedTestCase):
         seen = self.observe([truth], simulation.Path(loss=0.01),
                             length_ms=60_000)
         self.assert_measured(truth, outages.longest(self.find(seen)))
+
+    def test_one_outage_where_every_other_is_lost(self):
+        truth = simulation.Outage(3003, 5000)
+        for parity in (0, 1):
+            seen = self.observe([truth], length_ms=11_000)
+            seen.answered_ns[parity::2] = observations.UNANSWERED
+            found, = self.find(seen)
+            self.assertAlmostEqual(5, found.duration_s, delta=0.021)
 
     def test_answers_that_are_late_and_overtaken(self):
         chance = numpy.random.default_rng(3)

@@ -13,6 +13,7 @@
 import numpy
 
 from lm_tempest_plugin.probes.analysis import patterns
+from lm_tempest_plugin.probes import observations
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import simulation
 
@@ -74,7 +75,7 @@ class PatternTest(SimulatedTestCase):
 class MissedAloneTest(SimulatedTestCase):
 
     def test_losses(self):
-        for loss in (0.01, 0.05, 0.2):
+        for loss in (0.01, 0.05, 0.2, 0.4):
             pattern = patterns.pattern(self.observe(
                 path=simulation.Path(loss=loss), length_ms=200_000))
             self.assertAlmostEqual(loss, pattern.missed_alone,
@@ -86,6 +87,13 @@ class MissedAloneTest(SimulatedTestCase):
             slower_ms=lambda at_ms: 25.0 * (
                 chance.random(at_ms.size) < 0.05)), length_ms=100_000))
         self.assertAlmostEqual(0.05, pattern.missed_alone, delta=0.005)
+
+    def test_losses_that_are_not_independent(self):
+        seen = self.observe()
+        seen.answered_ns[::2] = observations.UNANSWERED
+        pattern = patterns.pattern(seen)
+        self.assertEqual((0.5, 17),
+                         (pattern.missed_alone, pattern.fewest_missed))
 
     def test_an_outage_has_no_part_in_it(self):
         without, with_outage = (

@@ -85,9 +85,58 @@ class QualityTest(base.TestCase):
     def test_too_busy_if_an_answer_was_dropped(self):
         found = quality.quality([observe()], 0.01, answers_dropped=7)
         self.assertTrue(found.too_busy)
-        busy, no_room = found.remarks()
-        self.assertIn('too busy', busy)
-        self.assertIn('no room for 7 answers', no_room)
+        # It asked in time, so that is all.
+        remark, = found.remarks()
+        self.assertIn('no room for 7 answers', remark)
+
+    def test_what_was_refused_is_no_deadline_missed(self):
+        refused = set(range(50, 80))
+        found = quality.quality([
+            observe(), dataclasses.replace(
+                observe(left_out=refused), send_errors=30,
+                send_error='no route')], 0.01)
+        self.assertEqual((170, 0, 30), (
+            found.due, found.deadlines_missed, found.send_errors))
+        self.assertFalse(found.too_busy)
+        self.assertAlmostEqual(0.31, found.max_gap_s)
+        remark, = found.remarks()
+        self.assertIn('refused to send 30 requests', remark)
+
+    def test_refused_and_missed(self):
+        found = quality.quality([dataclasses.replace(
+            observe([0.1] * 200, {9, 50, 51, 100, 101}), send_errors=2)],
+            0.01)
+        self.assertEqual((198, 3, 2), (
+            found.due, found.deadlines_missed, found.send_errors))
+        self.assertTrue(found.too_busy)
+        busy, refused = found.remarks()
+        self.assertIn('3 of 198 were not sent at all', busy)
+        self.assertIn('refused to send 2 requests', refused)
+
+    def test_refused_at_the_edge_leaves_no_place(self):
+        found = quality.quality([dataclasses.replace(
+            observe(left_out=set(range(10))), send_errors=10)], 0.01)
+        self.assertEqual((90, 0, 10), (
+            found.due, found.deadlines_missed, found.send_errors))
+
+    def test_what_one_guest_is_refused_hides_nothing_missed_by_others(self):
+        unreachable = dataclasses.replace(
+            observe([]), send_errors=200, send_error='no route')
+        found = quality.quality(
+            [observe([0.1] * 200, {9, 50, 51}), unreachable], 0.01)
+        self.assertEqual((200, 3, 200), (
+            found.due, found.deadlines_missed, found.send_errors))
+        self.assertTrue(found.too_busy)
+
+    def test_each_cause_has_its_remark(self):
+        found = quality.quality(
+            [dataclasses.replace(observe([6.0] * 100), send_errors=5)],
+            0.01, 2, 3, 7)
+        self.assertEqual(5, len(found.remarks()))
+        for part, remark in zip((
+                'too busy to ask', 'no room for 7', 'refused to send 5',
+                'set 2 times', '3 answers'), found.remarks(), strict=True):
+            self.assertIn(part, remark)
 
     def test_clocks_are_remarked_on_but_do_no_harm(self):
         found = quality.quality([observe()], 0.01, 2, 3)
@@ -114,6 +163,7 @@ class QualityTest(base.TestCase):
         figures = found.as_dict()
         self.assertEqual(0.01, figures['period_s'])
         self.assertEqual(1, figures['answers_dropped'])
+        self.assertEqual(0, figures['send_errors'])
         self.assertTrue(figures['too_busy'])
         self.assertEqual(found.remarks(), figures['remarks'])
         for name, value in figures.items():

@@ -61,7 +61,7 @@ class StampConverterTest(base.TestCase):
             self.convert([5 * S + MS, clocks.NO_STAMP], 4 * S))
         self.assertEqual(1, self.converter.refused)
 
-    def test_a_step_of_the_wall_clock_makes_no_outage(self):
+    def test_each_step_of_the_wall_clock_makes_no_outage(self):
         for number, step_ns in enumerate((-3600 * S, 3600 * S, 5 * MS)):
             stamps_ns = self.wall_ns + numpy.array(
                 [self.now_ns, self.now_ns - MS])
@@ -74,10 +74,33 @@ class StampConverterTest(base.TestCase):
             self.assertEqual(
                 (2 * number + 2, number + 1),
                 (self.converter.refused, self.converter.steps))
+            self.converter.settle()
 
-    def test_after_a_step_the_stamps_are_good_again(self):
+    def test_after_a_step_stamps_are_refused_until_all_were_read(self):
+        self.wall_ns += 5 * MS
+        # It is seen before a question is sent.
+        self.assertTrue(self.converter.refresh())
+        for refused in (1, 2):
+            self.now_ns += 10 * MS
+            self.assertFalse(self.converter.refresh())
+            self.assertEqual([self.now_ns],
+                             self.convert([self.now_ns - MS], 5 * S))
+            self.assertEqual((refused, 1),
+                             (self.converter.refused, self.converter.steps))
+
+    def test_one_from_before_a_small_step_is_not_moved_wrongly(self):
+        stamps_ns = self.wall_ns + numpy.array([self.now_ns + MS])
+        self.now_ns += 10 * MS
+        self.wall_ns += -5 * MS
+        self.assertTrue(self.converter.refresh())
+        # It would be taken for 6 ms otherwise, which is no nonsense.
+        self.assertEqual([self.now_ns], self.converter.to_monotonic_ns(
+            stamps_ns, numpy.array([5 * S])).tolist())
+
+    def test_once_settled_the_stamps_are_good_again(self):
         self.wall_ns += 60 * S
         self.assertTrue(self.converter.refresh())
+        self.converter.settle()
         self.now_ns += 10 * MS
         self.assertEqual([self.now_ns - MS],
                          self.convert([self.now_ns - MS], 5 * S))

@@ -157,8 +157,9 @@ class ResolveTest(base.TestCase):
 
     def test_ipv4(self):
         where = echo.resolve('192.0.2.1')
-        self.assertEqual(('192.0.2.1', echo.IPV4),
-                         (where.address, where.family))
+        self.assertEqual(('192.0.2.1', '192.0.2.1', echo.IPV4),
+                         (where.address, where.numeric, where.family))
+        self.assertEqual('IPv4', where.family.name)
         self.assertEqual(16, len(where.sockaddr))
         self.assertEqual(socket.inet_aton('192.0.2.1'),
                          where.sockaddr[where.family.address_at])
@@ -166,6 +167,7 @@ class ResolveTest(base.TestCase):
     def test_ipv6(self):
         where = echo.resolve('2001:db8::1')
         self.assertIs(echo.IPV6, where.family)
+        self.assertEqual('IPv6', where.family.name)
         self.assertEqual(28, len(where.sockaddr))
         self.assertEqual(socket.inet_pton(socket.AF_INET6, '2001:db8::1'),
                          where.sockaddr[where.family.address_at])
@@ -177,6 +179,20 @@ class ResolveTest(base.TestCase):
                          where.sockaddr[where.family.address_at])
         self.assertEqual((socket.if_nametoindex('lo'),),
                          struct.unpack('=I', where.sockaddr[24:]))
+
+    def test_in_digits(self):
+        for address, numeric in (
+                ('127.1', '127.0.0.1'), ('192.0.2.1', '192.0.2.1'),
+                ('2001:DB8:0:0::1', '2001:db8::1'),
+                ('fe80::1%lo', 'fe80::1%lo')):
+            where = echo.resolve(address)
+            self.assertEqual((address, numeric),
+                             (where.address, where.numeric))
+
+    def test_a_name_in_digits(self):
+        where = echo.resolve('localhost')
+        self.assertEqual('localhost', where.address)
+        self.assertIn(where.numeric, ('127.0.0.1', '::1'))
 
     def test_the_kernel_understands_it(self):
         for host, family in (('127.0.0.1', socket.AF_INET),

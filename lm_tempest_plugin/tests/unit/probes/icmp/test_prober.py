@@ -12,6 +12,7 @@
 
 import functools
 import select
+import selectors
 import socket
 import threading
 import time
@@ -203,6 +204,20 @@ class ReceiveTest(base.TestCase):
 
     def test_a_step_of_the_wall_clock_backwards_makes_no_outage(self):
         self._test_step(-3600 * S)
+
+    def test_a_step_that_is_seen_before_an_answer_makes_no_outage(self):
+        group = self.group()
+        self.ask(group, 2)
+        self.step_ns = -5 * MS
+        self.assertTrue(self.clock.refresh())
+        self.receive(group, ('127.0.0.2', self.reply(group, 0, 0)))
+        self.assertEqual((1, 1), (self.clock.steps, self.clock.refused))
+        self.step_ns = 0
+        self.clock.refresh()
+        self.clock.settle()
+        self.receive(group, ('127.0.0.2', self.reply(group, 0, 1)))
+        self.assertEqual((2, 1), (self.clock.steps, self.clock.refused))
+        self.assertEqual([2, 0], self.answered(group))
 
     def test_as_much_as_there_is_room_for_may_not_be_all(self):
         with mock.patch.object(icmp, 'BURST', 2):
@@ -396,6 +411,16 @@ class LifeTest(ProberTestCase):
         self.assertEqual(0, prober.answering(S))
         self.assertFalse(prober.raw)
 
+    def test_after_a_complete_look_the_clock_has_settled(self):
+        prober = self.prober([])
+        prober._clock = mock.Mock(spec=clocks.StampConverter)
+        with mock.patch.object(prober, '_listen', autospec=True,
+                               side_effect=[False, True]):
+            prober._look()
+            prober._clock.settle.assert_not_called()
+            prober._look()
+        prober._clock.settle.assert_called_once_with()
+
     def test_a_prober_that_has_died_says_so(self):
         prober = self.prober(['127.0.0.1'])
         with mock.patch.object(prober, 'on_tick', autospec=True,
@@ -421,13 +446,16 @@ class LifeTest(ProberTestCase):
             opened.append(sock)
             return sock, raw
 
-        self.prober([])
+        selector = mock.Mock(spec=selectors.DefaultSelector)
         with mock.patch.object(icmp, 'GROUP', 1), mock.patch.object(
                 sockets, 'open_socket', autospec=True,
-                side_effect=open_once):
+                side_effect=open_once), mock.patch.object(
+                    selectors, 'DefaultSelector', autospec=True,
+                    return_value=selector):
             exc = self.assertRaises(
                 errors.ProbesNotPermitted, icmp.IcmpProber,
                 ['127.0.0.1', '127.0.0.2'], 0.01)
+        selector.close.assert_called_once_with()
         if not opened:
             self.skipTest('this machine does not let us ping: %s' % exc)
         self.assertEqual('no more', str(exc))
@@ -446,7 +474,7 @@ class CheckTest(base.TestCase):
         sock = mock.Mock(spec=socket.socket)
         with mock.patch.object(sockets, 'open_socket', autospec=True,
                                return_value=(sock, False)) as opener:
-            icmp.check('2001:db8::1')
+            self.assertEqual('2001:db8::1', icmp.check('2001:DB8::0:1'))
         self.assertIs(echo.IPV6, opener.call_args.args[0])
         sock.close.assert_called_once_with()
 
@@ -457,3 +485,14 @@ class CheckTest(base.TestCase):
             exc = self.assertRaises(
                 errors.ProbesNotPermitted, icmp.check, '192.0.2.1')
         self.assertEqual('192.0.2.1 cannot be probed: no sockets', str(exc))
+
+    def test_a_family_that_this_machine_does_not_have(self):
+        with mock.patch.object(
+                sockets, 'open_socket', autospec=True,
+                side_effect=errors.ProbeError('this machine has no IPv6')):
+            exc = self.assertRaises(
+                errors.ProbeError, icmp.check, '2001:db8::1')
+        self.assertNotIsInstance(exc, errors.ProbesNotPermitted)
+        self.assertEqual(
+            '2001:db8::1 cannot be probed: this machine has no IPv6',
+            str(exc))

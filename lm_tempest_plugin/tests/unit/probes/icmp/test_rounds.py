@@ -110,10 +110,19 @@ class RoundsTest(RoundsTestCase):
         self.answer((0, 0, 1999))
         self.assertEqual([US], self.delays_ns(0))
 
-    def test_a_delay_that_is_longer_than_what_can_be_kept(self):
-        self.ask()
-        self.answer((0, 0, 10_000 * 1000 * MS))
-        self.assertEqual([rounds.LONGEST_US * US], self.delays_ns(0))
+    def test_what_takes_longer_than_can_be_kept_is_no_answer(self):
+        self.ask(6)
+        longest_ns = rounds.LONGEST_US * US
+        self.assertGreater(longest_ns, 35 * 60 * 1000 * MS)
+        # In two blocks.
+        self.answer((0, 0, 10_000 * 1000 * MS), (1, 0, longest_ns),
+                    (2, 0, longest_ns + US), (0, 5, US))
+        self.assertEqual([None] * 5 + [US], self.delays_ns(0))
+        self.assertEqual([longest_ns] + [None] * 5, self.delays_ns(1))
+        self.assertEqual([None] * 6, self.delays_ns(2))
+        self.assertEqual(
+            [0] * 3, [self.rounds.snapshot(guest).duplicates
+                      for guest in range(self.GUESTS)])
 
     def test_more_rounds_than_a_block_has(self):
         self.ask(11)

@@ -23,6 +23,8 @@ from lm_tempest_plugin.tests.unit import base
 
 FAMILIES = (echo.IPV4, echo.IPV6)
 DENIED = PermissionError(errno.EACCES, 'Permission denied')
+NO_FAMILY = OSError(
+    errno.EAFNOSUPPORT, 'Address family not supported by protocol')
 NOT_PERMITTED = PermissionError(errno.EPERM, 'Operation not permitted')
 
 
@@ -77,22 +79,64 @@ class OpenTest(base.TestCase):
                      'CAP_NET_RAW'):
             self.assertIn(part, str(exc))
 
-    def test_the_buffer_is_as_large_as_the_machine_lets_it_be(self):
+    def test_a_family_that_this_machine_does_not_have(self):
+        for family, name in ((echo.IPV4, 'IPv4'), (echo.IPV6, 'IPv6')):
+            for failures in ([NO_FAMILY], [DENIED, NO_FAMILY]):
+                exc = self.assertRaises(
+                    errors.ProbeError, sockets.open_socket, family, 4711,
+                    mock.Mock(side_effect=failures))
+                # To be permitted more would not help.
+                self.assertNotIsInstance(exc, errors.ProbesNotPermitted)
+                self.assertEqual('this machine has no %s' % name, str(exc))
+                self.assertIs(NO_FAMILY, exc.__cause__)
+
+    def test_what_cannot_be_set_up_is_closed(self):
+        for raw in (False, True):
+            sock = mock.Mock(spec=socket.socket)
+            sock.setsockopt.side_effect = OSError(errno.ENOPROTOOPT, 'no')
+            opener = mock.Mock(side_effect=[DENIED] * raw + [sock])
+            self.assertRaises(
+                OSError, sockets.open_socket, echo.IPV4, 4711, opener)
+            sock.close.assert_called_once_with()
+
+    def _test_buffers(self, failing, expected):
+        def setsockopt(level, option, value):
+            if option in failing:
+                raise NOT_PERMITTED
+
         sock = mock.Mock(spec=socket.socket)
-        for failures, options in (
-                ([None], [sockets.SO_RCVBUFFORCE]),
-                ([NOT_PERMITTED, None],
-                 [sockets.SO_RCVBUFFORCE, socket.SO_RCVBUF])):
-            sock.setsockopt.reset_mock()
-            sock.setsockopt.side_effect = failures
-            sockets._enlarge(sock)
-            self.assertEqual(
-                [mock.call(socket.SOL_SOCKET, option,
-                           sockets.RECEIVE_BUFFER_BYTES)
-                 for option in options], sock.setsockopt.call_args_list)
+        sock.setsockopt.side_effect = setsockopt
+        sockets.open_socket(echo.IPV4, 4711, mock.Mock(return_value=sock))
+        self.assertEqual(
+            [mock.call(socket.SOL_SOCKET, mmsg.SO_TIMESTAMPNS, 1)] +
+            [mock.call(socket.SOL_SOCKET, option, size)
+             for option, size in expected], sock.setsockopt.call_args_list)
+        sock.close.assert_not_called()
+
+    def test_the_buffers_are_as_large_as_we_say(self):
+        self._test_buffers((), (
+            (sockets.SO_RCVBUFFORCE, sockets.RECEIVE_BUFFER_BYTES),
+            (sockets.SO_SNDBUFFORCE, sockets.SEND_BUFFER_BYTES)))
+
+    def test_the_buffers_are_as_large_as_the_machine_lets_them_be(self):
+        self._test_buffers(
+            (sockets.SO_RCVBUFFORCE, sockets.SO_SNDBUFFORCE), (
+                (sockets.SO_RCVBUFFORCE, sockets.RECEIVE_BUFFER_BYTES),
+                (socket.SO_RCVBUF, sockets.RECEIVE_BUFFER_BYTES),
+                (sockets.SO_SNDBUFFORCE, sockets.SEND_BUFFER_BYTES),
+                (socket.SO_SNDBUF, sockets.SEND_BUFFER_BYTES)))
 
 
 class RealSocketTest(base.TestCase):
+
+    def test_the_buffers_grow(self):
+        plain = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.addCleanup(plain.close)
+        sock = self.open(echo.IPV4, 0, socket.SOCK_RAW)
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            self.assertGreaterEqual(
+                sock.getsockopt(socket.SOL_SOCKET, option),
+                plain.getsockopt(socket.SOL_SOCKET, option))
 
     def open(self, family, identifier, refused):
         try:

@@ -72,6 +72,22 @@ class EchoCheckTest(base.TestCase):
         self.check.feed(b'garbage\n' + self.check.line(0), 10)
         self.assertFalse(self.check.proven)
 
+    def test_where_nothing_came_back_nothing_is_lost(self):
+        self.check.hang_up()
+        self.assertEqual((0, 0, 0), self.counts())
+        self.assertFalse(self.check.outstanding)
+        self.assertEqual(5, self.check.expected)
+        # Nor does it count as such later.
+        self.check.feed(self.check.ask(6, 6), 11)
+        self.assertEqual((0, 0, 0), self.counts())
+        self.assertTrue(self.check.proven)
+
+    def test_nor_where_only_garbage_did(self):
+        self.check.feed(b'garbage\n', 10)
+        self.check.hang_up()
+        self.assertEqual((0, 0, 1), self.counts())
+        self.assertEqual(5, self.check.expected)
+
     def test_what_is_under_way_is_lost_with_the_connection(self):
         self.check.feed(self.check.line(0) + self.check.line(1)[:-1], 10)
         self.check.hang_up()

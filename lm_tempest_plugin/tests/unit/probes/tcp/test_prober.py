@@ -242,6 +242,26 @@ class BreakTest(ProberTestCase):
         server.gate.set()
         self.await_seen(lambda seen: seen.reconnects)
 
+    def test_garbage_when_connected_again_is_not_the_end(self):
+        def answer(line):
+            # As something that is not ready does, while the guest starts.
+            if len(server.connections) in (2, 3):
+                return b'starting\n'
+            return line
+
+        server = self.serve(answer)
+        self.connect(server)
+        self.await_echoes(3)
+        server.reset()
+        seen = self.await_seen(lambda seen: seen.reconnects)
+        self.assertEqual((1, 1, 2, 2, ''), (
+            len(seen.breaks), seen.reconnects, seen.connect_failures,
+            seen.corrupt, seen.error))
+        self.assertIn('starting', seen.connect_error)
+        self.assertIn('came instead of an echo', seen.connect_error)
+        self.assertEqual((True, ''), (seen.connected, seen.trouble))
+        self.await_echoes(3)
+
     def test_drained_without_a_connection(self):
         server = self.serve()
         self.connect(server)
@@ -311,6 +331,47 @@ class StreamTest(base.TestCase):
         self.assertEqual((2, 'network is unreachable'), (
             seen.connect_failures, seen.connect_error))
         self.assertEqual(-1, seen.last_sent)
+
+    def garbage(self, data):
+        """Connect, and have this come back."""
+        self.stream.tick(0)
+        self.stream.on_event(0)
+        self.connection.receive.return_value = data
+        self.stream.on_event(0)
+        return self.stream.snapshot(0)
+
+    def test_garbage_before_any_echo_is_given_up(self):
+        seen = self.garbage(b'garbage\n')
+        self.assertIn('garbage', seen.error)
+        self.assertEqual(0, seen.connect_failures)
+        self.opener.reset_mock()
+        self.stream.tick(0)
+        self.opener.assert_not_called()
+
+    def test_garbage_after_an_echo_is_a_failure_to_connect(self):
+        self.bring_up()
+        self.connection.receive.side_effect = ConnectionResetError()
+        self.stream.on_event(0)
+        self.connection.receive.side_effect = None
+        seen = self.garbage(b'garbage\n')
+        self.assertEqual(('', 1, 1, 0, 0, False), (
+            seen.error, seen.connect_failures, len(seen.breaks),
+            seen.reconnects, seen.lost, seen.connected))
+        self.assertEqual(seen.last_sent + 1, seen.expected)
+        self.assertIn("b'garbage\\n' came instead of an echo",
+                      seen.trouble)
+        self.bring_up()
+        seen = self.stream.snapshot(0)
+        self.assertEqual(('', 1), (seen.trouble, seen.reconnects))
+
+    def test_the_garbage_that_is_named_is_that_of_the_connection(self):
+        self.bring_up()
+        self.connection.receive.return_value = b'earlier\n'
+        self.stream.on_event(0)
+        self.connection.receive.side_effect = ConnectionResetError()
+        self.stream.on_event(0)
+        self.connection.receive.side_effect = None
+        self.assertIn('garbage', self.garbage(b'garbage\n').connect_error)
 
     def test_an_error_when_sending_breaks_it(self):
         self.bring_up()
@@ -391,7 +452,9 @@ class NotConnectedTest(ProberTestCase):
         self.prober.start()
         seen = self.await_seen(lambda seen: seen.connect_failures > 1)
         self.assertEqual('no echo within 0.05 s', seen.connect_error)
-        self.assertEqual(seen.connect_failures, seen.lost)
+        # It never was a connection, and there was nothing to lose.
+        self.assertEqual(0, seen.lost)
+        self.assertGreaterEqual(seen.last_sent, 1)
         self.assertEqual((), seen.breaks)
 
     def test_it_hangs_up_before_it_has_echoed(self):
