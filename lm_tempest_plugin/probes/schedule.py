@@ -74,5 +74,6 @@ class Ticker:
         if late_ns < 0:
             return None
         self._next_ns[slot] += (late_ns // self.period_ns + 1) * self.period_ns
-        self._slot = (slot + 1) % len(self._next_ns)
+        self._slot = min(range(len(self._next_ns)),
+                         key=self._next_ns.__getitem__)
         return Deadline(slot, due_ns)

@@ -212,7 +212,21 @@ def attribute(seen: observations.Observations, windows: Sequence[Window],
                                [window.end_ns])), until_ns)
     return Attribution(figures, _figures(
         seen, pattern, outside[1:-1], found[None], scattered,
-        numpy.where(outside, times_ns, INSIDE), until_ns))
+        _outside_ns(times_ns, outside, windows), until_ns))
+
+
+def _outside_ns(times_ns: observations.Times,
+                outside: npt.NDArray[numpy.bool_],
+                windows: Sequence[Window]) -> observations.Times:
+    """Return the times outside of windows, which begin and end there."""
+    starts_ns = numpy.array([one.start_ns for one in windows], numpy.int64)
+    ends_ns = numpy.array([one.end_ns for one in windows], numpy.int64)
+    at_ns = numpy.concatenate((starts_ns, starts_ns, ends_ns, times_ns))
+    values_ns = numpy.concatenate((
+        starts_ns, numpy.full_like(starts_ns, INSIDE), ends_ns,
+        numpy.where(outside, times_ns, INSIDE)))
+    values_ns[(at_ns < times_ns[0]) | (at_ns > times_ns[-1])] = INSIDE
+    return values_ns[numpy.argsort(at_ns, kind='stable')]
 
 
 def whole(seen: observations.Observations, since_ns: int,

@@ -108,6 +108,12 @@ class Quality:
                 'remarks': self.remarks()}
 
 
+def _left_out(seen: observations.Observations, period_s: float) -> int:
+    """Return how many questions to a guest were never sent."""
+    periods = numpy.rint(numpy.diff(seen.due_ns) / schedule.NS / period_s)
+    return max(0, int((periods - 1).sum()) - seen.send_errors)
+
+
 def quality(seen: Sequence[observations.Observations], period_s: float,
             wall_clock_steps: int = 0, kernel_stamps_refused: int = 0,
             answers_dropped: int = 0) -> Quality:
@@ -121,11 +127,9 @@ def quality(seen: Sequence[observations.Observations], period_s: float,
     """
     late_s = _joined([one.sent_ns - one.due_ns for one in seen])
     sent_s = _joined([numpy.diff(one.sent_ns) for one in seen])
-    due_s = _joined([numpy.diff(one.due_ns) for one in seen])
     refused = sum(one.send_errors for one in seen)
     # A request that was refused leaves a place as well.
-    left_out = max(
-        0, int((numpy.rint(due_s / period_s) - 1).sum()) - refused)
+    left_out = sum(_left_out(one, period_s) for one in seen)
     p50_s, p99_s, max_s = (
         numpy.percentile(late_s, (50, 99, 100), method='inverted_cdf')
         if late_s.size else (0.0, 0.0, 0.0))

@@ -139,7 +139,6 @@ class SlowAnswersTest(SimulatedTestCase):
         self.assert_measured(truth, found)
         self.assertEqual(('lost', 0), (found.kind, found.late))
 
-
     def test_a_slow_answer_does_not_tell_when_an_outage_began(self):
         # It was slow on its way back.
         seen = self.observe([simulation.Outage(1003, 100)])
