@@ -254,9 +254,16 @@ class _Gaps:
     def _outage(self, start: _Interval, end: _Interval,
                 missed: npt.NDArray[numpy.intp],
                 is_open: bool) -> Iterator[Outage]:
-        """Yield what is certain to be more than none."""
+        """Yield what is certain to be an outage.
+
+        It must be longer than its own error; and not shorter than what can
+        be told from scattered losses, which is so many periods, less half a
+        one for questions that were not sent at equal distances.
+        """
         bound_ns = start.bound_ns + end.bound_ns
-        if end.middle_ns - start.middle_ns <= bound_ns:
+        length_ns = end.middle_ns - start.middle_ns
+        least_ns = (self._pattern.fewest_missed - 0.5) * self._seen.period_ns
+        if length_ns <= bound_ns or not is_open and length_ns < least_ns:
             return
         lost = int(numpy.count_nonzero(~self._in_time[missed]))
         yield Outage(start.middle_ns, end.middle_ns, bound_ns, lost,

@@ -167,6 +167,16 @@ class HeldTest(SimulatedTestCase):
             self.assertEqual('held', found.kind)
             self.assertAlmostEqual(burst.size, found.late, delta=1)
 
+    def test_what_is_shorter_than_the_resolution_is_none(self):
+        # Two are held, and the one before was sent late: so it is certain
+        # that this is more than nothing, but as little may be overlooked.
+        truth = simulation.Outage(1004.5, 6.5, held=True)
+        seen = self.observe([truth], period_ms=5)
+        before = int(numpy.searchsorted(seen.sent_ns, truth.start_ns)) - 1
+        seen.sent_ns[before] += 3 * MS
+        seen.answered_ns[before] += 3 * MS
+        self.assertEqual((), tuple(self.find(seen)))
+
     def test_one_step_of_the_delay_is_one_outage(self):
         seen = self.observe(path=simulation.Path(
             slower_ms=lambda at_ms: 50.0 * (
