@@ -33,6 +33,8 @@ from bench.precision import errors
 COMMAND = (os.path.join(os.path.dirname(sys.executable), 'tempest'),
            'live-migration-ha', 'probe')
 SCHEMA = 1
+# What it has told when it is at work.
+AT_WORK = b'alibration'
 # How long it may take to start up and to calibrate itself, of which it tells
 # when that is done; and how long after that the first outage may begin.
 START_S = 40.0
@@ -155,7 +157,7 @@ class Probe:
         :raises BenchError: it has not told anything
         """
         deadline_s = self._started_s + START_S
-        while not os.fstat(self._messages.fileno()).st_size:
+        while AT_WORK not in os.pread(self._messages.fileno(), TAIL, 0):
             if time.monotonic() > deadline_s:
                 raise errors.BenchError(
                     'the prober was not at work within %g s.' % START_S)
