@@ -34,9 +34,7 @@ def down(layout: layouts.Layout) -> bool:
     :param layout: paths of the lab
     :returns: whether there was one
     """
-    if not layout.root.exists():
-        return sandbox.end(layout.root)
-    with lock.held(layout):
+    with _held(layout):
         layout.ready.unlink(missing_ok=True)
         return sandbox.end(layout.root)
 
@@ -47,10 +45,10 @@ def destroy(layout: layouts.Layout) -> bool:
     :param layout: paths of the lab
     :returns: whether there was anything
     """
-    if not layout.root.exists():
-        return sandbox.end(layout.root)
-    with lock.held(layout):
-        sandbox.end(layout.root)
+    with _held(layout):
+        ended = sandbox.end(layout.root)
+        if not layout.root.exists():
+            return ended
         for entry in layout.root.iterdir():
             # The lock goes last: until then nobody else may begin.
             if layouts.is_own(entry.name) and entry != layout.lock:
@@ -59,6 +57,12 @@ def destroy(layout: layouts.Layout) -> bool:
         with contextlib.suppress(OSError):
             os.rmdir(layout.root)
     return True
+
+
+def _held(layout: layouts.Layout) -> contextlib.AbstractContextManager[None]:
+    """The lab's lock; where there is no folder, none is made for it."""
+    return (lock.held(layout) if layout.root.exists()
+            else contextlib.nullcontext())
 
 
 def _delete(entry: pathlib.Path) -> None:

@@ -38,16 +38,18 @@ STARTING = (None, 'up')
 DEFAULT_RUN = ['--regex', 'live_migration_ha']
 
 
-def _computes(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    low, high = topologies.MIN_COMPUTES, topologies.MAX_COMPUTES
-    if not low <= number <= high:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is not a number from {low} to {high}')
-    return number
+def _number(low: int, high: int) -> typing.Callable[[str], int]:
+    """The type of an option that takes a whole number within bounds."""
+    def convert(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = low - 1
+        if not low <= number <= high:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a number from {low} to {high}')
+        return number
+    return convert
 
 
 def _lines(text: str) -> int:
@@ -60,7 +62,8 @@ def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
     """What one can choose when a cloud is started."""
     parser = argparse.ArgumentParser(add_help=False, **settings)
     parser.add_argument(
-        '--computes', type=_computes, metavar='N',
+        '--computes', metavar='N',
+        type=_number(topologies.MIN_COMPUTES, topologies.MAX_COMPUTES),
         help='how many compute hosts (default: 2)')
     parser.add_argument(
         '--storage', choices=topologies.STORAGES,
@@ -69,6 +72,11 @@ def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
     parser.add_argument(
         '--kvm', action='store_const', const=True,
         help='run guests under KVM instead of software emulation')
+    parser.add_argument(
+        '--max-concurrent-live-migrations', metavar='N',
+        type=_number(topologies.MIN_CONCURRENT, topologies.MAX_CONCURRENT),
+        help='how many live migrations a compute host runs at once '
+        "(default: 1, as nova's)")
     return parser
 
 
@@ -97,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
         'exec', help='run a command inside of the controller or a host',
         usage='run-lab.sh exec [--host HOST] -- COMMAND [ARGUMENT ...]')
     execute.add_argument(
-        '--host', default=topologies.CONTROLLER,
+        '--host', default=topologies.CONTROLLER.name,
         help='controller, compute1, compute2, ... (default: %(default)s)')
     execute.add_argument('arguments', nargs=argparse.REMAINDER,
                          metavar='COMMAND')
@@ -111,6 +119,14 @@ def parser() -> argparse.ArgumentParser:
                       '(default: %(default)s)')
     logs.add_argument('--follow', '-f', action='store_true',
                       help='go on printing what is added')
+    faults = commands.add_parser(
+        'faults', help='inject faults during live migrations and print what '
+        'was said of them', description='Injects each fault into the cloud '
+        'that is up, moves servers meanwhile, and holds the verdict against '
+        'what was done, against libvirt, and against what is left over.')
+    faults.add_argument('arguments', nargs='*', metavar='NAME',
+                        help='names of faults (default: all; a wrong one '
+                        'gets the list)')
     commands.add_parser('down', help='end the cloud; keep what is installed')
     commands.add_parser('destroy',
                         help='end the cloud and delete the state folder')
@@ -146,9 +162,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def _refuse_cloud_options(top: argparse.ArgumentParser,
                           options: argparse.Namespace) -> None:
     """Refuse what has no meaning for a cloud that is up already."""
-    for name in ('computes', 'storage', 'kvm'):
-        if getattr(options, name) is not None:
-            top.error(f'--{name} does not go with {options.command}')
+    for field in dataclasses.fields(topologies.Topology):
+        if getattr(options, field.name) is not None:
+            top.error(f'--{field.name.replace("_", "-")} does not go with '
+                      f'{options.command}')
 
 
 def topology(options: argparse.Namespace) -> topologies.Topology:

@@ -19,6 +19,7 @@ from lab import cli
 from lab import everything
 from lab import layout as layouts
 from lab import lifecycle
+from lab import topology as topologies
 from lab import use
 
 
@@ -41,6 +42,11 @@ def run(options: argparse.Namespace, layout: layouts.Layout) -> int:
         case 'exec':
             return use.execute(layout, options.host, options.arguments,
                                pathlib.Path.cwd())
+        case 'faults':
+            return use.execute(
+                layout, topologies.CONTROLLER.name,
+                ['python', '-m', 'lab.faults', *options.arguments],
+                layouts.REPOSITORY)
         case 'status':
             return use.status(layout)
         case 'logs':

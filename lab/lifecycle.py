@@ -30,6 +30,7 @@ from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import kvm
+from lab.machine import qemu
 from lab.machine import virtualenvs
 from lab import steps
 from lab import topology as topologies
@@ -86,14 +87,21 @@ def _installation(layout: layouts.Layout, topology: topologies.Topology
                   ) -> list[steps.Step]:
     """What is missing on the machine."""
     found = []
+    log = layout.root / 'install' / 'debian.log'
+    emulator = not qemu.is_current()
     packages = debian.missing((*debian.PACKAGES, *image.PACKAGES))
     venv = not virtualenvs.is_current(layout, 'cloud')
-    if packages or venv:
+    if emulator or packages or venv:
         checks.disk(layout, checks.DISK_TO_INSTALL)
     checks.disk(layout, checks.DISK_TO_RUN)
+    if emulator:
+        found.append(steps.Step('QEMU', lambda: qemu.install(log)))
     if packages:
-        found.append(steps.Step('Debian packages', lambda: debian.install(
-            packages, layout.root / 'install' / 'debian.log')))
+        # One apt-get at a time; and with QEMU there, none draws in another.
+        found.append(steps.Step(
+            'Debian packages', lambda: debian.install(packages, log),
+            tuple(step.name for step in found)))
+    # The guest image is made with the QEMU that is there in the end.
     needs = tuple(step.name for step in found)
     if venv:
         # Debian's Python modules are linked into it.
@@ -135,7 +143,7 @@ def _start(layout: layouts.Layout, topology: topologies.Topology) -> None:
         if process is None:
             raise errors.LabError('The lab ended as soon as it had begun: '
                                   f'see {layout.log}/supervisord.log.')
-        command = [*sandbox.enter(process, topologies.CONTROLLER,
+        command = [*sandbox.enter(process, topologies.CONTROLLER.name,
                                   layouts.REPOSITORY),
                    sys.executable, *start.arguments(layout, topology)]
         status = _call(command)

@@ -21,7 +21,6 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 
-CONTROLLER = 'controller'
 MANAGEMENT = ipaddress.ip_network('198.18.0.0/24')
 PROVIDER = ipaddress.ip_network('198.18.4.0/22')
 #: name of the provider network in neutron, and of its physical network
@@ -31,6 +30,9 @@ PROVIDER_POOL = ('198.18.4.100', '198.18.7.250')
 
 MIN_COMPUTES = 1
 MAX_COMPUTES = 8
+#: Bounds of how many live migrations a compute host may run at once.
+MIN_CONCURRENT = 1
+MAX_CONCURRENT = 16
 STORAGES = ('block',)
 
 
@@ -48,7 +50,10 @@ class Host:
     @property
     def is_controller(self) -> bool:
         """Whether this is the host of the control plane."""
-        return self.name == CONTROLLER
+        return self == CONTROLLER
+
+
+CONTROLLER = Host('controller', str(MANAGEMENT[1]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,16 +63,14 @@ class Topology:
     :ivar computes: how many compute hosts
     :ivar kvm: whether guests run under KVM instead of software emulation
     :ivar storage: where guests' disks live; ``block``: local qcow2 files
+    :ivar max_concurrent_live_migrations: how many live migrations a compute
+        host runs at once as their source; nova's default is 1
     """
 
     computes: int = 2
     kvm: bool = False
     storage: str = 'block'
-
-    @property
-    def controller(self) -> Host:
-        """The host of the control plane."""
-        return Host(CONTROLLER, str(MANAGEMENT[1]))
+    max_concurrent_live_migrations: int = 1
 
     @property
     def compute_hosts(self) -> tuple[Host, ...]:
@@ -78,7 +81,7 @@ class Topology:
     @property
     def hosts(self) -> tuple[Host, ...]:
         """All hosts, the controller first."""
-        return (self.controller, *self.compute_hosts)
+        return (CONTROLLER, *self.compute_hosts)
 
     @property
     def provider_gateway(self) -> str:
@@ -92,5 +95,10 @@ class Topology:
 
     def describe(self) -> str:
         """The options of ``up`` that make this lab, for messages."""
-        return (f'--computes {self.computes} --storage {self.storage}'
-                + (' --kvm' if self.kvm else ''))
+        words = ['--computes', str(self.computes), '--storage', self.storage]
+        if self.kvm:
+            words.append('--kvm')
+        if self.max_concurrent_live_migrations > 1:
+            words += ['--max-concurrent-live-migrations',
+                      str(self.max_concurrent_live_migrations)]
+        return ' '.join(words)

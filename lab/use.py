@@ -85,7 +85,7 @@ def run(layout: layouts.Layout, arguments: list[str]) -> int:
     :param arguments: of ``tempest run``
     :returns: its exit code
     """
-    status = execute(layout, topologies.CONTROLLER,
+    status = execute(layout, topologies.CONTROLLER.name,
                      ['tempest', 'run', *arguments], layout.workspace)
     print(f'Results: {layout.workspace} (tools/run-lab.sh exec -- stestr -d '
           f'{layout.workspace} last; logs/tempest.log)')

@@ -26,6 +26,8 @@ from oslo_config import cfg
 from oslo_config import types
 from tempest.lib import exceptions as lib_exc
 
+from lm_tempest_plugin.cloud import microversions
+
 
 class Late(types.ConfigType):
     """A type that takes any value at first, and is strict when asked to be.
@@ -64,8 +66,54 @@ class LateFloat(Late, types.Float):
         return number
 
 
-class LatePort(Late, types.Port):
+class LateInteger(Late, types.Integer):
+    """A whole number within bounds."""
+
+    def strict(self, value: Any) -> Any:
+        """Return a value as a whole number.
+
+        :raises ValueError: it is no number, or out of bounds
+        """
+        number = None if value is None else super().strict(value)
+        if number is None:
+            raise ValueError('Should be a whole number')
+        return number
+
+
+class LatePort(LateInteger):
     """A TCP port."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=65535)
+
+
+class LateSizes(Late, types.List):
+    """Whole numbers of 1 or more, at least one of them."""
+
+    def strict(self, value: Any) -> Any:
+        """Return a value as a list of numbers.
+
+        :raises ValueError: one is no such number, or there is none
+        """
+        item = self.item_type.strict
+        numbers = [item(each) for each in super().strict(value) or ()]
+        if not numbers:
+            raise ValueError('Should have at least one number')
+        return numbers
+
+
+class LateMicroversion(Late, types.String):
+    """A microversion of the compute API, or nothing."""
+
+    def strict(self, value: Any) -> Any:
+        """Return a value as it is.
+
+        :raises ValueError: it is no microversion
+        """
+        text = super().strict(value)
+        if text:
+            microversions.parse(text)
+        return text
 
 
 def _number(name: str, default: float, low: float, high: float,
@@ -81,10 +129,37 @@ def _number(name: str, default: float, low: float, high: float,
     return opt
 
 
+def _integer(name: str, default: int, low: int, high: int,
+             text: str) -> cfg.IntOpt:
+    """Return an option that is a whole number.
+
+    :param low: the smallest value that is allowed
+    :param high: the largest value that is allowed
+    :param text: the help
+    """
+    opt = cfg.IntOpt(name, default=default, min=low, max=high, help=text)
+    opt.type = LateInteger(min=low, max=high)
+    return opt
+
+
+def _sizes(name: str, default: list[int], text: str) -> cfg.ListOpt:
+    """Return an option that is a list of whole numbers of 1 or more."""
+    opt = cfg.ListOpt(name, default=default, help=text)
+    opt.type = LateSizes(item_type=LateInteger(min=1, max=1000))
+    return opt
+
+
+def _microversion(name: str, text: str) -> cfg.StrOpt:
+    """Return an option that is a microversion, or empty."""
+    opt = cfg.StrOpt(name, default='', help=text)
+    opt.type = LateMicroversion()
+    return opt
+
+
 def _port(name: str, default: int, text: str) -> cfg.PortOpt:
     """Return an option that is a TCP port; port 0 is none."""
     opt = cfg.PortOpt(name, default=default, min=1, help=text)
-    opt.type = LatePort(min=1, max=65535)
+    opt.type = LatePort()
     return opt
 
 
@@ -113,6 +188,48 @@ _bound_opts = [
         'The default passes whatever an outage within the default of '
         'max_outage can cause, also where the first of these steps '
         'takes 0.4 s, and no more than that.'),
+    _number(
+        'max_forced_outage', 30.0, 0.01, 3600.0,
+        'Longest outage, in seconds, where nova is told to complete a live '
+        'migration by force: it pauses the guest until the rest is copied, '
+        'or goes over to post-copy. A connection may stall for twice as '
+        'long and a second, since TCP waits twice as long each time.'),
+]
+
+_drain_opts = [
+    _integer(
+        'drain_servers', 12, 2, 1000,
+        'How many servers are put on a host to drain it of them. The '
+        'default is that of the white paper of 2017. Where the hosts have '
+        'no room for as many, the tests take as many as fit, at least 2, '
+        'and say so.'),
+    _sizes(
+        'batch_sizes', [1, 2, 3, 4],
+        'How many live migrations are asked for at once, one number for '
+        'each drain: all of a batch have to end before the next is asked '
+        'for. The default is that of the white paper of 2017.'),
+    _integer(
+        'window_size', 4, 1, 1000,
+        'How many live migrations are in flight at once where the next is '
+        'asked for as soon as one ends. One more than the source host runs '
+        'at once keeps it busy.'),
+    _integer(
+        'round_trips', 1, 1, 1000,
+        'How often the servers of a drain go to the other host and back, '
+        'for each batch size; 20 in the white paper of 2017.'),
+    _integer(
+        'max_concurrent_live_migrations', 0, 0, 1000,
+        'What nova.conf of the compute hosts says: [DEFAULT] '
+        'max_concurrent_live_migrations. Tests that move several servers '
+        'fail if they observe something else. 0 to declare nothing; nova '
+        'itself has 1 by default.'),
+    _microversion(
+        'request_microversion',
+        'Microversion of the compute API with which live migrations are '
+        'asked for, such as 2.24 for the old way; what became of them is '
+        'read with a newer one. Empty for the newest that the tests know. '
+        'Before 2.25, block_migration is what '
+        '[compute-feature-enabled]block_migration_for_live_migration says.'),
 ]
 
 _probe_opts = [
@@ -183,7 +300,7 @@ _wait_opts = [
         'after its migration record has ended.'),
 ]
 
-live_migration_ha_opts = _bound_opts + _probe_opts + _wait_opts
+live_migration_ha_opts = _bound_opts + _drain_opts + _probe_opts + _wait_opts
 
 _groups = [(live_migration_ha_group, live_migration_ha_opts)]
 

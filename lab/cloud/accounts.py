@@ -20,7 +20,7 @@ from lab.cloud import configuration
 from lab import layout as layouts
 from lab import topology as topologies
 
-CONTROLLER = topologies.MANAGEMENT[1]
+ADDRESS = topologies.CONTROLLER.address
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Service:
 
 
 SERVICES = (
-    Service('glance', 'image', f'http://{CONTROLLER}:9292'),
-    Service('placement', 'placement', f'http://{CONTROLLER}:8778'),
-    Service('neutron', 'network', f'http://{CONTROLLER}:9696'),
-    Service('nova', 'compute', f'http://{CONTROLLER}:8774/v2.1'),
+    Service('glance', 'image', f'http://{ADDRESS}:9292'),
+    Service('placement', 'placement', f'http://{ADDRESS}:8778'),
+    Service('neutron', 'network', f'http://{ADDRESS}:9696'),
+    Service('nova', 'compute', f'http://{ADDRESS}:8774/v2.1'),
 )
 
 
@@ -52,7 +52,7 @@ def connect(layout: layouts.Layout) -> openstack.connection.Connection:
     """
     return openstack.connect(
         load_yaml_config=False, load_envvars=False,
-        auth_url=f'http://{CONTROLLER}:5000/v3', username='admin',
+        auth_url=f'http://{ADDRESS}:5000/v3', username='admin',
         password=configuration.passwords(layout)['admin'],
         project_name='admin', user_domain_name='Default',
         project_domain_name='Default', region_name=configuration.REGION,

@@ -24,8 +24,8 @@ from lab import topology as topologies
 POLL_SECONDS = 0.1
 
 
-def run(*command: object, host: str = topologies.CONTROLLER, text: str = '',
-        **environment: str) -> str:
+def run(*command: object, host: str = topologies.CONTROLLER.name,
+        text: str = '', **environment: str) -> str:
     """Run a command in a host and return what it printed.
 
     :param command: program and arguments

@@ -84,7 +84,7 @@ class Writer:
             autoescape=False)  # noqa: S701
         self._common = {
             'layout': layout, 'topology': topology,
-            'controller': topology.controller.address, 'region': REGION,
+            'controller': topologies.CONTROLLER.address, 'region': REGION,
             'secrets': passwords(layout), 'run': layouts.RUN,
             'provider': topologies.PROVIDER_NAME,
             'cloud_bin': layout.venvs / 'cloud' / 'bin',
@@ -135,7 +135,7 @@ class Writer:
                         known + (entry if lacks else ''))
 
     def _write_controller(self) -> None:
-        etc = self.layout.etc(topologies.CONTROLLER)
+        etc = self.layout.etc(topologies.CONTROLLER.name)
         files.write(etc / 'rabbitmq-plugins', '[].\n')
         files.write(etc / 'rabbitmq-env.conf', '')
         for application in programs.applications(self.layout):
@@ -148,4 +148,4 @@ class Writer:
     @property
     def supervisor_conf(self) -> pathlib.Path:
         """The supervisor's configuration file."""
-        return self.layout.etc(topologies.CONTROLLER) / 'supervisord.conf'
+        return self.layout.etc(topologies.CONTROLLER.name) / 'supervisord.conf'

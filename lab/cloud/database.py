@@ -46,8 +46,8 @@ class Database:
                  supervisor: supervisors.Supervisor) -> None:
         self._layout = layout
         self._supervisor = supervisor
-        self._etc = layout.etc(topologies.CONTROLLER)
-        self._data = layout.data(topologies.CONTROLLER) / 'mariadb'
+        self._etc = layout.etc(topologies.CONTROLLER.name)
+        self._data = layout.data(topologies.CONTROLLER.name) / 'mariadb'
         self._kept = layout.cache / f'database-{self._key()}'
 
     def _key(self) -> str:
@@ -84,7 +84,8 @@ class Database:
 
     def _up(self) -> None:
         self._supervisor.start('mariadb')
-        commands.wait_for_port('mariadb', str(topologies.MANAGEMENT[1]), 3306)
+        commands.wait_for_port('mariadb', topologies.CONTROLLER.address,
+                               3306)
 
     def _create(self) -> None:
         password = configuration.passwords(self._layout)['database']
@@ -127,7 +128,7 @@ class Database:
             self._manage('keystone-manage', f'{kind}_setup',
                          '--keystone-user=root', '--keystone-group=root')
         self._manage('keystone-manage', 'db_sync')
-        url = f'http://{topologies.MANAGEMENT[1]}:5000/v3'
+        url = f'http://{topologies.CONTROLLER.address}:5000/v3'
         self._manage(
             'keystone-manage', 'bootstrap',
             f'--bootstrap-region-id={configuration.REGION}',

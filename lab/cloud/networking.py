@@ -36,13 +36,13 @@ def start_ovn_database(layout: layouts.Layout,
     :param supervisor: keeps the server
     :param short: ``nb`` or ``sb``
     """
-    database = layout.data(topologies.CONTROLLER) / f'ovn{short}.db'
+    database = layout.data(topologies.CONTROLLER.name) / f'ovn{short}.db'
     commands.run('ovsdb-tool', 'create', database,
                  f'{programs.OVN_SCHEMAS}/ovn-{short}.ovsschema')
     supervisor.start(f'ovn-{short}')
     tool = (f'ovn-{short}ctl',
             f'--db=unix:{programs.OVN_RUN}/ovn{short}_db.sock')
-    address = topologies.MANAGEMENT[1]
+    address = topologies.CONTROLLER.address
     commands.run(*tool, 'init')
     commands.run(*tool, 'set-connection', f'ptcp:{PORTS[short]}:{address}',
                  '--', 'set', 'connection', '.',
@@ -77,9 +77,8 @@ def start_switch(layout: layouts.Layout, supervisor: supervisors.Supervisor,
 
 
 def _ovn_settings(host: topologies.Host) -> list[str]:
-    controller = topologies.MANAGEMENT[1]
     values = {
-        'ovn-remote': f'tcp:{controller}:{PORTS["sb"]}',
+        'ovn-remote': f'tcp:{topologies.CONTROLLER.address}:{PORTS["sb"]}',
         'ovn-remote-probe-interval': PROBE_MS,
         'ovn-openflow-probe-interval': PROBE_MS // 1000,
         'ovn-encap-type': 'geneve',

@@ -73,7 +73,7 @@ class Program:
     @property
     def identifier(self) -> str:
         """Its name in the whole lab: a compute host's comes first."""
-        if self.host == topologies.CONTROLLER:
+        if self.host == topologies.CONTROLLER.name:
             return self.name
         return f'{self.host}-{self.name}'
 
@@ -101,7 +101,7 @@ def applications(layout: layouts.Layout) -> tuple[Application, ...]:
 
     :param layout: paths of the lab
     """
-    etc = str(layout.etc(topologies.CONTROLLER))
+    etc = str(layout.etc(topologies.CONTROLLER.name))
     share = layout.venv_bin('cloud', '../etc')
     nova = (('OS_NOVA_CONFIG_DIR', etc),
             ('OS_NOVA_CONFIG_FILES',
@@ -128,7 +128,7 @@ def plan(layout: layouts.Layout,
     :param layout: paths of the lab
     :param topology: the hosts
     """
-    made = list(_Controller(layout, topology.controller).programs())
+    made = list(_Controller(layout, topologies.CONTROLLER).programs())
     for host in topology.compute_hosts:
         made.extend(_Compute(layout, host).programs())
     return tuple(made)

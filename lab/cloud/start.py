@@ -94,7 +94,7 @@ class Plan:
 
     def _rabbitmq(self) -> None:
         self._supervisor.start('rabbitmq')
-        commands.wait_for_port('rabbitmq', self._topology.controller.address,
+        commands.wait_for_port('rabbitmq', topologies.CONTROLLER.address,
                                5672)
 
     def _databases(self) -> list[steps.Step]:
@@ -183,7 +183,7 @@ class Plan:
     def _api(self, name: str, *needs: str) -> steps.Step:
         def start() -> None:
             self._supervisor.start(name)
-            commands.wait_for_port(name, self._topology.controller.address,
+            commands.wait_for_port(name, topologies.CONTROLLER.address,
                                    self._ports[name])
         return steps.Step(name, start, needs)
 

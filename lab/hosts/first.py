@@ -34,8 +34,8 @@ def main(root: str, supervisor_conf: str) -> None:
     :param supervisor_conf: configuration of the supervisor
     """
     layout = layouts.Layout(pathlib.Path(root))
-    mounts.make(layout, topologies.CONTROLLER)
-    socket.sethostname(topologies.CONTROLLER)
+    mounts.make(layout, topologies.CONTROLLER.name)
+    socket.sethostname(topologies.CONTROLLER.name)
     network.loopback_up()
     network.allow_ping_sockets()
     program = layout.venv_bin('tempest', 'supervisord')

@@ -36,7 +36,7 @@ def make(layout: layouts.Layout, host: str) -> None:
         folder.mkdir()
     for source in layout.etc(host).glob('etc-*'):
         _mount('--bind', str(source), f'/etc/{source.name[4:]}')
-    if host == topologies.CONTROLLER:
+    if host == topologies.CONTROLLER.name:
         return
     # /sys shows the network devices of the namespace in which it was
     # mounted; libvirt and Open vSwitch look there.

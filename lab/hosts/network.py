@@ -47,7 +47,7 @@ def make(topology: topologies.Topology) -> None:
     :raises pyroute2.NetlinkError: if the kernel refuses something
     """
     with pyroute2.IPRoute() as route:
-        _bridge(route, MANAGEMENT_BRIDGE, topology.controller.address,
+        _bridge(route, MANAGEMENT_BRIDGE, topologies.CONTROLLER.address,
                 topologies.MANAGEMENT.prefixlen)
         _bridge(route, PROVIDER_BRIDGE, topology.provider_gateway,
                 topologies.PROVIDER.prefixlen)
@@ -83,6 +83,19 @@ def _connect(route: pyroute2.IPRoute, host: topologies.Host) -> None:
         for port in (MANAGEMENT_PORT, PROVIDER_PORT):
             inside.link('set', index=inside.link_lookup(ifname=port)[0],
                         state='up')
+
+
+def set_management(host: str, up: bool) -> None:
+    """Cut a compute host's management network, or mend it.
+
+    To be called in the controller's namespace.
+
+    :param host: name of the host
+    :param up: whether it is to work
+    """
+    with pyroute2.IPRoute() as route:
+        index = route.link_lookup(ifname=f'{host}-{MANAGEMENT_PORT}')[0]
+        route.link('set', index=index, state='up' if up else 'down')
 
 
 def _whole_checksums(interface: str, *within: str) -> None:

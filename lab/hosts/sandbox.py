@@ -179,7 +179,7 @@ def enter_compute(host: str) -> list[str]:
 
     :param host: name of the host; nothing is needed for the controller
     """
-    if host == topologies.CONTROLLER:
+    if host == topologies.CONTROLLER.name:
         return []
     return ['nsenter', f'--net={layouts.namespace(host, "net")}',
             f'--mount={layouts.namespace(host, "mnt")}',

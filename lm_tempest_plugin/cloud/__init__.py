@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What we ask of the compute API: small values in place of its JSON.
+"""What we ask of the OpenStack APIs: small values in place of their JSON.
 
 The clients are those of tempest.lib, handed in by the caller, who also sees
 to the microversion: MICROVERSION or later.

@@ -10,66 +10,118 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What went wrong on the way, from a server's instance actions."""
+"""What nova did for one request, step by step: its instance actions."""
 
 import dataclasses
+import datetime
 from typing import Any
 
-from oslo_log import log as logging
 from tempest.lib import exceptions as lib_exc
 
-LOG = logging.getLogger(__name__)
+# The events of a live migration, in the order in which they come; as of
+# nova 34 (compute/manager.py). The second one ends when the job is queued.
+CHECKS = 'conductor_live_migrate_instance'
+JOB = 'compute_live_migration'
+PRE = 'compute_pre_live_migration'
+POST_AT_DESTINATION = 'compute_post_live_migration_at_destination'
+ROLLBACK_AT_DESTINATION = 'compute_rollback_live_migration_at_destination'
 
 
 @dataclasses.dataclass(frozen=True)
-class FailedEvent:
-    """One event of an instance action that ended with an error.
+class Event:
+    """One event of an instance action.
 
     :ivar name: such as compute_pre_live_migration
     :ivar host: where it happened; empty if nova does not say
-    :ivar details: why; empty if nova does not say
+    :ivar start: when it began, by that host's clock, to the second; UTC
+    :ivar finish: when it ended; None if nova does not know it to have ended
+    :ivar result: Success or Error; empty as long as it has not ended
+    :ivar details: why it failed; empty if nova does not say
     """
 
     name: str
     host: str
+    start: datetime.datetime
+    finish: datetime.datetime | None
+    result: str
     details: str
 
+    @property
+    def failed(self) -> bool:
+        """Whether it ended with an error."""
+        return self.result == 'Error'
+
+    @property
+    def open(self) -> bool:
+        """Whether it began and is not known to have ended."""
+        return self.finish is None
+
     def __str__(self) -> str:
-        return '%s on host %s: %s' % (
-            self.name, self.host or 'unknown', self.details or 'no details')
+        words = '%s on host %s: %s' % (
+            self.name, self.host or 'unknown', self.result or 'not ended')
+        return words + (' (%s)' % self.details if self.details else '')
 
 
-def failed_events(servers_client: Any, server_id: str,
-                  request_id: str) -> list[FailedEvent]:
-    """Return the events of one request that ended with an error.
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """One request that nova took, with what came of it.
 
-    :param servers_client: tempest.lib's ServersClient, of an admin
-    :param server_id: the server's UUID
-    :param request_id: of the request that caused the action: req-...
+    :ivar name: live-migration
+    :ivar start: when it began, to the second; UTC
+    :ivar message: what nova says of it; empty unless it failed
+    :ivar events: in the order in which they began
     """
-    action = servers_client.show_instance_action(
-        server_id, request_id)['instanceAction']
-    return [FailedEvent(event['event'], event.get('host') or '',
-                        event.get('details') or '')
-            for event in action.get('events', [])
-            if event['result'] == 'Error']
+
+    name: str
+    start: datetime.datetime
+    message: str
+    events: tuple[Event, ...]
+
+    def event(self, name: str) -> Event | None:
+        """Return the first event of a name; None if there is none."""
+        return next((event for event in self.events if event.name == name),
+                    None)
+
+    @property
+    def failures(self) -> tuple[Event, ...]:
+        """The events that ended with an error."""
+        return tuple(event for event in self.events if event.failed)
+
+    def describe(self) -> str:
+        """Return all events, in words."""
+        return '; '.join(map(str, self.events)) or 'no event'
 
 
-def describe_failures(servers_client: Any, server_id: str,
-                      request_id: str) -> str:
-    """Return the failed events of a request, in words, for a message.
-
-    This is evidence for a failure that has been found already, so that not
-    being able to read it is said in its place.
+def show(servers_client: Any, server_id: str,
+         request_id: str) -> Action | None:
+    """Return the action of one request; None if nova knows of none.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
     :param request_id: of the request that caused the action: req-...
     """
     try:
-        events = failed_events(servers_client, server_id, request_id)
-    except lib_exc.RestClientException as exc:
-        LOG.warning('The instance action of request %s on server %s cannot '
-                    'be read: %s', request_id, server_id, exc)
-        return 'not readable: %s' % exc
-    return '; '.join(str(event) for event in events) or 'none'
+        body = servers_client.show_instance_action(
+            server_id, request_id)['instanceAction']
+    except lib_exc.NotFound:
+        return None
+    # nova lists the newest first, also of those that began within a second.
+    events = sorted(map(_event, reversed(body.get('events', []))),
+                    key=lambda event: event.start)
+    return Action(body['action'], _time(body['start_time']),
+                  body.get('message') or '', tuple(events))
+
+
+def _event(body: dict[str, Any]) -> Event:
+    finish = body.get('finish_time')
+    return Event(
+        name=body['event'], host=body.get('host') or '',
+        start=_time(body['start_time']),
+        finish=_time(finish) if finish else None,
+        result=body.get('result') or '', details=body.get('details') or '')
+
+
+def _time(text: str) -> datetime.datetime:
+    """Return a time of the API, which is UTC without saying so."""
+    return datetime.datetime.fromisoformat(text).replace(
+        tzinfo=datetime.UTC)

@@ -88,6 +88,18 @@ def choose_destination(hosts: Iterable[Host], source: str,
             describe(hosts)))
 
 
+def provider_uuids(hypervisors_client: Any) -> dict[str, str]:
+    """Return the UUID of each host's resource provider, by the host's name.
+
+    It is that of the hypervisor (since microversion 2.53). The provider's
+    name is no help: a hypervisor may call itself otherwise than nova does.
+
+    :param hypervisors_client: tempest.lib's HypervisorClient, of an admin
+    """
+    found = hypervisors_client.list_hypervisors(detail=True)['hypervisors']
+    return {body['service']['host']: str(body['id']) for body in found}
+
+
 def describe(hosts: Iterable[Host]) -> str:
     """Return the hosts with status and state, in words."""
     return ', '.join('%s (%s, %s)' % (host.name, host.status, host.state)

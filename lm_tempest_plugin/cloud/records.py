@@ -12,12 +12,19 @@
 
 """nova's migration records, as os-migrations shows them."""
 
+from collections.abc import Iterable
 import dataclasses
+import datetime
 from typing import Any
 
 # None of these is left by nova, but for an error that becomes failed when
 # the rollback is done.
 TERMINAL = frozenset(['completed', 'failed', 'error', 'cancelled'])
+POST_COPY = 'running (post-copy)'
+# The source host is at work on it; what it works on at once is limited by
+# its max_concurrent_live_migrations. All others wait or have ended.
+IN_SERVICE = frozenset(['preparing', 'running', POST_COPY])
+PAGE = 100
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,18 +33,22 @@ class Record:
 
     :ivar number: its id: later records have higher ones
     :ivar uuid: the consumer of its allocation in placement
+    :ivar server_id: UUID of the server
     :ivar status: accepted, queued, preparing, running and so on
     :ivar source: name of the host that the server leaves
     :ivar destination: name of the host that it goes to; empty as long as
         the scheduler has not chosen one
+    :ivar created_at: when nova made it, in UTC, as ISO 8601 without a zone
     :ivar updated_at: when nova last wrote it; empty if it never did
     """
 
     number: int
     uuid: str
+    server_id: str
     status: str
     source: str
     destination: str
+    created_at: str
     updated_at: str
 
     @property
@@ -45,9 +56,48 @@ class Record:
         """Whether nova is done with it."""
         return self.status in TERMINAL
 
+    @property
+    def in_service(self) -> bool:
+        """Whether the source host is at work on it."""
+        return self.status in IN_SERVICE
 
-def list_live_migrations(migrations_client: Any,
-                         server_id: str) -> list[Record]:
+    def __str__(self) -> str:
+        return 'record %d %s from %s to %s' % (
+            self.number, self.status, self.source or 'nowhere',
+            self.destination or 'nowhere')
+
+
+def describe(records: Iterable[Record]) -> str:
+    """Return records with their status and hosts, in words."""
+    return '; '.join(map(str, records)) or 'no record'
+
+
+def list_since(migrations_client: Any,
+               since: datetime.datetime) -> list[Record]:
+    """Return all live migration records since a time, the oldest first.
+
+    nova's own filter for changes leaves out what it has never written to
+    since it made it, so the newest are read, as many pages as it takes.
+
+    :param migrations_client: tempest.lib's MigrationsClient, of an admin
+    :param since: when the first of them was made or later; with a zone
+    """
+    begin = since.astimezone(datetime.UTC).replace(
+        tzinfo=None).isoformat(timespec='microseconds')
+    records: list[Record] = []
+    query: dict[str, Any] = {'migration_type': 'live-migration',
+                             'limit': PAGE}
+    while True:
+        page = [_record(body) for body in migrations_client.list_migrations(
+            **query)['migrations']]
+        records.extend(
+            record for record in page if record.created_at >= begin)
+        if len(page) < PAGE or page[-1].created_at < begin:
+            return sorted(records, key=lambda record: record.number)
+        query['marker'] = page[-1].uuid
+
+
+def list_of_server(migrations_client: Any, server_id: str) -> list[Record]:
     """Return a server's live migration records, the oldest first.
 
     :param migrations_client: tempest.lib's MigrationsClient, of an admin
@@ -55,13 +105,15 @@ def list_live_migrations(migrations_client: Any,
     """
     found = migrations_client.list_migrations(
         instance_uuid=server_id, migration_type='live-migration')
-    records = [_record(body) for body in found['migrations']]
-    return sorted(records, key=lambda record: record.number)
+    return sorted(map(_record, found['migrations']),
+                  key=lambda record: record.number)
 
 
 def _record(body: dict[str, Any]) -> Record:
     return Record(
-        number=body['id'], uuid=body['uuid'], status=body['status'],
+        number=body['id'], uuid=body['uuid'],
+        server_id=body['instance_uuid'], status=body['status'],
         source=body['source_compute'] or '',
         destination=body['dest_compute'] or '',
+        created_at=body['created_at'] or '',
         updated_at=body['updated_at'] or '')

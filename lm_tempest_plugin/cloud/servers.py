@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 import dataclasses
+import datetime
 import time
 from typing import Any
 
@@ -33,8 +34,10 @@ class Server:
     :ivar task_state: what nova is doing with it; None if nothing
     :ivar host: name of the compute host; empty if it has none yet
     :ivar fault: message of the last fault, if nova shows one
+    :ivar vcpus: virtual CPUs of its flavor
     :ivar ram_gib: memory of its flavor
-    :ivar disk_gib: root and ephemeral disk of its flavor
+    :ivar disk_gib: its local disks: those of its flavor, without the root
+        disk if that is a volume
     """
 
     server_id: str
@@ -43,6 +46,7 @@ class Server:
     task_state: str | None
     host: str
     fault: str
+    vcpus: int
     ram_gib: float
     disk_gib: float
 
@@ -59,38 +63,89 @@ def show(servers_client: Any, server_id: str) -> Server:
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
     """
-    body = servers_client.show_server(server_id)['server']
+    return _server(servers_client.show_server(server_id)['server'])
+
+
+def find(servers_client: Any, server_id: str) -> Server | None:
+    """Return a server as it is now; None if it is gone.
+
+    :param servers_client: tempest.lib's ServersClient, of an admin
+    :param server_id: the server's UUID
+    """
+    try:
+        return show(servers_client, server_id)
+    except lib_exc.NotFound:
+        return None
+
+
+def list_changed(servers_client: Any,
+                 since: datetime.datetime) -> list[Server]:
+    """Return the servers of all projects that have changed since a time.
+
+    Those that were deleted since are among them, with status DELETED.
+
+    :param servers_client: tempest.lib's ServersClient, of an admin
+    :param since: by the cloud's clock; with a zone
+    """
+    return _list(servers_client, {'changes-since': since.isoformat()})
+
+
+def list_on_host(servers_client: Any, host: str) -> list[Server]:
+    """Return the servers of all projects on a host.
+
+    :param servers_client: tempest.lib's ServersClient, of an admin
+    :param host: name of the host
+    """
+    return _list(servers_client, {'host': host})
+
+
+def _list(servers_client: Any, query: dict[str, Any]) -> list[Server]:
+    """Return the servers of all projects that a query finds, page by page."""
+    query = {'all_tenants': True, **query}
+    found: list[Server] = []
+    while True:
+        answer = servers_client.list_servers(detail=True, **query)
+        found.extend(map(_server, answer['servers']))
+        if not answer.get('servers_links'):
+            return found
+        query['marker'] = found[-1].server_id
+
+
+def _server(body: dict[str, Any]) -> Server:
     flavor = body['flavor']
+    # A server without an image was booted from a volume.
+    root_gib = flavor['disk'] if body.get('image') else 0
     return Server(
         server_id=body['id'], name=body['name'], status=body['status'],
         task_state=body['OS-EXT-STS:task_state'],
         host=body['OS-EXT-SRV-ATTR:host'] or '',
         fault=body.get('fault', {}).get('message', ''),
-        ram_gib=flavor['ram'] / 1024,
-        disk_gib=float(flavor['disk'] + flavor['ephemeral']))
+        vcpus=flavor['vcpus'], ram_gib=flavor['ram'] / 1024,
+        disk_gib=float(root_gib + flavor['ephemeral']))
 
 
-def wait_until_active(servers_client: Any, server_id: str, timeout_s: float,
-                      interval_s: float,
-                      clock: Callable[[], float] = time.monotonic,
-                      sleep: Callable[[float], None] = time.sleep) -> Server:
-    """Wait until a new server is ACTIVE and nova does nothing with it.
+def wait_for(servers_client: Any, server_id: str, status: str,
+             timeout_s: float, interval_s: float,
+             clock: Callable[[], float] = time.monotonic,
+             sleep: Callable[[float], None] = time.sleep) -> Server:
+    """Wait until a server has a status and nova does nothing with it.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
+    :param status: such as ACTIVE
     :param timeout_s: how long to wait, in seconds
     :param interval_s: time between two looks, in seconds
     :raises TempestException: it went into ERROR
-    :raises TimeoutException: it is not ACTIVE in that time
+    :raises TimeoutException: it does not have it in that time
     """
     start_s = clock()
     while True:
         server = show(servers_client, server_id)
-        if server.status == 'ACTIVE' and server.task_state is None:
+        if server.status == status and server.task_state is None:
             return server
         waited_s = clock() - start_s
-        what = 'server %s (%s) to become ACTIVE with no task' % (
-            server_id, server.name)
+        what = 'server %s (%s) to become %s with no task' % (
+            server_id, server.name, status)
         if server.status == 'ERROR':
             raise lib_exc.TempestException(
                 'Waited for %s, but after %.1f s: %s; fault: %s' % (

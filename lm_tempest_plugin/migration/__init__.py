@@ -10,4 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Moving servers: request, follow, verdict."""
+"""Moving servers: request, follow, verdict; draining a host.
+
+From the bottom up: request asks nova for one migration, poll looks at all
+of them at once, attempt follows one through these looks, drain does so for
+any number of them. verdict says what became of an attempt, signatures why,
+phases and concurrency where the time went, sweep what is left over.
+"""

@@ -32,8 +32,9 @@ class TestParse(base.TestCase):
         self.assertIsNone(options.command)
         self.assertFalse(options.keep)
         topology = cli.topology(options)
-        self.assertEqual((2, False, 'block'), (
-            topology.computes, topology.kvm, topology.storage))
+        self.assertEqual((2, False, 'block', 1), (
+            topology.computes, topology.kvm, topology.storage,
+            topology.max_concurrent_live_migrations))
 
     def test_options_without_a_command(self):
         options = cli.parse(['--keep', '--kvm', '--computes', '3',
@@ -61,7 +62,8 @@ class TestParse(base.TestCase):
         self.assertEqual((1, True), (topology.computes, topology.kvm))
 
     def test_options_of_a_cloud_that_is_up_already(self):
-        for given in (['--computes', '2'], ['--storage', 'block'], ['--kvm']):
+        for given in (['--computes', '2'], ['--storage', 'block'], ['--kvm'],
+                      ['--max-concurrent-live-migrations', '1']):
             for command in (['status'], ['logs', 'x'], ['exec', 'ls'],
                             ['down'], ['destroy'], ['run']):
                 status, text = self._exit(*given, *command)
@@ -83,6 +85,27 @@ class TestParse(base.TestCase):
             status, text = self._exit('up', f'--computes={number}')
             self.assertEqual(2, status)
             self.assertIn('is not a number from 1 to 8', text)
+
+    def test_bounds_of_concurrent_live_migrations(self):
+        for before, after in (([], ['up']), (['up'], []), ([], [])):
+            for number in ('1', '16'):
+                options = cli.parse([
+                    *before, '--max-concurrent-live-migrations', number,
+                    *after])
+                self.assertEqual(
+                    int(number),
+                    cli.topology(options).max_concurrent_live_migrations)
+        for number in ('0', '17', '-1', 'all', ''):
+            status, text = self._exit(
+                'up', f'--max-concurrent-live-migrations={number}')
+            self.assertEqual(2, status)
+            self.assertIn('is not a number from 1 to 16', text)
+
+    def test_described_as_it_is_asked_for(self):
+        given = ['--computes', '3', '--storage', 'block', '--kvm',
+                 '--max-concurrent-live-migrations', '2']
+        self.assertEqual(given, cli.topology(
+            cli.parse(['up', *given])).describe().split())
 
     def test_unknown_storage(self):
         status, text = self._exit('up', '--storage', 'floppy')

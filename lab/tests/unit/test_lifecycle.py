@@ -29,6 +29,7 @@ from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import kvm
+from lab.machine import qemu
 from lab.machine import virtualenvs
 from lab.tests.unit import base
 from lab import topology as topologies
@@ -43,6 +44,7 @@ class TestCase(base.TestCase):
         super().setUp()
         self.process = None
         self.others = None
+        self.recent = True
         self.missing = []
         self.current = True
         self.events = []
@@ -60,6 +62,8 @@ class TestCase(base.TestCase):
         for name in ('memory', 'disk'):
             self.patch(checks, name, self._noting(name))
         self.patch(kvm, 'try_guest', self._noting('kvm'))
+        self.patch(qemu, 'is_current', lambda: self.recent)
+        self.patch(qemu, 'install', self._noting('qemu'))
         self.patch(debian, 'missing', lambda packages: self.missing)
         self.patch(debian, 'install', self._noting('packages'))
         self.patch(debian, 'know', self._noting('lists'))
@@ -138,7 +142,8 @@ class TestUp(TestCase):
         self.up()
         self.events.clear()
         for other in (topologies.Topology(computes=3),
-                      topologies.Topology(kvm=True)):
+                      topologies.Topology(kvm=True),
+                      topologies.Topology(max_concurrent_live_migrations=2)):
             message = self.refused(self.up, other)
             self.assertIn('--computes 2 --storage block', message)
             self.assertIn('tools/run-lab.sh down', message)
@@ -251,22 +256,57 @@ class TestInstallation(TestCase):
         self.write(self.layout.image)
         self.write(self.layout.image.with_suffix('.fingerprint'), 'print')
         self.up()
-        for what in ('packages', 'virtualenv', 'image'):
+        for what in ('qemu', 'packages', 'virtualenv', 'image'):
             self.assertNotIn(what, self.events)
 
     def test_everything_is_missing(self):
-        self.missing, self.current = ['mariadb-server-core'], False
+        self.recent = self.current = False
+        self.missing = ['mariadb-server-core']
         said = self.up()
-        for what in ('packages', 'virtualenv', 'image', 'disk'):
+        for what in ('qemu', 'packages', 'virtualenv', 'image', 'disk'):
             self.assertIn(what, self.events)
+        # Else a package might draw in the release's QEMU first.
+        self.assertLess(self.events.index('qemu'),
+                        self.events.index('packages'))
         # Debian's modules are linked into the virtualenv.
         self.assertLess(self.events.index('packages'),
                         self.events.index('virtualenv'))
         self.assertLess(self.events.index('packages'),
                         self.events.index('image'))
-        for what in ('Debian packages', 'virtualenv of the cloud',
+        for what in ('QEMU', 'Debian packages', 'virtualenv of the cloud',
                      'guest image'):
             self.assertIn(f' s  {what}\n', said)
+
+    def test_qemu_is_too_old(self):
+        self.recent = False
+        self.up()
+        # The image is made with the QEMU that is there afterwards.
+        self.assertLess(self.events.index('qemu'),
+                        self.events.index('image'))
+        self.assertNotIn('packages', self.events)
+
+    def test_image_of_an_older_qemu_is_made_anew(self):
+        self.up()
+        clearing.down(self.layout)
+        self.recent = False
+        self.patch(qemu, 'install', lambda log: setattr(
+            image.fingerprint, 'return_value', 'of another version'))
+        self.up()
+        self.assertEqual(2, self.events.count('image'))
+
+    def test_qemu_that_cannot_be_had(self):
+        self.recent, self.missing = False, ['memcached']
+        self.patch(qemu, 'install', side_effect=errors.LabError('No.'))
+        self.assertEqual('No.', self.refused(self.up))
+        for what in ('packages', 'image', 'begin'):
+            self.assertNotIn(what, self.events)
+
+    def test_qemu_of_a_cloud_that_is_up_is_left(self):
+        self.up()
+        self.recent = False
+        self.events.clear()
+        self.up()
+        self.assertEqual([], self.events)
 
     def test_disk_is_looked_at_before_it_is_filled(self):
         needed = []
@@ -274,10 +314,12 @@ class TestInstallation(TestCase):
             needed.append(number)))
         self.up()
         self.assertEqual({checks.DISK_TO_RUN}, set(needed))
-        clearing.down(self.layout)
-        self.missing = ['memcached']
-        self.up()
-        self.assertIn(checks.DISK_TO_INSTALL, needed)
+        for recent, missing in ((True, ['memcached']), (False, [])):
+            clearing.down(self.layout)
+            needed.clear()
+            self.recent, self.missing = recent, missing
+            self.up()
+            self.assertIn(checks.DISK_TO_INSTALL, needed)
 
     def test_full_disk(self):
         self.patch(checks, 'disk', side_effect=errors.LabError('Full.'))
@@ -336,6 +378,7 @@ class TestRunning(TestCase):
 
     def test_running(self):
         self.assertIsNone(lifecycle.running(self.layout))
+        # An option that it does not name has its default.
         self.write(self.layout.ready, json.dumps(
             {'computes': 3, 'kvm': True, 'storage': 'block'}))
         self.assertIsNone(lifecycle.running(self.layout))

@@ -61,7 +61,8 @@ class TestTopology(unittest.TestCase):
         self.assertFalse(first <= gateway <= last)
 
     def test_survives_json(self):
-        made = topology.Topology(computes=4, kvm=True)
+        made = topology.Topology(computes=4, kvm=True,
+                                 max_concurrent_live_migrations=3)
         text = json.dumps(dataclasses.asdict(made))
         self.assertEqual(made, topology.Topology(**json.loads(text)))
 
@@ -70,3 +71,6 @@ class TestTopology(unittest.TestCase):
                          topology.Topology().describe())
         self.assertEqual('--computes 1 --storage block --kvm',
                          topology.Topology(computes=1, kvm=True).describe())
+        self.assertEqual(
+            '--computes 2 --storage block --max-concurrent-live-migrations 4',
+            topology.Topology(max_concurrent_live_migrations=4).describe())

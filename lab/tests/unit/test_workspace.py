@@ -118,7 +118,8 @@ class TestTempestConf(TestCase):
                 in sections.items() for name, values in options.items()]
 
     def test_every_option_exists_and_has_a_good_value(self):
-        for topology in ({}, {'computes': 1}, {'kvm': True}):
+        for topology in ({}, {'computes': 1}, {'kvm': True},
+                         {'max_concurrent_live_migrations': 16}):
             conf = self._read(**topology)
             assignments = self._assignments()
             self.assertGreater(len(assignments), 30)
@@ -157,6 +158,12 @@ class TestTempestConf(TestCase):
                          conf.live_migration_ha.tcp_echo_port)
         self.assertEqual(configuration.passwords(self.layout)['admin'],
                          conf.auth.admin_password)
+
+    def test_concurrent_live_migrations_are_declared(self):
+        for number in (1, 4):
+            conf = self._read(max_concurrent_live_migrations=number)
+            self.assertEqual(
+                number, conf.live_migration_ha.max_concurrent_live_migrations)
 
     def test_one_host_cannot_migrate(self):
         conf = self._read(computes=1)

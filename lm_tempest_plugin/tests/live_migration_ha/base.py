@@ -10,8 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the live migration tests share: a guest, its watch, its moves."""
+"""What the live migration tests share: moving guests, and judging it."""
 
+from collections.abc import Callable
+from collections.abc import Collection
+from collections.abc import Sequence
 import dataclasses
 import time
 from typing import Any
@@ -19,280 +22,247 @@ from typing import Any
 from oslo_log import log as logging
 from tempest import config
 from tempest.lib import exceptions as lib_exc
-from tempest.scenario import manager
 from testtools import content
 
 from lm_tempest_plugin import cloud
-from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import hosts
+from lm_tempest_plugin.cloud import microversions
 from lm_tempest_plugin.cloud import servers
-from lm_tempest_plugin import config as own_config
+from lm_tempest_plugin.migration import attempt as attempts
 from lm_tempest_plugin.migration import deadline
-from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import drain
+from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration import finding as findings
+from lm_tempest_plugin.migration import poll
+from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.migration import strategy as strategies
+from lm_tempest_plugin.migration import sweep
+from lm_tempest_plugin.migration import verdict as verdicts
 from lm_tempest_plugin.probes import schedule
+from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.probes import watch
-from lm_tempest_plugin.workloads import echo
+from lm_tempest_plugin.tests.live_migration_ha import guests
 
 CONF = config.CONF
 LOG = logging.getLogger(__name__)
 
-SSH_PORT = 22
-BOOT_ID = 'cat /proc/sys/kernel/random/boot_id'
+OnLook = Callable[[poll.Look, Sequence[attempts.Attempt]], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Guest:
-    """A server that was made for a test, with the way into it.
+class Trip:
+    """Guests that are to be moved together, and what is expected of that.
 
-    :ivar body: the server as its owner sees it, as nova's JSON has it
-    :ivar host: name of the host on which it was built
-    :ivar address: where it is reached from here
-    :ivar private_key: what SSH needs; None if it takes a password
+    :ivar guests: who
+    :ivar destination: name of the host; empty to leave it to the scheduler
+    :ivar watched: the watch on them; None if they are not to answer
+    :ivar boot_ids: those of before, by the server's UUID; empty to ask none
+    :ivar strategy: how many at once
+    :ivar move: what is asked of nova, but for the destination
+    :ivar bounds: what it may do to a guest; None for the options' bounds
+    :ivar expected: the verdicts of which each has to be one
     """
 
-    body: dict[str, Any]
-    host: str
-    address: str
-    private_key: str | None
+    guests: Sequence[guests.Guest]
+    destination: str
+    watched: watch.Watch | None
+    boot_ids: dict[str, str]
+    move: requests.Move
+    strategy: strategies.Strategy = strategies.ONE_AT_A_TIME
+    bounds: findings.Bounds | None = None
+    expected: tuple[verdicts.Kind, ...] = (verdicts.Kind.COMPLETED,)
 
-    @property
-    def server_id(self) -> str:
-        """The server's UUID."""
-        return str(self.body['id'])
+
+@dataclasses.dataclass(frozen=True)
+class Arrival:
+    """What came of a trip.
+
+    :ivar drained: what was seen of all of them together
+    :ivar findings: one for each guest, in their order
+    :ivar left_over: what is not as it should be afterwards, in words
+    """
+
+    drained: drain.Drained
+    findings: Sequence[findings.Finding]
+    left_over: Sequence[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures under names that say their units."""
+        return {
+            **self.drained.as_dict(),
+            'attempts': [found.as_dict() for found in self.findings],
+            'left_over': list(self.left_over),
+        }
 
 
-class LiveMigrationHaTest(manager.ScenarioTest):
+class LiveMigrationHaTest(guests.GuestTest):
     """Moves servers while it watches them from outside.
 
-    All options are read here and handed on as values.
+    All options are read here and in GuestTest, and handed on as values.
     """
 
-    credentials = ['primary', 'admin']
-    compute_min_microversion = cloud.MICROVERSION
     # Two migrations by their own deadlines.
     TIMEOUT_SCALING_FACTOR = 2
 
     @classmethod
-    def skip_checks(cls) -> None:
-        # Before all else: a mistake in the configuration must not hide
-        # behind a skip.
-        own_config.check(CONF)
-        super().skip_checks()
-        if not CONF.compute_feature_enabled.live_migration:
-            raise cls.skipException(
-                '%s skipped: [compute-feature-enabled] live_migration is '
-                'False' % cls.__name__)
-        if CONF.compute.min_compute_nodes < 2:
-            raise cls.skipException(
-                '%s skipped: it needs two compute hosts, and [compute] '
-                'min_compute_nodes is %d' % (
-                    cls.__name__, CONF.compute.min_compute_nodes))
-        if not CONF.validation.run_validation:
-            raise cls.skipException(
-                '%s skipped: it has to reach its guests, and [validation] '
-                'run_validation is False' % cls.__name__)
-        cls._check_hosts()
+    def resource_setup(cls) -> None:
+        super().resource_setup()
+        cls.microversion = microversions.choose(
+            cls.clients.versions, CONF.live_migration_ha.request_microversion,
+            cloud.MICROVERSION)
 
-    @classmethod
-    def _check_hosts(cls) -> None:
-        source = CONF.compute.migration_source_host
-        destination = CONF.compute.migration_dest_host
-        if source and source == destination:
-            raise lib_exc.InvalidConfiguration(
-                '[compute] migration_source_host and migration_dest_host are '
-                'the same: %s' % source)
-        if (not CONF.compute_feature_enabled.can_migrate_between_any_hosts and
-                not (source and destination)):
-            raise cls.skipException(
-                '%s skipped: it chooses the hosts itself, and '
-                '[compute-feature-enabled] can_migrate_between_any_hosts is '
-                'False; name two that fit in [compute] migration_source_host '
-                'and migration_dest_host' % cls.__name__)
+    def new_move(self, block_migration: str | bool = 'auto',
+                 microversion: str = '') -> requests.Move:
+        """Return what is asked of nova.
 
-    @classmethod
-    def setup_clients(cls) -> None:
-        super().setup_clients()
-        cls.admin_servers_client = cls.os_admin.servers_client
-        cls.admin_migrations_client = cls.os_admin.migrations_client
-        cls.admin_services_client = cls.os_admin.services_client
-        # Only an administrator may say where a server is built.
-        cls.owner = cls.os_primary
-        if CONF.compute.migration_source_host:
-            cls.owner = cls.os_admin
-        cls.keypairs_client = cls.owner.keypairs_client
-        cls.servers_client = cls.owner.servers_client
-        cls.floating_ips_client = cls.owner.floating_ips_client
-        cls.security_groups_client = cls.owner.security_groups_client
-        cls.security_group_rules_client = (
-            cls.owner.security_group_rules_client)
-
-    def create_guest(self) -> Guest:
-        """Build a server with an echo service that can be reached from here.
-
-        :returns: the guest, ACTIVE; it need not have booted yet
+        :param block_migration: 'auto', True or False; 'auto' is what the
+            configuration says where the API does not know it yet
+        :param microversion: with which to ask; empty for the option's
         """
-        private_key, kwargs = self._login()
-        if CONF.compute.migration_source_host:
-            kwargs['host'] = CONF.compute.migration_source_host
-        group = self._create_security_group()
-        body = self.create_server(
-            clients=self.owner, wait_until=None,
-            security_groups=[{'name': group['name']}],
-            user_data=echo.user_data(CONF.live_migration_ha.tcp_echo_port),
-            **kwargs)
-        # Last in, first out: this comes before what Tempest itself does to
-        # delete the server, which does not wait for one in ERROR.
-        self.addCleanup(
-            servers.delete, self.admin_servers_client, body['id'],
-            CONF.compute.build_timeout, CONF.compute.build_interval)
-        server = servers.wait_until_active(
-            self.admin_servers_client, body['id'],
-            CONF.compute.build_timeout, CONF.compute.build_interval)
-        body = self.servers_client.show_server(body['id'])['server']
-        address = self.get_server_ip(body)
-        LOG.info('Server %s (%s) was built on host %s and has address %s',
-                 server.server_id, server.name, server.host, address)
-        return Guest(body, server.host, address, private_key)
+        microversion = microversion or self.microversion
+        if block_migration == 'auto' and not microversions.at_least(
+                microversion, requests.AUTO):
+            block_migration = (
+                CONF.compute_feature_enabled
+                .block_migration_for_live_migration)
+        return requests.Move('', block_migration, microversion)
 
-    def _login(self) -> tuple[str | None, dict[str, Any]]:
-        """Return the private key, and what a new server has to know of it."""
-        if CONF.validation.auth_method != 'keypair':
-            return None, {}
-        keypair = self.create_keypair()
-        return keypair['private_key'], {'keypair': keypair}
+    def list_hosts(self) -> list[hosts.Host]:
+        """Return the compute hosts that the tests may use."""
+        return hosts.list_hosts(
+            self.clients.services, CONF.compute.target_hosts_to_avoid)
 
-    def _create_security_group(self) -> dict[str, Any]:
-        """Return a new security group that lets in what the tests use."""
-        group = self.create_empty_security_group(namestart='live-migration')
-        version = CONF.validation.ip_version_for_ssh
-        icmp = 'icmp' if version == 4 else 'ipv6-icmp'
-        rules: list[dict[str, Any]] = [{'protocol': icmp}]
-        # A set, for the echo service may well be where SSH is expected.
-        for port in {SSH_PORT, CONF.live_migration_ha.tcp_echo_port}:
-            rules.append({'protocol': 'tcp', 'port_range_min': port,
-                          'port_range_max': port})
-        for rule in rules:
-            self.create_security_group_rule(
-                secgroup=group, direction='ingress',
-                ethertype='IPv%d' % version, **rule)
-        return group
-
-    def choose_destination(self, guest: Guest) -> str:
-        """Return the name of a host to which a guest can be moved."""
+    def choose_destination(self, source: str) -> str:
+        """Return the name of a host to which one can move from another."""
         wanted = CONF.compute.migration_dest_host
-        if wanted == guest.host:
+        if wanted == source:
             # It was built there. A round trip meets both hosts all the same.
             wanted = None
-        return hosts.choose_destination(
-            hosts.list_hosts(self.admin_services_client,
-                             CONF.compute.target_hosts_to_avoid),
-            guest.host, wanted)
+        return hosts.choose_destination(self.list_hosts(), source, wanted)
 
-    def start_watch(self, guest: Guest) -> watch.Watch:
-        """Return a watch on a guest that answers."""
-        options = CONF.live_migration_ha
-        watched = watch.Watch(
-            [guest.address], options.probe_interval,
-            watch.Echo(options.tcp_echo_port, options.tcp_interval))
-        self.addCleanup(watched.stop)
-        watched.start()
-        watched.await_answers(options.ready_timeout)
-        return watched
+    def travel(self, trip: Trip, on_look: OnLook | None = None,
+               asker: Any = None,
+               aborted: Collection[str] = ()) -> Arrival:
+        """Move guests, follow them to the end, and judge.
 
-    def read_boot_id(self, guest: Guest) -> str:
-        """Return what a guest's kernel drew by lot when it booted."""
-        remote = self.get_remote_client(
-            guest.address, private_key=guest.private_key, server=guest.body)
-        return str(remote.exec_command(BOOT_ID)).strip()
-
-    def migrate(self, guest: Guest, watched: watch.Watch, boot_id: str,
-                destination: str,
-                block_migration: str | bool) -> verdict.Verdict:
-        """Move a guest, follow it to the end, and judge.
-
-        :param guest: what is moved
-        :param watched: the watch on it
-        :param boot_id: its boot id before
-        :param destination: name of the host to which it is to go
-        :param block_migration: 'auto', True or False
+        :param trip: who goes where
+        :param on_look: called after each look, such as to step in
+        :param asker: ServersClient of who asks; None for the administrator
+        :param aborted: UUIDs of the servers whose migration on_look has
+            asked nova to abort: these have to be cancelled
         """
         options = CONF.live_migration_ha
-        request = requests.live_migrate(
-            self.admin_servers_client, self.admin_migrations_client,
-            guest.server_id, destination, block_migration)
-        outcome = follow.Follower(
-            self.admin_servers_client, self.admin_migrations_client, request,
-            self._limits(request)).follow()
+        drained = self._move(trip, on_look, asker)
         time.sleep(options.grace_time)
-        continuity = watched.continuity(
-            guest.address, request.requested_ns,
-            outcome.ended_ns + round(options.grace_time * schedule.NS))
-        return verdict.judge(
-            verdict.Attempt(
-                request, outcome, continuity,
-                self._boot_ids(guest, boot_id, continuity),
-                actions.describe_failures(
-                    self.admin_servers_client, guest.server_id,
-                    request.request_id)),
-            verdict.Bounds(options.max_outage, options.max_stall))
+        services = hosts.list_hosts(self.clients.services)
+        found = []
+        for guest, attempt in zip(trip.guests, drained.attempts):
+            continuity = self._continuity(trip, guest, attempt)
+            evidence = evidences.collect(
+                self.clients, attempt, services,
+                self._look_at(trip, guest, continuity),
+                guest.server_id in aborted)
+            found.append(findings.Finding(
+                attempt, verdicts.judge(evidence), continuity,
+                trip.bounds or findings.Bounds(
+                    options.max_outage, options.max_stall),
+                (verdicts.Kind.CANCELLED,) if guest.server_id in aborted
+                else trip.expected))
+        return Arrival(drained, found, sweep.sweep(
+            self.clients, [each.verdict for each in found]))
 
-    def _limits(self, request: requests.Request) -> follow.Limits:
+    def _move(self, trip: Trip, on_look: OnLook | None,
+              asker: Any) -> drain.Drained:
+        """Ask for the migrations and follow them until they have ended."""
         options = CONF.live_migration_ha
-        allowance = deadline.Allowance(
-            options.migration_timeout, options.migration_timeout_per_gib_ram,
-            options.migration_timeout_per_gib_disk)
-        return follow.Limits(
-            timeout_s=allowance.timeout_s(
-                request.server, request.block_migration is not False),
-            settle_s=options.settle_timeout, poll_s=options.poll_interval,
-            poll_errors_s=options.poll_error_timeout)
+        moved = [servers.show(self.clients.servers, guest.server_id)
+                 for guest in trip.guests]
+        preflight.check_servers(moved)
+        if trip.destination:
+            preflight.check_destination(
+                self.clients, self.list_hosts(), trip.destination, moved)
+        move = dataclasses.replace(trip.move, destination=trip.destination)
+        return drain.Drain(
+            self.clients,
+            poll.Poller(self.clients, moved, options.poll_interval,
+                        options.poll_error_timeout),
+            [drain.Job(server, move) for server in moved],
+            drain.Terms(
+                trip.strategy, deadline.Allowance(
+                    options.migration_timeout,
+                    options.migration_timeout_per_gib_ram,
+                    options.migration_timeout_per_gib_disk),
+                options.settle_timeout),
+            asker, on_look).run()
 
-    def _boot_ids(self, guest: Guest, boot_id: str,
-                  continuity: watch.Continuity) -> verdict.BootIds:
-        """Return the boot id before and now.
+    def _continuity(self, trip: Trip, guest: guests.Guest,
+                    attempt: attempts.Attempt) -> watch.Continuity | None:
+        """Return what the probes saw while a guest was moved."""
+        if trip.watched is None:
+            return None
+        return trip.watched.continuity(
+            guest.address, attempt.request.requested_ns,
+            (attempt.ended_ns or 0) + round(
+                CONF.live_migration_ha.grace_time * schedule.NS))
 
-        A guest that answers nothing any more is not asked: SSH would be
-        tried for minutes.
+    def _look_at(self, trip: Trip, guest: guests.Guest,
+                 continuity: watch.Continuity | None) -> evidences.Guest:
+        """Return what a guest shows after it was moved.
+
+        One that answers nothing any more is not asked for its boot id: SSH
+        would be tried for minutes.
         """
-        outage = continuity.outage
-        if outage.open and outage.longest_s > (
-                CONF.live_migration_ha.max_outage):
-            return verdict.BootIds(
-                boot_id, None, 'the guest does not answer any more')
+        answers = None
+        if continuity is not None:
+            outage = continuity.outage
+            answers = not (outage.open and outage.longest_s > (
+                CONF.live_migration_ha.max_outage))
+        before = trip.boot_ids.get(guest.server_id, '')
+        if not before or answers is False:
+            return evidences.Guest(answers, before)
         try:
-            return verdict.BootIds(boot_id, self.read_boot_id(guest))
+            return evidences.Guest(
+                answers, before, self.read_boot_id(guest))
         except lib_exc.TempestException as exc:
             LOG.exception('The boot id of server %s cannot be read',
                           guest.server_id)
-            return verdict.BootIds(boot_id, None, str(exc))
+            return evidences.Guest(answers, before, unread=str(exc))
 
-    def report(self, judged: verdict.Verdict) -> None:
-        """Log a verdict, attach it to the result, and fail if it is bad."""
-        LOG.info('%s', judged.line())
-        request = judged.attempt.request
-        self.addDetail(
-            'live-migration-%s-to-%s' % (request.source, request.destination),
-            content.json_content(judged.as_dict()))
-        if not judged.good:
-            self._attach_console(request.server.server_id)
-            self.fail(judged.message())
+    def report(self, arrival: Arrival, name: str) -> None:
+        """Log what was found, attach it to the result, fail if it is bad.
 
-    def _attach_console(self, server_id: str) -> None:
-        """Attach what the guest has printed, such as a kernel's last words.
-
-        Migration begins a new console log on the destination, and a server
-        that is deleted takes its log along: this is the only chance.
+        :param arrival: what came of a trip
+        :param name: what to call it
         """
-        if not CONF.compute_feature_enabled.console_output:
-            return
-        try:
-            output = self.admin_servers_client.get_console_output(
-                server_id)['output']
-        except lib_exc.RestClientException as exc:
-            LOG.exception('The console of server %s cannot be read',
-                          server_id)
-            output = 'The console cannot be read: %s' % exc
-        self.addDetail('console-of-%s' % server_id,
-                       content.text_content(output))
+        for found in arrival.findings:
+            LOG.info('%s', found.line())
+        for observed in arrival.drained.observed:
+            LOG.info('%s: %.1f s; %s', name, arrival.drained.wall_s, observed)
+        self.addDetail(name, content.json_content(arrival.as_dict()))
+        bad = [found for found in arrival.findings if not found.good]
+        for found in bad:
+            self.attach_console(found.attempt.request.server_id)
+        if bad or arrival.left_over:
+            self.fail('\n'.join([
+                findings.describe(arrival.findings),
+                *('Left over: %s' % what for what in arrival.left_over)]))
+
+    def assert_unharmed(self, watched: watch.Watch) -> None:
+        """Assert that all connections live and brought everything back."""
+        seen = watched.finish(CONF.live_migration_ha.drain_timeout)
+        for stream in seen.values():
+            self._assert_stream(stream)
+
+    def _assert_stream(self, seen: streams.StreamSeen) -> None:
+        self.assertEqual(
+            ((), 0, 0, 0),
+            (seen.breaks, seen.lost, seen.repeated, seen.corrupt),
+            'the TCP connection to %s did not stay unharmed '
+            '(breaks, lost, repeated, corrupt)' % (
+                seen.echoes.target))
+        self.assertEqual(
+            seen.last_sent, seen.last_echoed,
+            'the last message that was sent to %s has not come back within '
+            '%g s' % (seen.echoes.target,
+                      CONF.live_migration_ha.drain_timeout))

@@ -15,9 +15,14 @@
 from unittest import mock
 
 from tempest.lib import exceptions as lib_exc
+from tempest.lib.services.compute import hypervisor_client
 from tempest.lib.services.compute import migrations_client
 from tempest.lib.services.compute import servers_client
 from tempest.lib.services.compute import services_client
+from tempest.lib.services.compute import versions_client
+from tempest.lib.services.network import ports_client
+from tempest.lib.services.placement import placement_client
+from tempest.lib.services.placement import resource_providers_client
 
 S = 1_000_000_000
 SERVER_ID = '5d2b0b9c-6f2c-4d2f-8c94-6bb0c9b0f6b1'
@@ -50,23 +55,33 @@ class Response(dict):
 
 
 def server(status='ACTIVE', task_state=None, host='alpha', fault=None,
-           ram=2048, disk=20, ephemeral=4):
-    """Return a server as nova's JSON has it."""
+           ram=2048, disk=20, ephemeral=4, vcpus=2, image='image-1',
+           server_id=SERVER_ID):
+    """Return a server as nova's JSON has it.
+
+    :param image: its id; None if the server was booted from a volume
+    """
     body = {
-        'id': SERVER_ID, 'name': 'guest', 'status': status,
+        'id': server_id, 'name': 'guest', 'status': status,
+        'image': {'id': image} if image else '',
         'OS-EXT-STS:task_state': task_state,
         'OS-EXT-SRV-ATTR:host': host,
-        'flavor': {'ram': ram, 'disk': disk, 'ephemeral': ephemeral}}
+        'flavor': {'vcpus': vcpus, 'ram': ram, 'disk': disk,
+                   'ephemeral': ephemeral}}
     if fault:
         body['fault'] = {'message': fault}
     return body
 
 
-def record(status, number=7, source='alpha', destination='beta'):
+def record(status, number=7, source='alpha', destination='beta',
+           instance_uuid=SERVER_ID,
+           created_at='2026-01-01T00:00:00.000000',
+           updated_at='2026-01-01T00:00:00.000000'):
     """Return a migration record as nova's JSON has it."""
     return {'id': number, 'uuid': 'uuid-%d' % number, 'status': status,
+            'instance_uuid': instance_uuid,
             'source_compute': source, 'dest_compute': destination,
-            'updated_at': '2026-01-01T00:00:00.000000'}
+            'created_at': created_at, 'updated_at': updated_at}
 
 
 def servers(*answers):
@@ -79,6 +94,27 @@ def servers(*answers):
     client.show_server.side_effect = _last_for_ever(
         [answer if isinstance(answer, Exception) else {'server': answer}
          for answer in answers])
+    return client
+
+
+def server_pages(*pages):
+    """Return a client that lists these servers, page by page."""
+    client = mock.create_autospec(
+        servers_client.ServersClient, instance=True)
+    client.list_servers.side_effect = [
+        {'servers': page, 'servers_links': [{'rel': 'next'}]}
+        for page in pages[:-1]] + [{'servers': pages[-1]}]
+    return client
+
+
+def acting(status=202):
+    """Return a client of servers whose requests get this status."""
+    client = mock.create_autospec(
+        servers_client.ServersClient, instance=True)
+    for method in (client.post, client.delete):
+        method.return_value = (Response(status), b'')
+    client.expected_success.side_effect = (
+        servers_client.ServersClient.expected_success)
     return client
 
 
@@ -102,6 +138,57 @@ def services(*hosts):
     client.list_services.return_value = {'services': [
         {'host': host, 'status': status, 'state': state}
         for host, status, state in hosts]}
+    return client
+
+
+def hypervisors(**ids):
+    """Return a client that lists hypervisors: the id of each host's."""
+    client = mock.create_autospec(
+        hypervisor_client.HypervisorClient, instance=True)
+    client.list_hypervisors.return_value = {'hypervisors': [
+        {'id': number, 'hypervisor_hostname': '%s.example.org' % host,
+         'service': {'host': host}} for host, number in ids.items()]}
+    return client
+
+
+def versions(*answers):
+    """Return a client that lists these (id, oldest, newest)."""
+    client = mock.create_autospec(
+        versions_client.VersionsClient, instance=True)
+    client.list_versions.return_value = {'versions': [
+        {'id': name, 'min_version': oldest, 'version': newest}
+        for name, oldest, newest in answers]}
+    return client
+
+
+def providers(inventories, usages):
+    """Return a client that shows these of each resource provider."""
+    client = mock.create_autospec(
+        resource_providers_client.ResourceProvidersClient, instance=True)
+    client.list_resource_provider_inventories.return_value = {
+        'inventories': inventories}
+    client.list_resource_provider_usages.return_value = {'usages': usages}
+    return client
+
+
+def placement(*provider_uuids):
+    """Return a client that shows allocations on these providers."""
+    client = mock.create_autospec(
+        placement_client.PlacementClient, instance=True)
+    client.list_allocations.return_value = {'allocations': {
+        uuid: {'resources': {'VCPU': 1}} for uuid in provider_uuids}}
+    return client
+
+
+def ports(**bindings):
+    """Return a client that lists these ports: each one's (host, status)."""
+    client = mock.create_autospec(ports_client.PortsClient, instance=True)
+    client.list_ports.return_value = {
+        'ports': [{'id': port} for port in bindings]}
+    client.list_resources.side_effect = [
+        {'bindings': [{'host': host, 'status': status}
+                      for host, status in each]}
+        for each in bindings.values()]
     return client
 
 

@@ -20,7 +20,7 @@ from lm_tempest_plugin import config
 from lm_tempest_plugin.tests.unit import base
 
 
-class ConfigTest(base.TestCase):
+class ConfigTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -43,6 +43,9 @@ class ConfigTest(base.TestCase):
         """Return what is said about a tempest.conf."""
         return str(self.assertRaises(
             lib_exc.InvalidConfiguration, config.check, self.conf(text)))
+
+
+class ConfigTest(ConfigTestCase):
 
     def test_defaults_are_accepted(self):
         config.check(self.conf('[live_migration_ha]\n'))
@@ -114,17 +117,132 @@ class ConfigTest(base.TestCase):
         self.assertEqual([], config.config_files(conf))
 
 
+class BadValuesTest(ConfigTestCase):
+
+    def refused(self, name, value, reason):
+        """Check that a value is refused in one sentence."""
+        fault = self.fault(
+            '[live_migration_ha]\n%s = %s\n' % (name, value))
+        start = 'bad value of option %s in group [live_migration_ha]: ' % name
+        self.assertIn(start, fault)
+        self.assertEqual(1, fault.count('bad value'))
+        self.assertNotIn(';', fault)
+        said = fault[fault.index(start) + len(start):]
+        self.assertIn(value, said.partition(': ')[0])
+        self.assertIn(reason, said)
+
+    def test_whole_numbers(self):
+        for name, low in (('drain_servers', 2), ('window_size', 1),
+                          ('round_trips', 1)):
+            for value in ('0', '-1', str(low - 1)):
+                self.refused(
+                    name, value, 'greater than or equal to %d' % low)
+            self.refused(name, '1001', 'less than or equal to 1000')
+            for value in ('abc', '4.5', '1,2', 'nan', '1e2'):
+                self.refused(name, value, 'invalid literal')
+
+    def test_a_limit_that_may_be_undeclared(self):
+        name = 'max_concurrent_live_migrations'
+        self.refused(name, '-1', 'greater than or equal to 0')
+        self.refused(name, '1001', 'less than or equal to 1000')
+        self.refused(name, 'abc', 'invalid literal')
+
+    def test_sizes(self):
+        for value in ('0', '-1', '1,0', '1, 2, -1'):
+            self.refused('batch_sizes', value, 'greater than or equal to 1')
+        for value in ('abc', '1,abc', '1 2', '[1,2]', '1.5'):
+            self.refused('batch_sizes', value, 'invalid literal')
+
+    def test_no_sizes(self):
+        for value in ('', ','):
+            self.refused('batch_sizes', value, 'at least one number')
+
+    def test_microversions(self):
+        for value in ('2', '2.', '2.x', 'v2.24', '2.24.1', '-2.24', '2,24',
+                      'latest', 'abc'):
+            self.refused(
+                'request_microversion', value, 'is no microversion')
+
+    def test_times(self):
+        for value in ('0', '-1'):
+            self.refused('migration_timeout', value,
+                         'greater than or equal to 1')
+            self.refused('max_forced_outage', value,
+                         'greater than or equal to 0.01')
+        self.refused('migration_timeout', '86401',
+                     'less than or equal to 86400')
+        self.refused('max_forced_outage', '3601',
+                     'less than or equal to 3600')
+        for name in ('migration_timeout', 'max_forced_outage'):
+            self.refused(name, 'abc', 'could not convert')
+            self.refused(name, 'inf', 'less than or equal to')
+
+    def test_reading_them_raises_nothing_while_tempest_starts(self):
+        for name, value in (
+                ('drain_servers', '0'), ('drain_servers', 'abc'),
+                ('batch_sizes', ''), ('batch_sizes', '0'),
+                ('batch_sizes', 'abc'), ('window_size', '-1'),
+                ('round_trips', '0'), ('request_microversion', 'abc'),
+                ('max_concurrent_live_migrations', '-1')):
+            conf = self.conf(
+                '[live_migration_ha]\n%s = %s\n' % (name, value))
+            self.assertEqual(
+                value, getattr(conf.live_migration_ha, name))
+
+
+class GoodValuesTest(ConfigTestCase):
+
+    def value(self, name, text):
+        conf = self.conf('[live_migration_ha]\n%s = %s\n' % (name, text))
+        config.check(conf)
+        return getattr(conf.live_migration_ha, name)
+
+    def test_whole_numbers_up_to_both_bounds(self):
+        for name, low in (('drain_servers', 2), ('window_size', 1),
+                          ('round_trips', 1),
+                          ('max_concurrent_live_migrations', 0)):
+            for value in (low, 1000):
+                self.assertEqual(value, self.value(name, str(value)))
+
+    def test_sizes(self):
+        for text, sizes in (('1', [1]), ('1,2,3,4', [1, 2, 3, 4]),
+                            (' 4 , 2 ', [4, 2]), ('12,12', [12, 12])):
+            self.assertEqual(sizes, self.value('batch_sizes', text))
+
+    def test_microversions(self):
+        for text in ('', '2.1', '2.24', '2.84', '2.100'):
+            self.assertEqual(text, self.value('request_microversion', text))
+
+    def test_defaults(self):
+        values = self.conf('').live_migration_ha
+        self.assertEqual(
+            (12, [1, 2, 3, 4], 4, 1, 0, '', 30.0),
+            (values.drain_servers, values.batch_sizes, values.window_size,
+             values.round_trips, values.max_concurrent_live_migrations,
+             values.request_microversion, values.max_forced_outage))
+
+
 class OptionsTest(base.TestCase):
 
-    def test_each_option_has_bounds_within_which_its_default_lies(self):
-        for _, opts in config.list_opts():
-            for opt in opts:
+    def options(self):
+        """Return all of our options."""
+        return [opt for _, opts in config.list_opts() for opt in opts]
+
+    def test_each_default_is_accepted(self):
+        for opt in self.options():
+            self.assertEqual(opt.default, opt.type.strict(opt.default))
+
+    def test_each_number_has_bounds(self):
+        for opt in self.options():
+            if isinstance(opt, cfg.FloatOpt | cfg.IntOpt | cfg.PortOpt):
                 self.assertIsNotNone(opt.type.min, opt.name)
                 self.assertIsNotNone(opt.type.max, opt.name)
-                self.assertEqual(opt.default, opt.type.strict(opt.default))
+
+    def test_each_is_strict_only_when_asked_to_be(self):
+        for opt in self.options():
+            self.assertIsInstance(opt.type, config.Late, opt.name)
 
     def test_each_time_says_that_it_is_in_seconds(self):
-        for _, opts in config.list_opts():
-            for opt in opts:
-                if isinstance(opt, cfg.FloatOpt):
-                    self.assertIn('seconds', opt.help.lower(), opt.name)
+        for opt in self.options():
+            if isinstance(opt, cfg.FloatOpt):
+                self.assertIn('seconds', opt.help.lower(), opt.name)

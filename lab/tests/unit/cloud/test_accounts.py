@@ -72,7 +72,7 @@ class TestMake(base.TestCase):
                          values['password'])
         self.assertIs(False, values['load_yaml_config'])
         self.assertIs(False, values['load_envvars'])
-        self.assertIn(topologies.Topology().controller.address,
+        self.assertIn(topologies.CONTROLLER.address,
                       values['auth_url'])
 
     def test_users(self):

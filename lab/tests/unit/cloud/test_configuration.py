@@ -76,6 +76,7 @@ class TestCase(base.TestCase):
 
     computes = 2
     kvm = False
+    concurrent = 1
 
     def setUp(self):
         super().setUp()
@@ -83,8 +84,9 @@ class TestCase(base.TestCase):
         run.mkdir(parents=True)
         self.patch(layouts, 'RUN', run)
         self.patch(layouts, 'SUPERVISOR_SOCKET', run / 'supervisor.sock')
-        self.topology = topologies.Topology(computes=self.computes,
-                                            kvm=self.kvm)
+        self.topology = topologies.Topology(
+            computes=self.computes, kvm=self.kvm,
+            max_concurrent_live_migrations=self.concurrent)
         self.writer = configuration.Writer(self.layout, self.topology)
         self.layout.log.mkdir(parents=True)
         self.writer.write_all()
@@ -242,6 +244,10 @@ class TestWriteAll(TestCase):
                      str(self.layout.etc('compute2') / name)],
                     shlex.split(helper))
 
+    def test_one_live_migration_at_a_time(self):
+        self.assertEqual('1', self.ini('compute1', 'nova.conf')[
+            'DEFAULT']['max_concurrent_live_migrations'])
+
     def test_software_emulation(self):
         libvirt = self.ini('compute1', 'nova.conf')['libvirt']
         self.assertEqual('qemu', libvirt['virt_type'])
@@ -263,6 +269,16 @@ class TestKvm(TestCase):
         libvirt = self.ini('compute1', 'nova.conf')['libvirt']
         self.assertEqual('kvm', libvirt['virt_type'])
         self.assertNotIn('cpu_models', libvirt)
+
+
+class TestConcurrentLiveMigrations(TestCase):
+
+    concurrent = 3
+
+    def test_every_compute_host(self):
+        for host in self.topology.compute_hosts:
+            self.assertEqual('3', self.ini(host.name, 'nova.conf')[
+                'DEFAULT']['max_concurrent_live_migrations'])
 
 
 class TestLibvirt(TestCase):

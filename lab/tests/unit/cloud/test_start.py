@@ -243,7 +243,8 @@ class TestMain(Cloud):
         arguments = start.arguments(self.layout,
                                     topologies.Topology(computes=4, kvm=True))
         self.assertEqual(
-            {'computes': 4, 'kvm': True, 'storage': 'block'},
+            {'computes': 4, 'kvm': True, 'storage': 'block',
+             'max_concurrent_live_migrations': 1},
             json.loads(arguments[-1]))
 
     def test_failure_is_one_sentence(self):

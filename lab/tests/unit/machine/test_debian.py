@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
+
 from lab.machine import debian
+from lab.machine import qemu
 from lab.tests.unit import base
 
 #: A dpkg-query and an apt-get that know what is installed, in files.
@@ -43,7 +46,7 @@ for package; do
     new-*) [ -e {0}/updated ] || {{ echo "E: Failed to fetch"; exit 100; }};;
     lost-*) continue;;
     esac
-    echo "$package installed" >> {0}/installed
+    echo "$package 1.0 installed" >> {0}/installed
 done
 """
 #: Runs the shell command line of unshare(1) without any namespace.
@@ -72,30 +75,47 @@ class TestCase(base.TestCase):
 class TestMissing(TestCase):
 
     def test_states(self):
-        self._installed('here installed\n'
-                        'both:amd64 installed\nboth:i386 not-installed\n'
-                        'gone not-installed\n'
-                        'left config-files\n'
-                        'half half-installed\n')
+        self._installed('here 1.0 installed\n'
+                        'both:amd64 1.0 installed\nboth:i386  not-installed\n'
+                        'gone  not-installed\n'
+                        'left 1.0 config-files\n'
+                        'half 1.0 half-installed\n')
         self.assertEqual(
             ['gone', 'left', 'half', 'unknown'],
             debian.missing(['gone', 'here', 'left', 'both', 'half',
                             'unknown']))
 
     def test_all_there(self):
-        self._installed('here installed\n')
+        self._installed('here 1.0 installed\n')
         self.assertEqual([], debian.missing(iter(['here'])))
+
+
+class TestVersions(TestCase):
+
+    def test_versions(self):
+        self._installed('here 1:2.0-1 installed\ngone  not-installed\n'
+                        'both:amd64 3 installed\nleft 4 config-files\n')
+        self.assertEqual({'here': '1:2.0-1', 'both': '3'}, debian.versions(
+            ['here', 'gone', 'both', 'left', 'unknown']))
+
+    def test_comparison_is_that_of_dpkg(self):
+        self.program('dpkg', f'echo "$@" > {self.folder}/compared\n'
+                     '[ "$2" != old ]')
+        self.assertTrue(debian.is_at_least('1:10.0', '1:9.0'))
+        self.assertEqual('--compare-versions 1:10.0 ge 1:9.0\n',
+                         (self.folder / 'compared').read_text())
+        self.assertFalse(debian.is_at_least('old', '1:9.0'))
 
 
 class TestInstall(TestCase):
 
     def test_nothing_to_do(self):
-        self._installed('here installed\n')
+        self._installed('here 1.0 installed\n')
         debian.install(['here'], self.log)
         self.assertEqual([], self._calls())
 
     def test_what_is_missing(self):
-        self._installed('here installed\n')
+        self._installed('here 1.0 installed\n')
         debian.install(['here', 'gone'], self.log)
         self.assertEqual([], debian.missing(['here', 'gone']))
         [call] = self._calls()
@@ -146,11 +166,70 @@ class TestInstall(TestCase):
             '--mount --propagation private '))
 
 
+class TestGet(TestCase):
+
+    def test_upgrades_what_is_installed(self):
+        self._installed('here 1.0 installed\n')
+        debian.get(['here', 'gone'], self.log)
+        [call] = self._calls()
+        self.assertTrue(call.endswith(
+            'install --no-install-recommends here gone'), call)
+
+    def test_options_are_for_the_lists_as_well(self):
+        debian.get(['new-package'], self.log, ['-t', 'bookworm-backports'])
+        calls = self._calls()
+        self.assertEqual(3, len(calls))
+        for call in calls:
+            self.assertIn(' -t bookworm-backports ', call)
+
+    def test_error_names_the_package(self):
+        message = self.refused(debian.get, ['no-such-package'], self.log)
+        self.assertIn('no-such-package', message)
+        self.assert_sentence(message)
+
+
+class TestAsk(TestCase):
+
+    def test_places(self):
+        self.program('apt-cache', """\
+echo "$@" > {0}/asked
+cat << END
+ kernel | 6.2-1 | https://x/debian bookworm-updates/main amd64 Packages
+ kernel | 6.1-2 | https://x/debian bookworm/main amd64 Packages
+ kernel | 6.1-2 | https://x/debian bookworm/main i386 Packages
+END
+""".format(self.folder))
+        self.assertEqual({'https://x/debian bookworm/main',
+                          'https://x/debian bookworm-updates/main'},
+                         debian.places('kernel'))
+        self.assertEqual('madison kernel\n',
+                         (self.folder / 'asked').read_text())
+
+    def test_candidate(self):
+        os.environ['LC_ALL'] = 'de_DE.UTF-8'
+        self.program('apt-cache', """\
+[ "$1 $2" = 'policy kernel' ] || exit 0
+word=Candidate
+[ $LC_ALL = C.UTF-8 ] || word=Kandidat
+cat << END
+kernel:
+  Installed: (none)
+  $word: 1:6.1-2
+  Version table:
+     1:6.1-2 500
+END
+""")
+        self.assertEqual('1:6.1-2', debian.candidate('kernel'))
+        self.assertEqual('', debian.candidate('other'))
+
+
 class TestKnow(TestCase):
 
     def setUp(self):
         super().setUp()
-        self.program('apt-cache', f'[ -e {self.folder}/updated ]')
+        # It ends well whether it knows the package or not.
+        self.program('apt-cache', f'[ ! -e {self.folder}/updated ] || '
+                     'echo "kernel | 6.1 | https://x y/main amd64 Packages"')
 
     def test_lists_are_got_where_they_are_missing(self):
         debian.know('linux-image', self.log)
@@ -169,3 +248,6 @@ class TestPackages(base.TestCase):
 
     def test_each_once(self):
         self.assertEqual(len(debian.PACKAGES), len(set(debian.PACKAGES)))
+
+    def test_qemu_is_left_to_its_own_module(self):
+        self.assertEqual(set(), {*qemu.PACKAGES} & {*debian.PACKAGES})

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import datetime
+
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import actions
@@ -17,35 +19,117 @@ from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 
 
-class FailedEventsTest(base.TestCase):
+def time(second):
+    return '2026-01-01T00:00:%02d.000000' % second
 
-    def describe(self, *events):
+
+def event(name, start=0, finish=1, result='Success', host='alpha', **more):
+    """Return an event as nova's JSON has it."""
+    return {'event': name, 'start_time': time(start),
+            'finish_time': None if finish is None else time(finish),
+            'result': result, 'host': host, 'hostId': 'x', 'traceback': None,
+            **more}
+
+
+class ActionsTestCase(base.TestCase):
+
+    def client(self, *events, **more):
         client = fakes.servers()
-        client.show_instance_action.return_value = {
-            'instanceAction': {'events': list(events)}}
-        return actions.describe_failures(client, 'id', 'req-1')
+        client.show_instance_action.return_value = {'instanceAction': {
+            'action': 'live-migration', 'start_time': time(0),
+            'message': None, 'events': list(events), **more}}
+        return client
 
-    def test_only_what_failed(self):
+    def show(self, *events, **more):
+        return actions.show(self.client(*events, **more), 'id', 'req-1')
+
+
+class ShowTest(ActionsTestCase):
+
+    def test_the_action_of_one_request(self):
+        client = self.client(message='Error', start_time=time(2))
+        action = actions.show(client, 'id', 'req-1')
+        client.show_instance_action.assert_called_once_with('id', 'req-1')
         self.assertEqual(
-            'compute_pre_live_migration on host beta: no libvirt',
-            self.describe(
-                {'event': 'conductor_live_migrate_instance',
-                 'result': 'Success', 'host': 'x', 'details': None},
-                {'event': 'compute_pre_live_migration', 'result': 'Error',
-                 'host': 'beta', 'details': 'no libvirt'}))
+            actions.Action('live-migration', datetime.datetime(
+                2026, 1, 1, 0, 0, 2, tzinfo=datetime.UTC), 'Error', ()),
+            action)
+        self.assertEqual('no event', action.describe())
+
+    def test_a_request_of_which_nova_knows_nothing(self):
+        client = fakes.servers()
+        client.show_instance_action.side_effect = lib_exc.NotFound()
+        self.assertIsNone(actions.show(client, 'id', 'req-1'))
+
+    def test_other_errors_are_not_swallowed(self):
+        client = fakes.servers()
+        client.show_instance_action.side_effect = lib_exc.Forbidden()
+        self.assertRaises(
+            lib_exc.Forbidden, actions.show, client, 'id', 'req-1')
+
+    def test_an_action_without_events(self):
+        client = self.client()
+        answer = client.show_instance_action.return_value
+        del answer['instanceAction']['events']
+        self.assertEqual((), actions.show(client, 'id', 'req-1').events)
+
+    def test_the_event_that_began_first_comes_first(self):
+        action = self.show(event('c', 9), event('a', 3), event('b', 5))
+        self.assertEqual(
+            ['a', 'b', 'c'], [each.name for each in action.events])
+
+    def test_times_are_utc(self):
+        found, = self.show(event('e', 4, 7)).events
+        self.assertEqual('2026-01-01T00:00:04+00:00', found.start.isoformat())
+        self.assertEqual(
+            '2026-01-01T00:00:07+00:00', found.finish.isoformat())
+
+    def test_an_event_that_has_not_ended(self):
+        found, = self.show(event(
+            actions.JOB, finish=None, result=None)).events
+        self.assertTrue(found.open)
+        self.assertFalse(found.failed)
+        self.assertIsNone(found.finish)
+        self.assertEqual(
+            'compute_live_migration on host alpha: not ended', str(found))
 
     def test_what_nova_does_not_say(self):
+        body = event('e', result='Error')
+        del body['host'], body['finish_time']
+        found, = self.show(body).events
+        self.assertEqual(('', ''), (found.host, found.details))
+        self.assertTrue(found.open)
+        self.assertEqual('e on host unknown: Error', str(found))
+
+
+class EventsTest(ActionsTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.action = self.show(
+            event(actions.CHECKS),
+            event(actions.PRE, 1, 2, 'Error', 'beta', details='no libvirt'),
+            event(actions.JOB, 3, None, None),
+            event(actions.PRE, 4, 5, 'Success', 'gamma'))
+
+    def test_the_first_of_a_name(self):
+        self.assertEqual('beta', self.action.event(actions.PRE).host)
+
+    def test_none_of_a_name(self):
+        self.assertIsNone(
+            self.action.event(actions.ROLLBACK_AT_DESTINATION))
+
+    def test_failures_are_what_ended_with_an_error(self):
+        failed, = self.action.failures
+        self.assertFalse(failed.open)
         self.assertEqual(
-            'e on host unknown: no details',
-            self.describe({'event': 'e', 'result': 'Error'}))
+            'compute_pre_live_migration on host beta: Error (no libvirt)',
+            str(failed))
 
-    def test_nothing_failed(self):
-        self.assertEqual('none', self.describe())
-
-    def test_what_cannot_be_read_is_said(self):
-        client = fakes.servers()
-        client.show_instance_action.side_effect = lib_exc.NotFound(
-            'Action for request_id req-1 could not be found')
-        said = actions.describe_failures(client, 'id', 'req-1')
-        self.assertIn('not readable', said)
-        self.assertIn('req-1', said)
+    def test_all_in_words(self):
+        self.assertEqual(
+            'conductor_live_migrate_instance on host alpha: Success; '
+            'compute_pre_live_migration on host beta: Error (no libvirt); '
+            'compute_live_migration on host alpha: not ended; '
+            'compute_pre_live_migration on host gamma: Success',
+            self.action.describe())

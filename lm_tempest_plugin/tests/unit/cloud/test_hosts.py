@@ -32,6 +32,13 @@ class HostsTest(base.TestCase):
                           ('beta', 'enabled', 'up'), avoid='-ironic')
         self.assertEqual(['beta'], [host.name for host in found])
 
+    def test_services_of_a_cell_that_is_down_have_no_state(self):
+        client = fakes.services(('alpha', 'UNKNOWN', 'up'))
+        del client.list_services.return_value['services'][0]['state']
+        host, = hosts.list_hosts(client)
+        self.assertEqual(hosts.Host('alpha', 'UNKNOWN', 'unknown'), host)
+        self.assertFalse(host.usable)
+
     def test_any_other_that_is_enabled_and_up(self):
         found = self.list(
             ('alpha', 'enabled', 'up'), ('beta', 'disabled', 'up'),
@@ -44,6 +51,16 @@ class HostsTest(base.TestCase):
             ('gamma', 'enabled', 'up'))
         self.assertEqual(
             'gamma', hosts.choose_destination(found, 'alpha', 'gamma'))
+
+    def test_no_wish_may_be_empty(self):
+        found = self.list(
+            ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'up'))
+        self.assertEqual('beta', hosts.choose_destination(found, 'alpha', ''))
+
+    def test_hosts_may_come_one_by_one(self):
+        found = self.list(('alpha', 'enabled', 'up'))
+        self.assertIn('alpha (enabled, up)',
+                      self.refusal(iter(found), 'alpha', 'omega'))
 
     def refusal(self, *args):
         return str(self.assertRaises(
@@ -61,3 +78,22 @@ class HostsTest(base.TestCase):
         self.assertIn('on host alpha already',
                       self.refusal(found, 'alpha', 'alpha'))
         self.assertIn('none at all', self.refusal([], 'alpha'))
+
+    def test_in_words(self):
+        found = self.list(
+            ('beta', 'disabled', 'up'), ('alpha', 'enabled', 'down'))
+        self.assertEqual('alpha (enabled, down), beta (disabled, up)',
+                         hosts.describe(found))
+
+
+class ProvidersTest(base.TestCase):
+
+    def test_by_the_name_that_nova_has_for_the_host(self):
+        client = fakes.hypervisors(alpha='provider-1', beta='provider-2')
+        self.assertEqual(
+            {'alpha': 'provider-1', 'beta': 'provider-2'},
+            hosts.provider_uuids(client))
+        client.list_hypervisors.assert_called_once_with(detail=True)
+
+    def test_none_at_all(self):
+        self.assertEqual({}, hosts.provider_uuids(fakes.hypervisors()))

@@ -10,26 +10,176 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import datetime
+from unittest import mock
+
 from lm_tempest_plugin.cloud import records
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 
 
-class RecordsTest(base.TestCase):
+def second(number, zone=datetime.UTC):
+    return datetime.datetime(
+        2026, 1, 1, 12, tzinfo=zone) + datetime.timedelta(seconds=number)
+
+
+def text(number):
+    """Return such a time as nova's JSON has it."""
+    return second(number).strftime('%Y-%m-%dT%H:%M:%S.000000')
+
+
+def newest_first(*numbers):
+    """Return records that were made in the seconds of their numbers."""
+    return [fakes.record('completed', number, created_at=text(number))
+            for number in sorted(numbers, reverse=True)]
+
+
+class RecordTest(base.TestCase):
+
+    def only(self, *args, **kwargs):
+        found, = records.list_of_server(
+            fakes.migrations([fakes.record(*args, **kwargs)]), 'id')
+        return found
+
+    def test_what_is_of_interest(self):
+        self.assertEqual(
+            records.Record(7, 'uuid-7', 'server-2', 'running', 'alpha',
+                           'beta', text(1), text(2)),
+            self.only('running', instance_uuid='server-2',
+                      created_at=text(1), updated_at=text(2)))
+
+    def test_what_nova_has_not_filled_in_yet(self):
+        found = self.only('accepted', source=None, destination=None,
+                          created_at=None, updated_at=None)
+        self.assertEqual(
+            ('', '', '', ''), (found.source, found.destination,
+                               found.created_at, found.updated_at))
+        self.assertEqual(
+            'record 7 accepted from nowhere to nowhere', str(found))
+
+    def test_with_which_nova_is_done(self):
+        for status in ('completed', 'failed', 'error', 'cancelled'):
+            self.assertTrue(self.only(status).terminal, status)
+        for status in ('accepted', 'queued', 'preparing', 'running',
+                       'running (post-copy)', 'post-migrating'):
+            self.assertFalse(self.only(status).terminal, status)
+
+    def test_at_which_the_source_is_at_work(self):
+        for status in ('preparing', 'running', 'running (post-copy)'):
+            self.assertTrue(self.only(status).in_service, status)
+        for status in ('accepted', 'queued', 'completed', 'error',
+                       'cancelled'):
+            self.assertFalse(self.only(status).in_service, status)
+
+    def test_in_words(self):
+        found = [self.only('completed'), self.only('queued', 8, 'beta', None)]
+        self.assertEqual(
+            'record 7 completed from alpha to beta; '
+            'record 8 queued from beta to nowhere', records.describe(found))
+        self.assertEqual('no record', records.describe([]))
+
+
+class OfServerTest(base.TestCase):
 
     def test_the_oldest_comes_first(self):
         client = fakes.migrations([
             fakes.record('running', 9), fakes.record('completed', 7)])
-        found = records.list_live_migrations(client, 'id')
+        found = records.list_of_server(client, 'id')
         self.assertEqual([7, 9], [record.number for record in found])
-        self.assertEqual([True, False],
-                         [record.terminal for record in found])
         client.list_migrations.assert_called_once_with(
             instance_uuid='id', migration_type='live-migration')
 
-    def test_what_nova_has_not_filled_in_yet(self):
-        body = fakes.record('accepted', destination=None)
-        body['updated_at'] = None
-        found, = records.list_live_migrations(
-            fakes.migrations([body]), 'id')
-        self.assertEqual(('', ''), (found.destination, found.updated_at))
+    def test_none(self):
+        self.assertEqual(
+            [], records.list_of_server(fakes.migrations([]), 'id'))
+
+
+class SinceTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        patcher = mock.patch.object(records, 'PAGE', 3)
+        patcher.start()
+        self.addCleanup(patcher.stop)
+
+    def list(self, begin, *pages):
+        """Return the numbers of what is found, and the markers asked for."""
+        client = fakes.migrations(*pages)
+        found = records.list_since(client, begin)
+        markers = []
+        for call in client.list_migrations.mock_calls:
+            query = dict(call.kwargs)
+            markers.append(query.pop('marker', None))
+            self.assertEqual(
+                {'migration_type': 'live-migration', 'limit': 3}, query)
+        return [record.number for record in found], markers
+
+    def test_none_at_all(self):
+        self.assertEqual(([], [None]), self.list(second(0), []))
+
+    def test_a_page_that_is_not_full_is_the_last(self):
+        self.assertEqual(
+            ([1, 2], [None]), self.list(second(0), newest_first(1, 2)))
+
+    def test_as_many_pages_as_it_takes_the_oldest_first(self):
+        self.assertEqual(
+            ([1, 2, 3, 4, 5, 6, 7], [None, 'uuid-5', 'uuid-2']),
+            self.list(second(0), newest_first(5, 6, 7),
+                      newest_first(2, 3, 4), newest_first(1)))
+
+    def test_no_page_beyond_the_beginning(self):
+        self.assertEqual(
+            ([5, 6, 7], [None, 'uuid-5']),
+            self.list(second(5), newest_first(5, 6, 7),
+                      newest_first(2, 3, 4), newest_first(1)))
+
+    def test_a_page_that_passes_the_beginning_is_the_last(self):
+        self.assertEqual(
+            ([6, 7], [None]),
+            self.list(second(6), newest_first(5, 6, 7),
+                      newest_first(2, 3, 4)))
+
+    def test_one_that_was_made_at_the_beginning_is_among_them(self):
+        self.assertEqual(
+            ([4, 5, 6, 7], [None, 'uuid-5']),
+            self.list(second(4), newest_first(5, 6, 7),
+                      newest_first(2, 3, 4)))
+
+    def test_those_of_one_second_on_both_sides_of_a_page_border(self):
+        def made_at_5(*numbers):
+            return [fakes.record('queued', number, created_at=text(5))
+                    for number in numbers]
+
+        self.assertEqual(
+            ([1, 2, 3, 4, 5], [None, 'uuid-3']),
+            self.list(second(5), made_at_5(5, 4, 3), made_at_5(2, 1)))
+
+    def test_a_full_page_may_be_the_last_there_is(self):
+        self.assertEqual(
+            ([1, 2, 3], [None, 'uuid-1']),
+            self.list(second(0), newest_first(1, 2, 3), []))
+
+    def test_all_are_older(self):
+        self.assertEqual(
+            ([], [None]), self.list(second(9), newest_first(1, 2, 3)))
+
+    def test_one_that_was_never_updated_is_among_them(self):
+        body = fakes.record(
+            'accepted', 7, created_at=text(5), updated_at=None)
+        self.assertEqual(([7], [None]), self.list(second(5), [body]))
+
+    def test_one_that_is_older_is_not_whenever_it_was_updated(self):
+        body = fakes.record(
+            'running', 7, created_at=text(4), updated_at=text(9))
+        self.assertEqual(([], [None]), self.list(second(5), [body]))
+
+    def test_the_beginning_may_be_in_any_zone(self):
+        zone = datetime.timezone(datetime.timedelta(hours=2))
+        begin = second(6).astimezone(zone)
+        self.assertEqual(
+            ([6, 7], [None]), self.list(begin, newest_first(5, 6, 7)))
+
+    def test_the_beginning_is_exact_to_the_microsecond(self):
+        begin = second(6) + datetime.timedelta(microseconds=1)
+        self.assertEqual(
+            ([7], [None]), self.list(begin, newest_first(5, 6, 7)))

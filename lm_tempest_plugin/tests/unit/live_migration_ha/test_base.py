@@ -13,335 +13,309 @@
 """The Tempest tests' own code, without a cloud."""
 
 import json
-import types
+import time
 from unittest import mock
 
 import fixtures
 from tempest.lib import exceptions as lib_exc
-from tempest.scenario import manager
-import testtools
 
-from lm_tempest_plugin import config
-from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.migration import attempt as attempts
+from lm_tempest_plugin.migration import drain
+from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration import finding as findings
+from lm_tempest_plugin.migration import preflight
+from lm_tempest_plugin.migration import request as requests
+from lm_tempest_plugin.migration import strategy as strategies
+from lm_tempest_plugin.migration import verdict as verdicts
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
 from lm_tempest_plugin.tests.live_migration_ha import test_block_migration
-from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit import fakes
+from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
+from lm_tempest_plugin.tests.unit.migration import simulation
 
 TEST = 'test_block_live_migration_round_trip'
+Kind = verdicts.Kind
 
 
-class LiveMigrationHaTestCase(base.TestCase):
-
-    def setUp(self):
-        super().setUp()
-        namespace = types.SimpleNamespace
-        self.conf = namespace(
-            config_file=[], config_dir=[],
-            compute=namespace(
-                min_compute_nodes=2, migration_source_host=None,
-                migration_dest_host=None, target_hosts_to_avoid='-ironic',
-                build_timeout=10, build_interval=0),
-            compute_feature_enabled=namespace(
-                live_migration=True, can_migrate_between_any_hosts=True,
-                console_output=True,
-                block_migration_for_live_migration=True),
-            validation=namespace(
-                run_validation=True, auth_method='keypair',
-                ip_version_for_ssh=4),
-            live_migration_ha=namespace(**{
-                opt.dest: opt.default
-                for opt in config.live_migration_ha_opts}))
-        for module in (tempest_base, test_block_migration):
-            self.useFixture(fixtures.MonkeyPatch(
-                '%s.CONF' % module.__name__, self.conf))
-        self.useFixture(fixtures.MockPatchObject(
-            manager.ScenarioTest, 'skip_checks', autospec=True))
-        self.useFixture(fixtures.MockPatchObject(
-            manager.ScenarioTest, 'setup_clients', autospec=True))
-
-
-class SkipTest(LiveMigrationHaTestCase):
+class BaseTestCase(fakes.LiveMigrationHaTestCase):
 
     def setUp(self):
         super().setUp()
-        self.test_class = test_block_migration.BlockMigrationTest
-
-    def assert_skipped(self, *parts):
-        exc = self.assertRaises(
-            testtools.TestCase.skipException, self.test_class.skip_checks)
-        for part in ('BlockMigrationTest', *parts):
-            self.assertIn(part, str(exc))
-
-    def test_two_hosts_and_all_is_enabled(self):
-        self.test_class.skip_checks()
-
-    def test_one_host(self):
-        self.conf.compute.min_compute_nodes = 1
-        self.assert_skipped('min_compute_nodes is 1')
-
-    def test_no_live_migration(self):
-        self.conf.compute_feature_enabled.live_migration = False
-        self.assert_skipped('live_migration is False')
-
-    def test_no_block_migration(self):
-        features = self.conf.compute_feature_enabled
-        features.block_migration_for_live_migration = False
-        self.assert_skipped('block_migration_for_live_migration is False')
-
-    def test_no_validation(self):
-        self.conf.validation.run_validation = False
-        self.assert_skipped('run_validation is False')
-
-    def test_hosts_that_do_not_fit_together(self):
-        features = self.conf.compute_feature_enabled
-        features.can_migrate_between_any_hosts = False
-        self.assert_skipped('can_migrate_between_any_hosts is False')
-        self.conf.compute.migration_source_host = 'alpha'
-        self.conf.compute.migration_dest_host = 'beta'
-        self.test_class.skip_checks()
-
-    def test_source_and_destination_are_the_same(self):
-        self.conf.compute.migration_source_host = 'alpha'
-        self.conf.compute.migration_dest_host = 'alpha'
-        self.assertRaises(
-            lib_exc.InvalidConfiguration, self.test_class.skip_checks)
-
-    def test_a_bad_value_does_not_hide_behind_a_skip(self):
-        self.conf.compute.min_compute_nodes = 1
-        self.conf.live_migration_ha.max_outage = -1
-        exc = self.assertRaises(
-            lib_exc.InvalidConfiguration, self.test_class.skip_checks)
-        self.assertIn('max_outage in group [live_migration_ha]', str(exc))
-
-    def test_the_class_measures_and_so_is_serial(self):
-        self.assertTrue(self.test_class.is_serial_execution_requested())
-
-
-class GuestTest(LiveMigrationHaTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.test = test_block_migration.BlockMigrationTest(TEST)
-        for name in ('os_primary', 'os_admin'):
-            # Set on the class, as Tempest does.
-            self.useFixture(fixtures.MonkeyPatch(
-                '%s.LiveMigrationHaTest.%s' % (tempest_base.__name__, name),
-                mock.Mock(servers_client=fakes.servers(fakes.server()))))
-        self.test.setup_clients()
-        self.test.admin_servers_client = fakes.servers(
-            fakes.server('BUILD', 'spawning'), fakes.server())
-        for name, value in (
-                ('create_keypair', {'name': 'k', 'private_key': 'secret'}),
-                ('create_empty_security_group', {'id': 'g', 'name': 'g'}),
-                ('create_security_group_rule', {}),
-                ('create_server', fakes.server('BUILD', 'scheduling')),
-                ('get_server_ip', '192.0.2.1')):
-            self.useFixture(fixtures.MockPatchObject(
-                self.test, name, return_value=value))
-
-    def test_a_guest_that_is_deleted_whatever_happens(self):
-        guest = self.test.create_guest()
-        self.assertEqual(
-            (fakes.SERVER_ID, 'alpha', '192.0.2.1', 'secret'),
-            (guest.server_id, guest.host, guest.address, guest.private_key))
-        kwargs = self.test.create_server.call_args.kwargs
-        self.assertIsNone(kwargs['wait_until'])
-        self.assertNotIn('host', kwargs)
-        client = self.test.admin_servers_client
-        client.show_server.side_effect = lib_exc.NotFound()
-        self.test.doCleanups()
-        client.delete_server.assert_called_once_with(fakes.SERVER_ID)
-
-    def test_a_guest_that_is_not_built_is_deleted_all_the_same(self):
-        client = fakes.servers(fakes.server('ERROR', fault='No valid host'))
-        self.test.admin_servers_client = client
-        exc = self.assertRaises(
-            lib_exc.TempestException, self.test.create_guest)
-        self.assertIn('No valid host', str(exc))
-        client.show_server.side_effect = lib_exc.NotFound()
-        self.test.doCleanups()
-        client.delete_server.assert_called_once_with(fakes.SERVER_ID)
-
-    def test_only_an_administrator_may_name_the_host(self):
-        self.conf.compute.migration_source_host = 'alpha'
-        self.test.setup_clients()
-        self.test.admin_servers_client = fakes.servers(fakes.server())
-        self.test.create_guest()
-        kwargs = self.test.create_server.call_args.kwargs
-        self.assertEqual('alpha', kwargs['host'])
-        self.assertIs(self.test.os_admin, kwargs['clients'])
-
-    def test_a_password_in_place_of_a_key(self):
-        self.conf.validation.auth_method = 'configured'
-        self.assertIsNone(self.test.create_guest().private_key)
-        self.assertNotIn(
-            'keypair', self.test.create_server.call_args.kwargs)
-
-    def rules(self):
-        return [(call.kwargs['ethertype'], call.kwargs['protocol'],
-                 call.kwargs.get('port_range_min')) for call in
-                self.test.create_security_group_rule.call_args_list]
-
-    def test_the_security_group_lets_the_probes_in(self):
-        self.test.create_guest()
-        self.assertEqual(
-            {('IPv4', 'icmp', None), ('IPv4', 'tcp', 7), ('IPv4', 'tcp', 22)},
-            set(self.rules()))
-
-    def test_the_security_group_for_ipv6(self):
-        self.conf.validation.ip_version_for_ssh = 6
-        self.conf.live_migration_ha.tcp_echo_port = 22
-        self.test.create_guest()
-        self.assertEqual(
-            [('IPv6', 'ipv6-icmp', None), ('IPv6', 'tcp', 22)], self.rules())
-
-
-class MigrateTest(LiveMigrationHaTestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.test = test_block_migration.BlockMigrationTest(TEST)
-        self.guest = tempest_base.Guest(
-            fakes.server(), 'alpha', '192.0.2.1', 'secret')
-        self.watched = mock.create_autospec(watch.Watch, instance=True)
-        self.watched.continuity.return_value = builders.continuity()
+        options = self.conf.live_migration_ha
+        options.grace_time, options.poll_interval = 0, 0.001
+        self.cloud = simulation.Cloud(2, limit=2)
+        self.cloud.clock = time
+        for each in self.cloud.servers:
+            self.cloud.durations_s[each] = 0.02
+        kind = type('BlockMigrationTest',
+                    (test_block_migration.BlockMigrationTest,), {
+                        'clients': self.cloud.clients,
+                        'microversion': '2.84'})
+        self.test = kind(TEST)
         self.remote = mock.Mock()
         self.remote.exec_command.return_value = 'boot-1\n'
         self.test.get_remote_client = mock.Mock(return_value=self.remote)
-        self.conf.live_migration_ha.grace_time = 0
 
-    def migrate(self, destination='beta'):
-        servers = fakes.servers(
-            fakes.server(), fakes.server(host=destination))
-        servers.live_migrate_server.return_value.response = {
-            'x-openstack-request-id': 'req-1'}
-        servers.show_instance_action.return_value = {
-            'instanceAction': {'events': []}}
-        self.test.admin_servers_client = servers
-        self.test.admin_migrations_client = fakes.migrations(
-            [], [fakes.record('completed')])
-        return self.test.migrate(
-            self.guest, self.watched, 'boot-1', destination, True)
 
-    def test_a_good_one(self):
-        judged = self.migrate()
-        self.assertEqual((), judged.violations)
-        window = self.watched.continuity.call_args.args
-        self.assertEqual(
-            ('192.0.2.1', judged.attempt.request.requested_ns,
-             judged.attempt.outcome.ended_ns), window)
+class MoveTest(BaseTestCase):
 
-    def test_the_deadline_goes_by_the_size(self):
-        limits = self.test._limits(builders.request())
-        self.assertEqual(300 + 2 * 60 + 20 * 30, limits.timeout_s)
-        limits = self.test._limits(builders.request(block_migration=False))
-        self.assertEqual(300 + 2 * 60, limits.timeout_s)
+    def offers(self, newest):
+        kind = type(self.test)
+        kind.clients = simulation.clients()
+        kind.clients.versions.list_versions.return_value = {'versions': [{
+            'id': 'v2.1', 'min_version': '2.1', 'version': newest}]}
+        return kind
 
-    def test_a_guest_that_answers_nothing_is_not_asked(self):
-        self.watched.continuity.return_value = builders.continuity(
-            outage=builders.outage(5.0, open=True))
-        judged = self.migrate()
-        self.assertIsNone(judged.attempt.boot_ids.after)
-        self.assertIn('does not answer', judged.attempt.boot_ids.unread)
-        self.remote.exec_command.assert_not_called()
+    def test_the_microversion_is_the_newest_that_both_know(self):
+        for newest, expected in (('2.100', '2.84'), ('2.30', '2.30')):
+            kind = self.offers(newest)
+            kind.resource_setup()
+            self.assertEqual(expected, kind.microversion)
 
-    def test_ssh_that_fails_is_part_of_the_verdict(self):
-        self.remote.exec_command.side_effect = lib_exc.SSHTimeout(
-            host='192.0.2.1', user='root', password='')
-        judged = self.migrate()
-        self.assertEqual(1, len(judged.violations))
-        self.assertIn('192.0.2.1', judged.violations[0])
+    def test_the_microversion_that_is_wanted(self):
+        self.conf.live_migration_ha.request_microversion = '2.34'
+        kind = self.offers('2.100')
+        kind.resource_setup()
+        self.assertEqual('2.34', kind.microversion)
 
-    def report(self, **kwargs):
-        self.test.report(verdict.judge(
-            builders.attempt(**kwargs), verdict.Bounds(1.0, 3.0)))
+    def test_a_microversion_that_the_cloud_does_not_offer(self):
+        self.conf.live_migration_ha.request_microversion = '2.99'
+        self.assertRaises(lib_exc.InvalidConfiguration,
+                          self.offers('2.90').resource_setup)
 
-    def test_a_good_report(self):
-        self.report()
-        details = self.test.getDetails()
-        detail = json.loads(b''.join(
-            details['live-migration-alpha-to-beta'].iter_bytes()))
-        self.assertEqual(20.0, detail['duration_s'])
+    def test_auto(self):
+        self.assertEqual(requests.Move('', 'auto', '2.84'),
+                         self.test.new_move())
 
-    def bad_report(self):
-        exc = self.assertRaises(
-            self.test.failureException, self.report,
-            boot_ids=verdict.BootIds('a', 'b'))
-        self.assertIn('rebooted', str(exc))
-        details = self.test.getDetails()
-        self.assertIn('live-migration-alpha-to-beta', details)
-        return [text.as_text() for name, text in details.items()
-                if name.startswith('console-of-')]
-
-    def test_a_bad_report_fails_and_all_is_attached(self):
-        client = mock.Mock()
-        client.get_console_output.return_value = {'output': 'Kernel panic'}
-        self.test.admin_servers_client = client
-        self.assertEqual(['Kernel panic'], self.bad_report())
-
-    def test_a_console_that_cannot_be_read_hides_nothing(self):
-        client = mock.Mock()
-        client.get_console_output.side_effect = lib_exc.NotFound('gone')
-        self.test.admin_servers_client = client
-        consoles = self.bad_report()
-        self.assertEqual(1, len(consoles))
-        self.assertIn('gone', consoles[0])
-
-    def test_a_cloud_without_consoles(self):
-        self.conf.compute_feature_enabled.console_output = False
-        self.assertEqual([], self.bad_report())
+    def test_auto_before_there_was_auto(self):
+        features = self.conf.compute_feature_enabled
+        for value in (True, False):
+            features.block_migration_for_live_migration = value
+            self.assertEqual(
+                requests.Move('', value, '2.24'),
+                self.test.new_move(microversion='2.24'))
+        self.assertIs(True, self.test.new_move(True, '2.24').block_migration)
 
     def test_the_other_host(self):
-        self.test.admin_services_client = fakes.services(
-            ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'up'),
-            ('gamma', 'enabled', 'up'))
+        self.cloud.list_services = lambda binary: {'services': [
+            {'host': host, 'status': 'enabled', 'state': 'up'}
+            for host in ('alpha', 'beta', 'gamma', 'a-ironic')]}
         for wanted, expected in (
                 (None, 'beta'), ('gamma', 'gamma'), ('alpha', 'beta')):
             self.conf.compute.migration_dest_host = wanted
             self.assertEqual(
-                expected, self.test.choose_destination(self.guest))
-
-    def test_a_watch_is_stopped_even_if_the_guest_never_answers(self):
-        self.watched.await_answers.side_effect = (
-            watch.errors.NotAnswering('silent'))
-        self.useFixture(fixtures.MockPatchObject(
-            watch, 'Watch', return_value=self.watched))
-        self.assertRaises(watch.errors.NotAnswering, self.test.start_watch,
-                          self.guest)
-        self.test.doCleanups()
-        self.watched.stop.assert_called_once_with()
+                expected, self.test.choose_destination('alpha'))
 
 
-class RoundTripTest(LiveMigrationHaTestCase):
+class TravelTest(BaseTestCase):
 
     def setUp(self):
         super().setUp()
-        self.test = test_block_migration.BlockMigrationTest(TEST)
-        self.moves = []
+        self.watched = mock.create_autospec(watch.Watch, instance=True)
+        self.watched.continuity.return_value = builders.continuity()
+
+    def trip(self, number=1, **kwargs):
+        return tempest_base.Trip(**{
+            'guests': [fakes.guest(server_id)
+                       for server_id in list(self.cloud.servers)[:number]],
+            'destination': 'beta', 'watched': self.watched,
+            'boot_ids': dict.fromkeys(self.cloud.servers, 'boot-1'),
+            'move': self.test.new_move(), **kwargs})
+
+    def travel(self, *args, **kwargs):
+        arrival = self.test.travel(self.trip(*args, **kwargs))
+        self.assertEqual(arrival.drained.attempts, [
+            found.attempt for found in arrival.findings])
+        return arrival
+
+    def violations(self, *args, **kwargs):
+        (found,) = self.travel(*args, **kwargs).findings
+        return found.violations
+
+    def test_a_good_one(self):
+        arrival = self.travel()
+        (found,) = arrival.findings
+        self.assertEqual(((), []), (found.violations, arrival.left_over))
+        self.assertEqual(
+            ('192.0.2.1', found.attempt.request.requested_ns,
+             found.attempt.ended_ns), self.watched.continuity.call_args.args)
+        self.assertEqual(builders.ANSWERS, found.verdict.evidence.guest)
+        self.assertEqual(findings.Bounds(
+            self.conf.live_migration_ha.max_outage,
+            self.conf.live_migration_ha.max_stall), found.bounds)
+
+    def test_several_by_a_strategy(self):
+        arrival = self.travel(2, strategy=strategies.window(2))
+        self.assertEqual(
+            ['server-0', 'server-1'],
+            [found.attempt.request.server_id for found in arrival.findings])
+        self.assertEqual([0, 1], [
+            under_way for *_, under_way in self.cloud.asked])
+
+    def test_the_observation_goes_on_for_the_grace_time(self):
+        self.conf.live_migration_ha.grace_time = 0.01
+        (found,) = self.travel().findings
+        self.assertEqual(found.attempt.ended_ns + 10_000_000,
+                         self.watched.continuity.call_args.args[2])
+
+    def test_the_deadline_goes_by_the_size(self):
+        options = self.conf.live_migration_ha
+        for block_migration, disks in ((True, 20), (False, 0)):
+            self.cloud.servers['server-0'] = builders.server(
+                server_id='server-0')
+            (found,) = self.travel(
+                move=self.test.new_move(block_migration)).findings
+            self.assertEqual(attempts.Limits(
+                options.migration_timeout +
+                2 * options.migration_timeout_per_gib_ram +
+                disks * options.migration_timeout_per_gib_disk,
+                options.settle_timeout), found.attempt.limits)
+
+    def test_bounds_of_its_own(self):
+        bounds = findings.Bounds(9, 19)
+        (found,) = self.travel(bounds=bounds).findings
+        self.assertEqual(bounds, found.bounds)
+
+    def test_another_verdict_than_expected(self):
+        self.assertIn('expected: failed', self.violations(
+            expected=(Kind.FAILED,))[0])
+
+    def test_those_that_were_aborted_have_to_be_cancelled(self):
+        arrival = self.test.travel(
+            self.trip(2, strategy=strategies.window(2)),
+            aborted=['server-1'])
+        self.assertEqual(
+            [(Kind.COMPLETED,), (Kind.CANCELLED,)],
+            [found.expected for found in arrival.findings])
+        self.assertEqual([False, True], [
+            found.verdict.evidence.abort_asked
+            for found in arrival.findings])
+
+    def test_it_may_be_stepped_in(self):
+        step_in, asker = mock.Mock(), mock.Mock(wraps=self.cloud)
+        self.test.travel(self.trip(), step_in, asker)
+        self.assertTrue(step_in.called)
+        asker.live_migrate_server.assert_called_once()
+
+    def test_a_guest_that_answers_nothing_is_not_asked(self):
+        self.watched.continuity.return_value = builders.continuity(
+            outage=builders.outage(50.0, open=True))
+        (found,) = self.travel().findings
+        self.assertEqual(Kind.LOST, found.verdict.kind)
+        self.assertIn('does not answer', found.verdict.cause)
+        self.remote.exec_command.assert_not_called()
+
+    def test_ssh_that_fails_is_a_violation(self):
+        self.remote.exec_command.side_effect = lib_exc.SSHTimeout(
+            host='192.0.2.1', user='root', password='')
+        violations = self.violations()
+        self.assertEqual(1, len(violations))
+        self.assertIn('192.0.2.1', violations[0])
+
+    def test_a_guest_that_was_started_anew(self):
+        self.remote.exec_command.return_value = 'boot-2\n'
+        self.assertIn('started anew', self.violations()[0])
+
+    def test_a_guest_that_is_not_to_answer(self):
+        (found,) = self.travel(watched=None, boot_ids={}).findings
+        self.assertEqual((None, evidences.UNSEEN), (
+            found.continuity, found.verdict.evidence.guest))
+        self.assertTrue(found.good)
+
+    def test_the_scheduler_chooses(self):
+        self.cloud.live_migrate_server = mock.Mock(
+            side_effect=lib_exc.Conflict('no'))
+        (found,) = self.travel(destination='').findings
+        self.assertIsNone(
+            self.cloud.live_migrate_server.call_args.kwargs['host'])
+        self.assertEqual('', found.verdict.evidence.destination)
+
+    def test_what_cannot_go_well_is_not_begun(self):
+        for kwargs in ({'destination': 'alpha'}, {'destination': 'gamma'}):
+            self.assertRaises(
+                preflight.CannotMove, self.test.travel, self.trip(**kwargs))
+        self.cloud.servers['server-0'] = builders.migrating(
+            server_id='server-0')
+        self.assertRaises(
+            preflight.CannotMove, self.test.travel, self.trip())
+        self.assertEqual([], self.cloud.asked)
+
+    def test_what_is_left_over(self):
+        self.cloud.list_allocations = lambda consumer: {'allocations': {}}
+        (what,) = self.travel().left_over
+        self.assertIn('allocations are on no host', what)
+
+
+class ReportTest(BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(
+            self.test, 'attach_console'))
+
+    def report(self, *found, left_over=()):
+        drained = drain.Drained(
+            [each.attempt for each in found], [], 0, 20 * builders.S, 40, 0)
+        self.test.report(
+            tempest_base.Arrival(drained, found, left_over), 'to-beta')
+
+    def detail(self):
+        return json.loads(b''.join(
+            self.test.getDetails()['to-beta'].iter_bytes()))
+
+    def assert_bad(self, parts, *found, **kwargs):
+        exc = self.assertRaises(
+            self.test.failureException, self.report, *found, **kwargs)
+        for part in parts:
+            self.assertIn(part, str(exc))
+
+    def test_a_good_one(self):
+        self.report(builders.finding())
+        detail = self.detail()
+        self.assertEqual((20.0, 40, []), (
+            detail['wall_s'], detail['polls'], detail['left_over']))
+        self.assertEqual(20.0, detail['attempts'][0]['duration_s'])
+        self.test.attach_console.assert_not_called()
+
+    def test_a_bad_one_fails_and_all_is_attached(self):
+        known = builders.evidence(guest=evidences.Guest(True, 'a', 'b'))
+        bad = builders.finding(known)
+        self.assert_bad(
+            ['started anew', 'Figures: '], builders.finding(), bad)
+        self.assertEqual('lost', self.detail()['attempts'][1]['verdict'])
+        self.test.attach_console.assert_called_once_with(
+            bad.attempt.request.server_id)
+
+    def test_what_is_left_over_fails_as_well(self):
+        self.assert_bad(['Left over: a binding'], builders.finding(),
+                        left_over=['a binding'])
+        self.assertEqual(['a binding'], self.detail()['left_over'])
+
+
+class RoundTripTest(BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.trips = []
         self.seen = mock.Mock(
             breaks=(), lost=0, repeated=0, corrupt=0,
             last_sent=99, last_echoed=99)
-        guest = tempest_base.Guest(
-            fakes.server(), 'alpha', '192.0.2.1', None)
         watched = mock.create_autospec(watch.Watch, instance=True)
         watched.finish.return_value = {'192.0.2.1': self.seen}
-        self.test.create_guest = lambda: guest
-        self.test.choose_destination = lambda guest: 'beta'
-        self.test.start_watch = lambda guest: watched
-        self.test.read_boot_id = lambda guest: 'boot-1'
-        self.test.migrate = self.migrate
-        self.test.report = lambda judged: None
+        self.test.create_guest = fakes.guest
+        self.test.start_watch = lambda *guests: watched
+        self.test.travel = self.trips.append
+        self.test.report = lambda arrival, name: None
         self.run_test = getattr(self.test, TEST)
-
-    def migrate(self, guest, watched, boot_id, host, block_migration):
-        self.moves.append((host, block_migration))
 
     def test_there_and_back(self):
         self.run_test()
-        self.assertEqual([('beta', True), ('alpha', True)], self.moves)
+        self.assertEqual(
+            [('beta', True, {'server-0': 'boot-1'}),
+             ('alpha', True, {'server-0': 'boot-1'})],
+            [(trip.destination, trip.move.block_migration, trip.boot_ids)
+             for trip in self.trips])
 
     def test_what_was_sent_last_has_to_come_back(self):
         self.seen.last_echoed = 98

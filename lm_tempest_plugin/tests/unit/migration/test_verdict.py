@@ -10,146 +10,162 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import json
-
-from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.cloud import actions
+from lm_tempest_plugin.cloud import hosts
+from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration import request as requests
+from lm_tempest_plugin.migration import verdict as verdicts
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 
-BOUNDS = verdict.Bounds(max_outage_s=1.0, max_stall_s=3.0)
+Kind = verdicts.Kind
+REBOOTED = evidences.Guest(True, 'boot-1', 'boot-2')
 
 
 class JudgeTest(base.TestCase):
 
     def judge(self, **kwargs):
-        return verdict.judge(builders.attempt(**kwargs), BOUNDS)
+        return verdicts.judge(builders.evidence(**kwargs))
 
-    def assert_one(self, *parts, **kwargs):
-        """Assert that one expectation is not met, and what is said of it."""
-        judged = self.judge(**kwargs)
-        self.assertFalse(judged.good)
-        self.assertEqual(1, len(judged.violations), judged.violations)
+    def assert_kind(self, kind, *parts, signature=0, **kwargs):
+        verdict = self.judge(**kwargs)
+        self.assertEqual((kind, signature), (
+            verdict.kind, verdict.signature), verdict.cause)
         for part in parts:
-            self.assertIn(part, judged.violations[0])
+            self.assertIn(part, verdict.cause)
+        return verdict
 
-    def test_all_is_well(self):
-        judged = self.judge()
-        self.assertEqual((), judged.violations)
-        self.assertTrue(judged.good)
+    def test_completed(self):
+        verdict = self.assert_kind(Kind.COMPLETED)
+        self.assertEqual(('', 'completed'), (verdict.cause, str(verdict)))
 
-    def test_no_record(self):
-        self.assert_one('exactly one', 'found 0',
-                        outcome=builders.outcome([]))
+    def test_completed_by_the_scheduler_s_choice(self):
+        self.assert_kind(Kind.COMPLETED, request=builders.request(
+            move=builders.move(destination='')))
 
-    def test_two_records(self):
-        self.assert_one('exactly one', 'found 2', outcome=builders.outcome(
-            [builders.record(), builders.record(number=8)]))
+    def test_completed_though_the_answer_was_lost(self):
+        self.assert_kind(Kind.COMPLETED, request=builders.request(
+            refusal=requests.Refusal(0, 'connection reset')))
 
-    def test_record_not_completed(self):
-        self.assert_one('record 7 is failed', outcome=builders.outcome(
-            [builders.record('failed')]))
+    def test_completed_with_the_server_paused(self):
+        self.assert_kind(
+            Kind.COMPLETED, guest=evidences.UNSEEN,
+            request=builders.request(
+                server=builders.server(status='PAUSED')),
+            server=builders.server(status='PAUSED', host='beta'))
 
-    def test_record_with_wrong_hosts(self):
-        self.assert_one('source gamma, not alpha', outcome=builders.outcome(
-            [builders.record(source='gamma')]))
-        self.assert_one('destination none, not beta',
-                        outcome=builders.outcome(
-                            [builders.record(destination='')]))
+    def test_rolled_back(self):
+        verdict = self.assert_kind(
+            Kind.ROLLED_BACK, 'compute_pre_live_migration', 'no bridge',
+            records=(builders.record('failed'),), server=builders.server(),
+            transitions=builders.transitions('queued', 'failed'),
+            action=builders.action(builders.event(
+                actions.PRE, 'Error', host='beta', details='no bridge')))
+        self.assertTrue(str(verdict).startswith('rolled back: '))
 
-    def test_given_up(self):
-        self.assert_one('waited 30 s', outcome=builders.outcome(
-            given_up='waited 30 s'))
+    def test_failed_by_refusal(self):
+        self.assert_kind(
+            Kind.FAILED, 'nova refused (HTTP 409): task_state migrating',
+            records=(), transitions=(), action=None,
+            server=builders.server(), request=builders.request(
+                refusal=requests.Refusal(409, 'task_state migrating')))
 
-    def test_server(self):
-        self.assert_one('is ERROR', outcome=builders.outcome(status='ERROR'))
-        self.assert_one('task state migrating', outcome=builders.outcome(
-            task_state='migrating'))
-        self.assert_one('on host alpha, not beta',
-                        outcome=builders.outcome(host='alpha'))
+    def test_failed_without_an_answer(self):
+        self.assert_kind(
+            Kind.FAILED, 'nova refused (HTTP no answer): reset', records=(),
+            transitions=(), action=None, server=builders.server(),
+            request=builders.request(refusal=requests.Refusal(0, 'reset')))
 
-    def test_outage(self):
-        self.assert_one('1.200 s', 'more than 1 s', '20 probes lost',
-                        continuity=builders.continuity(
-                            outage=builders.outage(1.2)))
-        self.assert_one('not over', continuity=builders.continuity(
-            outage=builders.outage(1.2, open=True)))
+    def test_failed_by_precheck(self):
+        self.assert_kind(
+            Kind.FAILED, 'before anything was begun', 'No valid host',
+            'nova-compute of beta is disabled and up',
+            records=(builders.record('error'),), server=builders.server(),
+            transitions=builders.transitions('accepted', 'error'),
+            action=builders.action(builders.event(
+                actions.CHECKS, 'Error', details='No valid host')),
+            services=(builders.UP[0],
+                      hosts.Host('beta', 'disabled', 'up')))
 
-    def test_blind_probes_are_no_proof(self):
-        self.assert_one('cannot tell', '1.500 s',
-                        continuity=builders.continuity(
-                            outage=builders.outage(
-                                sending=builders.sending(resolution_s=1.5))))
+    def test_failed_with_the_server_in_error(self):
+        self.assert_kind(
+            Kind.FAILED, 'the server is ERROR, and was ACTIVE', 'disk full',
+            records=(builders.record('failed'),), guest=evidences.UNSEEN,
+            server=builders.server(status='ERROR', fault='disk full'),
+            transitions=builders.transitions('queued', 'failed'),
+            action=builders.action())
 
-    def test_probes_that_could_not_be_sent_are_said(self):
-        judged = self.judge(continuity=builders.continuity(
-            outage=builders.outage(
-                0, send_errors=9, send_error='No way',
-                sending=builders.sending(resolution_s=1.5))))
-        self.assertEqual(2, len(judged.violations))
-        self.assertIn('9 probes could not be sent', judged.violations[1])
-        self.assertTrue(self.judge(continuity=builders.continuity(
-            outage=builders.outage(send_errors=1, send_error='x'))).good)
+    def test_cancelled(self):
+        self.assert_kind(
+            Kind.CANCELLED, records=(builders.record('cancelled'),),
+            server=builders.server(), abort_asked=True,
+            transitions=builders.transitions(
+                'queued', 'preparing', 'running', 'cancelled'))
 
-    def test_stall(self):
-        for kwargs, part in (
-                ({'longest_s': 3.1}, 'stall of 3.100 s'),
-                ({'longest_s': 3.1, 'open': True}, 'not over'),
-                ({'breaks': builders.broken('reset')}, 'broke: reset'),
-                ({'trouble': 'TCP port 7 of x: refused'}, 'refused'),
-                ({'lost': 2}, '2 messages were lost'),
-                ({'repeated': 4}, '4 repeated'),
-                ({'corrupt': 1, 'example': 'xyz'}, 'xyz')):
-            self.assert_one(part, continuity=builders.continuity(
-                stall=builders.stall(**kwargs)))
+    def test_stuck_server(self):
+        self.assert_kind(
+            Kind.STUCK, 'waited for the server', signature=7,
+            given_up='waited for the server',
+            records=(builders.record('cancelled'),),
+            server=builders.migrating())
 
-    def test_boot_id(self):
-        self.assert_one('rebooted', boot_ids=verdict.BootIds('a', 'b'))
-        self.assert_one('not known: no SSH', boot_ids=verdict.BootIds(
-            'a', None, 'no SSH'))
+    def test_stuck_record(self):
+        self.assert_kind(
+            Kind.STUCK, 'waited for the record', signature=8,
+            given_up='waited for the record',
+            records=(builders.record('queued'),), server=builders.server())
 
+    def test_lost_server(self):
+        self.assert_kind(Kind.LOST, 'does not exist any more', server=None)
 
-class TellTest(base.TestCase):
+    def test_lost_comes_before_stuck(self):
+        self.assert_kind(Kind.LOST, server=None, given_up='waited')
 
-    def setUp(self):
-        super().setUp()
-        self.judged = verdict.judge(builders.attempt(
-            outcome=builders.outcome(
-                [builders.record('failed')], host='alpha',
-                fault='libvirt has gone'),
-            failed_events='compute_live_migration on host alpha: gone'),
-            BOUNDS)
+    def test_lost_guest(self):
+        self.assert_kind(
+            Kind.LOST, 'calls the server ACTIVE', 'migration completed',
+            'does not answer any more', guest=builders.SILENT)
+        self.assert_kind(
+            Kind.LOST, 'migration rolled back', guest=builders.SILENT,
+            records=(builders.record('failed'),), server=builders.server())
 
-    def test_the_message_names_everything(self):
-        message = self.judged.message()
-        for part in (fakes.SERVER_ID, 'guest', 'from alpha to beta',
-                     'record 7 failed', 'status ACTIVE, task state None, '
-                     'host alpha', 'libvirt has gone', 'req-1',
-                     'compute_live_migration on host alpha: gone',
-                     '1.50 s record 7 running',
-                     '- migration record 7 is failed, not completed',
-                     '- the server is on host alpha, not beta'):
-            self.assertIn(part, message)
+    def test_lost_by_a_reboot(self):
+        self.assert_kind(
+            Kind.LOST, 'started anew', 'boot-1', 'boot-2', guest=REBOOTED)
 
-    def test_the_line(self):
-        line = self.judged.line()
-        self.assertNotIn('\n', line)
-        for part in ('BAD after 20.0 s', '0.200 s +/- 0.010 s', 'bound 1 s',
-                     '0.650 s', 'bound 3 s', '0.0100 s', '0.0101 s'):
-            self.assertIn(part, line)
+    def test_two_records_for_one_request(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, '2 migration records',
+            records=(builders.record('error'), builders.record(number=8)))
 
-    def test_the_detail_is_json_with_units(self):
-        detail = json.loads(json.dumps(self.judged.as_dict()))
-        self.assertEqual(20.0, detail['duration_s'])
-        self.assertEqual(0.2, detail['icmp']['longest_outage_s'])
-        self.assertEqual(0.01, detail['icmp']['error_bound_s'])
-        self.assertEqual(0, detail['icmp_control']['longest_outage_s'])
-        self.assertEqual(0.65, detail['tcp']['longest_stall_s'])
-        self.assertEqual((1.0, 3.0),
-                         (detail['max_outage_s'], detail['max_stall_s']))
-        self.assertEqual((0.01, 0.0101), (
-            detail['icmp']['period_s'],
-            detail['icmp']['achieved_period_s']))
-        self.assertEqual('running', detail['transitions'][0]['state'])
-        self.assertEqual('failed', detail['migration_records'][0]['status'])
-        self.assertEqual(2, len(detail['violations']))
+    def test_completed_on_the_source(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'the record is completed and the server is '
+            'on host alpha', signature=12, server=builders.server())
+
+    def test_completed_on_a_third_host(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'on host gamma',
+            server=builders.server(host='gamma'))
+
+    def test_completed_and_in_error(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'is ERROR', 'the record is completed',
+            signature=12, server=builders.server(status='ERROR'),
+            guest=builders.SILENT)
+
+    def test_in_error_while_the_guest_answers(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'the guest answers', signature=11,
+            records=(builders.record('failed'),),
+            server=builders.server(status='ERROR'))
+
+    def test_failed_on_the_destination(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'the record is failed and the server is on '
+            'host beta', records=(builders.record('failed'),))
+
+    def test_no_record_on_the_destination(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'the record is missing', records=(),
+            transitions=())

@@ -1,0 +1,187 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``python -m bench.drains``: see the package."""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+
+import openstack
+
+import bench.drains
+from bench.drains import moves
+from lab.faults import scene
+from lab import fleet as fleets
+from lab import layout as layouts
+from lm_tempest_plugin import cloud
+from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import microversions
+from lm_tempest_plugin.migration import strategy as strategies
+from lm_tempest_plugin.migration import verdict as verdicts
+
+HOSTS = ('compute1', 'compute2')
+PARTS = ('efficiency', 'calls', 'soak')
+#: The claims.
+EFFICIENCY, CALLS = 1.05, 1.2
+#: nova's own word on every server and its migrations, the newest last.
+STATES = (
+    'SELECT i.uuid, i.host, i.vm_state, i.task_state, m.status '
+    'FROM instances i JOIN migrations m ON m.instance_uuid = i.uuid '
+    'WHERE i.deleted = 0 ORDER BY m.id;')
+
+
+def main(arguments: list[str]) -> int:
+    """Run the parts that were asked for.
+
+    :param arguments: of the command line
+    :returns: 0 if all claims hold
+    """
+    options = _options(arguments)
+    clients = scene.administrator()
+    bench_ = _Bench(options, clients)
+    held = True
+    with microversions.used(cloud.MICROVERSION):
+        for part in PARTS:
+            if options.only in (None, part):
+                held &= getattr(bench_, part)()
+    return 0 if held else 1
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog='python -m bench.drains', description=bench.drains.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--only', choices=PARTS, help='one part alone')
+    parser.add_argument('--servers', type=int, default=12, metavar='N',
+                        help='servers of a drain (default: %(default)s)')
+    parser.add_argument('--concurrency', type=int, default=1, metavar='N',
+                        help='max_concurrent_live_migrations of the hosts '
+                        '(default: %(default)s)')
+    parser.add_argument('--repeat', type=int, default=3, metavar='N',
+                        help='drains to measure (default: %(default)s)')
+    parser.add_argument('--migrations', type=int, default=100, metavar='N',
+                        help='of the soak (default: %(default)s)')
+    return parser.parse_args(arguments)
+
+
+class _Bench:
+    """The parts; each prints what it found and returns whether it holds."""
+
+    def __init__(self, options: argparse.Namespace,
+                 clients: cloud_clients.Clients) -> None:
+        self._options = options
+        self._clients = clients
+        self._calls = moves.Calls(clients)
+        self._cloud = openstack.connect()
+
+    def _window(self) -> strategies.Strategy:
+        """One more than a host runs, so that it is never idle."""
+        return strategies.window(self._options.concurrency + 1)
+
+    def efficiency(self) -> bool:
+        """Wall time of a drain over that of a host that is never idle."""
+        ratios = []
+        with fleets.Fleet(self._cloud, self._options.servers,
+                          HOSTS[0]) as fleet:
+            for number in range(self._options.repeat):
+                moved = moves.move(
+                    self._clients, self._calls, fleet.ids,
+                    HOSTS[(number + 1) % 2], self._window())
+                least = sum(moved.services_s) / self._options.concurrency
+                ratios.append(moved.drained.wall_s / least)
+                print(f'efficiency: {len(fleet.ids)} servers in '
+                      f'{moved.drained.wall_s:.1f} s, service times '
+                      f'{sum(moved.services_s):.1f} s in all (each to 1 s), '
+                      f'ratio {ratios[-1]:.3f}; '
+                      f'{moved.drained.observed[0]}', flush=True)
+        median = statistics.median(ratios)
+        return _claim(
+            f'efficiency: median {median:.3f} of {len(ratios)} drains '
+            f'({min(ratios):.3f} to {max(ratios):.3f}), at most {EFFICIENCY}',
+            median <= EFFICIENCY)
+
+    def calls(self) -> bool:
+        """Requests to the compute API, with many servers and with one."""
+        many, one = [], []
+        with fleets.Fleet(self._cloud, self._options.servers,
+                          HOSTS[0]) as fleet:
+            for number in range(self._options.repeat):
+                destination = HOSTS[(number + 1) % 2]
+                alone = moves.move(self._clients, self._calls,
+                                   fleet.ids[:1], destination,
+                                   strategies.window(1))
+                rest = moves.move(self._clients, self._calls, fleet.ids[1:],
+                                  destination, self._window())
+                one.append(alone.calls_per_s)
+                many.append(rest.calls_per_s)
+                print(f'calls: 1 server {one[-1]:.2f}/s, '
+                      f'{len(fleet.ids) - 1} servers {many[-1]:.2f}/s',
+                      flush=True)
+        ratio = statistics.median(many) / statistics.median(one)
+        return _claim(f'calls: ratio of medians {ratio:.2f}, at most {CALLS}',
+                      ratio <= CALLS)
+
+    def soak(self) -> bool:
+        """Each verdict against libvirt and nova's database."""
+        layout = layouts.Layout(layouts.state_folder())
+        kinds: dict[str, int] = {}
+        disagreements = done = 0
+        with fleets.Fleet(self._cloud, 5, HOSTS[0]) as fleet:
+            while done < self._options.migrations:
+                ids = fleet.ids[:self._options.migrations - done]
+                destination = HOSTS[(done // 5 + 1) % 2]
+                moved = moves.move(self._clients, self._calls, ids,
+                                   destination, self._window())
+                there = fleets.running_on(HOSTS)
+                for verdict in moved.judged:
+                    kinds[verdict.kind] = kinds.get(verdict.kind, 0) + 1
+                    wrong = _disagreement(layout, verdict, there)
+                    disagreements += bool(wrong)
+                    if wrong or verdict.kind != verdicts.Kind.COMPLETED:
+                        print(f'soak: {verdict.evidence.request}: {verdict}; '
+                              f'{wrong or "agrees"}', flush=True)
+                done += len(moved.judged)
+                print(f'soak: {done} of {self._options.migrations}',
+                      flush=True)
+        told = ', '.join(f'{number} {kind}' for kind, number in kinds.items())
+        return _claim(f'soak: {done} verdicts ({told}), {disagreements} '
+                      f'disagree with libvirt or the database',
+                      not disagreements)
+
+
+def _disagreement(layout: layouts.Layout, verdict: verdicts.Verdict,
+                  there: dict[str, list[str]]) -> str:
+    """Return how libvirt or the database contradict a verdict; '' if not."""
+    evidence = verdict.evidence
+    server_id = evidence.request.server_id
+    wanted = (evidence.destination
+              if verdict.kind == verdicts.Kind.COMPLETED else evidence.source)
+    if there.get(server_id) != [wanted]:
+        return f'libvirt runs it on {there.get(server_id)}, not {wanted}'
+    rows = [row for uuid, *row in fleets.sql(layout, STATES)
+            if uuid == server_id][-1:]
+    status = ('completed' if verdict.kind == verdicts.Kind.COMPLETED
+              else evidence.status)
+    right = [wanted, 'active', 'NULL', status]
+    return '' if rows == [right] else f'the database has {rows}, not {right}'
+
+
+def _claim(text: str, holds: bool) -> bool:
+    print(f'{"PASS" if holds else "FAIL"} {text}', flush=True)
+    return holds
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``tools/run-lab.sh faults``, from inside of a cloud that is up."""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+
+import openstack
+import rich.console
+import rich.table
+from tempest.lib import exceptions as lib_exc
+
+from lab import errors
+from lab.faults import injections
+from lab.faults import scene as scenes
+from lab import layout as layouts
+from lm_tempest_plugin import cloud as plugin_cloud
+from lm_tempest_plugin.cloud import microversions
+
+SOURCE, DESTINATION = 'compute1', 'compute2'
+
+
+def main(arguments: list[str]) -> int:
+    """Inject faults and print what was said of them.
+
+    :param arguments: names of faults; none for all
+    :returns: 0 if every verdict is right and nothing is left over
+    """
+    chosen = _choose(arguments)
+    place = injections.Place(
+        layouts.Layout(layouts.state_folder()), SOURCE, DESTINATION)
+    outcomes, failures = [], 0
+    with microversions.used(plugin_cloud.MICROVERSION):
+        scene = scenes.Scene(
+            openstack.connect(), scenes.administrator(), place)
+        for number, fault in enumerate(chosen, 1):
+            print(f'{number} of {len(chosen)}: {fault.what} ...', flush=True)
+            try:
+                outcome = scene.play(fault)
+            except (errors.LabError, lib_exc.TempestException,
+                    openstack.exceptions.SDKException,
+                    subprocess.CalledProcessError) as error:
+                failures += 1
+                print(f'  FAILED: {error}', flush=True)
+                continue
+            outcomes.append(outcome)
+            failures += bool(outcome.faults)
+            _tell(outcome)
+    _print(outcomes)
+    print(f'{len(chosen)} faults, {failures} not told as they should be.')
+    return 1 if failures else 0
+
+
+def _choose(arguments: list[str]) -> list[injections.Fault]:
+    names = [fault.name for fault in injections.FAULTS]
+    parser = argparse.ArgumentParser(
+        prog='run-lab.sh faults', description=sys.modules[
+            'lab.faults'].__doc__)
+    parser.add_argument('name', nargs='*', choices=[*names, []],
+                        metavar='NAME', help=', '.join(names))
+    wanted = parser.parse_args(arguments).name
+    return [fault for fault in injections.FAULTS
+            if not wanted or fault.name in wanted]
+
+
+def _tell(outcome: scenes.Outcome) -> None:
+    """Print one outcome with its evidence if it is wrong."""
+    print(f'  {outcome.verdict}', flush=True)
+    for fault in outcome.faults:
+        print(f'  WRONG: {fault}', flush=True)
+    if outcome.faults:
+        print('  ' + '\n  '.join(outcome.verdict.evidence.lines()),
+              flush=True)
+
+
+def _print(outcomes: list[scenes.Outcome]) -> None:
+    """Print the table."""
+    table = rich.table.Table('INJECTED', 'VERDICT', 'CASE', 'CAUSE',
+                             'GUEST ON', 'OTHERS', 'LEFT OVER, WRONG')
+    for outcome in outcomes:
+        table.add_row(
+            outcome.fault.what, outcome.verdict.kind,
+            str(outcome.verdict.signature or '-'), outcome.verdict.cause,
+            ', '.join(outcome.running_on) or 'none',
+            ', '.join(other.kind for other in outcome.others) or '-',
+            '; '.join(outcome.faults) or 'nothing')
+    console = rich.console.Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 160
+    console.print(table)
+
+
+if __name__ == '__main__':
+    os.chdir(pathlib.Path(__file__).parents[2])
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except errors.LabError as error:
+        sys.exit(errors.tell(error))

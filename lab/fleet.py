@@ -1,0 +1,188 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Servers to move about, and what is true of them beyond nova's word.
+
+For programs that run inside of a cloud that is up, on its controller.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import subprocess
+import types
+import typing
+
+import openstack
+
+from lab.cloud import configuration
+from lab.cloud import resources
+from lab import errors
+from lab.hosts import sandbox
+from lab import layout as layouts
+from lab import topology as topologies
+
+BUILD_SECONDS = 300
+GONE_SECONDS = 120
+
+
+class Fleet(contextlib.AbstractContextManager['Fleet']):
+    """Servers on one host, which go away at the end.
+
+    :param cloud: connection as administrator
+    :param number: how many
+    :param host: name of the host on which they are built
+    :ivar servers: as openstacksdk has them, ACTIVE
+    """
+
+    def __init__(self, cloud: openstack.connection.Connection, number: int,
+                 host: str) -> None:
+        self._cloud = cloud
+        self._number = number
+        self._host = host
+        self._group: typing.Any = None
+        self.servers: list[typing.Any] = []
+
+    @property
+    def ids(self) -> list[str]:
+        """UUIDs of the servers."""
+        return [server.id for server in self.servers]
+
+    def address(self, server_id: str) -> str:
+        """Where a server is reached.
+
+        :param server_id: its UUID
+        """
+        server = next(each for each in self.servers if each.id == server_id)
+        return str(next(
+            address['addr'] for addresses in server.addresses.values()
+            for address in addresses))
+
+    def __enter__(self) -> Fleet:
+        try:
+            self._make()
+        except BaseException:
+            self.delete()
+            raise
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None,
+                 exc: BaseException | None,
+                 traceback: types.TracebackType | None) -> None:
+        self.delete()
+
+    def _make(self) -> None:
+        network = self._cloud.network
+        self._group = network.create_security_group(name='lab-fleet')
+        network.create_security_group_rule(
+            security_group_id=self._group.id, direction='ingress',
+            ethertype='IPv4')
+        compute = self._cloud.compute
+        image = self._cloud.image.find_image(
+            resources.IMAGE, ignore_missing=False)
+        flavor = compute.find_flavor(
+            resources.FLAVORS[0].name, ignore_missing=False)
+        provider = network.find_network(
+            resources.NETWORK, ignore_missing=False)
+        for number in range(self._number):
+            self.servers.append(compute.create_server(
+                name=f'lab-fleet-{number + 1}', image_id=image.id,
+                flavor_id=flavor.id, networks=[{'uuid': provider.id}],
+                security_groups=[{'name': self._group.id}],
+                availability_zone=f'nova:{self._host}'))
+        self.servers = [
+            compute.wait_for_server(server, wait=BUILD_SECONDS)
+            for server in self.servers]
+
+    def delete(self) -> None:
+        """Delete the servers, in whatever state they are.
+
+        :raises openstack.exceptions.SDKException: if one cannot be deleted
+        """
+        compute = self._cloud.compute
+        for server in self.servers:
+            compute.delete_server(server, force=True)
+        for server in self.servers:
+            compute.wait_for_delete(server, wait=GONE_SECONDS)
+        self.servers = []
+        if self._group is not None:
+            self._cloud.network.delete_security_group(self._group)
+            self._group = None
+
+
+def running_on(hosts: typing.Iterable[str]) -> dict[str, list[str]]:
+    """Ask each libvirt which domains run there.
+
+    :param hosts: names of compute hosts
+    :returns: names of the hosts that run it, by the server's UUID
+    """
+    found: dict[str, list[str]] = {}
+    for host in hosts:
+        output = inside(host, 'virsh', '--quiet', 'list', '--uuid',
+                        '--state-running', '--state-paused').stdout
+        for uuid in output.split():
+            found.setdefault(uuid, []).append(host)
+    return found
+
+
+def inside(host: str, *command: str, check: bool = True
+           ) -> subprocess.CompletedProcess[str]:
+    """Run a command inside of a compute host.
+
+    :param host: name of the host
+    :param command: program and arguments
+    :param check: whether it has to end well
+    :raises subprocess.CalledProcessError: if it does not
+    """
+    return subprocess.run(
+        [*sandbox.enter_compute(host), *command], check=check, text=True,
+        capture_output=True)
+
+
+def sql(layout: layouts.Layout, statement: str) -> list[list[str]]:
+    """Ask nova's database.
+
+    :param layout: paths of the lab
+    :param statement: one statement
+    :returns: its rows
+    :raises errors.LabError: if the database refuses
+    """
+    password = configuration.passwords(layout)['database']
+    result = subprocess.run(
+        ['mariadb', f'--host={topologies.CONTROLLER.address}', '--user=lab',
+         '--batch', '--skip-column-names', 'nova'],
+        input=statement, text=True, capture_output=True,
+        env={**os.environ, 'MYSQL_PWD': password})
+    if result.returncode:
+        raise errors.LabError(f'The database refuses {statement!r}: '
+                              f'{result.stderr.strip()}.')
+    return [line.split('\t') for line in result.stdout.splitlines()]
+
+
+def qemu_processes(server_id: str) -> list[str]:
+    """Process ids of all QEMU processes of a server, on whatever host.
+
+    :param server_id: its UUID
+    """
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/cmdline'):
+        try:
+            line = path.read_bytes()
+        except OSError:
+            # The process has ended.
+            continue
+        if line.startswith(b'/usr/bin/qemu-system') and (
+                server_id.encode() in line):
+            found.append(path.parent.name)
+    return found

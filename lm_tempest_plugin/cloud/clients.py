@@ -1,0 +1,56 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The clients of tempest.lib that moving servers takes, in one value."""
+
+import dataclasses
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Clients:
+    """Clients of one administrator.
+
+    :ivar servers: tempest.lib's compute ServersClient
+    :ivar migrations: tempest.lib's compute MigrationsClient
+    :ivar services: tempest.lib's compute ServicesClient
+    :ivar hypervisors: tempest.lib's compute HypervisorClient
+    :ivar versions: tempest.lib's compute VersionsClient
+    :ivar providers: tempest.lib's placement ResourceProvidersClient
+    :ivar placement: tempest.lib's PlacementClient
+    :ivar ports: tempest.lib's network PortsClient
+    """
+
+    servers: Any
+    migrations: Any
+    services: Any
+    hypervisors: Any
+    versions: Any
+    providers: Any
+    placement: Any
+    ports: Any
+
+    @classmethod
+    def of(cls, manager: Any) -> 'Clients':
+        """Return the clients of a manager.
+
+        :param manager: tempest.clients.Manager, of an administrator
+        """
+        return cls(
+            servers=manager.servers_client,
+            migrations=manager.migrations_client,
+            services=manager.services_client,
+            hypervisors=manager.hypervisor_client,
+            versions=manager.compute_versions_client,
+            providers=manager.resource_providers_client,
+            placement=manager.placement_client,
+            ports=manager.ports_client)
