@@ -87,6 +87,10 @@ class LatePort(LateInteger):
         super().__init__(min=1, max=65535)
 
 
+# What is counted: servers, batches, trips.
+COUNT = LateInteger(min=1, max=1000)
+
+
 class LateSizes(Late, types.List):
     """Whole numbers of 1 or more, at least one of them."""
 
@@ -95,8 +99,7 @@ class LateSizes(Late, types.List):
 
         :raises ValueError: one is no such number, or there is none
         """
-        item = self.item_type.strict
-        numbers = [item(each) for each in super().strict(value) or ()]
+        numbers = [COUNT.strict(each) for each in super().strict(value) or ()]
         if not numbers:
             raise ValueError('Should have at least one number')
         return numbers
@@ -145,7 +148,7 @@ def _integer(name: str, default: int, low: int, high: int,
 def _sizes(name: str, default: list[int], text: str) -> cfg.ListOpt:
     """Return an option that is a list of whole numbers of 1 or more."""
     opt = cfg.ListOpt(name, default=default, help=text)
-    opt.type = LateSizes(item_type=LateInteger(min=1, max=1000))
+    opt.type = LateSizes(item_type=COUNT)
     return opt
 
 

@@ -96,8 +96,30 @@ def _kill_libvirtd(place: Place) -> None:
     kill(f'{place.destination}-libvirtd')
 
 
+def _restart_compute(place: Place) -> None:
+    """Start the destination's nova-compute anew.
+
+    With the libvirtd that it was connected to gone, nova 34 may wait for it
+    for ever, and with that for every migration to come.
+    """
+    supervisor = supervisors.Supervisor(layouts.SUPERVISOR_SOCKET)
+    supervisor.stop(f'{place.destination}-nova-compute')
+    supervisor.start(f'{place.destination}-nova-compute')
+
+
 def _kill_compute(place: Place) -> None:
     kill(f'{place.source}-nova-compute')
+
+
+def _destroy_orphans(place: Place) -> None:
+    """End guests that run on the destination, and by nova on the source."""
+    hosts = dict(fleet.sql(
+        place.layout, 'SELECT uuid, host FROM instances WHERE deleted = 0;'))
+    for uuid in fleet.running_on([place.destination]):
+        if hosts.get(uuid) == place.source:
+            fleet.inside(place.destination, 'virsh', 'destroy', uuid)
+            fleet.inside(place.destination, 'virsh', 'undefine', uuid,
+                         check=False)
 
 
 def _cut(place: Place) -> None:
@@ -106,6 +128,16 @@ def _cut(place: Place) -> None:
 
 def _mend(place: Place) -> None:
     network.set_management(place.destination, up=True)
+
+
+def _mend_and_restart(place: Place) -> None:
+    """Mend the network, and start the destination's nova-compute anew.
+
+    Its connection to RabbitMQ may be dead without its knowing: until the
+    next heartbeat fails, what is asked of it is lost.
+    """
+    _mend(place)
+    _restart_compute(place)
 
 
 def _cut_for_a_while(place: Place) -> None:
@@ -148,22 +180,25 @@ def _end_queued(place: Place) -> None:
 
 FAULTS = (
     Fault('libvirtd', "the destination's libvirtd is killed while copying",
-          1, RUNNING, _kill_libvirtd, _nothing,
+          1, RUNNING, _kill_libvirtd, _restart_compute,
           (Kind.ROLLED_BACK, Kind.INCONSISTENT, Kind.FAILED),
           r'lost the migration|compute_live_migration|driver'),
     Fault('compute-running', "the source's nova-compute is killed while "
-          'copying', 1, RUNNING, _kill_compute, _nothing,
-          (Kind.ROLLED_BACK,), r'nova-compute on the source host was started '
-          r'again'),
+          'copying', 1, RUNNING, _kill_compute, _destroy_orphans,
+          (Kind.INCONSISTENT, Kind.ROLLED_BACK),
+          r'nova-compute on the source host was started again'),
     Fault('compute-queued', "the source's nova-compute is killed while a "
           'migration is queued', 2, QUEUED, _kill_compute, _end_queued,
           (Kind.STUCK,), r'nova-compute on the source host ended while'),
     Fault('network-20s', 'the management network of the destination is cut '
-          'for 20 s', 1, RUNNING, _cut_for_a_while, _mend,
-          (Kind.COMPLETED,), r'^$'),
+          'for 20 s', 1, RUNNING, _cut_for_a_while,
+          _mend_and_restart,
+          (Kind.COMPLETED, Kind.ROLLED_BACK), r'^$|failed while copying'),
     Fault('network', 'the management network of the destination is cut for '
-          'good', 1, RUNNING, _cut, _mend, (Kind.STUCK,),
-          r'the copy does not come to an end|never got beyond running'),
+          'good', 1, RUNNING, _cut, _mend_and_restart,
+          (Kind.INCONSISTENT, Kind.STUCK, Kind.ROLLED_BACK),
+          r'the copy does not come to an end|never got beyond running|'
+          r'lost the migration|failed while copying'),
     Fault('disk', "the destination's disk is full", 1, BEFORE, _fill, _empty,
           (Kind.ROLLED_BACK, Kind.FAILED),
           r'(?i)no space|too large|disk'),

@@ -142,15 +142,16 @@ class Scene:
              for server in moved],
             drain.Terms(strategies.window(len(moved)), ALLOWANCE,
                         SETTLE_SECONDS), on_look=strike).run()
-        if not struck:
-            raise errors.LabError(
-                f'{fault.name}: no migration was seen {fault.when}.')
         services = hosts.list_hosts(self._clients.services)
         judged = {
             attempt.request.server_id: verdicts.judge(evidences.collect(
                 self._clients, attempt, services, evidences.Guest(
                     watches[attempt.request.server_id].answering() == 1)))
             for attempt in drained.attempts}
+        if not struck:
+            said = '; '.join(map(str, judged.values()))
+            raise errors.LabError(f'{fault.name}: no migration was seen '
+                                  f'{fault.when}: {said}.')
         verdict = judged.pop(struck[0])
         there = fleets.running_on(
             (self._place.source, self._place.destination))

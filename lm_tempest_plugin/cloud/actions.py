@@ -24,6 +24,7 @@ CHECKS = 'conductor_live_migrate_instance'
 JOB = 'compute_live_migration'
 PRE = 'compute_pre_live_migration'
 POST_AT_DESTINATION = 'compute_post_live_migration_at_destination'
+ABORT = 'compute_live_migration_abort'
 ROLLBACK_AT_DESTINATION = 'compute_rollback_live_migration_at_destination'
 
 

@@ -189,11 +189,22 @@ class Attempt:
             self.server.task_state is None and
             self.server.status != 'MIGRATING')
 
+    @property
+    def _refused(self) -> bool:
+        """Whether nova did not accept, and has begun nothing after all.
+
+        An answer that was lost, or that blames the server (HTTP 5xx), says
+        nothing of the request itself: nova may still be about to begin.
+        """
+        refusal = self.request.refusal
+        if refusal is None or self.records or not self._server_settled:
+            return False
+        return refusal.clean or (
+            self._since_request_s(self._last_ns) >= self.limits.settle_s)
+
     def _decide(self) -> None:
         """End the attempt if it is over, or overdue."""
-        if self.server is None or (
-                self.request.refusal is not None and not self.records and
-                self._server_settled):
+        if self.server is None or self._refused:
             self.ended_ns = self._last_ns
         elif not self._record_ended:
             self._record_ended_ns = None

@@ -182,10 +182,11 @@ class Evidence:
             'Guest: %s' % self.guest,
             'Transitions: %s' % (
                 '; '.join(map(str, self.transitions)) or 'none'),
-            'Copied: %s' % (self._copied() or 'not known'),
+            'Copied: %s' % (self.copied() or 'not known'),
         ]
 
-    def _copied(self) -> str:
+    def copied(self) -> str:
+        """Return how far the copy was when it was last seen, in words."""
         if not self.samples:
             return ''
         last = self.samples[-1]

@@ -18,6 +18,7 @@ from typing import Any
 
 from oslo_log import log as logging
 from tempest.lib import exceptions as lib_exc
+import urllib3
 
 from lm_tempest_plugin import cloud
 from lm_tempest_plugin.cloud import microversions
@@ -153,9 +154,10 @@ def live_migrate(servers_client: Any, server: servers.Server, move: Move,
                 server.server_id, **move.body())
         headers = answer.response
     except lib_exc.TempestException as exc:
-        headers = getattr(exc, 'resp', None) or {}
+        headers = getattr(exc, 'resp', None)
+        headers = {} if headers is None else headers
         refusal = Refusal(int(getattr(headers, 'status', 0)), str(exc))
-    except OSError as exc:
+    except (urllib3.exceptions.HTTPError, OSError) as exc:
         headers = {}
         refusal = Refusal(0, '%s: %s' % (type(exc).__name__, exc))
     request = Request(

@@ -81,7 +81,7 @@ def _not_converging(evidence: evidences.Evidence) -> bool:
 
 def _abandoned(evidence: evidences.Evidence) -> bool:
     """The inverse leak: the server is free, its record never ends."""
-    return not evidence.migrating and evidence.status in (
+    return evidence.as_before and evidence.status in (
         'accepted', 'queued', *records.IN_SERVICE)
 
 
@@ -98,8 +98,9 @@ def _post_failed(evidence: evidences.Evidence) -> bool:
     if evidence.server is None or evidence.as_before:
         return False
     return (evidence.failed(actions.POST_AT_DESTINATION) or
-            evidence.status == 'completed' or
-            evidence.server.status == 'ERROR' and evidence.on_destination)
+            evidence.status == 'completed' and evidence.migrating or
+            evidence.server.status == 'ERROR' and (
+                evidence.status == 'completed' or evidence.on_destination))
 
 
 def _wrong_host(evidence: evidences.Evidence) -> bool:
@@ -122,6 +123,12 @@ def _restarted(evidence: evidences.Evidence) -> bool:
             evidence.was('running'))
 
 
+def _lost_track(evidence: evidences.Evidence) -> bool:
+    """nova-compute came back and found nothing to abort on the source."""
+    return (_restarted(evidence) and evidence.on_source and
+            evidence.failed(actions.ABORT) and not evidence.abort_asked)
+
+
 # In this order: the first that matches is told.
 SIGNATURES = (
     Signature(
@@ -134,7 +141,8 @@ SIGNATURES = (
         _never_taken),
     Signature(
         5, 'the conductor has made the record and the source host never '
-        'took the job: the message to it was lost, or it is down',
+        'took the job: a message to one of the two hosts was lost, or the '
+        'host is down (the events that have not ended tell which)',
         lambda evidence: _stuck(evidence, 'accepted')),
     Signature(
         0, 'nova-compute on the source host is down: nobody follows the '
@@ -163,6 +171,10 @@ SIGNATURES = (
         'pool was shut down, and the task of the server was not reset '
         '(LiveMigrationNotSubmitted)', _not_submitted),
     Signature(
+        12, 'an exception after the copy: networks or volumes of the '
+        'destination (such as bugs 1879787, 1843639, 2000069)',
+        _post_failed),
+    Signature(
         15, 'the copy does not come to an end: the guest writes faster than '
         'is sent, the network is gone, or post-copy waits for it; nova\'s '
         'own time-out is 800 s for each GiB and does not hold for '
@@ -176,10 +188,6 @@ SIGNATURES = (
         'in its hands: started again it looks for running ones only, and '
         'the record never ends', _abandoned),
     Signature(
-        12, 'an exception after the copy: networks or volumes of the '
-        'destination (such as bugs 1879787, 1843639, 2000069)',
-        _post_failed),
-    Signature(
         12, 'the record is completed, and the server is said to be on the '
         'source', _wrong_host),
     Signature(
@@ -190,6 +198,11 @@ SIGNATURES = (
         11, 'nova lost the migration to an exception and calls the server '
         'ERROR while its guest runs, on one host or the other (such as bugs '
         '1905944 and 1982284)', _split),
+    Signature(
+        13, 'nova-compute on the source host was started again during the '
+        'migration, reset the server, and failed to abort: libvirt may have '
+        'gone on without it, and the guest may run on the destination',
+        _lost_track),
     Signature(
         13, 'nova-compute on the source host was started again during the '
         'migration: it ended the record and reset the server (bug 1753676)',

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 import dataclasses
 import enum
 
+from lm_tempest_plugin.cloud import actions
+from lm_tempest_plugin.cloud import records
 from lm_tempest_plugin.migration import evidence as evidences
 from lm_tempest_plugin.migration import signatures
 
@@ -127,18 +129,38 @@ def _unharmed(evidence: evidences.Evidence) -> tuple[Kind, str]:
         return Kind.INCONSISTENT, where
     if evidence.status == 'cancelled':
         return Kind.CANCELLED, ''
+    if (evidence.status == 'error' and evidence.failed(actions.ABORT) and
+            not evidence.abort_asked):
+        # Seen on nova 34: the guest then ran on the destination.
+        return Kind.INCONSISTENT, (
+            'nova has reset the server on the source without an end of the '
+            'copy')
     if evidence.begun:
-        return Kind.ROLLED_BACK, ''
+        return Kind.ROLLED_BACK, _how_far(evidence)
     if refusal is not None:
         return Kind.FAILED, 'nova refused (HTTP %s): %s' % (
             refusal.status or 'no answer', refusal.message)
     return Kind.FAILED, 'nova gave up before anything was begun'
 
 
+def _how_far(evidence: evidences.Evidence) -> str:
+    """Return how far an attempt came that failed, in words.
+
+    Of a copy that fails nova tells nothing but this: the reason is in the
+    log of nova-compute on the source.
+    """
+    if evidence.was('running') or evidence.was(records.POST_COPY):
+        copied = evidence.copied()
+        return 'it failed while copying%s' % (
+            ' (last seen after %s)' % copied if copied else '')
+    return 'it failed before the copy'
+
+
 def _details(evidence: evidences.Evidence) -> Iterator[str]:
     """What nova and the services say of what went wrong."""
-    for event in evidence.action.failures if evidence.action else ():
-        yield str(event)
+    for event in evidence.action.events if evidence.action else ():
+        if event.failed or event.open:
+            yield str(event)
     if evidence.server is not None and evidence.server.fault:
         yield 'fault: %s' % evidence.server.fault
     for name in dict.fromkeys((evidence.source, evidence.destination)):

@@ -35,8 +35,8 @@ class Interrupted(Exception):
 class Interruption(fixtures.Fixture):
     """Lets a signal to end fail the test in hand and all that follow.
 
-    The test's cleanups run as after any failure, and those of its class.
-    While they do, a further signal is noted and does not end them.
+    The test's cleanups run as after any failure. While they do, a further
+    signal is noted and does not end them.
     """
 
     _interrupted_by = ''
@@ -46,12 +46,12 @@ class Interruption(fixtures.Fixture):
             # Python takes signals in the main thread alone.
             return
         for number in SIGNALS:
-            before = signal.signal(number, self._interrupt)
-            if number == signal.SIGINT or before is signal.SIG_IGN:
-                # Of a process in the background the shell has it ignored.
-                if before is signal.SIG_IGN:
-                    signal.signal(number, before)
-                    continue
+            before = signal.getsignal(number)
+            # Of a process in the background the shell has them ignored; a
+            # handler that was not set by Python could not be put back.
+            if before in (signal.SIG_IGN, None):
+                continue
+            signal.signal(number, self._interrupt)
             self.addCleanup(signal.signal, number, before)
         if Interruption._interrupted_by:
             raise Interrupted(Interruption._interrupted_by)

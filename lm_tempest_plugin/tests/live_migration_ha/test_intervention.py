@@ -113,7 +113,9 @@ class InterventionTest(base.LiveMigrationHaTest):
                  aborts: bool = True) -> None:
         """Move guests from one host, all at once, and step in."""
         first = self.create_guest()
-        fleet = [first, *self.create_guests(number - 1, first.host)]
+        fleet = [first]
+        if number > 1:
+            fleet += self.create_guests(number - 1, first.host)
         watched = self.start_watch(*fleet)
         boot_ids = self.read_boot_ids(*fleet)
         self.keep_writing(first, self._to_write())

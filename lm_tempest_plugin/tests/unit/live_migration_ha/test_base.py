@@ -30,6 +30,7 @@ from lm_tempest_plugin.migration import verdict as verdicts
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
 from lm_tempest_plugin.tests.live_migration_ha import test_block_migration
+from lm_tempest_plugin.tests.unit import fakes as api_fakes
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import simulation
@@ -225,7 +226,8 @@ class TravelTest(BaseTestCase):
 
     def test_the_scheduler_chooses(self):
         self.cloud.live_migrate_server = mock.Mock(
-            side_effect=lib_exc.Conflict('no'))
+            side_effect=lib_exc.Conflict(
+                'no', resp=api_fakes.Response(409)))
         (found,) = self.travel(destination='').findings
         self.assertIsNone(
             self.cloud.live_migrate_server.call_args.kwargs['host'])

@@ -25,6 +25,7 @@ from lm_tempest_plugin.tests.live_migration_ha import test_requests
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import simulation
+from lm_tempest_plugin.workloads import writer
 
 SERVER_ID = builders.server().server_id
 
@@ -237,6 +238,12 @@ class LookIntoTest(GuestTestCase):
             {'server-0': 'boot-1', 'server-1': 'boot-2'},
             self.test.read_boot_ids(fakes.guest(), fakes.guest('server-1')))
         remote.exec_command.assert_called_with(guests.BOOT_ID)
+
+    def test_memory_is_written(self):
+        self.test.get_remote_client = mock.Mock()
+        self.test.keep_writing(fakes.guest(), 64)
+        remote = self.test.get_remote_client.return_value
+        remote.exec_command.assert_called_once_with(writer.command(64))
 
     def test_a_state_is_waited_for(self):
         self.shown(builders.server(), builders.server(

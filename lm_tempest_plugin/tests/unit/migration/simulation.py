@@ -22,6 +22,8 @@ from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 
 S = builders.S
+# More requests than any test needs.
+MANY = 10_000
 
 
 def clients(**kwargs):
@@ -90,6 +92,8 @@ class Cloud:
 
     def _called(self, name):
         self.calls.append(name)
+        if len(self.calls) > MANY:
+            raise AssertionError('it would never end: %s' % self.records)
         if self.fails:
             raise self.fails.pop(0)
         self._go_on()

@@ -204,6 +204,16 @@ class LookTest(DrainTestCase):
             self.assertEqual(
                 builders.GIB, each.samples[0].progress.memory_remaining)
 
+    def test_progress_is_sampled_of_all_alike(self):
+        # More than there are looks in the time between two samples.
+        cloud = simulation.Cloud(12, limit=12)
+        for each in cloud.servers:
+            cloud.durations_s[each] = 60
+        drained = self.drain(cloud, strategy.window(12), timeout_s=90)
+        numbers = [len(each.samples) for each in drained.attempts]
+        self.assertGreaterEqual(min(numbers), 8)
+        self.assertLessEqual(max(numbers) - min(numbers), 1)
+
     def test_progress_that_cannot_be_read_harms_nothing(self):
         cloud = simulation.Cloud(1)
         cloud.sample_error = fakes.server_fault(503)

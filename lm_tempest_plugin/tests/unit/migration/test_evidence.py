@@ -96,8 +96,9 @@ class EvidenceTest(base.TestCase):
         found = builders.evidence(action=builders.action(
             builders.event(actions.CHECKS),
             builders.event(actions.PRE, 'Error')))
-        self.assertEqual([False, True, False], [found.failed(name) for name in (
-            actions.CHECKS, actions.PRE, actions.JOB)])
+        self.assertEqual([False, True, False], [
+            found.failed(name) for name in (
+                actions.CHECKS, actions.PRE, actions.JOB)])
         self.assertFalse(builders.evidence(action=None).failed(actions.PRE))
 
     def test_hosts_that_are_down(self):

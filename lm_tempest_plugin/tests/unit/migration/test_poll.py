@@ -19,7 +19,7 @@ from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import simulation
 
-NO_CONNECTION = urllib3.exceptions.NewConnectionError(None, 'refused')
+NO_CONNECTION = urllib3.exceptions.ProtocolError('refused')
 
 
 class PollerTestCase(base.TestCase):

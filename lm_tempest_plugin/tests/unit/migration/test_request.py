@@ -17,6 +17,7 @@ from tempest.lib.common import rest_client
 from tempest.lib import exceptions as lib_exc
 from tempest.lib.services.compute import base_compute_client
 from tempest.lib.services.compute import servers_client
+import urllib3
 
 from lm_tempest_plugin.migration import request as requests
 from lm_tempest_plugin.tests.unit import base
@@ -139,6 +140,8 @@ class LiveMigrateTest(base.TestCase):
 
     def test_no_answer(self):
         for answer in (OSError('connection reset'),
+                       urllib3.exceptions.ReadTimeoutError(
+                           None, 'u', 'timed out'),
                        lib_exc.TimeoutException('no answer')):
             request, refusal = self.refusal(answer)
             self.assertEqual((0, False, ''), (

@@ -79,6 +79,10 @@ class KnownCasesTest(SignatureTestCase):
         self.assert_stuck(3, '1276214', request=builders.request(
             refusal=requests.Refusal(0, 'connection reset')))
 
+    def test_a_clean_refusal_is_not_3(self):
+        self.assert_stuck(0, request=builders.request(
+            refusal=requests.Refusal(409, 'task_state migrating')))
+
     def test_4_the_message_to_the_conductor_is_lost(self):
         self.assert_stuck(4, 'conductor', 'lost')
 
@@ -155,6 +159,18 @@ class KnownCasesTest(SignatureTestCase):
             records=(builders.record('error'),), server=builders.server(),
             transitions=builders.transitions(
                 'queued', 'preparing', 'running', 'error'))
+
+    def test_13_the_source_was_started_again_and_could_not_abort(self):
+        # Seen on nova 34: the guest went on to the destination.
+        self.assert_verdict(
+            Kind.INCONSISTENT, 13, 'failed to abort', 'could not be found',
+            records=(builders.record('error'),), server=builders.server(),
+            transitions=builders.transitions(
+                'queued', 'preparing', 'running', 'error'),
+            action=builders.action(
+                builders.event(actions.JOB),
+                builders.event(actions.ABORT, 'Error',
+                               details='Instance x could not be found.')))
 
     def test_14_a_time_out_in_the_checks(self):
         for guest, kind in ((builders.SILENT, Kind.FAILED),

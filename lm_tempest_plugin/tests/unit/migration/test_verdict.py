@@ -143,6 +143,11 @@ class JudgeTest(base.TestCase):
             Kind.INCONSISTENT, 'the record is completed and the server is '
             'on host alpha', signature=12, server=builders.server())
 
+    def test_a_guest_that_is_silent_does_not_hide_a_contradiction(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'on host gamma', guest=builders.SILENT,
+            server=builders.server(host='gamma'))
+
     def test_completed_on_a_third_host(self):
         self.assert_kind(
             Kind.INCONSISTENT, 'on host gamma',
