@@ -108,6 +108,7 @@ class Attempt:
         self._last_asked_ns = request.requested_ns
         self._counted_ns = 0
         self._record_ended_ns: int | None = None
+        self._error_seen = False
 
     def __str__(self) -> str:
         return str(self.request)
@@ -213,12 +214,23 @@ class Attempt:
         else:
             self._record_ended_ns = self._record_ended_ns or self._last_ns
             if self._server_settled:
-                self.ended_ns = self._last_ns
+                self._end_if_final()
                 return
             self._give_up(
                 'the server to be without a task, its record having ended',
                 (self._last_ns - self._record_ended_ns) / NS,
                 self.limits.settle_s)
+
+    def _end_if_final(self) -> None:
+        """End the attempt, unless its error may still become a failed.
+
+        nova frees the server at the end of a rollback, and then writes the
+        record: an error has to be seen twice.
+        """
+        newest = self.newest
+        if newest is None or newest.status != 'error' or self._error_seen:
+            self.ended_ns = self._last_ns
+        self._error_seen = True
 
     def _give_up(self, what: str, waited_s: float, limit_s: float) -> None:
         """Wait no longer if it has lasted too long."""
