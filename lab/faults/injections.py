@@ -201,7 +201,9 @@ FAULTS = (
           r'lost the migration|failed while copying'),
     Fault('disk', "the destination's disk is full", 1, BEFORE, _fill, _empty,
           (Kind.ROLLED_BACK, Kind.FAILED),
-          r'(?i)no space|too large|disk'),
+          # Of exceptions that are not its own nova tells the name alone.
+          r'(?i)no space|too large|pre_live_migration on host \S+: Error '
+          r'\(OSError'),
     Fault('record', "the record is kept from ending in nova's database", 1,
           BEFORE, _keep_running, _let_end, (Kind.STUCK,),
           r'the record never ends'),

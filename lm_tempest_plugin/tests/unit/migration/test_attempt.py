@@ -58,6 +58,20 @@ class EndTest(base.TestCase):
         self.assertTrue(followed.ended)
         self.assertEqual('failed', followed.newest.status)
 
+    def test_an_error_may_become_failed_when_the_server_is_free(self):
+        followed = builders.attempt(
+            builders.look(1, [builders.record('error')]))
+        self.assertFalse(followed.ended)
+        followed.take(builders.look(2, [builders.record('failed')]))
+        self.assertTrue(followed.ended)
+        self.assertEqual('failed', followed.newest.status)
+
+    def test_an_error_that_stays_one(self):
+        followed = builders.attempt(
+            builders.look(1, [builders.record('error')]),
+            builders.look(2, [builders.record('error')]))
+        self.assertTrue(followed.ended)
+
     def test_all_records_have_to_end(self):
         followed = builders.attempt(builders.look(
             1, [builders.record('running'), builders.record(number=8)]))
