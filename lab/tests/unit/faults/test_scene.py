@@ -38,34 +38,63 @@ class TestWrong(base.TestCase):
 
     def test_right(self):
         self.assertEqual([], scene._wrong(
-            fault(), verdict(Kind.COMPLETED), ['compute2']))
+            fault(), verdict(Kind.COMPLETED), Kind.COMPLETED))
 
     def test_other_verdict(self):
         found = scene._wrong(fault(expected=(Kind.STUCK,)),
-                             verdict(Kind.COMPLETED), ['compute2'])
+                             verdict(Kind.COMPLETED), Kind.COMPLETED)
         self.assertEqual(['the verdict is completed, not stuck'], found)
 
     def test_other_cause(self):
         found = scene._wrong(
             fault(expected=(Kind.STUCK,), words='network'),
-            verdict(Kind.STUCK, 'something else'), [])
+            verdict(Kind.STUCK, 'something else'), Kind.STUCK)
         self.assertEqual(["the cause does not match 'network'"], found)
 
     def test_libvirt_says_otherwise(self):
         found = scene._wrong(
-            fault(), verdict(Kind.COMPLETED), ['compute1'])
+            fault(), verdict(Kind.COMPLETED), Kind.INCONSISTENT)
         self.assertEqual(
-            ['nova says that the server is on compute2, and the guest runs '
-             'on compute1'], found)
+            ["by nova's database and libvirt it is inconsistent, not "
+             'completed'], found)
 
-    def test_guest_runs_twice(self):
-        self.assertEqual(1, len(scene._wrong(
-            fault(), verdict(Kind.COMPLETED), ['compute1', 'compute2'])))
 
-    def test_where_a_stuck_one_runs_is_nobodys_claim(self):
-        self.assertEqual([], scene._wrong(
-            fault(expected=(Kind.STUCK,), words=''),
-            verdict(Kind.STUCK, 'x'), ['compute1']))
+class TestTruth(base.TestCase):
+
+    def _truth(self, *row, running=('compute2',)):
+        self.patch(scene.fleets, 'sql', lambda layout, statement: [
+            ['other', 'compute1', 'active', 'NULL', 'running'],
+            *([['x', *row]] if row else [])])
+        return scene.truth(injections.Place(
+            self.layout, 'compute1', 'compute2'), 'x', list(running))
+
+    def test_kinds(self):
+        for kind, row, running in (
+                (Kind.COMPLETED, ('compute2', 'active', 'NULL', 'completed'),
+                 ['compute2']),
+                (Kind.ROLLED_BACK, ('compute1', 'active', 'NULL', 'failed'),
+                 ['compute1']),
+                (Kind.CANCELLED, ('compute1', 'active', 'NULL', 'cancelled'),
+                 ['compute1']),
+                (Kind.STUCK, ('compute1', 'active', 'migrating', 'running'),
+                 ['compute1']),
+                (Kind.STUCK, ('compute2', 'active', 'NULL', 'running'),
+                 ['compute2']),
+                (Kind.STUCK, ('compute1', 'active', 'migrating', 'error'),
+                 ['compute1']),
+                (Kind.FAILED, ('compute1', 'error', 'NULL', 'error'), []),
+                (Kind.INCONSISTENT, ('compute1', 'error', 'NULL', 'error'),
+                 ['compute1']),
+                (Kind.INCONSISTENT, ('compute1', 'active', 'NULL', 'error'),
+                 ['compute2']),
+                (Kind.INCONSISTENT, ('compute2', 'active', 'NULL',
+                                     'completed'), ['compute1', 'compute2']),
+                (Kind.INCONSISTENT, ('compute1', 'active', 'NULL',
+                                     'completed'), ['compute1'])):
+            self.assertEqual(kind, self._truth(*row, running=running), row)
+
+    def test_gone(self):
+        self.assertEqual(Kind.LOST, self._truth())
 
 
 class TestFaults(base.TestCase):
@@ -82,7 +111,7 @@ class TestFaults(base.TestCase):
             re.compile(each.words)
             self.assertTrue(each.expected)
 
-    def test_only_what_is_mended_is_completed(self):
+    def test_only_what_is_mended_may_be_completed(self):
         self.assertEqual(
             ['network-20s'],
             [each.name for each in injections.FAULTS
