@@ -226,6 +226,13 @@ _drain_opts = [
         'max_concurrent_live_migrations. Tests that move several servers '
         'fail if they observe something else. 0 to declare nothing; nova '
         'itself has 1 by default.'),
+    cfg.BoolOpt(
+        'abort_running', default=True,
+        help='Whether the test that aborts a running live migration is run. '
+        'nova 34.0.0 is known to fail it: it rolls back, and then calls the '
+        'server ERROR while its guest runs, because the driver raises what '
+        'libvirt said of the abort once more (virt/libvirt/driver.py, '
+        '_live_migration).'),
     _microversion(
         'request_microversion',
         'Microversion of the compute API with which live migrations are '

@@ -13,14 +13,20 @@
 """A process in the guest that writes memory, so that a copy takes longer."""
 
 # tmpfs where there is one: what is written to a disk is copied otherwise.
-_SCRIPT = (
-    'd=/dev/shm; [ -w "$d" ] || d=/tmp; '
-    'dd if=/dev/urandom of="$d/lm-source" bs=1048576 count={mib} && '
-    'while :; do cat "$d/lm-source" > "$d/lm-target"; done')
+# Random, since pages of zeros are not sent; written once before the command
+# returns, so that a copy that begins then is of a guest that writes. The end
+# of the connection does not end it.
+_SCRIPT = """\
+d=/dev/shm; [ -w "$d" ] || d=/tmp
+dd if=/dev/urandom of="$d/lm-source" bs=1048576 count={mib} || exit
+cat "$d/lm-source" > "$d/lm-target" || exit
+(trap '' HUP; while :; do cat "$d/lm-source" > "$d/lm-target"; done) \
+    > /dev/null 2>&1 < /dev/null &
+"""
 
 
 def command(mib: int) -> str:
-    """Return a shell command that starts it and returns at once.
+    """Return shell commands that start it and return when it writes.
 
     It writes the same amount of memory again and again, until the guest
     ends.
@@ -29,5 +35,4 @@ def command(mib: int) -> str:
     """
     if mib < 1:
         raise ValueError('%s MiB of memory cannot be written' % mib)
-    return "nohup sh -c '%s' > /dev/null 2>&1 < /dev/null &" % (
-        _SCRIPT.format(mib=mib))
+    return _SCRIPT.format(mib=mib)

@@ -26,14 +26,15 @@ class WriterTest(base.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             # Not where a guest would have it, and with its process id.
             command = writer.command(1).replace(
-                '/dev/shm', folder).rstrip('&') + '& echo $!'
+                '/dev/shm', folder) + 'echo $!'
             shell = subprocess.run(['sh', '-c', command], text=True,
                                    capture_output=True, check=True)
             pid = int(shell.stdout)
             try:
                 target = pathlib.Path(folder, 'lm-target')
+                before = target.stat().st_mtime_ns
                 end = time.monotonic() + 10
-                while not (target.exists() and target.stat().st_size):
+                while target.stat().st_mtime_ns == before:
                     self.assertLess(time.monotonic(), end)
                     time.sleep(0.01)
             finally:
