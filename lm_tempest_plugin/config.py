@@ -105,6 +105,10 @@ class LateSizes(Late, types.List):
         return numbers
 
 
+class LateBoolean(Late, types.Boolean):
+    """Yes or no."""
+
+
 class LateMicroversion(Late, types.String):
     """A microversion of the compute API, or nothing."""
 
@@ -149,6 +153,13 @@ def _sizes(name: str, default: list[int], text: str) -> cfg.ListOpt:
     """Return an option that is a list of whole numbers of 1 or more."""
     opt = cfg.ListOpt(name, default=default, help=text)
     opt.type = LateSizes(item_type=COUNT)
+    return opt
+
+
+def _boolean(name: str, default: bool, text: str) -> cfg.BoolOpt:
+    """Return an option that is yes or no."""
+    opt = cfg.BoolOpt(name, default=default, help=text)
+    opt.type = LateBoolean()
     return opt
 
 
@@ -226,9 +237,9 @@ _drain_opts = [
         'max_concurrent_live_migrations. Tests that move several servers '
         'fail if they observe something else. 0 to declare nothing; nova '
         'itself has 1 by default.'),
-    cfg.BoolOpt(
-        'abort_running', default=True,
-        help='Whether the test that aborts a running live migration is run. '
+    _boolean(
+        'abort_running', True,
+        'Whether the test that aborts a running live migration is run. '
         'nova 34.0.0 is known to fail it: it rolls back, and then calls the '
         'server ERROR while its guest runs, because the driver raises what '
         'libvirt said of the abort once more (virt/libvirt/driver.py, '
