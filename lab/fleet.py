@@ -35,6 +35,11 @@ from lab import topology as topologies
 
 BUILD_SECONDS = 300
 GONE_SECONDS = 120
+#: nova's own word on every server and its migrations, the newest last.
+STATES = (
+    'SELECT i.uuid, i.host, i.vm_state, i.task_state, m.status '
+    'FROM instances i JOIN migrations m ON m.instance_uuid = i.uuid '
+    'WHERE i.deleted = 0 ORDER BY m.id;')
 
 
 class Fleet(contextlib.AbstractContextManager['Fleet']):

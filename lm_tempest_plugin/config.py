@@ -20,13 +20,16 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 import math
 import pathlib
+import re
 from typing import Any
 
 from oslo_config import cfg
 from oslo_config import types
 from tempest.lib import exceptions as lib_exc
 
-from lm_tempest_plugin.cloud import microversions
+
+# Major and minor number, without leading zeros.
+MICROVERSION = r'[1-9][0-9]*\.(0|[1-9][0-9]*)'
 
 
 class Late(types.ConfigType):
@@ -118,8 +121,8 @@ class LateMicroversion(Late, types.String):
         :raises ValueError: it is no microversion
         """
         text = super().strict(value)
-        if text:
-            microversions.parse(text)
+        if text and not re.fullmatch(MICROVERSION, text):
+            raise ValueError('%r is no microversion, such as 2.84' % text)
         return text
 
 

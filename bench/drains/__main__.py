@@ -35,11 +35,6 @@ HOSTS = ('compute1', 'compute2')
 PARTS = ('efficiency', 'calls', 'soak')
 #: The claims.
 EFFICIENCY, CALLS = 1.05, 1.2
-#: nova's own word on every server and its migrations, the newest last.
-STATES = (
-    'SELECT i.uuid, i.host, i.vm_state, i.task_state, m.status '
-    'FROM instances i JOIN migrations m ON m.instance_uuid = i.uuid '
-    'WHERE i.deleted = 0 ORDER BY m.id;')
 
 
 def main(arguments: list[str]) -> int:
@@ -170,7 +165,7 @@ def _disagreement(layout: layouts.Layout, verdict: verdicts.Verdict,
               if verdict.kind == verdicts.Kind.COMPLETED else evidence.source)
     if there.get(server_id) != [wanted]:
         return f'libvirt runs it on {there.get(server_id)}, not {wanted}'
-    rows = [row for uuid, *row in fleets.sql(layout, STATES)
+    rows = [row for uuid, *row in fleets.sql(layout, fleets.STATES)
             if uuid == server_id][-1:]
     status = ('completed' if verdict.kind == verdicts.Kind.COMPLETED
               else evidence.status)

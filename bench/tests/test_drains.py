@@ -47,8 +47,9 @@ class TestDisagreement(testtools.TestCase):
     def _disagreement(self, kind, host, rows):
         evidence = builders.evidence(server=builders.server(host=host))
         self.server_id = evidence.request.server_id
-        fleet = types.SimpleNamespace(sql=lambda layout, statement: [
-            [self.server_id, *row] for row in rows])
+        fleet = types.SimpleNamespace(
+            STATES='', sql=lambda layout, statement: [
+                [self.server_id, *row] for row in rows])
         self.addCleanup(setattr, main, 'fleets', main.fleets)
         main.fleets = fleet
         return main._disagreement(

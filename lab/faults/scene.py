@@ -48,11 +48,6 @@ ANSWER_SECONDS = 120
 #: A compute service counts as down, and is seen to be up again, after these.
 SERVICE_SECONDS = 120
 AWAY_SECONDS = 60
-#: nova's own word on every server and its migrations, the newest last.
-STATES = (
-    'SELECT i.uuid, i.host, i.vm_state, i.task_state, m.status '
-    'FROM instances i JOIN migrations m ON m.instance_uuid = i.uuid '
-    'WHERE i.deleted = 0 ORDER BY m.id;')
 ENDED = ('completed', 'failed', 'error', 'cancelled')
 
 
@@ -202,7 +197,7 @@ def truth(place: injections.Place, server_id: str,
     :param server_id: UUID of the server
     :param running_on: names of the hosts whose libvirt runs it
     """
-    rows = [row for uuid, *row in fleets.sql(place.layout, STATES)
+    rows = [row for uuid, *row in fleets.sql(place.layout, fleets.STATES)
             if uuid == server_id]
     if not rows:
         return verdicts.Kind.LOST

@@ -186,7 +186,7 @@ class Drain:
                      len(self._in_flight))
 
     def _sample(self, look: poll.Look) -> None:
-        """Ask how far one of the copies is: that which was asked for last.
+        """Ask how far one copy is: the one not asked about for longest.
 
         One for each look, so that the number of requests does not grow with
         the number of servers.
