@@ -25,6 +25,8 @@ import types
 import typing
 
 import openstack
+from tempest import clients as tempest_clients
+from tempest.common import credentials_factory
 
 from lab.cloud import configuration
 from lab.cloud import resources
@@ -32,6 +34,7 @@ from lab import errors
 from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import topology as topologies
+from lm_tempest_plugin.cloud import clients as cloud_clients
 
 BUILD_SECONDS = 300
 GONE_SECONDS = 120
@@ -124,6 +127,12 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         if self._group is not None:
             self._cloud.network.delete_security_group(self._group)
             self._group = None
+
+
+def administrator() -> cloud_clients.Clients:
+    """Return Tempest's clients of the cloud's administrator."""
+    return cloud_clients.Clients.of(tempest_clients.Manager(
+        credentials_factory.get_configured_admin_credentials()))
 
 
 def running_on(hosts: typing.Iterable[str]) -> dict[str, list[str]]:

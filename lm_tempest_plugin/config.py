@@ -29,7 +29,7 @@ from tempest.lib import exceptions as lib_exc
 
 
 # Major and minor number, without leading zeros.
-MICROVERSION = r'[1-9][0-9]*\.(0|[1-9][0-9]*)'
+MICROVERSION = r'([1-9][0-9]*)\.(0|[1-9][0-9]*)'
 
 
 class Late(types.ConfigType):
@@ -218,7 +218,8 @@ _drain_opts = [
         'drain_servers', 12, 2, 1000,
         'How many servers are put on a host to drain it of them. The '
         'default is that of the white paper of 2017. Where the hosts have '
-        'no room for as many, the tests take as many as fit, at least 2, '
+        'no room for as many, or the quota of a project that was not made '
+        'for the tests allows fewer, they take as many as fit, at least 2, '
         'and say so.'),
     _sizes(
         'batch_sizes', [1, 2, 3, 4],

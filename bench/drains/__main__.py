@@ -19,10 +19,11 @@ import statistics
 import sys
 
 import openstack
+from tempest.lib import exceptions as lib_exc
 
 import bench.drains
 from bench.drains import moves
-from lab.faults import scene
+from lab import errors
 from lab import fleet as fleets
 from lab import layout as layouts
 from lm_tempest_plugin import cloud
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     :returns: 0 if all claims hold
     """
     options = _options(arguments)
-    clients = scene.administrator()
+    clients = fleets.administrator()
     bench_ = _Bench(options, clients)
     held = True
     with microversions.used(cloud.MICROVERSION):
@@ -64,6 +65,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument('--concurrency', type=int, default=1, metavar='N',
                         help='max_concurrent_live_migrations of the hosts '
                         '(default: %(default)s)')
+    parser.add_argument('--window', type=int, default=0, metavar='N',
+                        help='migrations to keep in flight (default: one '
+                        'more than a host runs, so that it is never idle)')
     parser.add_argument('--repeat', type=int, default=3, metavar='N',
                         help='drains to measure (default: %(default)s)')
     parser.add_argument('--migrations', type=int, default=100, metavar='N',
@@ -82,8 +86,8 @@ class _Bench:
         self._cloud = openstack.connect()
 
     def _window(self) -> strategies.Strategy:
-        """One more than a host runs, so that it is never idle."""
-        return strategies.window(self._options.concurrency + 1)
+        return strategies.window(
+            self._options.window or self._options.concurrency + 1)
 
     def efficiency(self) -> bool:
         """Wall time of a drain over that of a host that is never idle."""
@@ -110,7 +114,7 @@ class _Bench:
     def calls(self) -> bool:
         """Requests to the compute API, with many servers and with one."""
         many, one = [], []
-        with fleets.Fleet(self._cloud, self._options.servers,
+        with fleets.Fleet(self._cloud, self._options.servers + 1,
                           HOSTS[0]) as fleet:
             for number in range(self._options.repeat):
                 destination = HOSTS[(number + 1) % 2]
@@ -179,4 +183,9 @@ def _claim(text: str, holds: bool) -> bool:
 
 
 if __name__ == '__main__':
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (openstack.exceptions.SDKException, lib_exc.TempestException,
+            errors.LabError) as error:
+        # Tempest has errors that nobody catches written to its log alone.
+        sys.exit(f'bench.drains: {error}')

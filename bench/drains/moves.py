@@ -26,7 +26,6 @@ from lm_tempest_plugin.migration import deadline
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence as evidences
 from lm_tempest_plugin.migration import phases
-from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import request as requests
 from lm_tempest_plugin.migration import strategy as strategies
 from lm_tempest_plugin.migration import verdict as verdicts
@@ -94,12 +93,10 @@ def move(clients: cloud_clients.Clients, calls: Calls,
     """
     moved = [servers.show(clients.servers, server_id) for server_id in ids]
     before = calls.counts.total()
-    drained = drain.Drain(
-        clients,
-        poll.Poller(clients, moved, POLL_SECONDS, AWAY_SECONDS),
-        [drain.Job(server, requests.Move(destination, True))
-         for server in moved],
-        drain.Terms(strategy, ALLOWANCE, SETTLE_SECONDS)).run()
+    drained = drain.move(
+        clients, moved, requests.Move(destination, True),
+        drain.Terms(strategy, ALLOWANCE, SETTLE_SECONDS, POLL_SECONDS,
+                    AWAY_SECONDS))
     counted = calls.counts.total() - before
     # Stamps of nova are whole seconds: that of the last end has to pass.
     time.sleep(1)

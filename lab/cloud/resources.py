@@ -76,6 +76,15 @@ def make_image(cloud: openstack.connection.Connection,
         hw_rng_model='virtio', wait=True, timeout=60)
 
 
+def lift_quotas(cloud: openstack.connection.Connection) -> None:
+    """Let the administrator's project have any number of servers.
+
+    :param cloud: connection as administrator
+    """
+    cloud.set_compute_quotas(
+        cloud.current_project_id, instances=-1, cores=-1, ram=-1)
+
+
 def make_network(cloud: openstack.connection.Connection,
                  topology: topologies.Topology) -> None:
     """Make the provider network and a security group that lets probes in.

@@ -160,6 +160,8 @@ class Plan:
         return [
             steps.Step('flavors', lambda: resources.make_flavors(
                 accounts.connect(layout)), ('nova-api',)),
+            steps.Step('quotas', lambda: resources.lift_quotas(
+                accounts.connect(layout)), ('nova-api',)),
             steps.Step('image', lambda: resources.make_image(
                 accounts.connect(layout), layout.image), ('glance',)),
             steps.Step('network', lambda: resources.make_network(
@@ -173,7 +175,7 @@ class Plan:
                                    'neutron-ovn-metadata-agent')))),
             steps.Step('Tempest workspace', lambda: workspace.make(
                 layout, topology, accounts.connect(layout)),
-                ('ready', 'flavors', 'image', 'network')),
+                ('ready', 'flavors', 'quotas', 'image', 'network')),
         ]
 
     def _daemon(self, name: str, *needs: str) -> steps.Step:

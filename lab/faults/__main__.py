@@ -26,6 +26,7 @@ from tempest.lib import exceptions as lib_exc
 from lab import errors
 from lab.faults import injections
 from lab.faults import scene as scenes
+from lab import fleet as fleets
 from lab import layout as layouts
 from lm_tempest_plugin import cloud as plugin_cloud
 from lm_tempest_plugin.cloud import microversions
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
     outcomes, failures = [], 0
     with microversions.used(plugin_cloud.MICROVERSION):
         scene = scenes.Scene(
-            openstack.connect(), scenes.administrator(), place)
+            openstack.connect(), fleets.administrator(), place)
         for number, fault in enumerate(chosen, 1):
             print(f'{number} of {len(chosen)}: {fault.what} ...', flush=True)
             try:

@@ -20,8 +20,6 @@ import re
 import time
 
 import openstack
-from tempest import clients as tempest_clients
-from tempest.common import credentials_factory
 
 from lab import errors
 from lab.faults import injections
@@ -67,12 +65,6 @@ class Outcome:
     others: collections.abc.Sequence[verdicts.Verdict]
     running_on: collections.abc.Sequence[str]
     faults: collections.abc.Sequence[str]
-
-
-def administrator() -> cloud_clients.Clients:
-    """Tempest's clients of the cloud's administrator."""
-    return cloud_clients.Clients.of(tempest_clients.Manager(
-        credentials_factory.get_configured_admin_credentials()))
 
 
 class Scene:
@@ -136,13 +128,12 @@ class Scene:
             struck.append(ids[0])
         moved = [servers.show(self._clients.servers, server_id)
                  for server_id in ids]
-        drained = drain.Drain(
-            self._clients,
-            poll.Poller(self._clients, moved, POLL_SECONDS, AWAY_SECONDS),
-            [drain.Job(server, requests.Move(self._place.destination, True))
-             for server in moved],
+        drained = drain.move(
+            self._clients, moved,
+            requests.Move(self._place.destination, True),
             drain.Terms(strategies.window(len(moved)), ALLOWANCE,
-                        SETTLE_SECONDS), on_look=strike).run()
+                        SETTLE_SECONDS, POLL_SECONDS, AWAY_SECONDS),
+            on_look=strike)
         services = hosts.list_hosts(self._clients.services)
         judged = {
             attempt.request.server_id: verdicts.judge(evidences.collect(

@@ -25,7 +25,6 @@ JOB = 'compute_live_migration'
 PRE = 'compute_pre_live_migration'
 POST_AT_DESTINATION = 'compute_post_live_migration_at_destination'
 ABORT = 'compute_live_migration_abort'
-ROLLBACK_AT_DESTINATION = 'compute_rollback_live_migration_at_destination'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,11 +81,6 @@ class Action:
         """Return the first event of a name; None if there is none."""
         return next((event for event in self.events if event.name == name),
                     None)
-
-    @property
-    def failures(self) -> tuple[Event, ...]:
-        """The events that ended with an error."""
-        return tuple(event for event in self.events if event.failed)
 
     def describe(self) -> str:
         """Return all events, in words."""

@@ -20,7 +20,7 @@ from typing import Any
 from tempest.lib import exceptions as lib_exc
 from tempest.lib.services.compute import base_compute_client
 
-LATEST = 'latest'
+from lm_tempest_plugin import config
 
 
 def parse(version: str) -> tuple[int, int]:
@@ -29,7 +29,7 @@ def parse(version: str) -> tuple[int, int]:
     :param version: such as 2.84
     :raises ValueError: it is none
     """
-    match = re.fullmatch(r'([1-9][0-9]*)\.(0|[1-9][0-9]*)', version)
+    match = re.fullmatch(config.MICROVERSION, version)
     if match is None:
         raise ValueError('%r is no microversion, such as 2.84' % version)
     return int(match[1]), int(match[2])

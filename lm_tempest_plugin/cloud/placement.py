@@ -14,6 +14,7 @@
 
 from collections.abc import Mapping
 import dataclasses
+import math
 from typing import Any
 
 from lm_tempest_plugin.cloud import servers
@@ -36,7 +37,20 @@ class Resources:
     def of(cls, server: servers.Server) -> 'Resources':
         """Return what a server takes by its flavor."""
         return cls(server.vcpus, round(server.ram_gib * 1024),
-                   round(server.disk_gib))
+                   math.ceil(server.disk_gib))
+
+    @classmethod
+    def of_flavor(cls, flavor: Mapping[str, Any]) -> 'Resources':
+        """Return what a server with a flavor takes.
+
+        Its root disk is counted, though one that is a volume takes none.
+
+        :param flavor: as nova's JSON has it in the flavors API
+        """
+        return cls(
+            flavor['vcpus'], flavor['ram'],
+            flavor['disk'] + flavor['OS-FLV-EXT-DATA:ephemeral'] +
+            math.ceil(int(flavor['swap'] or 0) / 1024))
 
     def __add__(self, other: 'Resources') -> 'Resources':
         return Resources(

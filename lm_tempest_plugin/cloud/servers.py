@@ -121,7 +121,7 @@ def _server(body: dict[str, Any]) -> Server:
         host=body['OS-EXT-SRV-ATTR:host'] or '',
         fault=body.get('fault', {}).get('message', ''),
         vcpus=flavor['vcpus'], ram_gib=flavor['ram'] / 1024,
-        disk_gib=float(root_gib + flavor['ephemeral']))
+        disk_gib=root_gib + flavor['ephemeral'] + flavor['swap'] / 1024)
 
 
 def wait_for(servers_client: Any, server_id: str, status: str,

@@ -133,11 +133,6 @@ class Attempt:
         """Of the time since the request, what counts for the deadline."""
         return self._counted_ns / NS
 
-    def seen(self, what: str, state: str) -> Transition | None:
-        """Return the first transition to a state; None if there was none."""
-        return next((seen for seen in self.transitions
-                     if (seen.what, seen.state) == (what, state)), None)
-
     def take(self, look: poll.Look, excused: Collection[str] = ()) -> None:
         """Take what was seen into account.
 

@@ -58,11 +58,15 @@ class Terms:
     :ivar allowance: how long a migration may take
     :ivar settle_s: how long a server may have a task after its record has
         ended, in seconds
+    :ivar poll_s: time between two looks, in seconds
+    :ivar away_s: how long the compute API may fail to answer, in seconds
     """
 
     strategy: strategies.Strategy
     allowance: deadline.Allowance
     settle_s: float
+    poll_s: float
+    away_s: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,13 +104,34 @@ class Drained:
         }
 
 
+OnLook = Callable[[poll.Look, Sequence[attempts.Attempt]], None]
+
+
+def move(clients: cloud_clients.Clients, moved: Sequence[servers.Server],
+         what: requests.Move, terms: Terms, asker: Any = None,
+         on_look: OnLook | None = None) -> Drained:
+    """Move servers, and return when every attempt has ended.
+
+    :param clients: of an administrator
+    :param moved: the servers as they are, in the order in which they go
+    :param what: what is asked of nova for each
+    :param terms: how, and for how long one waits
+    :param asker: tempest.lib's ServersClient of who asks for the
+        migrations; None for the administrator
+    :param on_look: called after each look, such as to step in
+    :raises NotFollowed: the compute API did not answer for too long
+    """
+    return Drain(
+        clients, poll.Poller(clients, moved, terms.poll_s, terms.away_s),
+        [Job(server, what) for server in moved], terms, asker, on_look).run()
+
+
 class Drain:
     """Moves servers by a strategy."""
 
     def __init__(self, clients: cloud_clients.Clients, poller: poll.Poller,
                  jobs: Sequence[Job], terms: Terms, asker: Any = None,
-                 on_look: Callable[[poll.Look, Sequence[attempts.Attempt]],
-                                   None] | None = None) -> None:
+                 on_look: OnLook | None = None) -> None:
         """Make ready.
 
         :param clients: of an administrator

@@ -34,31 +34,30 @@ class CannotMove(lib_exc.TempestException):
     message = 'Cannot be live-migrated'
 
 
-def check_source(known: Iterable[hosts.Host], source: str,
-                 on_it: Sequence[servers.Server]) -> None:
-    """Refuse to drain a host that does not exist, or is empty.
+def check_source(known: Iterable[hosts.Host], source: str) -> None:
+    """Refuse to move servers off a host that does not exist, or is down.
+
+    One that is disabled is fine: that is how one begins to empty it.
 
     :param known: the cloud's compute hosts
     :param source: name of the host
-    :param on_it: the servers on it
     :raises CannotMove: names the host and says why
     """
-    known = list(known)
-    if source not in [host.name for host in known]:
-        raise CannotMove(
-            'the source, host %s, has no nova-compute service; those that '
-            'have: %s' % (source, hosts.describe(known)))
-    if not on_it:
-        raise CannotMove('the source, host %s, has no server to move' %
-                         source)
+    host = _find(known, 'source', source)
+    if host.state != 'up':
+        raise CannotMove('the source, host %s, is %s' % (
+            host.name, host.state))
 
 
 def check_servers(moved: Iterable[servers.Server]) -> None:
-    """Refuse servers in a state in which nova does not move them.
+    """Refuse servers in a state in which nova does not move them, and none.
 
     :param moved: the servers
     :raises CannotMove: names server and state
     """
+    moved = list(moved)
+    if not moved:
+        raise CannotMove('there is no server to move')
     for server in moved:
         if server.status not in MOVABLE or server.task_state is not None:
             raise CannotMove(
@@ -79,12 +78,7 @@ def check_destination(clients: cloud_clients.Clients,
     :param moved: the servers that are to go there
     :raises CannotMove: names the host and says why
     """
-    known = list(known)
-    host = next((each for each in known if each.name == destination), None)
-    if host is None:
-        raise CannotMove(
-            'the destination, host %s, has no nova-compute service; those '
-            'that have: %s' % (destination, hosts.describe(known)))
+    host = _find(known, 'destination', destination)
     if not host.usable:
         raise CannotMove('the destination, host %s, is %s and %s' % (
             host.name, host.status, host.state))
@@ -94,6 +88,20 @@ def check_destination(clients: cloud_clients.Clients,
                 'server %s (%s) is on host %s already, the destination' % (
                     server.server_id, server.name, destination))
     _check_room(clients, destination, moved)
+
+
+def _find(known: Iterable[hosts.Host], role: str, name: str) -> hosts.Host:
+    """Return the host of a name.
+
+    :raises CannotMove: there is none
+    """
+    known = list(known)
+    for host in known:
+        if host.name == name:
+            return host
+    raise CannotMove(
+        'the %s, host %s, has no nova-compute service; those that have: %s' %
+        (role, name, hosts.describe(known)))
 
 
 def _check_room(clients: cloud_clients.Clients, destination: str,

@@ -26,10 +26,8 @@ from lm_tempest_plugin.cloud import servers
 
 LOG = logging.getLogger(__name__)
 
-# Of the compute API, from nova's history of microversions.
+# Since this microversion of the compute API nova can tell by itself.
 AUTO = '2.25'
-FORCE = '2.30'
-ASYNCHRONOUS = '2.34'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +63,6 @@ class Move:
     def disks_copied(self) -> bool:
         """Whether local disks may go over the network."""
         return self.block_migration is not False
-
-    @property
-    def synchronous(self) -> bool:
-        """Whether nova answers only when its checks are done."""
-        return not self._knows(ASYNCHRONOUS)
 
     def body(self) -> dict[str, Any]:
         """Return the arguments of os-migrateLive."""

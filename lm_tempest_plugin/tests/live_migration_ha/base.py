@@ -12,7 +12,6 @@
 
 """What the live migration tests share: moving guests, and judging it."""
 
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Sequence
 import dataclasses
@@ -33,7 +32,6 @@ from lm_tempest_plugin.migration import deadline
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence as evidences
 from lm_tempest_plugin.migration import finding as findings
-from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request as requests
 from lm_tempest_plugin.migration import strategy as strategies
@@ -46,8 +44,6 @@ from lm_tempest_plugin.tests.live_migration_ha import guests
 
 CONF = config.CONF
 LOG = logging.getLogger(__name__)
-
-OnLook = Callable[[poll.Look, Sequence[attempts.Attempt]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +107,11 @@ class LiveMigrationHaTest(guests.GuestTest):
         cls.microversion = microversions.choose(
             cls.clients.versions, CONF.live_migration_ha.request_microversion,
             cloud.MICROVERSION)
+        source = CONF.compute.migration_source_host
+        if source:
+            preflight.check_source(hosts.list_hosts(
+                cls.clients.services,
+                CONF.compute.target_hosts_to_avoid), source)
 
     def new_move(self, block_migration: str | bool = 'auto',
                  microversion: str = '') -> requests.Move:
@@ -141,7 +142,7 @@ class LiveMigrationHaTest(guests.GuestTest):
             wanted = None
         return hosts.choose_destination(self.list_hosts(), source, wanted)
 
-    def travel(self, trip: Trip, on_look: OnLook | None = None,
+    def travel(self, trip: Trip, on_look: drain.OnLook | None = None,
                asker: Any = None,
                aborted: Collection[str] = ()) -> Arrival:
         """Move guests, follow them to the end, and judge.
@@ -172,29 +173,28 @@ class LiveMigrationHaTest(guests.GuestTest):
         return Arrival(drained, found, sweep.sweep(
             self.clients, [each.verdict for each in found]))
 
-    def _move(self, trip: Trip, on_look: OnLook | None,
+    def _move(self, trip: Trip, on_look: drain.OnLook | None,
               asker: Any) -> drain.Drained:
         """Ask for the migrations and follow them until they have ended."""
         options = CONF.live_migration_ha
         moved = [servers.show(self.clients.servers, guest.server_id)
                  for guest in trip.guests]
+        known = self.list_hosts()
         preflight.check_servers(moved)
+        for source in sorted({server.host for server in moved}):
+            preflight.check_source(known, source)
         if trip.destination:
             preflight.check_destination(
-                self.clients, self.list_hosts(), trip.destination, moved)
+                self.clients, known, trip.destination, moved)
         move = dataclasses.replace(trip.move, destination=trip.destination)
-        return drain.Drain(
-            self.clients,
-            poll.Poller(self.clients, moved, options.poll_interval,
-                        options.poll_error_timeout),
-            [drain.Job(server, move) for server in moved],
-            drain.Terms(
+        return drain.move(
+            self.clients, moved, move, drain.Terms(
                 trip.strategy, deadline.Allowance(
                     options.migration_timeout,
                     options.migration_timeout_per_gib_ram,
                     options.migration_timeout_per_gib_disk),
-                options.settle_timeout),
-            asker, on_look).run()
+                options.settle_timeout, options.poll_interval,
+                options.poll_error_timeout), asker, on_look)
 
     def _continuity(self, trip: Trip, guest: guests.Guest,
                     attempt: attempts.Attempt) -> watch.Continuity | None:

@@ -20,6 +20,7 @@ from tempest.lib import decorators
 
 from lm_tempest_plugin.cloud import hosts
 from lm_tempest_plugin.cloud import placement
+from lm_tempest_plugin.cloud import quotas
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import strategy as strategies
 from lm_tempest_plugin.tests.live_migration_ha import base
@@ -105,26 +106,41 @@ class DrainTest(base.LiveMigrationHaTest):
         return source, self.choose_destination(source)
 
     def _number(self, *names: str) -> int:
-        """Return how many servers to make: as many as both hosts can take.
+        """Return how many servers to make.
+
+        As many as are wanted, both hosts can take, and the project may have.
 
         :raises CannotMove: not even two
         """
         wanted = CONF.live_migration_ha.drain_servers
         flavor = self.owner.flavors_client.show_flavor(
             CONF.compute.flavor_ref)['flavor']
-        each = placement.Resources(
-            flavor['vcpus'], flavor['ram'],
-            flavor['disk'] + flavor['OS-FLV-EXT-DATA:ephemeral'])
-        fitting = {name: each.times(preflight.room(self.clients, name))
-                   for name in names}
+        each = placement.Resources.of_flavor(flavor)
+        fitting = {
+            'host %s' % name: each.times(preflight.room(self.clients, name))
+            for name in names}
+        allowed = self._allowed(each)
+        if allowed is not None:
+            fitting['the quota'] = allowed
         number = min(wanted, *fitting.values())
         if number < FEWEST:
             raise preflight.CannotMove(
                 'no room for %d servers of flavor %s: %s' % (
                     FEWEST, flavor['name'], ', '.join(
-                        'host %s can take %d' % item
+                        '%s has room for %d' % item
                         for item in fitting.items())))
         if number < wanted:
             LOG.warning('Only %d of %d servers fit: %s', number, wanted,
                         fitting)
         return number
+
+    def _allowed(self, each: placement.Resources) -> int | None:
+        """Return how many servers the project may have; None if any number.
+
+        A project that was made for these tests gets what it needs: nova's
+        default is ten servers.
+        """
+        if CONF.auth.use_dynamic_credentials:
+            quotas.lift(self.os_admin.quotas_client,
+                        self.owner.credentials.project_id)
+        return quotas.room(self.owner.limits_client, each)

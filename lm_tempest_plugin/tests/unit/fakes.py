@@ -55,7 +55,7 @@ class Response(dict):
 
 
 def server(status='ACTIVE', task_state=None, host='alpha', fault=None,
-           ram=2048, disk=20, ephemeral=4, vcpus=2, image='image-1',
+           ram=2048, disk=20, ephemeral=4, vcpus=2, swap=0, image='image-1',
            server_id=SERVER_ID):
     """Return a server as nova's JSON has it.
 
@@ -67,7 +67,7 @@ def server(status='ACTIVE', task_state=None, host='alpha', fault=None,
         'OS-EXT-STS:task_state': task_state,
         'OS-EXT-SRV-ATTR:host': host,
         'flavor': {'vcpus': vcpus, 'ram': ram, 'disk': disk,
-                   'ephemeral': ephemeral}}
+                   'ephemeral': ephemeral, 'swap': swap}}
     if fault:
         body['fault'] = {'message': fault}
     return body

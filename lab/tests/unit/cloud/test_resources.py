@@ -53,6 +53,16 @@ class TestResources(unittest.TestCase):
             for what in ('vcpus', 'ram', 'disk'):
                 self.assertEqual(factor * small[what], flavor[what])
 
+    def test_quotas_of_the_administrator(self):
+        lifted = []
+        self.cloud.current_project_id = 'project-1'
+        self.cloud.set_compute_quotas = lambda *args, **values: lifted.append(
+            (args, values))
+        resources.lift_quotas(self.cloud)
+        self.assertEqual(
+            [(('project-1',), {'instances': -1, 'cores': -1, 'ram': -1})],
+            lifted)
+
     def test_guests_have_a_source_of_randomness(self):
         resources.make_flavors(self.cloud)
         specs = [args for kind, args, _ in self.cloud.compute.made

@@ -67,6 +67,7 @@ class Cloud(base.TestCase):
         self.patch(accounts, 'connect', lambda layout: self.cloud)
         for owner, name in ((resources, 'make_flavors'),
                             (resources, 'make_image'),
+                            (resources, 'lift_quotas'),
                             (resources, 'make_network'),
                             (readiness, 'wait'), (workspace, 'make')):
             self.patch(owner, name, self._noting(
@@ -206,6 +207,7 @@ class TestPlan(Cloud):
     def test_ready_comes_last(self):
         self.run_plan()
         for event in ('resources.make_flavors', 'resources.make_image',
+                      'resources.lift_quotas',
                       'resources.make_network', 'readiness.wait'):
             self.assert_order(event, 'workspace.make')
         for event in self.events:

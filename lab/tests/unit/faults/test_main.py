@@ -18,6 +18,7 @@ from lab import errors
 from lab.faults import __main__ as main
 from lab.faults import injections
 from lab.faults import scene
+from lab import fleet
 from lab.tests.unit import base
 from lab.tests.unit.faults import test_scene
 from lm_tempest_plugin.migration import verdict as verdicts
@@ -45,7 +46,7 @@ class TestMain(base.TestCase):
         self.scene = FakeScene(outcomes)
         for module, name, value in (
                 (main.openstack, 'connect', lambda: None),
-                (scene, 'administrator', lambda: None),
+                (fleet, 'administrator', lambda: None),
                 (scene, 'Scene', lambda *args: self.scene)):
             self.patch(module, name, value)
         output = io.StringIO()

@@ -117,10 +117,10 @@ class EventsTest(ActionsTestCase):
 
     def test_none_of_a_name(self):
         self.assertIsNone(
-            self.action.event(actions.ROLLBACK_AT_DESTINATION))
+            self.action.event(actions.ABORT))
 
-    def test_failures_are_what_ended_with_an_error(self):
-        failed, = self.action.failures
+    def test_in_words(self):
+        failed = self.action.event(actions.PRE)
         self.assertFalse(failed.open)
         self.assertEqual(
             'compute_pre_live_migration on host beta: Error (no libvirt)',

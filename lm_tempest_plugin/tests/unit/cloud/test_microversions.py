@@ -131,6 +131,6 @@ class UsedTest(base.TestCase):
 
     def test_none_comes_back_too(self):
         self.patch_version(None)
-        with microversions.used(microversions.LATEST):
+        with microversions.used('latest'):
             self.assertEqual('latest', self.now())
         self.assertIsNone(self.now())

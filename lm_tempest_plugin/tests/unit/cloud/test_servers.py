@@ -41,6 +41,10 @@ class ShowTest(base.TestCase):
         server = servers.show(fakes.servers(fakes.server(image=None)), 'id')
         self.assertEqual(4.0, server.disk_gib)
 
+    def test_swap_is_a_local_disk_too(self):
+        server = servers.show(fakes.servers(fakes.server(swap=512)), 'id')
+        self.assertEqual(24.5, server.disk_gib)
+
     def test_no_local_disk_at_all(self):
         server = servers.show(fakes.servers(fakes.server(
             image=None, ephemeral=0)), 'id')

@@ -47,6 +47,7 @@ class LiveMigrationHaTestCase(base.TestCase):
         namespace = types.SimpleNamespace
         self.conf = namespace(
             config_file=[], config_dir=[],
+            auth=namespace(use_dynamic_credentials=True),
             compute=namespace(
                 min_compute_nodes=2, migration_source_host=None,
                 migration_dest_host=None, target_hosts_to_avoid='-ironic',

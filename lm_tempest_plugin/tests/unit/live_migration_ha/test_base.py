@@ -85,6 +85,14 @@ class MoveTest(BaseTestCase):
         self.assertRaises(lib_exc.InvalidConfiguration,
                           self.offers('2.90').resource_setup)
 
+    def test_the_source_that_is_wanted_does_not_exist(self):
+        self.conf.compute.migration_source_host = 'gamma'
+        kind = self.offers('2.90')
+        kind.clients.services.list_services.return_value = {'services': [
+            {'host': 'alpha', 'status': 'enabled', 'state': 'up'}]}
+        exc = self.assertRaises(preflight.CannotMove, kind.resource_setup)
+        self.assertIn('host gamma', str(exc))
+
     def test_auto(self):
         self.assertEqual(requests.Move('', 'auto', '2.84'),
                          self.test.new_move())

@@ -32,11 +32,17 @@ class DrainTestCase(fakes.LiveMigrationHaTestCase):
         self.owner = mock.Mock()
         self.flavor = {
             'name': 'small', 'vcpus': 2, 'ram': 2048, 'disk': 20,
-            'OS-FLV-EXT-DATA:ephemeral': 4}
+            'OS-FLV-EXT-DATA:ephemeral': 4, 'swap': ''}
+        self.limits = {
+            'maxTotalInstances': -1, 'totalInstancesUsed': 1,
+            'maxTotalCores': -1, 'maxTotalRAMSize': -1}
+        self.owner.limits_client.show_limits.side_effect = (
+            lambda: {'limits': {'absolute': self.limits}})
         self.owner.flavors_client.show_flavor.side_effect = (
             lambda ref: {'flavor': self.flavor})
         kind = type('DrainTest', (test_drain.DrainTest,), {
             'clients': self.cloud.clients, 'owner': self.owner,
+            'os_admin': mock.Mock(),
             'microversion': '2.84'})
         self.test = kind('test_drain_in_batches')
 
@@ -148,9 +154,24 @@ class NumberTest(DrainTestCase):
     def test_not_even_two(self):
         self.used = {'uuid-of-beta': {'VCPU': 97}}
         exc = self.assertRaises(preflight.CannotMove, self.number)
-        for part in ('2 servers of flavor small', 'host alpha can take 41',
-                     'host beta can take 1'):
+        for part in ('2 servers of flavor small', 'host alpha has room for 41',
+                     'host beta has room for 1'):
             self.assertIn(part, str(exc))
+
+    def test_as_many_as_the_project_may_have(self):
+        lifted = self.test.os_admin.quotas_client.update_quota_set
+        self.limits['maxTotalInstances'] = 5
+        self.conf.auth.use_dynamic_credentials = False
+        self.assertEqual(4, self.number())
+        # It is somebody else's project.
+        lifted.assert_not_called()
+
+    def test_a_project_of_our_own_gets_what_it_needs(self):
+        self.conf.auth.use_dynamic_credentials = True
+        self.assertEqual(6, self.number())
+        lifted = self.test.os_admin.quotas_client.update_quota_set
+        self.assertEqual(self.owner.credentials.project_id,
+                         lifted.call_args.args[0])
 
     def test_a_flavor_that_is_unknown(self):
         self.owner.flavors_client.show_flavor.side_effect = (

@@ -42,7 +42,8 @@ def server_body(server):
         'fault': {'message': server.fault},
         'flavor': {'vcpus': server.vcpus,
                    'ram': round(server.ram_gib * 1024),
-                   'disk': round(server.disk_gib), 'ephemeral': 0}}
+                   'disk': round(server.disk_gib), 'ephemeral': 0,
+                   'swap': 0}}
 
 
 def record_body(record):

@@ -245,12 +245,6 @@ class TransitionTest(base.TestCase):
         self.assertEqual('2.00 s record running',
                          str(followed.transitions[2]))
 
-    def test_the_first_of_a_state(self):
-        followed = builders.completed()
-        self.assertEqual(2.5, followed.seen('record', 'running').at_s)
-        self.assertIsNone(followed.seen('record', 'failed'))
-        self.assertIsNone(followed.seen('server', 'running'))
-
     def test_samples(self):
         followed = builders.completed()
         found = builders.sample(memory_remaining=builders.GIB).progress

@@ -36,7 +36,8 @@ class DrainTestCase(base.TestCase):
             poll.Poller(cloud.clients, moved, 0.5, 3.0,
                         cloud.clock.monotonic_ns, cloud.clock.sleep),
             [drain.Job(server, builders.move()) for server in moved],
-            drain.Terms(chosen, deadline.Allowance(timeout_s, 0, 0), 5),
+            drain.Terms(chosen, deadline.Allowance(timeout_s, 0, 0), 5,
+                        0.5, 3.0),
             **kwargs).run()
 
     def assert_each_once(self, cloud, drained):

@@ -32,23 +32,21 @@ class PreflightTestCase(base.TestCase):
 class SourceTest(PreflightTestCase):
 
     def test_good(self):
-        preflight.check_source(
-            iter(builders.UP), 'alpha', [builders.server()])
+        preflight.check_source(iter(builders.UP), 'alpha')
 
     def test_unknown(self):
         self.assert_refused(
             ['host gamma', 'no nova-compute', 'alpha (enabled, up), beta'],
-            preflight.check_source, iter(builders.UP), 'gamma',
-            [builders.server()])
+            preflight.check_source, iter(builders.UP), 'gamma')
 
-    def test_empty(self):
+    def test_down(self):
         self.assert_refused(
-            ['host alpha', 'no server'],
-            preflight.check_source, builders.UP, 'alpha', [])
+            ['host alpha', 'is down'],
+            preflight.check_source, builders.SOURCE_DOWN, 'alpha')
 
-    def test_down_is_no_reason(self):
+    def test_disabled_is_no_reason(self):
         preflight.check_source(
-            builders.SOURCE_DOWN, 'alpha', [builders.server()])
+            [hosts.Host('alpha', 'disabled', 'up')], 'alpha')
 
 
 class ServersTest(PreflightTestCase):
@@ -64,6 +62,10 @@ class ServersTest(PreflightTestCase):
             self.assert_refused(
                 [fakes.SERVER_ID, 'guest', server.state, 'ACTIVE or PAUSED'],
                 preflight.check_servers, [builders.server(), server])
+
+    def test_none(self):
+        self.assert_refused(
+            ['no server to move'], preflight.check_servers, iter([]))
 
 
 class DestinationTest(PreflightTestCase):

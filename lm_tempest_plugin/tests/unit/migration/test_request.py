@@ -57,10 +57,7 @@ class MoveTest(base.TestCase):
         for part in ('2.24', '2.25', 'auto'):
             self.assertIn(part, str(exc))
 
-    def test_what_follows_from_it(self):
-        for version, synchronous in (('2.33', True), ('2.34', False)):
-            self.assertEqual(synchronous, builders.move(
-                microversion=version).synchronous)
+    def test_whether_disks_are_copied(self):
         for block_migration, copied in (
                 (True, True), ('auto', True), (False, False)):
             self.assertEqual(copied, builders.move(
