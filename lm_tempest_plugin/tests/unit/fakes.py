@@ -12,7 +12,9 @@
 
 """A compute API without a cloud: what tempest.lib's clients return."""
 
+import json
 from unittest import mock
+from urllib import parse
 
 from tempest.lib import exceptions as lib_exc
 from tempest.lib.services.compute import hypervisor_client
@@ -126,9 +128,25 @@ def migrations(*answers):
     client = mock.create_autospec(
         migrations_client.MigrationsClient, instance=True)
     client.list_migrations.side_effect = _last_for_ever(
-        [answer if isinstance(answer, Exception) else {'migrations': answer}
+        [answer if isinstance(answer, Exception) else {
+            'migrations': answer, 'migrations_links': []}
          for answer in answers])
+    client.get.side_effect = by_query(client.list_migrations)
     return client
+
+
+def by_query(answer):
+    """Return a rest client's get() for os-migrations.
+
+    :param answer: takes the query as keyword arguments
+    """
+    def get(url):
+        path, _, query = url.partition('?')
+        assert path == 'os-migrations', path
+        return Response(200), json.dumps(answer(**dict(
+            parse.parse_qsl(query))))
+
+    return get
 
 
 def services(*hosts):

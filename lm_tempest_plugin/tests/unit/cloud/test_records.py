@@ -111,7 +111,7 @@ class SinceTest(base.TestCase):
             query = dict(call.kwargs)
             markers.append(query.pop('marker', None))
             self.assertEqual(
-                {'migration_type': 'live-migration', 'limit': 3}, query)
+                {'migration_type': 'live-migration', 'limit': '3'}, query)
         return [record.number for record in found], markers
 
     def test_none_at_all(self):

@@ -144,6 +144,12 @@ class Cloud:
         return mock.Mock(response=fakes.Response(
             202, **{'x-openstack-request-id': 'req-%d' % number}))
 
+    def get(self, url):
+        return fakes.by_query(self.list_migrations)(url)
+
+    def expected_success(self, expected, status):
+        assert expected == status
+
     def list_migrations(self, **kwargs):
         self._called('list_migrations')
         newest = list(reversed(self.records))
@@ -152,7 +158,7 @@ class Cloud:
             begin = 1 + [each.uuid for each in newest].index(
                 kwargs['marker'])
         return {'migrations': list(map(
-            record_body, newest[begin:begin + kwargs['limit']]))}
+            record_body, newest[begin:begin + int(kwargs['limit'])]))}
 
     def list_servers(self, **kwargs):
         self._called('list_servers')

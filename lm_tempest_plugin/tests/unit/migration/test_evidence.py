@@ -162,6 +162,7 @@ class CollectTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.servers, self.migrations = mock.Mock(), mock.Mock()
+        self.migrations.get = fakes.by_query(self.migrations.list_migrations)
         self.servers.show_instance_action.return_value = {
             'instanceAction': {
                 'action': 'live-migration', 'message': None,
