@@ -94,22 +94,47 @@ class LatePort(LateInteger):
 COUNT = LateInteger(min=1, max=1000)
 
 
-class LateSizes(Late, types.List):
-    """Whole numbers of 1 or more, at least one of them."""
+class LateBoolean(Late, types.Boolean):
+    """Yes or no; nothing where that is the default."""
 
     def strict(self, value: Any) -> Any:
-        """Return a value as a list of numbers.
+        """Return a value as a boolean.
 
-        :raises ValueError: one is no such number, or there is none
+        :raises ValueError: it is none
         """
-        numbers = [COUNT.strict(each) for each in super().strict(value) or ()]
-        if not numbers:
-            raise ValueError('Should have at least one number')
-        return numbers
+        return None if value is None else super().strict(value)
 
 
-class LateBoolean(Late, types.Boolean):
-    """Yes or no."""
+class LateList(Late, types.List):
+    """Values of one type.
+
+    :param item: their type
+    :param least: how many there have to be
+    """
+
+    def __init__(self, item: Late, least: int) -> None:
+        super().__init__(item_type=item)
+        self._item = item
+        self._least = least
+
+    def strict(self, value: Any) -> Any:
+        """Return a value as a list.
+
+        :raises ValueError: one is no such value, or there are too few
+        """
+        values = [self._item.strict(each)
+                  for each in super().strict(value) or ()]
+        if len(values) < self._least:
+            raise ValueError('Should have at least %d value' % self._least)
+        return values
+
+
+class LateDict(Late, types.Dict):
+    """Names with a text each."""
+
+
+class LateText(Late, types.String):
+    """Any text."""
 
 
 class LateMicroversion(Late, types.String):
@@ -152,14 +177,54 @@ def _integer(name: str, default: int, low: int, high: int,
     return opt
 
 
-def _sizes(name: str, default: list[int], text: str) -> cfg.ListOpt:
-    """Return an option that is a list of whole numbers of 1 or more."""
+def _sizes(name: str, default: list[int], text: str,
+           least: int = 1) -> cfg.ListOpt:
+    """Return an option that is a list of whole numbers of 1 or more.
+
+    :param least: how many there have to be
+    :param text: the help
+    """
     opt = cfg.ListOpt(name, default=default, help=text)
-    opt.type = LateSizes(item_type=COUNT)
+    opt.type = LateList(COUNT, least)
     return opt
 
 
-def _boolean(name: str, default: bool, text: str) -> cfg.BoolOpt:
+def _booleans(name: str, text: str) -> cfg.ListOpt:
+    """Return an option that is a list of true and false."""
+    opt = cfg.ListOpt(name, default=[], help=text)
+    opt.type = LateList(LateBoolean(), 0)
+    return opt
+
+
+def _texts(name: str, text: str) -> cfg.ListOpt:
+    """Return an option that is a list of words."""
+    opt = cfg.ListOpt(name, default=[], help=text)
+    opt.type = LateList(LateText(), 0)
+    return opt
+
+
+def _text(name: str, default: str, text: str) -> cfg.StrOpt:
+    """Return an option that is a text."""
+    opt = cfg.StrOpt(name, default=default, help=text)
+    opt.type = LateText()
+    return opt
+
+
+def _addresses(name: str, text: str) -> cfg.DictOpt:
+    """Return an option that gives hosts an address each."""
+    opt = cfg.DictOpt(name, default={}, help=text)
+    opt.type = LateDict()
+    return opt
+
+
+def _choice(name: str, choices: list[str], text: str) -> cfg.StrOpt:
+    """Return an option that is one of several words, or empty."""
+    opt = cfg.StrOpt(name, default='', choices=['', *choices], help=text)
+    opt.type = LateText(choices=['', *choices])
+    return opt
+
+
+def _boolean(name: str, default: bool | None, text: str) -> cfg.BoolOpt:
     """Return an option that is yes or no."""
     opt = cfg.BoolOpt(name, default=default, help=text)
     opt.type = LateBoolean()
@@ -241,6 +306,18 @@ _drain_opts = [
         'max_concurrent_live_migrations. Tests that move several servers '
         'fail if they observe something else. 0 to declare nothing; nova '
         'itself has 1 by default.'),
+    _boolean(
+        'tunnelled', None,
+        'What nova.conf of the compute hosts says: [libvirt] '
+        'live_migration_tunnelled. With access to hosts (group '
+        'live_migration_ha_hosts) tests fail if the sockets between the '
+        'hosts show something else; without, it cannot be seen. Without a '
+        'value nothing is declared.'),
+    _choice(
+        'storage', ['block', 'shared'],
+        'Where the disks of servers live: block for local disks, which are '
+        'copied, shared for Ceph and the like. Tests fail if nova shows '
+        'something else while it copies. Empty to declare nothing.'),
     _boolean(
         'abort_running', True,
         'Whether the test that aborts a running live migration is run. '
@@ -327,7 +404,118 @@ _wait_opts = [
 
 live_migration_ha_opts = _bound_opts + _drain_opts + _probe_opts + _wait_opts
 
-_groups = [(live_migration_ha_group, live_migration_ha_opts)]
+hosts_group = cfg.OptGroup(
+    name='live_migration_ha_hosts',
+    title='Access to compute hosts',
+    help='How the live_migration_ha tests reach the compute hosts with SSH, '
+         'to see what the API does not show and to change settings of '
+         'nova-compute. Without ssh_user they do neither. {host} in a path '
+         'or a command stands for the name of the host.')
+
+hosts_opts = [
+    _text(
+        'ssh_user', '',
+        'Who logs in on the compute hosts. Empty for no access to hosts.'),
+    _text(
+        'ssh_key_file', '',
+        'Path of the private key of that user. Empty for the keys of an SSH '
+        'agent and those in ~/.ssh.'),
+    _text(
+        'ssh_known_hosts_file', '~/.ssh/known_hosts',
+        'Path of the file with the public keys of the compute hosts. A host '
+        'that is not in there, or has another key, is not used.'),
+    _port('ssh_port', 22, 'TCP port of the SSH servers.'),
+    _addresses(
+        'addresses',
+        'Where the SSH servers answer, if not under the name by which nova '
+        'calls the host: name:address, separated by commas.'),
+    _boolean(
+        'sudo', True,
+        'Whether commands on the hosts need sudo, without a password.'),
+    _text(
+        'nova_conf', '/etc/nova/nova.conf',
+        'Path on a compute host of the file from which nova-compute reads '
+        'its options; /etc/nova/nova-cpu.conf with devstack.'),
+    _text(
+        'restart_command', 'systemctl restart nova-compute',
+        'Command on a compute host that restarts nova-compute and returns '
+        'when that is done, for sh; "systemctl restart devstack@n-cpu" with '
+        'devstack, "docker restart nova_compute" for a container.'),
+    _text(
+        'pid_command',
+        'systemctl show --property=MainPID --value nova-compute',
+        'Command on a compute host that prints the process id of '
+        'nova-compute, or 0 if it does not run, for sh; "docker inspect '
+        '--format {{.State.Pid}} nova_compute" for a container.'),
+    _text(
+        'virsh_command', 'virsh',
+        'How to call virsh on a compute host, as words separated by spaces; '
+        '"docker exec nova_libvirt virsh" for a container.'),
+    _number(
+        'restart_timeout', 120.0, 1.0, 3600.0,
+        'How long a restart of nova-compute may take, in seconds, until the '
+        'new process has reported to nova.'),
+    _text(
+        'journal_directory', '~/.local/state/live-migration-ha',
+        'Directory on this machine in which hosts are written down before '
+        'they are changed. What a killed run left behind there is put back '
+        'by `tempest live-migration-ha recover`.'),
+]
+
+cells_group = cfg.OptGroup(
+    name='live_migration_ha_cells',
+    title='Deployment settings to switch through',
+    help='Settings of nova-compute with which live migrations are tested: '
+         'every combination of the values given here is a cell. They are set '
+         'on the hosts, which takes access to hosts, and put back '
+         'afterwards. A setting without a value is left as it is.')
+
+cells_opts = [
+    _sizes(
+        'max_concurrent_live_migrations', [],
+        'Values of nova.conf: [DEFAULT]max_concurrent_live_migrations.',
+        least=0),
+    _booleans(
+        'tunnelled',
+        'Values of nova.conf: [libvirt]live_migration_tunnelled.'),
+    _booleans(
+        'post_copy',
+        'Values of nova.conf: [libvirt]live_migration_permit_post_copy.'),
+    _booleans(
+        'auto_converge',
+        'Values of nova.conf: [libvirt]live_migration_permit_auto_converge.'),
+    _sizes(
+        'parallel_connections', [],
+        'Values of nova.conf: [libvirt]live_migration_parallel_connections '
+        '(nova 33.0 and later).', least=0),
+    _booleans(
+        'native_tls',
+        'Values of nova.conf: [libvirt]live_migration_with_native_tls.'),
+    _texts(
+        'flavors',
+        'Ids of the flavors that are tested in every cell. Empty for '
+        '[compute]flavor_ref alone.'),
+    _integer(
+        'drain_servers', 4, 0, 1000,
+        'How many servers are drained in every cell, in a window of one more '
+        'than the hosts run at once, so that their number shows. 0 or 1 for '
+        'none.'),
+    _integer(
+        'seed', 0, 0, 2 ** 31 - 1,
+        'Cells are tested in an order drawn by lot, so that a drift of the '
+        'cloud does not look like an effect of a setting; this number draws '
+        'it.'),
+]
+
+# The options of cells_group whose values are set on hosts.
+SETTINGS = ('max_concurrent_live_migrations', 'tunnelled', 'post_copy',
+            'auto_converge', 'parallel_connections', 'native_tls')
+
+_groups = [
+    (live_migration_ha_group, live_migration_ha_opts),
+    (hosts_group, hosts_opts),
+    (cells_group, cells_opts),
+]
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
@@ -437,11 +625,20 @@ def _bad_values(conf: Any) -> list[str]:
 
 def _contradictions(conf: Any) -> list[str]:
     """Return one sentence for each two values that do not go together."""
+    faults = []
     values = getattr(conf, live_migration_ha_group.name)
-    if values.max_stall >= values.max_outage:
-        return []
-    return ['option max_stall in group [%s] is %s s, less than max_outage, '
+    if values.max_stall < values.max_outage:
+        faults.append(
+            'option max_stall in group [%s] is %s s, less than max_outage, '
             '%s s: while a guest cannot be reached, a connection to it '
             'makes no progress either' % (
                 live_migration_ha_group.name, values.max_stall,
-                values.max_outage)]
+                values.max_outage))
+    cells = getattr(conf, cells_group.name)
+    given = [name for name in SETTINGS if getattr(cells, name)]
+    if given and not getattr(conf, hosts_group.name).ssh_user:
+        faults.append(
+            'group [%s] has settings to switch through (%s), and option '
+            'ssh_user in group [%s] gives no access to the hosts' % (
+                cells_group.name, ', '.join(given), hosts_group.name))
+    return faults

@@ -104,3 +104,17 @@ def describe(hosts: Iterable[Host]) -> str:
     """Return the hosts with status and state, in words."""
     return ', '.join('%s (%s, %s)' % (host.name, host.status, host.state)
                      for host in hosts) or 'none at all'
+
+
+def reported(services_client: Any, name: str) -> str | None:
+    """Return when a host's nova-compute last reported, as nova has it.
+
+    :param services_client: tempest.lib's ServicesClient, of an admin
+    :param name: name of the host
+    :returns: None if there is no such service, or nova takes it for down
+    """
+    for service in services_client.list_services(
+            binary='nova-compute', host=name)['services']:
+        if service.get('state') == 'up':
+            return str(service['updated_at'])
+    return None

@@ -44,6 +44,7 @@ class Observed:
     :ivar queued: how many waited, at most
     :ivar mean: how many it ran at once on the average, while it ran any
     :ivar busy_s: time in which it ran any, in seconds
+    :ivar idle_s: time in which it ran none though others waited, in seconds
     :ivar full: how many it ran at most while another one had to wait; None
         if none had to for longer than a moment
     """
@@ -53,12 +54,15 @@ class Observed:
     queued: int
     mean: float
     busy_s: float
+    idle_s: float
     full: int | None
 
     def __str__(self) -> str:
-        return '%s ran %d at once (%.2f on the average in %.1f s), %d ' \
-            'queued' % (self.host, self.running, self.mean, self.busy_s,
-                        self.queued)
+        return (
+            '%s ran %d at once (%.2f on the average in %.1f s), %d queued '
+            '(%.1f s of it while none ran)' % (
+                self.host, self.running, self.mean, self.busy_s,
+                self.queued, self.idle_s))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures under names that say their units."""
@@ -102,10 +106,12 @@ def observe(host: str, counts: Sequence[Count]) -> Observed:
     :param host: name of the host
     :param counts: in the order in which they were taken
     """
-    busy_ns = weighted = 0
+    busy_ns = idle_ns = weighted = 0
     for one, following in zip(counts, counts[1:]):
+        span_ns = following.at_ns - one.at_ns
+        if one.queued and not one.running:
+            idle_ns += span_ns
         if one.running:
-            span_ns = following.at_ns - one.at_ns
             busy_ns += span_ns
             weighted += span_ns * one.running
     return Observed(
@@ -113,7 +119,7 @@ def observe(host: str, counts: Sequence[Count]) -> Observed:
         running=max((one.running for one in counts), default=0),
         queued=max((len(one.queued) for one in counts), default=0),
         mean=weighted / busy_ns if busy_ns else 0.0,
-        busy_s=busy_ns / NS, full=_full(counts))
+        busy_s=busy_ns / NS, idle_s=idle_ns / NS, full=_full(counts))
 
 
 def _full(counts: Sequence[Count]) -> int | None:

@@ -21,6 +21,7 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
+from lm_tempest_plugin.hosts import jobs
 from lm_tempest_plugin.migration import attempt as attempts
 from lm_tempest_plugin.migration import phases as phases_of
 from lm_tempest_plugin.migration import verdict as verdicts
@@ -51,6 +52,7 @@ class Finding:
         not to answer
     :ivar bounds: what it is judged by
     :ivar expected: the verdicts of which it has to be one
+    :ivar job: libvirt's figures; None if they are not known
     """
 
     attempt: attempts.Attempt
@@ -58,6 +60,7 @@ class Finding:
     continuity: watch.Continuity | None
     bounds: Bounds
     expected: tuple[verdicts.Kind, ...] = (verdicts.Kind.COMPLETED,)
+    job: jobs.Job | None = None
 
     @property
     def phases(self) -> list[phases_of.Phase]:
@@ -96,11 +99,17 @@ class Finding:
     def line(self) -> str:
         """Return the figures on one line, for the log."""
         service = self.service
-        return '%s: %s (%s) after %.1f s (%s%s)%s' % (
+        return '%s: %s (%s) after %.1f s (%s%s)%s%s' % (
             self.attempt, self.verdict.kind, 'good' if self.good else 'BAD',
             self.attempt.duration_s,
             ', '.join(map(str, self.phases)) or 'no phase is known',
-            '; %s' % service if service else '', self._continuity_line())
+            '; %s' % service if service else '', self._job_line(),
+            self._continuity_line())
+
+    def _job_line(self) -> str:
+        if self.job is None or self.job.downtime_ms is None:
+            return ''
+        return "; libvirt's downtime %d ms" % self.job.downtime_ms
 
     def _continuity_line(self) -> str:
         if self.continuity is None:
@@ -143,6 +152,7 @@ class Finding:
             'service': service.as_dict() if service else None,
             'queue_s': phases_of.queue_s(self.phases),
             **(self.continuity.as_dict() if self.continuity else {}),
+            'job': self.job.as_dict() if self.job else None,
             'max_outage_s': self.bounds.max_outage_s,
             'max_stall_s': self.bounds.max_stall_s,
             'violations': list(self.violations),

@@ -14,6 +14,7 @@
 
 from collections.abc import Collection
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import time
 from typing import Any
@@ -27,11 +28,15 @@ from lm_tempest_plugin import cloud
 from lm_tempest_plugin.cloud import hosts
 from lm_tempest_plugin.cloud import microversions
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.hosts import jobs
+from lm_tempest_plugin.hosts import transport
 from lm_tempest_plugin.migration import attempt as attempts
+from lm_tempest_plugin.migration import cells
 from lm_tempest_plugin.migration import deadline
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence as evidences
 from lm_tempest_plugin.migration import finding as findings
+from lm_tempest_plugin.migration import observation
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request as requests
 from lm_tempest_plugin.migration import strategy as strategies
@@ -41,6 +46,7 @@ from lm_tempest_plugin.probes import schedule
 from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.live_migration_ha import guests
+from lm_tempest_plugin.tests.live_migration_ha import reach as reaches
 
 CONF = config.CONF
 LOG = logging.getLogger(__name__)
@@ -77,11 +83,16 @@ class Arrival:
     :ivar drained: what was seen of all of them together
     :ivar findings: one for each guest, in their order
     :ivar left_over: what is not as it should be afterwards, in words
+    :ivar contradictions: what was declared and not seen, in words
+    :ivar sockets: what was seen of connections between the hosts; None
+        without access to them
     """
 
     drained: drain.Drained
     findings: Sequence[findings.Finding]
     left_over: Sequence[str]
+    contradictions: Sequence[str] = ()
+    sockets: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures under names that say their units."""
@@ -89,6 +100,8 @@ class Arrival:
             **self.drained.as_dict(),
             'attempts': [found.as_dict() for found in self.findings],
             'left_over': list(self.left_over),
+            'contradictions': list(self.contradictions),
+            'sockets': self.sockets,
         }
 
 
@@ -101,17 +114,37 @@ class LiveMigrationHaTest(guests.GuestTest):
     # Two migrations by their own deadlines.
     TIMEOUT_SCALING_FACTOR = 2
 
+    reach: reaches.Reach | None = None
+    declared = observation.Declared()
+
     @classmethod
     def resource_setup(cls) -> None:
         super().resource_setup()
         cls.microversion = microversions.choose(
             cls.clients.versions, CONF.live_migration_ha.request_microversion,
             cloud.MICROVERSION)
+        known = cls.list_hosts()
         source = CONF.compute.migration_source_host
         if source:
-            preflight.check_source(hosts.list_hosts(
-                cls.clients.services,
-                CONF.compute.target_hosts_to_avoid), source)
+            preflight.check_source(known, source)
+        options = CONF.live_migration_ha
+        cls.declared = observation.Declared(
+            cells.Cell(options.max_concurrent_live_migrations or None,
+                       options.tunnelled),
+            cells.Storage(options.storage) if options.storage else None)
+        cls.reach = cls._reach(known)
+
+    @classmethod
+    def _reach(cls, known: Sequence[hosts.Host]) -> reaches.Reach | None:
+        """Return the access to hosts; None if the configuration has none."""
+        if not CONF.live_migration_ha_hosts.ssh_user:
+            return None
+        reach = reaches.Reach(
+            CONF.live_migration_ha_hosts, cls.clients.services,
+            [host.name for host in known])
+        cls.addClassResourceCleanup(reach.close)
+        reach.check()
+        return reach
 
     def new_move(self, block_migration: str | bool = 'auto',
                  microversion: str = '') -> requests.Move:
@@ -129,10 +162,11 @@ class LiveMigrationHaTest(guests.GuestTest):
                 .block_migration_for_live_migration)
         return requests.Move('', block_migration, microversion)
 
-    def list_hosts(self) -> list[hosts.Host]:
+    @classmethod
+    def list_hosts(cls) -> list[hosts.Host]:
         """Return the compute hosts that the tests may use."""
         return hosts.list_hosts(
-            self.clients.services, CONF.compute.target_hosts_to_avoid)
+            cls.clients.services, CONF.compute.target_hosts_to_avoid)
 
     def choose_destination(self, source: str) -> str:
         """Return the name of a host to which one can move from another."""
@@ -141,6 +175,13 @@ class LiveMigrationHaTest(guests.GuestTest):
             # It was built there. A round trip meets both hosts all the same.
             wanted = None
         return hosts.choose_destination(self.list_hosts(), source, wanted)
+
+    def choose_hosts(self) -> tuple[str, str]:
+        """Return the names of the host to drain and of the other one."""
+        source = CONF.compute.migration_source_host or (
+            hosts.choose_destination(
+                self.list_hosts(), CONF.compute.migration_dest_host or ''))
+        return source, self.choose_destination(source)
 
     def travel(self, trip: Trip, on_look: drain.OnLook | None = None,
                asker: Any = None,
@@ -154,7 +195,7 @@ class LiveMigrationHaTest(guests.GuestTest):
             asked nova to abort: these have to be cancelled
         """
         options = CONF.live_migration_ha
-        drained = self._move(trip, on_look, asker)
+        drained, watched = self._move(trip, on_look, asker)
         time.sleep(options.grace_time)
         services = hosts.list_hosts(self.clients.services)
         found = []
@@ -164,17 +205,29 @@ class LiveMigrationHaTest(guests.GuestTest):
                 self.clients, attempt, services,
                 self._look_at(trip, guest, continuity),
                 guest.server_id in aborted)
+            verdict = verdicts.judge(evidence)
             found.append(findings.Finding(
-                attempt, verdicts.judge(evidence), continuity,
+                attempt, verdict, continuity,
                 trip.bounds or findings.Bounds(
                     options.max_outage, options.max_stall),
                 (verdicts.Kind.CANCELLED,) if guest.server_id in aborted
-                else trip.expected))
-        return Arrival(drained, found, sweep.sweep(
-            self.clients, [each.verdict for each in found]))
+                else trip.expected, self._job(verdict)))
+        return Arrival(
+            drained, found, sweep.sweep(
+                self.clients, [each.verdict for each in found]),
+            observation.contradictions(self.declared, drained, watched),
+            watched.as_dict() if watched else None)
 
-    def _move(self, trip: Trip, on_look: drain.OnLook | None,
-              asker: Any) -> drain.Drained:
+    def _job(self, verdict: verdicts.Verdict) -> jobs.Job | None:
+        """Return libvirt's figures of a migration that is completed."""
+        if self.reach is None or verdict.kind != verdicts.Kind.COMPLETED:
+            return None
+        evidence = verdict.evidence
+        return self.reach.job(
+            evidence.destination, evidence.request.server_id)
+
+    def _move(self, trip: Trip, on_look: drain.OnLook | None, asker: Any
+              ) -> tuple[drain.Drained, transport.Watch | None]:
         """Ask for the migrations and follow them until they have ended."""
         options = CONF.live_migration_ha
         moved = [servers.show(self.clients.servers, guest.server_id)
@@ -187,14 +240,29 @@ class LiveMigrationHaTest(guests.GuestTest):
             preflight.check_destination(
                 self.clients, known, trip.destination, moved)
         move = dataclasses.replace(trip.move, destination=trip.destination)
-        return drain.move(
-            self.clients, moved, move, drain.Terms(
-                trip.strategy, deadline.Allowance(
-                    options.migration_timeout,
-                    options.migration_timeout_per_gib_ram,
-                    options.migration_timeout_per_gib_disk),
-                options.settle_timeout, options.poll_interval,
-                options.poll_error_timeout), asker, on_look)
+        terms = drain.Terms(
+            trip.strategy, deadline.Allowance(
+                options.migration_timeout,
+                options.migration_timeout_per_gib_ram,
+                options.migration_timeout_per_gib_disk),
+            options.settle_timeout, options.poll_interval,
+            options.poll_error_timeout)
+        watched = self._watch_sockets(
+            {server.host for server in moved}, trip.destination)
+        with watched or contextlib.nullcontext():
+            return drain.move(self.clients, moved, move, terms, asker,
+                              on_look), watched
+
+    def _watch_sockets(self, sources: set[str],
+                       destination: str) -> transport.Watch | None:
+        """Return a watch on two hosts; None if there are more, or no access.
+
+        Where the scheduler chooses, nobody knows before where to look.
+        """
+        if self.reach is None or not destination or len(sources) != 1:
+            return None
+        source, = sources
+        return self.reach.watch(source, destination)
 
     def _continuity(self, trip: Trip, guest: guests.Guest,
                     attempt: attempts.Attempt) -> watch.Continuity | None:
@@ -238,14 +306,16 @@ class LiveMigrationHaTest(guests.GuestTest):
         for found in arrival.findings:
             LOG.info('%s', found.line())
         for observed in arrival.drained.observed:
-            LOG.info('%s: %.1f s; %s', name, arrival.drained.wall_s, observed)
+            LOG.info('%s: %.1f s; %s; %s', name, arrival.drained.wall_s,
+                     observed, _transport(arrival.sockets))
         self.addDetail(name, content.json_content(arrival.as_dict()))
         bad = [found for found in arrival.findings if not found.good]
         for found in bad:
             self.attach_console(found.attempt.request.server_id)
-        if bad or arrival.left_over:
+        if bad or arrival.left_over or arrival.contradictions:
             self.fail('\n'.join([
                 findings.describe(arrival.findings),
+                *arrival.contradictions,
                 *('Left over: %s' % what for what in arrival.left_over)]))
 
     def assert_unharmed(self, watched: watch.Watch) -> None:
@@ -266,3 +336,12 @@ class LiveMigrationHaTest(guests.GuestTest):
             'the last message that was sent to %s has not come back within '
             '%g s' % (seen.echoes.target,
                       CONF.live_migration_ha.drain_timeout))
+
+
+def _transport(sockets: dict[str, Any] | None) -> str:
+    """Return how servers went, in words."""
+    if sockets is None:
+        return 'no access to hosts, so the transport is not known'
+    return 'transport %s, ports %s' % (
+        sockets['transport'],
+        sockets['qemu_ports'] or sockets['libvirt_ports'])

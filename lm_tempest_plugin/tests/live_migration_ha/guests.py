@@ -135,14 +135,18 @@ class GuestTest(manager.ScenarioTest):
         return self.create_guests(
             1, CONF.compute.migration_source_host or '')[0]
 
-    def create_guests(self, number: int, host: str) -> list[Guest]:
+    def create_guests(self, number: int, host: str,
+                      flavor: str = '') -> list[Guest]:
         """Return new guests, all of them ACTIVE; built side by side.
 
         :param number: how many
         :param host: name of the host on which they are built; empty to
             leave it to nova
+        :param flavor: id of their flavor; empty for [compute]flavor_ref
         """
         private_key, kwargs = self._login()
+        if flavor:
+            kwargs['flavor'] = flavor
         if host:
             kwargs['host'] = host
         group = self._create_security_group()
@@ -197,6 +201,18 @@ class GuestTest(manager.ScenarioTest):
                 secgroup=group, direction='ingress',
                 ethertype='IPv%d' % version, **rule)
         return group
+
+    def delete_guests(self, *fleet: Guest) -> None:
+        """Delete guests now, and not only when the test ends.
+
+        :raises TimeoutException: one is still there
+        """
+        for guest in fleet:
+            self.clients.servers.delete_server(guest.server_id)
+        for guest in fleet:
+            servers.delete(
+                self.clients.servers, guest.server_id,
+                CONF.compute.build_timeout, CONF.compute.build_interval)
 
     def wait_for(self, guest: Guest, status: str) -> None:
         """Wait until a guest's server has a status and no task."""

@@ -155,7 +155,7 @@ class BadValuesTest(ConfigTestCase):
 
     def test_no_sizes(self):
         for value in ('', ','):
-            self.refused('batch_sizes', value, 'at least one number')
+            self.refused('batch_sizes', value, 'at least 1 value')
 
     def test_microversions(self):
         for value in ('2', '2.', '2.x', 'v2.24', '2.24.1', '-2.24', '2,24',

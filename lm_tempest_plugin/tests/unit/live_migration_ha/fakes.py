@@ -61,7 +61,11 @@ class LiveMigrationHaTestCase(base.TestCase):
                 ip_version_for_ssh=4),
             live_migration_ha=namespace(**{
                 opt.dest: opt.default
-                for opt in config.live_migration_ha_opts}))
+                for opt in config.live_migration_ha_opts}),
+            **{group.name: namespace(**{
+                opt.dest: opt.default for opt in opts})
+               for group, opts in config.list_opts()
+               if group is not config.live_migration_ha_group})
         for module in MODULES:
             self.useFixture(fixtures.MonkeyPatch(
                 '%s.CONF' % module.__name__, self.conf))

@@ -63,7 +63,8 @@ class MoveTest(BaseTestCase):
 
     def offers(self, newest):
         kind = type(self.test)
-        kind.clients = simulation.clients()
+        kind.clients = simulation.clients(services=api_fakes.services(
+            ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'up')))
         kind.clients.versions.list_versions.return_value = {'versions': [{
             'id': 'v2.1', 'min_version': '2.1', 'version': newest}]}
         return kind
@@ -88,8 +89,6 @@ class MoveTest(BaseTestCase):
     def test_the_source_that_is_wanted_does_not_exist(self):
         self.conf.compute.migration_source_host = 'gamma'
         kind = self.offers('2.90')
-        kind.clients.services.list_services.return_value = {'services': [
-            {'host': 'alpha', 'status': 'enabled', 'state': 'up'}]}
         exc = self.assertRaises(preflight.CannotMove, kind.resource_setup)
         self.assertIn('host gamma', str(exc))
 

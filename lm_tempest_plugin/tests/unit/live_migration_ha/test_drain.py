@@ -51,7 +51,7 @@ class PlanTest(DrainTestCase):
 
     def setUp(self):
         super().setUp()
-        self.trips, self.names, self.observed = [], [], []
+        self.trips, self.names = [], []
         self.test.create_guests = mock.Mock(
             return_value=[fakes.guest(), fakes.guest('server-1')])
         self.test.start_watch = mock.Mock()
@@ -66,7 +66,7 @@ class PlanTest(DrainTestCase):
     def travel(self, trip):
         self.trips.append((str(trip.strategy), trip.destination))
         return tempest_base.Arrival(
-            drain.Drained([], self.observed, 0, 0, 1, 0), [], [])
+            drain.Drained([], [], 0, 0, 1, 0), [], [])
 
     def test_batches_of_each_size_to_and_fro(self):
         self.test.test_drain_in_batches()
@@ -97,20 +97,6 @@ class PlanTest(DrainTestCase):
         self.test.test_drain_in_window()
         self.assertEqual(['alpha', 'beta'], [
             destination for _, destination in self.trips])
-
-    def test_the_declared_limit(self):
-        self.observed = [mock.Mock()]
-        options = self.conf.live_migration_ha
-        for declared, said, good in (
-                (0, 'not 0', True), (2, '', True), (2, 'not 2', False)):
-            options.max_concurrent_live_migrations = declared
-            self.observed[0].contradicts.return_value = said
-            if good:
-                self.test.test_drain_in_window()
-            else:
-                exc = self.assertRaises(self.test.failureException,
-                                        self.test.test_drain_in_window)
-                self.assertIn('not 2', str(exc))
 
     def test_time_enough_for_all_of_it(self):
         options = self.conf.live_migration_ha

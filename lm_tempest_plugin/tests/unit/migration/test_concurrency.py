@@ -61,7 +61,9 @@ class ObserveTest(base.TestCase):
         self.assertEqual(seen.mean, json.loads(json.dumps(
             seen.as_dict()))['mean'])
         self.assertEqual('alpha ran 2 at once (1.67 on the average in 3.0 '
-                         's), 3 queued', str(seen))
+                         's), 3 queued (1.0 s of it while none ran)',
+                         str(seen))
+        self.assertEqual(1.0, seen.idle_s)
 
     def test_full_while_one_had_to_wait(self):
         self.assertEqual(2, observe(

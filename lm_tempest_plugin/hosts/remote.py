@@ -1,0 +1,157 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Commands on a compute host, over one connection that is kept."""
+
+import contextlib
+import pathlib
+import shlex
+import threading
+import types
+
+from oslo_log import log as logging
+import paramiko
+
+from lm_tempest_plugin.hosts import site as sites
+
+LOG = logging.getLogger(__name__)
+
+CONNECT_SECONDS = 20.0
+SUDO = ('sudo', '--non-interactive')
+# What is not UTF-8 in a file on a host has to come back as it was.
+ENCODING, ERRORS = 'utf-8', 'surrogateescape'
+
+
+class HostError(Exception):
+    """A compute host cannot be reached, or refuses."""
+
+
+class Remote(contextlib.AbstractContextManager['Remote']):
+    """Runs commands on a host; may be used by several threads.
+
+    The host's key has to be known: one that is not, or is another one,
+    refuses. The connection is made when it is needed first.
+
+    :param site: the host
+    """
+
+    def __init__(self, site: sites.Site) -> None:
+        self.site = site
+        self._client: paramiko.SSHClient | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The host's name."""
+        return self.site.name
+
+    def run(self, *command: str, stdin: str = '',
+            timeout_s: float = 30.0) -> str:
+        """Run a command and return what it prints.
+
+        :param command: program and arguments; they are quoted here
+        :param stdin: what the command reads
+        :param timeout_s: how long it may print nothing, in seconds
+        :raises HostError: names the host, the command, and what it printed
+            to stderr, if it cannot be run, ends badly or takes too long
+        """
+        words = [*SUDO, *command] if self.site.sudo else command
+        line = shlex.join(words)
+        try:
+            status, output, error = self._execute(line, stdin, timeout_s)
+        except TimeoutError as exc:
+            raise HostError('%s: %r printed nothing for %g s' % (
+                self.site, line, timeout_s)) from exc
+        except (paramiko.SSHException, OSError) as exc:
+            self.close()
+            raise HostError('%s: %r cannot be run: %s' % (
+                self.site, line, _reason(exc))) from exc
+        if status:
+            raise HostError('%s: %r ended with status %d: %s' % (
+                self.site, line, status,
+                ' '.join(error.split()) or 'it printed no error'))
+        return output
+
+    def _execute(self, line: str, stdin: str,
+                 timeout_s: float) -> tuple[int, str, str]:
+        """Return exit status, stdout and stderr of a command line."""
+        channel = self._connected().exec_command(line, timeout=timeout_s)
+        with channel[0] as writer, channel[1] as output, channel[2] as error:
+            if stdin:
+                writer.write(stdin.encode(ENCODING, ERRORS))
+            writer.channel.shutdown_write()
+            # Output first: an error is short and waits in the window.
+            printed = output.read().decode(ENCODING, ERRORS)
+            complained = error.read().decode(ENCODING, ERRORS)
+            return output.channel.recv_exit_status(), printed, complained
+
+    def _connected(self) -> paramiko.SSHClient:
+        """Return the connection; make it if there is none.
+
+        :raises HostError: the host cannot be reached, or is not the one
+            that is known, or does not let us in
+        """
+        with self._lock:
+            if self._client is not None:
+                transport = self._client.get_transport()
+                if transport is not None and transport.is_active():
+                    return self._client
+                self._client.close()
+            self._client = self._connect()
+            return self._client
+
+    def _connect(self) -> paramiko.SSHClient:
+        site = self.site
+        client = paramiko.SSHClient()
+        client.set_missing_host_key_policy(paramiko.RejectPolicy())
+        known = pathlib.Path(site.known_hosts_file).expanduser()
+        key = site.key_file and str(pathlib.Path(site.key_file).expanduser())
+        try:
+            client.load_host_keys(str(known))
+            client.connect(
+                site.address, site.port, site.user, key_filename=key or None,
+                allow_agent=not key, look_for_keys=not key,
+                timeout=CONNECT_SECONDS, banner_timeout=CONNECT_SECONDS,
+                auth_timeout=CONNECT_SECONDS)
+        except (paramiko.SSHException, OSError, ValueError) as exc:
+            client.close()
+            raise HostError('%s cannot be reached with SSH: %s' % (
+                site, _reason(exc))) from exc
+        LOG.info('Connected to %s', site)
+        return client
+
+    def close(self) -> None:
+        """End the connection. The next command makes another one."""
+        with self._lock:
+            if self._client is not None:
+                self._client.close()
+                self._client = None
+
+    def __exit__(self, exc_type: type[BaseException] | None,
+                 exc: BaseException | None,
+                 traceback: types.TracebackType | None) -> None:
+        self.close()
+
+
+def _reason(exc: BaseException) -> str:
+    """Return why, in words that say it: some exceptions have none."""
+    if isinstance(exc, paramiko.BadHostKeyException):
+        return ('its host key is another one than known_hosts says (%s '
+                'instead of %s)' % (_short(exc.key), _short(
+                    exc.expected_key)))
+    if isinstance(exc, paramiko.AuthenticationException):
+        return 'it does not let this user in with this key (%s)' % exc
+    return str(exc) or type(exc).__name__
+
+
+def _short(key: paramiko.PKey) -> str:
+    return '%s %s' % (key.get_name(), key.fingerprint)

@@ -1,0 +1,139 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""nova-compute's process: restart it, and see that it is another one.
+
+A host whose old nova-compute is still about while it shuts down (up to
+160 s in nova 34) takes requests and loses them. So the old process has to be
+gone, and the new one has to have reported to nova.
+"""
+
+from collections.abc import Callable
+import time
+
+from oslo_log import log as logging
+
+from lm_tempest_plugin.hosts import remote as remotes
+
+LOG = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+# One that cannot start says so within a few seconds, and a supervisor that
+# starts it again and again gives it another process id each time.
+STEADY_SECONDS = 5.0
+
+#: Returns when a host's nova-compute last reported, as nova's API says it;
+#: None if nova takes it for down.
+Reported = Callable[[str], str | None]
+
+
+class NotStarted(remotes.HostError):
+    """nova-compute was restarted, and is not at work."""
+
+
+class Restarter:
+    """Restarts nova-compute on hosts.
+
+    :param reported: asks nova when a host's service last reported; None to
+        go by the process alone
+    :param timeout_s: how long a restart may take, in seconds
+    """
+
+    def __init__(self, reported: Reported | None, timeout_s: float,
+                 clock: Callable[[], float] = time.monotonic,
+                 sleep: Callable[[float], None] = time.sleep) -> None:
+        self._reported = reported
+        self._timeout_s = timeout_s
+        self._clock = clock
+        self._sleep = sleep
+
+    def restart(self, remote: remotes.Remote) -> None:
+        """Restart nova-compute, and return when the new one is at work.
+
+        :param remote: the host
+        :raises NotStarted: the old process does not go, or the new one does
+            not stay or does not report in time
+        :raises HostError: the host refuses
+        """
+        end = self._clock() + self._timeout_s
+        old = process_id(remote)
+        LOG.info('Host %s: nova-compute, process %d, is restarted',
+                 remote.name, old)
+        remote.run('sh', '-c', remote.site.restart_command,
+                   timeout_s=self._timeout_s)
+        self._await(remote, end, lambda: not alive(remote, old),
+                    'its old process, %d, to go' % old)
+        before = self._report(remote)
+        new = self._await_steady(remote, end)
+        if self._reported is not None:
+            self._await(
+                remote, end,
+                lambda: self._report(remote) not in (None, before),
+                'its new process, %d, to report to nova' % new)
+        LOG.info('Host %s: nova-compute is process %d', remote.name, new)
+
+    def _report(self, remote: remotes.Remote) -> str | None:
+        return self._reported(remote.name) if self._reported else None
+
+    def _await_steady(self, remote: remotes.Remote, end: float) -> int:
+        """Return the process id that has been the same for a while."""
+        last, since = 0, self._clock()
+
+        def steady() -> bool:
+            nonlocal last, since
+            found = process_id(remote)
+            if not found or found != last or not alive(remote, found):
+                last, since = found, self._clock()
+            return bool(last) and (
+                self._clock() - since >= STEADY_SECONDS)
+
+        self._await(remote, end, steady,
+                    'a new process that lives for %g s' % STEADY_SECONDS)
+        return last
+
+    def _await(self, remote: remotes.Remote, end: float,
+               holds: Callable[[], bool], what: str) -> None:
+        while not holds():
+            if self._clock() >= end:
+                raise NotStarted(
+                    '%s: nova-compute was restarted with %r, and after %g s '
+                    'it still waits for %s' % (
+                        remote.site, remote.site.restart_command,
+                        self._timeout_s, what))
+            self._sleep(LOOK_SECONDS)
+
+
+def process_id(remote: remotes.Remote) -> int:
+    """Return the process id of nova-compute; 0 if it does not run.
+
+    :param remote: the host
+    :raises HostError: the command that tells it prints something else
+    """
+    printed = remote.run('sh', '-c', remote.site.pid_command).strip()
+    if not printed:
+        return 0
+    if not printed.isdecimal():
+        raise remotes.HostError('%s: %r is to print a process id, and prints '
+                                '%r' % (remote.site, remote.site.pid_command,
+                                        printed))
+    return int(printed)
+
+
+def alive(remote: remotes.Remote, process: int) -> bool:
+    """Return whether a process exists on a host.
+
+    :param remote: the host
+    :param process: its id
+    """
+    return bool(process) and remote.run(
+        'sh', '-c', 'test -d /proc/%d && echo yes || true' % process
+    ).strip() == 'yes'

@@ -1,0 +1,121 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How servers get from one host to another, looked at while they do."""
+
+import threading
+import types
+from typing import Any
+from typing import Self
+
+from oslo_log import log as logging
+
+from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.hosts import sockets
+
+LOG = logging.getLogger(__name__)
+
+# The copy of a small guest takes less than a second.
+PERIOD_S = 0.2
+
+
+class Watch:
+    """Looks at the sockets of a source host from start() to stop().
+
+    Also a context manager. Everything that is moved between the two hosts
+    meanwhile has to go the same way.
+    """
+
+    def __init__(self, source: remotes.Remote, destination: remotes.Remote,
+                 period_s: float = PERIOD_S) -> None:
+        """Make ready.
+
+        :param source: the host that servers leave
+        :param destination: the host that they go to
+        :param period_s: time between two looks, in seconds
+        """
+        self._source = source
+        self._destination = destination
+        self._period_s = period_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, name='sockets of %s' % source.name, daemon=True)
+        self._seen: sockets.Seen | None = None
+        self._error: remotes.HostError | None = None
+
+    def start(self) -> None:
+        """Begin to look.
+
+        :raises HostError: a host cannot be asked, or cannot be told from
+            the other one
+        """
+        try:
+            self._seen = sockets.Seen(
+                sockets.addresses(self._source),
+                sockets.addresses(self._destination),
+                sockets.established(self._source),
+                sockets.Ports(client_first=sockets.first_client_port(
+                    self._source)))
+        except ValueError as exc:
+            raise remotes.HostError('hosts %s and %s: %s' % (
+                self._source.name, self._destination.name, exc)) from exc
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._period_s):
+            try:
+                self._look().add(sockets.established(self._source))
+            except remotes.HostError as exc:
+                # The migration goes on; stop() tells.
+                LOG.exception('The sockets of host %s cannot be seen',
+                              self._source.name)
+                self._error = exc
+                return
+
+    def _look(self) -> sockets.Seen:
+        assert self._seen is not None, 'start() comes first'
+        return self._seen
+
+    def stop(self) -> None:
+        """Look no more. Does nothing the second time."""
+        self._stopped.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None,
+                 exc: BaseException | None,
+                 traceback: types.TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def transport(self) -> sockets.Transport:
+        """How servers went, as far as it was seen.
+
+        :raises HostError: the source host could not be asked any more
+        """
+        if self._error is not None:
+            raise self._error
+        return self._look().transport()
+
+    def __str__(self) -> str:
+        return 'sockets between %s and %s: %s' % (
+            self._source.name, self._destination.name, ', '.join(
+                '%s %s' % item for item in self._look().as_dict().items()))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what was seen, as sockets.Seen does, and what failed."""
+        return {**self._look().as_dict(),
+                'error': str(self._error) if self._error else None}

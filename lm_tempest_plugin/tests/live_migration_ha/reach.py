@@ -1,0 +1,110 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The tests' access to compute hosts, as the configuration has it."""
+
+from collections.abc import Iterable
+import shlex
+from typing import Any
+
+from oslo_log import log as logging
+
+from lm_tempest_plugin.cloud import hosts as cloud_hosts
+from lm_tempest_plugin.hosts import change
+from lm_tempest_plugin.hosts import jobs
+from lm_tempest_plugin.hosts import journal
+from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.hosts import service
+from lm_tempest_plugin.hosts import site
+from lm_tempest_plugin.hosts import transport
+
+LOG = logging.getLogger(__name__)
+
+
+def sites(options: Any, names: Iterable[str]) -> list[site.Site]:
+    """Return how hosts are reached.
+
+    :param options: group live_migration_ha_hosts
+    :param names: of the hosts
+    """
+    return [site.Site(
+        name=name, address=options.addresses.get(name, name),
+        port=options.ssh_port, user=options.ssh_user,
+        key_file=options.ssh_key_file,
+        known_hosts_file=options.ssh_known_hosts_file, sudo=options.sudo,
+        **{key: getattr(options, key).replace('{host}', name) for key in (
+            'nova_conf', 'restart_command', 'pid_command')})
+        for name in names]
+
+
+class Reach:
+    """Access to all hosts that the tests may use.
+
+    :param options: group live_migration_ha_hosts, with an ssh_user
+    :param services_client: tempest.lib's ServicesClient, of an admin
+    :param names: of the hosts
+    """
+
+    def __init__(self, options: Any, services_client: Any,
+                 names: Iterable[str]) -> None:
+        self._options = options
+        self._services_client = services_client
+        self._sites = sites(options, names)
+        self._remotes = {each.name: remotes.Remote(each)
+                         for each in self._sites}
+        self._virsh = shlex.split(options.virsh_command)
+
+    def check(self) -> None:
+        """Reach every host once.
+
+        :raises HostError: one cannot be reached
+        """
+        for remote in self._remotes.values():
+            remote.run('true')
+
+    def close(self) -> None:
+        """End all connections."""
+        for remote in self._remotes.values():
+            remote.close()
+
+    def watch(self, source: str, destination: str) -> transport.Watch | None:
+        """Return a watch on the sockets between two hosts, not started.
+
+        :param source: name of the host that servers leave
+        :param destination: name of the host that they go to
+        :returns: None if one of them is none of ours
+        """
+        if not {source, destination} <= set(self._remotes):
+            return None
+        return transport.Watch(
+            self._remotes[source], self._remotes[destination])
+
+    def job(self, host: str, server_id: str) -> jobs.Job | None:
+        """Return libvirt's figures of the migration that brought a server.
+
+        :param host: name of the host that it is on
+        :param server_id: the server's UUID
+        :returns: None if libvirt has none, or the host is none of ours
+        :raises HostError: the host cannot be asked
+        """
+        if host not in self._remotes:
+            return None
+        return jobs.completed(self._remotes[host], self._virsh, server_id)
+
+    def changed(self) -> change.Hosts:
+        """Return the hosts to be changed; put back when they are left."""
+        return change.Hosts(
+            self._sites, journal.Journal(self._options.journal_directory),
+            service.Restarter(
+                lambda name: cloud_hosts.reported(
+                    self._services_client, name),
+                self._options.restart_timeout))

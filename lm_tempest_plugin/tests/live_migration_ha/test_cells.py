@@ -1,0 +1,186 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The same live migrations with each combination of settings."""
+
+from collections.abc import Sequence
+import dataclasses
+
+from oslo_log import log as logging
+from tempest import config
+from tempest.lib import decorators
+from testtools import content
+
+from lm_tempest_plugin import config as own_config
+from lm_tempest_plugin.hosts import change
+from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.hosts import service
+from lm_tempest_plugin.migration import cells
+from lm_tempest_plugin.migration import finding as findings
+from lm_tempest_plugin.migration import observation
+from lm_tempest_plugin.migration import strategy as strategies
+from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.tests.live_migration_ha import base
+from lm_tempest_plugin.tests.live_migration_ha import guests
+
+CONF = config.CONF
+LOG = logging.getLogger(__name__)
+
+# A server that stays has come to rest in one of these ways.
+STAYED = (verdicts.Kind.ROLLED_BACK, verdicts.Kind.FAILED)
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One migration in one cell, for the table.
+
+    :ivar cell: which
+    :ivar flavor: id of the server's flavor
+    :ivar found: what was found
+    :ivar arrival: what was found of all that moved with it
+    """
+
+    cell: cells.Cell
+    flavor: str
+    found: findings.Finding
+    arrival: base.Arrival
+
+    def __str__(self) -> str:
+        sockets = self.arrival.sockets
+        job, continuity = self.found.job, self.found.continuity
+        observed, = self.arrival.drained.observed
+        return ' | '.join([
+            str(self.cell), 'flavor %s' % self.flavor,
+            self.found.verdict.kind,
+            '%.1f s' % self.found.attempt.duration_s,
+            'outage %.3f s' % continuity.outage.longest_s
+            if continuity else 'outage not observed',
+            'stall %.3f s' % continuity.stall.longest_s
+            if continuity else 'stall not observed',
+            'downtime %s ms' % (job.downtime_ms if job else 'not known:'),
+            sockets['transport'] if sockets else 'transport not known',
+            '%d at once' % observed.running,
+            'good' if self.found.good and not self.arrival.contradictions
+            else 'BAD'])
+
+
+# It changes the hosts, and measures.
+@decorators.serial
+class CellsTest(base.LiveMigrationHaTest):
+    """Sets nova-compute's options on the hosts, and puts them back."""
+
+    placed = True
+
+    @classmethod
+    def skip_checks(cls) -> None:
+        super().skip_checks()
+        options = CONF.live_migration_ha_cells
+        cls.matrix = cells.matrix(
+            {name: getattr(options, name) for name in own_config.SETTINGS},
+            options.seed)
+        if not CONF.live_migration_ha_hosts.ssh_user:
+            raise cls.skipException(
+                '%s skipped: it changes nova.conf, and '
+                '[live_migration_ha_hosts] ssh_user gives no access to the '
+                'hosts' % cls.__name__)
+        if not CONF.live_migration_ha.storage:
+            raise cls.skipException(
+                '%s skipped: what a cell is to do depends on where disks '
+                'are, and [live_migration_ha] storage does not say it' %
+                cls.__name__)
+        # OS_TEST_TIMEOUT is meant for one server, there and back.
+        flavors = len(options.flavors) or 1
+        cls.TIMEOUT_SCALING_FACTOR = 2 * len(cls.matrix) * (
+            flavors + options.drain_servers // 4 + 1)
+
+    @decorators.idempotent_id('c0a8c2e6-54a7-4b0b-8f0a-5be6f1d9c7d3')
+    @decorators.attr(type=['slow', 'multinode'])
+    def test_each_cell(self) -> None:
+        """Live-migrate servers in every cell, one of each flavor and a few.
+
+        The options of group live_migration_ha_cells are set on all hosts,
+        nova-compute is restarted, and in the end all is as it was. Asserted
+        in each cell:
+
+        * of each server, what test_block_live_migration_round_trip asserts,
+          or, where the settings cannot work together, that it stays where
+          it is, ACTIVE and unharmed;
+        * that what was set is what is seen: sockets between the hosts, how
+          many migrations run at once, whether disks are copied;
+        * where nova-compute cannot start with the settings, that it does
+          not, and comes back as it was.
+
+        The other cells are tested when one fails.
+        """
+        self.rows: list[Row] = []
+        self.configured = self.declared
+        bad: list[str] = []
+        assert self.reach is not None, 'skip_checks() sees to it'
+        changed = self.reach.changed()
+        self.addCleanup(changed.close)
+        self.addCleanup(changed.restore)
+        for number, cell in enumerate(self.matrix, 1):
+            LOG.info('Cell %d of %d: %s', number, len(self.matrix), cell)
+            try:
+                self._test_cell(changed, cell)
+            except (self.failureException, remotes.HostError) as exc:
+                LOG.exception('Cell %s', cell)
+                bad.append('%s: %s' % (cell, exc))
+        table = '\n'.join(map(str, self.rows))
+        LOG.info('The cells:\n%s', table)
+        self.addDetail('cells', content.text_content(table))
+        if bad:
+            self.fail('%d of %d cells are not as they should be:\n%s' % (
+                len(bad), len(self.matrix), '\n\n'.join(bad)))
+
+    def _test_cell(self, changed: change.Hosts, cell: cells.Cell) -> None:
+        """Set a cell on the hosts, and see what servers do."""
+        options = CONF.live_migration_ha_cells
+        storage = cells.Storage(CONF.live_migration_ha.storage)
+        outcome = cell.outcome(storage)
+        if outcome == cells.Outcome.DOES_NOT_START:
+            exc = self.assertRaises(
+                service.NotStarted, changed.set, cell.values())
+            LOG.info('Cell %s: as expected, %s', cell, exc)
+            return
+        changed.set(cell.values())
+        self.declared = observation.Declared(
+            self.configured.cell.but(cell), storage)
+        source, destination = self.choose_hosts()
+        for flavor in options.flavors or ['']:
+            self._travel(cell, flavor, self.create_guests(
+                1, source, flavor), [destination, source], outcome)
+        if options.drain_servers > 1 and outcome == cells.Outcome.MOVES:
+            self._travel(cell, '', self.create_guests(
+                options.drain_servers, source), [destination, source],
+                outcome)
+
+    def _travel(self, cell: cells.Cell, flavor: str,
+                fleet: Sequence[guests.Guest], route: Sequence[str],
+                outcome: cells.Outcome) -> None:
+        """Move guests along a route, as far as the cell lets them."""
+        watched = self.start_watch(*fleet)
+        stays = outcome == cells.Outcome.REFUSES
+        trip = base.Trip(
+            fleet, '', watched, self.read_boot_ids(*fleet), self.new_move(),
+            strategies.window(1 + (
+                cell.max_concurrent_live_migrations or len(fleet))),
+            expected=STAYED if stays else (verdicts.Kind.COMPLETED,))
+        for host in route[:1] if stays else route:
+            arrival = self.travel(dataclasses.replace(trip, destination=host))
+            self.rows.extend(Row(cell, flavor, found, arrival)
+                             for found in arrival.findings)
+            self.report(arrival, '%s, flavor %s, %d to %s' % (
+                cell, flavor or 'as configured', len(fleet), host))
+        self.assert_unharmed(watched)
+        watched.stop()
+        self.delete_guests(*fleet)

@@ -1,0 +1,68 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import io
+import types
+from unittest import mock
+
+import fixtures
+
+from lm_tempest_plugin.commands import recover
+from lm_tempest_plugin.hosts import change
+from lm_tempest_plugin.hosts import journal
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.hosts import fakes
+
+
+class RecoverTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.stdout, self.stderr = io.StringIO(), io.StringIO()
+        self.command = recover.Recover(types.SimpleNamespace(
+            stdout=self.stdout, stderr=self.stderr), None)
+        self.recover = self.useFixture(fixtures.MockPatchObject(
+            change, 'recover', mock.Mock(return_value=['alpha']))).mock
+
+    def run_with(self, *arguments):
+        parser = self.command.get_parser('recover')
+        return self.command.take_action(parser.parse_args(
+            ['--journal', self.directory, *arguments]))
+
+    def test_one_host(self):
+        journal.Journal(self.directory).add(journal.Entry(
+            fakes.host_site(), fakes.NOVA_CONF + change.BACKUP, 'abc'))
+        self.assertEqual(0, self.run_with('--timeout', '7'))
+        self.assertIn('host alpha (nova@192.0.2.1, port 22): '
+                      '/etc/nova/nova.conf', self.stdout.getvalue())
+        self.assertIn('nova-compute: alpha', self.stdout.getvalue())
+        self.assertEqual(self.directory, str(
+            self.recover.call_args.args[0].directory))
+
+    def test_nothing_to_do(self):
+        self.recover.return_value = []
+        self.assertEqual(0, self.run_with())
+        self.assertIn('Nothing to put back', self.stdout.getvalue())
+
+    def test_a_host_that_refuses(self):
+        self.recover.side_effect = remote.HostError('host alpha: no')
+        self.assertEqual(1, self.run_with())
+        self.assertEqual('host alpha: no\n', self.stderr.getvalue())
+
+    def test_a_journal_that_cannot_be_read(self):
+        with open(self.directory + '/alpha.json', 'w') as file:
+            file.write('{')
+        self.assertEqual(1, self.run_with())
+        self.assertIn('alpha.json', self.stderr.getvalue())
+        self.recover.assert_not_called()

@@ -1,0 +1,167 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import json
+
+from lm_tempest_plugin.hosts import jobs
+from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.hosts import answering
+
+UUID = 'c0ffee00-0000-4000-8000-000000000001'
+VIRSH = ('virsh', '--connect', 'qemu:///system')
+
+# As virsh 9.0 prints it on the destination of a block migration.
+DESTINATION = """\
+Job type: 3
+
+operation: 0
+time_elapsed: 2931
+time_elapsed_net: 2929
+downtime: 187
+downtime_net: 185
+setup_time: 12
+data_total: 276111360
+data_processed: 58012345
+data_remaining: 0
+memory_total: 276111360
+memory_processed: 58012345
+memory_remaining: 0
+memory_bps: 40123456
+memory_constant: 53321
+memory_normal: 14087
+memory_normal_bytes: 57700352
+memory_dirty_rate: 310
+memory_iteration: 4
+memory_postcopy_requests: 0
+memory_page_size: 4096
+disk_total: 0
+disk_processed: 0
+disk_remaining: 0
+
+"""
+
+NONE = 'Job type: 0\n\n\n'
+
+
+def changed(**kwargs):
+    """Return the output with other values; None takes a line away."""
+    lines = []
+    for line in DESTINATION.splitlines():
+        name = line.partition(':')[0].replace(' ', '_')
+        if name not in kwargs:
+            lines.append(line)
+        elif kwargs[name] is not None:
+            lines.append('%s: %s' % (line.partition(':')[0], kwargs[name]))
+    return '\n'.join(lines)
+
+
+class ParseTest(base.TestCase):
+
+    def test_all_figures(self):
+        job = jobs.parse(DESTINATION)
+        self.assertEqual((2931, 2929, 187, 185, 12), (
+            job.total_ms, job.total_net_ms, job.downtime_ms,
+            job.downtime_net_ms, job.setup_ms))
+        self.assertEqual((276111360, 58012345, 0, 40123456), (
+            job.memory_bytes_total, job.memory_bytes_processed,
+            job.memory_bytes_remaining, job.memory_bytes_per_s))
+        self.assertEqual((4096, 310, 4, 0), (
+            job.page_bytes, job.dirty_pages_per_s, job.iterations,
+            job.postcopy_requests))
+
+    def test_none_where_libvirt_gives_none(self):
+        job = jobs.parse(changed(downtime_net=None, setup_time=None))
+        self.assertIsNone(job.downtime_net_ms)
+        self.assertIsNone(job.setup_ms)
+        self.assertIsNone(job.throttle_percent)
+
+    def test_disks_are_not_known_on_the_destination(self):
+        job = jobs.parse(DESTINATION)
+        self.assertEqual((None, None, None), (
+            job.disk_bytes_total, job.disk_bytes_processed,
+            job.disk_bytes_remaining))
+
+    def test_disks_where_they_are_known(self):
+        job = jobs.parse(changed(
+            operation=5, disk_total=100, disk_processed=100))
+        self.assertEqual((100, 100, 0), (
+            job.disk_bytes_total, job.disk_bytes_processed,
+            job.disk_bytes_remaining))
+
+    def test_throttle(self):
+        self.assertEqual(20, jobs.parse(
+            DESTINATION + 'auto_converge_throttle: 20\n').throttle_percent)
+
+    def test_names_that_are_not_known(self):
+        self.assertEqual(jobs.parse(DESTINATION), jobs.parse(
+            DESTINATION + 'vfio_data: 7\nnote: a: b\n'))
+
+    def test_no_job(self):
+        self.assertIsNone(jobs.parse(NONE))
+
+    def test_a_job_that_is_no_completed_one(self):
+        for kind in (1, 2, 4, 5):
+            self.assertIsNone(jobs.parse(changed(Job_type=kind)))
+
+    def test_a_job_that_is_no_migration(self):
+        for operation in (0, 4, 5):
+            self.assertIsNotNone(jobs.parse(changed(operation=operation)))
+        for operation in (2, 6, 9, 10):
+            self.assertIsNone(jobs.parse(changed(operation=operation)))
+
+    def test_malformed(self):
+        for output, part in (
+                ('', 'Job type'),
+                ('Typ: 3\n', 'Job type'),
+                ('Job type: Completed\n', 'Completed'),
+                ('error\n', 'error'),
+                (changed(operation=None), 'operation'),
+                (changed(downtime='187 ms'), 'downtime'),
+                (changed(downtime='-1'), 'downtime'),
+                (changed(downtime=''), 'downtime')):
+            self.assertIn(part, str(self.assertRaises(
+                ValueError, jobs.parse, output)))
+
+    def test_names_for_records(self):
+        found = json.loads(json.dumps(jobs.parse(DESTINATION).as_dict()))
+        self.assertEqual(187, found['downtime_ms'])
+        self.assertIsNone(found['disk_bytes_processed'])
+
+
+class CompletedTest(base.TestCase):
+
+    def test_what_is_asked(self):
+        host = answering.Answering(DESTINATION)
+        job = jobs.completed(host, VIRSH, UUID)
+        self.assertEqual(187, job.downtime_ms)
+        self.assertEqual([[
+            'virsh', '--connect', 'qemu:///system', 'domjobinfo', '--domain',
+            UUID, '--completed', '--keep-completed', '--rawstats']],
+            host.asked)
+
+    def test_none(self):
+        self.assertIsNone(jobs.completed(
+            answering.Answering(NONE), VIRSH, UUID))
+
+    def test_malformed_output_names_host_and_domain(self):
+        raised = str(self.assertRaises(
+            remotes.HostError, jobs.completed,
+            answering.Answering('what?'), VIRSH, UUID))
+        for part in ('compute1', UUID, 'what?'):
+            self.assertIn(part, raised)
+
+    def test_an_error_of_the_host_is_for_the_caller(self):
+        self.assertRaises(
+            remotes.HostError, jobs.completed,
+            answering.Answering(answering.refusal()), VIRSH, UUID)

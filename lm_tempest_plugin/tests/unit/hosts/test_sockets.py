@@ -1,0 +1,257 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import json
+
+from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.hosts import sockets
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.hosts import answering
+
+SOURCE, DESTINATION = '192.0.2.1', '192.0.2.2'
+ELSEWHERE = '192.0.2.9'
+
+# As ss of iproute2 6.1 prints it.
+SS = """\
+0      0               192.0.2.1:36088          192.0.2.2:49152
+0      0            192.0.2.1%lo:34428          192.0.2.2:16509
+0      0                   [::1]:33508              [::1]:60917
+0      0      [::ffff:192.0.2.1]:60917 [::ffff:192.0.2.2]:36088
+0      20    [fe80::1]%eth0:22       [fe80::2%eth0]:40000 timer:(on,2ms,0)
+
+"""
+
+IP = json.dumps([
+    {}, {'ifname': 'eth9', 'addr_info': []}, {'ifname': 'eth0', 'addr_info': [
+        {'family': 'inet', 'local': '192.0.2.1', 'scope': 'global'},
+        {'family': 'inet6', 'local': '2001:db8:0:0::1', 'scope': 'global'},
+        {'family': 'inet'}]}])
+
+
+def seen(source_port, destination_port, source=SOURCE,
+         destination=DESTINATION):
+    """Return a connection as the source has it."""
+    return sockets.Connection(source, source_port, destination,
+                              destination_port)
+
+
+class ParseTest(base.TestCase):
+
+    def test_all_kinds_of_addresses(self):
+        self.assertEqual([
+            sockets.Connection('192.0.2.1', 36088, '192.0.2.2', 49152),
+            sockets.Connection('192.0.2.1', 34428, '192.0.2.2', 16509),
+            sockets.Connection('::1', 33508, '::1', 60917),
+            sockets.Connection('192.0.2.1', 60917, '192.0.2.2', 36088),
+            sockets.Connection('fe80::1', 22, 'fe80::2', 40000),
+        ], sockets.parse(SS))
+
+    def test_nothing(self):
+        self.assertEqual([], sockets.parse(''))
+
+    def test_malformed(self):
+        for line in ('0 0 192.0.2.1:22', '0 0 192.0.2.1 192.0.2.2:22',
+                     '0 0 *:22 192.0.2.2:22', '0 0 a.example:22 b:22',
+                     'ESTAB 0 0 192.0.2.1:22 192.0.2.2:22',
+                     '0 0 192.0.2.1:ssh 192.0.2.2:22'):
+            error = self.assertRaises(ValueError, sockets.parse, line)
+            self.assertTrue(str(error))
+
+
+class EstablishedTest(base.TestCase):
+
+    def test_what_is_asked(self):
+        host = answering.Answering(SS)
+        self.assertEqual(5, len(sockets.established(host)))
+        self.assertEqual([['ss', '--no-header', '--numeric', '--tcp',
+                           'state', 'established']], host.asked)
+
+    def test_malformed_output_names_the_host(self):
+        raised = str(self.assertRaises(
+            remotes.HostError, sockets.established,
+            answering.Answering('0 0 here there')))
+        for part in ('compute1', 'ss', 'here'):
+            self.assertIn(part, raised)
+
+
+class AddressesTest(base.TestCase):
+
+    def test_as_connections_have_them(self):
+        host = answering.Answering(IP)
+        self.assertEqual({'192.0.2.1', '2001:db8::1'},
+                         sockets.addresses(host))
+        self.assertEqual([['ip', '-json', 'address', 'show', 'scope',
+                           'global']], host.asked)
+
+    def test_malformed_output_names_the_host(self):
+        for output in ('', '{', '7', '[7]', '[{"addr_info": 7}]',
+                       '[{"addr_info": [{"local": "a"}]}]'):
+            self.assertIn('compute1', str(self.assertRaises(
+                remotes.HostError, sockets.addresses,
+                answering.Answering(output))))
+
+
+class FirstClientPortTest(base.TestCase):
+
+    def test_first_of_the_range(self):
+        host = answering.Answering('10000\t65535\n')
+        self.assertEqual(10000, sockets.first_client_port(host))
+        self.assertEqual(
+            [['cat', '/proc/sys/net/ipv4/ip_local_port_range']], host.asked)
+
+    def test_malformed_output_names_host_and_file(self):
+        for output in ('', '7', 'a b'):
+            raised = str(self.assertRaises(
+                remotes.HostError, sockets.first_client_port,
+                answering.Answering(output)))
+            self.assertIn('compute1', raised)
+            self.assertIn('ip_local_port_range', raised)
+
+
+class BetweenTest(base.TestCase):
+
+    def test_as_either_host_has_them(self):
+        here, there = seen(40000, 49152), seen(40001, 16509)
+        self.assertEqual({here, there}, sockets.between(
+            [here, there.reverse, here.reverse], [SOURCE], [DESTINATION]))
+
+    def test_nobody_else(self):
+        self.assertEqual(frozenset(), sockets.between(
+            [seen(40000, 49152, destination=ELSEWHERE),
+             seen(40000, 49152, source=ELSEWHERE),
+             seen(40000, 49152, destination=SOURCE)],
+            [SOURCE], [DESTINATION]))
+
+
+class TransportTest(base.TestCase):
+
+    def check(self, expected, *pairs, ports=sockets.PORTS):
+        """Check what pairs of ports (source, destination) are taken for."""
+        self.assertEqual(expected, sockets.transport(
+            [seen(*pair) for pair in pairs], ports))
+
+    def test_nothing(self):
+        self.check(sockets.Transport.UNSEEN)
+
+    def test_direct(self):
+        for port in (49152, 49180, 49215):
+            self.check(sockets.Transport.DIRECT, (40000, port))
+            self.check(sockets.Transport.DIRECT, (60999, port))
+        self.check(sockets.Transport.DIRECT,
+                   (40000, 16509), (40001, 49153), (40002, 49152))
+
+    def test_beside_the_range(self):
+        for port in (49151, 49216):
+            self.check(sockets.Transport.UNSEEN, (40000, port))
+
+    def test_tunnelled(self):
+        for port in (16509, 16514, 22):
+            self.check(sockets.Transport.TUNNELLED, (40000, port))
+
+    def test_clients_of_libvirtd_have_any_port(self):
+        self.check(sockets.Transport.TUNNELLED, (49160, 16509))
+        # libvirtd of the destination has connected to the source's.
+        for port in (16509, 16514, 22):
+            self.check(sockets.Transport.UNSEEN, (port, 49160))
+
+    def test_clients_of_other_daemons_have_any_port(self):
+        for daemon in (53, 2049, 3300, 3306, 4789, 5672, 6641, 6642, 6789,
+                       6800, 7300, 8774, 9100, 25672):
+            # On either host, and the client on the other one.
+            self.check(sockets.Transport.UNSEEN,
+                       (daemon, 49160), (49160, daemon))
+
+    def test_both_ports_in_the_range(self):
+        self.check(sockets.Transport.DIRECT, (49170, 49152))
+
+    def test_the_side_that_listens_counts(self):
+        self.check(sockets.Transport.UNSEEN, (49152, 40000))
+
+    def test_other_ports(self):
+        ports = sockets.Ports(qemu_first=50000, qemu_last=50009,
+                              libvirt=(16515,), client_first=10000)
+        self.check(sockets.Transport.DIRECT, (10000, 50009), ports=ports)
+        self.check(sockets.Transport.UNSEEN, (9999, 50009), ports=ports)
+        self.check(sockets.Transport.UNSEEN, (40000, 49152), ports=ports)
+        self.check(sockets.Transport.UNSEEN, (40000, 16509), ports=ports)
+        self.check(sockets.Transport.TUNNELLED, (40000, 16515), ports=ports)
+        # A service within what the kernel gives to clients.
+        self.check(sockets.Transport.UNSEEN, (16515, 50000), ports=ports)
+
+
+class SeenTest(base.TestCase):
+
+    def test_no_sample(self):
+        found = sockets.Seen([SOURCE], [DESTINATION])
+        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+        self.assertEqual({
+            'transport': 'unseen', 'samples': 0, 'qemu_ports': [],
+            'qemu_connections': 0, 'libvirt_ports': []}, found.as_dict())
+
+    def test_several_samples_of_both_hosts(self):
+        found = sockets.Seen([SOURCE], [DESTINATION])
+        found.add([])
+        found.add([seen(40000, 16509)])
+        self.assertEqual(sockets.Transport.TUNNELLED, found.transport())
+        found.add([seen(40000, 16509).reverse, seen(40001, 49153).reverse,
+                   seen(40002, 49152).reverse])
+        found.add([seen(40002, 49152)])
+        self.assertEqual(sockets.Transport.DIRECT, found.transport())
+        self.assertEqual({
+            'transport': 'direct', 'samples': 4,
+            'qemu_ports': [49152, 49153], 'qemu_connections': 2,
+            'libvirt_ports': [16509]},
+            json.loads(json.dumps(found.as_dict())))
+
+    def test_others_do_not_count(self):
+        found = sockets.Seen([SOURCE], [DESTINATION])
+        found.add([seen(40000, 49152, destination=ELSEWHERE)])
+        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+
+    def test_what_was_there_before_does_not_count(self):
+        brick, shell = seen(1023 + 40000, 49152), seen(40001, 22)
+        found = sockets.Seen([SOURCE], [DESTINATION],
+                             before=[brick.reverse, shell])
+        found.add([brick, shell])
+        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+        found.add([brick, seen(40002, 49152)])
+        self.assertEqual(sockets.Transport.DIRECT, found.transport())
+        self.assertEqual(1, found.as_dict()['qemu_connections'])
+
+    def test_the_other_direction_does_not_count(self):
+        found = sockets.Seen([DESTINATION], [SOURCE])
+        found.add([seen(40000, 49152), seen(40000, 16509)])
+        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+
+    def test_addresses_in_any_spelling(self):
+        found = sockets.Seen(['2001:DB8:0::1'], ['::ffff:192.0.2.2',
+                                                 '2001:db8::2'])
+        found.add([seen(40000, 49152, '2001:db8::1', '2001:db8::2')])
+        self.assertEqual(sockets.Transport.DIRECT, found.transport())
+
+    def test_addresses_that_both_hosts_have(self):
+        bridge = '198.51.100.1'
+        found = sockets.Seen([SOURCE, bridge], [DESTINATION, bridge])
+        found.add([seen(40000, 49152, bridge, bridge),
+                   seen(40000, 49152, SOURCE, bridge)])
+        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+
+    def test_hosts_that_cannot_be_told_apart(self):
+        for source, destination in (
+                ([SOURCE], [SOURCE]), ([], [DESTINATION]), ([SOURCE], [])):
+            self.assertIn('apart', str(self.assertRaises(
+                ValueError, sockets.Seen, source, destination)))
+
+    def test_what_is_no_address(self):
+        self.assertIn('compute1', str(self.assertRaises(
+            ValueError, sockets.Seen, ['compute1'], [DESTINATION])))
