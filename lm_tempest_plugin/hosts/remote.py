@@ -20,6 +20,7 @@ import types
 
 from oslo_log import log as logging
 import paramiko
+from paramiko import pkey
 
 from lm_tempest_plugin.hosts import site as sites
 
@@ -71,7 +72,7 @@ class Remote(contextlib.AbstractContextManager['Remote']):
         except TimeoutError as exc:
             raise HostError('%s: %r printed nothing for %g s' % (
                 self.site, line, timeout_s)) from exc
-        except (paramiko.SSHException, OSError) as exc:
+        except (paramiko.SSHException, OSError, EOFError) as exc:
             self.close()
             raise HostError('%s: %r cannot be run: %s' % (
                 self.site, line, _reason(exc))) from exc
@@ -114,15 +115,20 @@ class Remote(contextlib.AbstractContextManager['Remote']):
         client = paramiko.SSHClient()
         client.set_missing_host_key_policy(paramiko.RejectPolicy())
         known = pathlib.Path(site.known_hosts_file).expanduser()
-        key = site.key_file and str(pathlib.Path(site.key_file).expanduser())
         try:
             client.load_host_keys(str(known))
+            # With key_filename an error of one kind of key hides that the
+            # host did not take the key of another kind.
+            key = paramiko.PKey.from_path(
+                pathlib.Path(site.key_file).expanduser()
+            ) if site.key_file else None
             client.connect(
-                site.address, site.port, site.user, key_filename=key or None,
+                site.address, site.port, site.user, pkey=key,
                 allow_agent=not key, look_for_keys=not key,
                 timeout=CONNECT_SECONDS, banner_timeout=CONNECT_SECONDS,
                 auth_timeout=CONNECT_SECONDS)
-        except (paramiko.SSHException, OSError, ValueError) as exc:
+        except (paramiko.SSHException, pkey.UnknownKeyType, OSError,
+                EOFError, ValueError) as exc:
             client.close()
             raise HostError('%s cannot be reached with SSH: %s' % (
                 site, _reason(exc))) from exc

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from oslo_log import log as logging
+import prettytable
 from tempest import config
 from tempest.lib import decorators
 from testtools import content
@@ -54,23 +55,39 @@ class Row:
     found: findings.Finding
     arrival: base.Arrival
 
-    def __str__(self) -> str:
-        sockets = self.arrival.sockets
+    def columns(self) -> dict[str, str]:
+        """Return the figures by the headings of their columns."""
         job, continuity = self.found.job, self.found.continuity
         observed, = self.arrival.drained.observed
-        return ' | '.join([
-            str(self.cell), 'flavor %s' % self.flavor,
-            self.found.verdict.kind,
-            '%.1f s' % self.found.attempt.duration_s,
-            'outage %.3f s' % continuity.outage.longest_s
-            if continuity else 'outage not observed',
-            'stall %.3f s' % continuity.stall.longest_s
-            if continuity else 'stall not observed',
-            'downtime %s ms' % (job.downtime_ms if job else 'not known:'),
-            sockets['transport'] if sockets else 'transport not known',
-            '%d at once' % observed.running,
-            'good' if self.found.good and not self.arrival.contradictions
-            else 'BAD'])
+        good = self.found.good and not self.arrival.contradictions
+        return {
+            'Cell': str(self.cell),
+            'Flavor': self.flavor,
+            'Together': str(len(self.arrival.findings)),
+            'Verdict': str(self.found.verdict.kind),
+            'Duration (s)': '%.1f' % self.found.attempt.duration_s,
+            'Outage (s)': '%.3f' % continuity.outage.longest_s
+            if continuity else '',
+            'Stall (s)': '%.3f' % continuity.stall.longest_s
+            if continuity else '',
+            'Downtime (ms)': str(job.downtime_ms) if job else '',
+            'Transport': self.arrival.sockets['transport']
+            if self.arrival.sockets else '',
+            'At once': str(observed.running),
+            'Judged': 'good' if good else 'BAD',
+        }
+
+
+def tabulate(rows: Sequence[Row]) -> str:
+    """Return a table of migrations.
+
+    :param rows: in their order
+    """
+    columns = [row.columns() for row in rows]
+    table = prettytable.PrettyTable(list(columns[0]) if columns else [])
+    table.align = 'l'
+    table.add_rows([list(each.values()) for each in columns])
+    return str(table)
 
 
 # It changes the hosts, and measures.
@@ -135,7 +152,7 @@ class CellsTest(base.LiveMigrationHaTest):
             except (self.failureException, remotes.HostError) as exc:
                 LOG.exception('Cell %s', cell)
                 bad.append('%s: %s' % (cell, exc))
-        table = '\n'.join(map(str, self.rows))
+        table = tabulate(self.rows)
         LOG.info('The cells:\n%s', table)
         self.addDetail('cells', content.text_content(table))
         if bad:

@@ -21,6 +21,7 @@ from lm_tempest_plugin import config
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
 from lm_tempest_plugin.tests.live_migration_ha import guests
 from lm_tempest_plugin.tests.live_migration_ha import test_block_migration
+from lm_tempest_plugin.tests.live_migration_ha import test_cells
 from lm_tempest_plugin.tests.live_migration_ha import test_drain
 from lm_tempest_plugin.tests.live_migration_ha import test_intervention
 from lm_tempest_plugin.tests.live_migration_ha import test_requests
@@ -28,8 +29,8 @@ from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import simulation
 
-MODULES = (guests, tempest_base, test_block_migration, test_drain,
-           test_intervention, test_requests)
+MODULES = (guests, tempest_base, test_block_migration, test_cells,
+           test_drain, test_intervention, test_requests)
 
 
 def guest(server_id='server-0', host='alpha', address='192.0.2.1'):

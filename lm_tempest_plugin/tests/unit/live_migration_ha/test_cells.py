@@ -1,0 +1,164 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from unittest import mock
+
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.hosts import service
+from lm_tempest_plugin.migration import cells
+from lm_tempest_plugin.migration import concurrency
+from lm_tempest_plugin.migration import drain
+from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
+from lm_tempest_plugin.tests.live_migration_ha import test_cells
+from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
+from lm_tempest_plugin.tests.unit.migration import builders
+
+OBSERVED = concurrency.Observed('alpha', 2, 1, 1.5, 9.0, 0.0, None)
+
+
+class CellsTestCase(fakes.LiveMigrationHaTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.conf.live_migration_ha_hosts.ssh_user = 'nova'
+        self.conf.live_migration_ha.storage = 'shared'
+        self.options = self.conf.live_migration_ha_cells
+        self.kind = type('CellsTest', (test_cells.CellsTest,), {
+            'skipException': AssertionError})
+
+    def prepare(self, **settings):
+        """Return the test, with what it asks for noted."""
+        for name, values in settings.items():
+            setattr(self.options, name, values)
+        self.kind.skip_checks()
+        self.changed, self.trips, self.built = mock.Mock(), [], []
+        test = self.kind('test_each_cell')
+        test.reach = mock.Mock(changed=lambda: self.changed)
+        test.choose_hosts = lambda: ('alpha', 'beta')
+        test.create_guests = self.build
+        test.start_watch = mock.Mock()
+        test.read_boot_ids = lambda *fleet: {}
+        test.new_move = mock.Mock(return_value=builders.move())
+        test.assert_unharmed = mock.Mock()
+        test.delete_guests = mock.Mock()
+        test.travel = self.travel
+        test.report = mock.Mock()
+        self.test = test
+        return test
+
+    def build(self, number, host, flavor=''):
+        self.built.append((number, host, flavor))
+        return [fakes.guest()] * number
+
+    def travel(self, trip):
+        self.trips.append(trip)
+        return tempest_base.Arrival(
+            drain.Drained([], [OBSERVED], 0, 0, 1, 0),
+            [builders.finding() for _ in trip.guests], [])
+
+    def set_values(self):
+        return [{str(option): value for option, value in call.args[0].items()}
+                for call in self.changed.set.mock_calls]
+
+
+class SkipTest(CellsTestCase):
+
+    def skipped(self, *parts):
+        exc = self.assertRaises(AssertionError, self.kind.skip_checks)
+        for part in parts:
+            self.assertIn(part, str(exc))
+
+    def test_without_access(self):
+        self.conf.live_migration_ha_hosts.ssh_user = ''
+        self.skipped('ssh_user')
+
+    def test_without_storage(self):
+        self.conf.live_migration_ha.storage = ''
+        self.skipped('storage')
+
+    def test_time_enough_for_all_cells(self):
+        self.options.tunnelled = [False, True]
+        self.options.flavors = ['1', '2', '3']
+        self.kind.skip_checks()
+        self.assertEqual(20, self.kind.TIMEOUT_SCALING_FACTOR)
+
+
+class EachCellTest(CellsTestCase):
+
+    def test_every_cell_with_every_flavor_and_a_drain(self):
+        test = self.prepare(tunnelled=[False, True], flavors=['1', '2'])
+        test.test_each_cell()
+        self.assertEqual(
+            {'False', 'True'},
+            {values['[libvirt]live_migration_tunnelled']
+             for values in self.set_values()})
+        self.assertEqual(
+            [(1, 'alpha', '1'), (1, 'alpha', '2'), (4, 'alpha', '')] * 2,
+            self.built)
+        self.assertEqual(['beta', 'alpha'] * 6,
+                         [trip.destination for trip in self.trips])
+        # One guest twice for each of two flavors, and four.
+        self.assertEqual(2 * 2 * (1 + 1 + 4), len(test.rows))
+        self.assertEqual(6, test.delete_guests.call_count)
+        test.doCleanups()
+        self.changed.restore.assert_called_once_with()
+        self.changed.close.assert_called_once_with()
+
+    def test_what_is_set_is_declared(self):
+        self.conf.live_migration_ha.tunnelled = False
+        test = self.prepare(tunnelled=[True])
+        test.test_each_cell()
+        self.assertEqual(cells.Cell(tunnelled=True), test.declared.cell)
+        self.assertEqual(cells.Storage.SHARED, test.declared.storage)
+
+    def test_a_window_that_keeps_the_host_busy(self):
+        self.prepare(max_concurrent_live_migrations=[3]).test_each_cell()
+        self.assertEqual('window of 4', str(self.trips[-1].strategy))
+
+    def test_servers_that_have_to_stay(self):
+        self.conf.live_migration_ha.storage = 'block'
+        self.prepare(tunnelled=[True]).test_each_cell()
+        trip, = self.trips
+        self.assertEqual('beta', trip.destination)
+        self.assertNotIn(verdicts.Kind.COMPLETED, trip.expected)
+
+    def test_nova_compute_does_not_start_as_it_should_not(self):
+        test = self.prepare(tunnelled=[True], native_tls=[True])
+        self.changed.set.side_effect = service.NotStarted('host alpha')
+        test.test_each_cell()
+        self.assertEqual([], self.trips)
+
+    def test_nova_compute_starts_though_it_should_not(self):
+        test = self.prepare(tunnelled=[True], native_tls=[True])
+        exc = self.assertRaises(test.failureException, test.test_each_cell)
+        self.assertIn('tunnelled on, native tls on', str(exc))
+
+    def test_a_host_that_refuses_fails_its_cell_alone(self):
+        test = self.prepare(max_concurrent_live_migrations=[1, 2])
+        self.changed.set.side_effect = [remote.HostError('host alpha: no'),
+                                        None]
+        exc = self.assertRaises(test.failureException, test.test_each_cell)
+        self.assertIn('1 of 2 cells', str(exc))
+        self.assertIn('host alpha: no', str(exc))
+        self.assertEqual(4, len(self.trips))
+
+    def test_a_row(self):
+        test = self.prepare(tunnelled=[False], drain_servers=0)
+        test.test_each_cell()
+        table = test_cells.tabulate(test.rows)
+        for part in ('Outage (s)', 'tunnelled off', ' completed ', ' good '):
+            self.assertIn(part, table)
+        self.assertEqual(2, table.count('tunnelled off'))
+
+    def test_no_row(self):
+        self.assertIsInstance(test_cells.tabulate([]), str)

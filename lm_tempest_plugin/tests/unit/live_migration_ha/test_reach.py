@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from unittest import mock
+
+from lm_tempest_plugin.hosts import jobs
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.tests.live_migration_ha import reach
+from lm_tempest_plugin.tests.unit import fakes as api_fakes
+from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
+
+
+class ReachTest(fakes.LiveMigrationHaTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.options = self.conf.live_migration_ha_hosts
+        self.options.ssh_user = 'nova'
+        self.options.addresses = {'beta': '192.0.2.2'}
+        self.options.nova_conf = '/etc/{host}/nova.conf'
+        self.options.pid_command = 'pid {{.State.Pid}} of {host}'
+        self.services = api_fakes.services(
+            ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'down'))
+        self.reach = reach.Reach(
+            self.options, self.services, ['alpha', 'beta'])
+
+    def test_sites(self):
+        alpha, beta = reach.sites(self.options, ['alpha', 'beta'])
+        self.assertEqual(('alpha', 'alpha'), (alpha.name, alpha.address))
+        self.assertEqual(('beta', '192.0.2.2'), (beta.name, beta.address))
+        self.assertEqual('/etc/beta/nova.conf', beta.nova_conf)
+        self.assertEqual('pid {{.State.Pid}} of beta', beta.pid_command)
+        self.assertEqual('nova', beta.user)
+
+    def test_every_host_is_reached_once(self):
+        with mock.patch.object(remote.Remote, 'run') as run:
+            self.reach.check()
+        self.assertEqual([mock.call('true')] * 2, run.mock_calls)
+
+    def test_a_host_that_is_not_reached(self):
+        with mock.patch.object(
+                remote.Remote, 'run', side_effect=remote.HostError('no')):
+            self.assertRaises(remote.HostError, self.reach.check)
+
+    def test_a_watch_on_hosts_of_ours(self):
+        self.assertIsNotNone(self.reach.watch('alpha', 'beta'))
+        self.assertIsNone(self.reach.watch('alpha', 'gamma'))
+
+    def test_figures_of_libvirt(self):
+        self.options.virsh_command = 'docker exec nova_libvirt virsh'
+        self.reach = reach.Reach(self.options, self.services, ['alpha'])
+        with mock.patch.object(jobs, 'completed') as completed:
+            found = self.reach.job('alpha', 'server-1')
+        self.assertIs(completed.return_value, found)
+        self.assertEqual(
+            (['docker', 'exec', 'nova_libvirt', 'virsh'], 'server-1'),
+            completed.call_args.args[1:])
+        self.assertIsNone(self.reach.job('gamma', 'server-1'))
+
+    def test_hosts_that_are_changed(self):
+        changed = self.reach.changed()
+        self.assertEqual(['alpha', 'beta'],
+                         [each.name for each in changed.remotes])
+        changed.close()
+        self.reach.close()
