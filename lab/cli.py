@@ -68,7 +68,8 @@ def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
     parser.add_argument(
         '--storage', choices=topologies.STORAGES,
         help="where guests' disks live; block: local qcow2 files (the "
-        'default)')
+        'default); ceph: a Ceph cluster of the lab; "up" with another one '
+        'starts a cloud that is up anew, if it has no servers')
     parser.add_argument(
         '--kvm', action='store_const', const=True,
         help='run guests under KVM instead of software emulation')

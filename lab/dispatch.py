@@ -35,7 +35,9 @@ def run(options: argparse.Namespace, layout: layouts.Layout) -> int:
             return everything.run(layout, cli.topology(options),
                                   options.keep)
         case 'up':
-            lifecycle.up(layout, cli.topology(options))
+            # What is not asked for does not end the cloud that is up.
+            lifecycle.up(layout, cli.topology(options),
+                         options.storage is not None)
             return 0
         case 'run':
             return use.run(layout, options.arguments)

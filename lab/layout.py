@@ -27,8 +27,11 @@ ENTRIES = ('cache', 'cloud', 'install', 'lock', 'log', 'secrets.json', 'venvs',
 #: host has its own mounted there.
 PRIVATE = ('/etc/libvirt', '/etc/openvswitch', '/var/lib/libvirt',
            '/var/lib/openvswitch', '/var/cache/libvirt', '/var/log/libvirt')
+#: Where all that uses Ceph looks for its configuration and its key. Each
+#: host has its own mounted there, if the lab has a Ceph cluster.
+CEPH = '/etc/ceph'
 #: Places at which hosts do not see what the machine has there.
-COVERED = ('/run', '/sys', *PRIVATE)
+COVERED = ('/run', '/sys', CEPH, *PRIVATE)
 #: Longest path of the state folder, in bytes. Unix sockets below it have
 #: room for 107 in all; the longest is that of oslo.privsep, in
 #: cloud/data/compute1/tmp/tmpXXXXXXXX/privsep.sock.
@@ -120,6 +123,10 @@ class Layout:
         """Data of one host's services."""
         return self.cloud / 'data' / host
 
+    def ceph(self, host: str) -> pathlib.Path:
+        """What one host has as :data:`CEPH`."""
+        return self.etc(host) / 'ceph'
+
     @property
     def instances(self) -> pathlib.Path:
         """nova's instances_path, the same on all hosts.
@@ -148,6 +155,16 @@ class Layout:
     def tempest_conf(self) -> pathlib.Path:
         """Tempest's configuration."""
         return self.workspace / 'etc' / 'tempest.conf'
+
+    @property
+    def ssh_key(self) -> pathlib.Path:
+        """The private key that the compute hosts let in."""
+        return self.workspace / 'etc' / 'id_ed25519'
+
+    @property
+    def known_hosts(self) -> pathlib.Path:
+        """The compute hosts' public keys."""
+        return self.workspace / 'etc' / 'known_hosts'
 
 
 #: In the lab's private /run, a tmpfs that vanishes with the lab.

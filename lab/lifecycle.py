@@ -19,6 +19,7 @@ import sys
 import time
 
 from lab.cloud import configuration
+from lab.cloud import servers
 from lab.cloud import start
 from lab import console as consoles
 from lab import errors
@@ -42,7 +43,16 @@ def running(layout: layouts.Layout) -> topologies.Topology | None:
     :param layout: paths of the lab
     :returns: None if there is none, or one that never came up whole
     """
-    if sandbox.find(layout.root) is None or not layout.ready.exists():
+    return None if sandbox.find(layout.root) is None else recorded(layout)
+
+
+def recorded(layout: layouts.Layout) -> topologies.Topology | None:
+    """The hosts of the cloud that came up last; also asked from inside.
+
+    :param layout: paths of the lab
+    :returns: None if it never came up whole, or was ended as it should be
+    """
+    if not layout.ready.exists():
         return None
     try:
         return topologies.Topology(**json.loads(layout.ready.read_text()))
@@ -51,27 +61,31 @@ def running(layout: layouts.Layout) -> topologies.Topology | None:
         return None
 
 
-def up(layout: layouts.Layout, topology: topologies.Topology) -> None:
+def up(layout: layouts.Layout, topology: topologies.Topology,
+       may_switch: bool = False) -> None:
     """Install what is missing and start a cloud; harmless if one is up.
 
     What an earlier command left half done is cleared first.
 
     :param layout: paths of the lab
     :param topology: the hosts
+    :param may_switch: whether to start a cloud anew that is up with another
+        storage
     :raises errors.LabError: saying in one sentence what is in the way
     """
     with lock.held(layout):
         present = running(layout)
         if present is not None:
-            if present != topology:
-                raise errors.LabError(
-                    f'The cloud that is up has {present.describe()}: '
-                    f'tools/run-lab.sh down ends it.')
-            print(f'The cloud is up already ({present.describe()}).')
-            return
+            if present == topology:
+                print(f'The cloud is up already ({present.describe()}).')
+                return
+            _refuse_other(present, topology, may_switch)
+            _refuse_servers(layout)
+            print(f'The cloud is started anew with --storage '
+                  f'{topology.storage}.', flush=True)
         sandbox.refuse_others(layout.root)
         sandbox.end(layout.root)
-        checks.memory(topology.computes)
+        checks.memory(topology.computes, topology.has_ceph)
         began = time.monotonic()
         with consoles.Console() as console:
             steps.run(_installation(layout, topology), console)
@@ -83,19 +97,64 @@ def up(layout: layouts.Layout, topology: topologies.Topology) -> None:
               f'({topology.describe()}).')
 
 
+def _refuse_other(present: topologies.Topology, asked: topologies.Topology,
+                  may_switch: bool) -> None:
+    """Refuse to change anything but the storage of a cloud that is up."""
+    switched = dataclasses.replace(present, storage=asked.storage)
+    if may_switch and switched == asked:
+        return
+    way = ('' if switched == present else
+           f', and tools/run-lab.sh up {switched.describe()} changes its '
+           f'storage')
+    raise errors.LabError(
+        f'The cloud that is up has {present.describe()}: tools/run-lab.sh '
+        f'down ends it{way}.')
+
+
+def _refuse_servers(layout: layouts.Layout) -> None:
+    """Refuse to end a cloud that somebody uses."""
+    if not virtualenvs.is_current(layout, 'tempest'):
+        raise errors.LabError(
+            'The cloud that is up is older than this checkout: '
+            'tools/run-lab.sh down ends it.')
+    process = sandbox.find(layout.root)
+    command = ([] if process is None else
+               sandbox.enter(process, topologies.CONTROLLER.name,
+                             layouts.REPOSITORY))
+    result = subprocess.run(
+        [*command, sys.executable, *servers.arguments(layout)],
+        env=sandbox.environment(), capture_output=True, text=True)
+    try:
+        names = json.loads(result.stdout)
+    except ValueError:
+        said = result.stderr.strip().splitlines() or ['it says nothing']
+        raise errors.LabError(
+            f'What servers the cloud has cannot be seen ({said[-1]}): '
+            f'tools/run-lab.sh down ends it with all that it has.') from None
+    if names:
+        raise errors.LabError(
+            f'With another storage the cloud is started anew, and it has '
+            f'{len(names)} servers that would be lost ({", ".join(names)}): '
+            f'delete them first.')
+
+
 def _installation(layout: layouts.Layout, topology: topologies.Topology
                   ) -> list[steps.Step]:
     """What is missing on the machine."""
     found = []
     log = layout.root / 'install' / 'debian.log'
-    emulator = not qemu.is_current()
-    packages = debian.missing((*debian.PACKAGES, *image.PACKAGES))
+    ceph = topology.has_ceph
+    emulator = not qemu.is_current(ceph)
+    packages = debian.missing((
+        *debian.PACKAGES, *image.PACKAGES,
+        *(debian.CEPH_PACKAGES if ceph else ())))
     venv = not virtualenvs.is_current(layout, 'cloud')
     if emulator or packages or venv:
         checks.disk(layout, checks.DISK_TO_INSTALL)
     checks.disk(layout, checks.DISK_TO_RUN)
     if emulator:
-        found.append(steps.Step('QEMU', lambda: qemu.install(log)))
+        found.append(steps.Step(
+            'QEMU', lambda: qemu.install(log, ceph)))
     if packages:
         # One apt-get at a time; and with QEMU there, none draws in another.
         found.append(steps.Step(
@@ -108,6 +167,10 @@ def _installation(layout: layouts.Layout, topology: topologies.Topology
         found.append(steps.Step(
             'virtualenv of the cloud',
             lambda: virtualenvs.make(layout, 'cloud'), needs))
+    if ceph:
+        found.append(steps.Step(
+            'Ceph for Python', lambda: virtualenvs.link_ceph(layout),
+            tuple(step.name for step in found)))
     found.append(steps.Step('guest image', lambda: _make_image(layout),
                             needs))
     if topology.kvm:

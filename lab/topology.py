@@ -33,7 +33,8 @@ MAX_COMPUTES = 8
 #: Bounds of how many live migrations a compute host may run at once.
 MIN_CONCURRENT = 1
 MAX_CONCURRENT = 16
-STORAGES = ('block',)
+BLOCK, CEPH = 'block', 'ceph'
+STORAGES = (BLOCK, CEPH)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,16 +61,19 @@ CONTROLLER = Host('controller', str(MANAGEMENT[1]))
 class Topology:
     """What a lab consists of; chosen at ``up`` and fixed until ``down``.
 
+    The storage alone can be changed by another ``up``.
+
     :ivar computes: how many compute hosts
     :ivar kvm: whether guests run under KVM instead of software emulation
-    :ivar storage: where guests' disks live; ``block``: local qcow2 files
+    :ivar storage: where guests' disks live; ``block``: local qcow2 files;
+        ``ceph``: images in a Ceph cluster, which all hosts share
     :ivar max_concurrent_live_migrations: how many live migrations a compute
         host runs at once as their source; nova's default is 1
     """
 
     computes: int = 2
     kvm: bool = False
-    storage: str = 'block'
+    storage: str = BLOCK
     max_concurrent_live_migrations: int = 1
 
     @property
@@ -82,6 +86,11 @@ class Topology:
     def hosts(self) -> tuple[Host, ...]:
         """All hosts, the controller first."""
         return (CONTROLLER, *self.compute_hosts)
+
+    @property
+    def has_ceph(self) -> bool:
+        """Whether a Ceph cluster belongs to it."""
+        return self.storage == CEPH
 
     @property
     def provider_gateway(self) -> str:

@@ -17,8 +17,10 @@ import pathlib
 import openstack
 from tempest import test_discover
 
+from lab.cloud import access
 from lab.cloud import configuration
 from lab.cloud import resources
+from lab.cloud import service
 from lab import files
 from lab.hosts import sandbox
 from lab import layout as layouts
@@ -44,6 +46,10 @@ def make(layout: layouts.Layout, topology: topologies.Topology,
     values = {'flavors': [flavor.id for flavor in flavors],
               'image': image.id, 'network': resources.NETWORK,
               'echo_port': resources.ECHO_PORT, 'cloud': CLOUD,
+              'ssh_user': access.USER, 'addresses': ','.join(
+                  f'{host.name}:{host.address}'
+                  for host in topology.compute_hosts),
+              'service': service.command(layout),
               'discovery': pathlib.Path(test_discover.__file__).parent}
     for path, template in ((layout.tempest_conf, 'tempest.conf'),
                            (layout.clouds_yaml, 'clouds.yaml'),

@@ -455,6 +455,10 @@ hosts_opts = [
         'restart_timeout', 120.0, 1.0, 3600.0,
         'How long a restart of nova-compute may take, in seconds, until the '
         'new process has reported to nova.'),
+    _number(
+        'sample_interval', 1.0, 0.0, 60.0,
+        'Time between two samples of CPU, memory, network and disks of the '
+        'hosts while servers are moved, in seconds. 0 to take none.'),
     _text(
         'journal_directory', '~/.local/state/live-migration-ha',
         'Directory on this machine in which hosts are written down before '

@@ -20,6 +20,7 @@ import uuid
 
 import jinja2
 
+from lab.cloud import ceph
 from lab.cloud import programs
 from lab import files
 from lab import layout as layouts
@@ -33,17 +34,22 @@ SECRETS = ('admin', 'database', 'messaging', 'metadata', 'service')
 CONTROLLER_FILES = (
     'glance-api.conf', 'keystone.conf', 'mariadb.cnf',
     'neutron.conf', 'nova.conf', 'placement.conf', 'rabbitmq.conf')
-COMPUTE_FILES = ('metadata-agent.ini', 'nova.conf')
+COMPUTE_FILES = ('metadata-agent.ini', 'nova.conf', 'sshd_config')
 #: Folders that services expect to find, below each host's data.
 DATA_FOLDERS = ('tmp', 'locks', 'nova', 'neutron', 'glance')
 #: These are read at a fixed place, which is mounted from the host's data.
 LIBVIRT_FILES = ('libvirtd.conf', 'qemu.conf')
+
+#: What makes nova's key for Ceph known to libvirt, on each compute host.
+CEPH_SECRET_FILES = ('ceph-secret.key', 'ceph-secret.xml')
 
 #: Lines of /etc/passwd and /etc/group, with Debian's numbers.
 QEMU_USER = {
     'passwd': 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/bin/false\n',
     'group': 'libvirt-qemu:x:64055:\n',
 }
+#: Line of /etc/shadow of a root who has no password and is not locked.
+ROOT_SHADOW = 'root:*:::::::\n'
 
 
 def passwords(layout: layouts.Layout) -> dict[str, str]:
@@ -86,7 +92,7 @@ class Writer:
             'layout': layout, 'topology': topology,
             'controller': topologies.CONTROLLER.address, 'region': REGION,
             'secrets': passwords(layout), 'run': layouts.RUN,
-            'provider': topologies.PROVIDER_NAME,
+            'provider': topologies.PROVIDER_NAME, 'ceph': ceph,
             'cloud_bin': layout.venvs / 'cloud' / 'bin',
             'share': layout.venvs / 'cloud' / 'etc',
         }
@@ -108,10 +114,17 @@ class Writer:
                 folder.mkdir(parents=True, exist_ok=True)
             names = CONTROLLER_FILES if host.is_controller else COMPUTE_FILES
             for name in names:
-                self._write(etc / name, name, host=host, etc=etc)
+                self._write(etc / name, name, host=host, etc=etc,
+                            variables=programs.variables(self.layout,
+                                                         host.name))
             files.write(etc / 'etc-hosts', self.render('hosts'))
+            if self.topology.has_ceph:
+                self._write_ceph(host)
             if not host.is_controller:
                 self._write_libvirt(host)
+                # Where the machine's root is locked, sshd would not take a
+                # key either.
+                files.write(etc / 'etc-shadow', ROOT_SHADOW, mode=0o600)
         self._write_controller()
 
     def _write(self, path: pathlib.Path, template: str,
@@ -133,6 +146,22 @@ class Writer:
             lacks = f'\n{entry.partition(":")[0]}:' not in known
             files.write(self.layout.etc(host.name) / f'etc-{name}',
                         known + (entry if lacks else ''))
+
+    def _write_ceph(self, host: topologies.Host) -> None:
+        etc, own = self.layout.etc(host.name), self.layout.ceph(host.name)
+        files.write(own / 'ceph.conf',
+                    self.render('ceph.conf', host=host, etc=etc))
+        if host.is_controller:
+            users: tuple[ceph.User, ...] = (ceph.ADMIN, ceph.GLANCE)
+            self._write(etc / 'ceph.keyring', 'ceph.keyring',
+                        users=ceph.USERS)
+        else:
+            users = (ceph.NOVA,)
+            for name in CEPH_SECRET_FILES:
+                self._write(etc / name, name)
+        for user in users:
+            self._write(own / f'ceph.{user.name}.keyring', 'ceph.keyring',
+                        users=(user,))
 
     def _write_controller(self) -> None:
         etc = self.layout.etc(topologies.CONTROLLER.name)

@@ -128,10 +128,25 @@ def plan(layout: layouts.Layout,
     :param layout: paths of the lab
     :param topology: the hosts
     """
-    made = list(_Controller(layout, topologies.CONTROLLER).programs())
+    controller = _Controller(layout, topologies.CONTROLLER)
+    made = controller.programs()
+    if topology.has_ceph:
+        made.extend(controller.ceph())
     for host in topology.compute_hosts:
         made.extend(_Compute(layout, host).programs())
     return tuple(made)
+
+
+def variables(layout: layouts.Layout, host: str) -> dict[str, str]:
+    """Variables that all programs and SSH sessions of a host have.
+
+    :param layout: paths of the lab
+    :param host: name of the host
+    """
+    data = layout.data(host)
+    return {'PATH': f'{layout.venvs}/cloud/bin:{sandbox.SYSTEM_PATH}',
+            'HOME': str(data), 'TMPDIR': str(data / 'tmp'),
+            'LC_ALL': 'C.UTF-8', 'PYTHONUNBUFFERED': '1'}
 
 
 class _Host:
@@ -152,10 +167,7 @@ class _Host:
     def program(self, name: str, *command: object,
                 **environment: str) -> Program:
         """A program of this host, with the environment that all share."""
-        path = self.layout.venvs / 'cloud' / 'bin'
-        common = {'PATH': f'{path}:{sandbox.SYSTEM_PATH}',
-                  'HOME': str(self.data), 'TMPDIR': str(self.data / 'tmp'),
-                  'LC_ALL': 'C.UTF-8', 'PYTHONUNBUFFERED': '1'}
+        common = variables(self.layout, self.host.name)
         return Program(self.host.name, name,
                        tuple(str(word) for word in command),
                        tuple((common | environment).items()),
@@ -187,6 +199,21 @@ class _Controller(_Host):
             self.openstack('neutron-ovn-maintenance-worker', 'neutron.conf'),
             self.openstack('nova-conductor', 'nova.conf'),
             self.openstack('nova-scheduler', 'nova.conf'),
+        ]
+
+    def ceph(self) -> list[Program]:
+        """The daemons of the Ceph cluster, in the foreground.
+
+        A guest waits for the disk that it writes to, and when it moves it
+        opens that anew.
+        """
+        name = self.host.name
+        return [
+            self.data_plane('ceph-mon', '/usr/bin/ceph-mon', '-f',
+                            '--id', name),
+            self.data_plane('ceph-osd', '/usr/bin/ceph-osd', '-f',
+                            '--id', 0),
+            self.program('ceph-mgr', '/usr/bin/ceph-mgr', '-f', '--id', name),
         ]
 
     def _rabbitmq(self) -> Program:
@@ -241,4 +268,7 @@ class _Compute(_Host):
             self.openstack('nova-compute', 'nova.conf'),
             self.openstack('neutron-ovn-metadata-agent',
                            'metadata-agent.ini'),
+            # In the foreground, with its log to stderr.
+            self.program('sshd', '/usr/sbin/sshd', '-D', '-e', '-f',
+                         self.etc / 'sshd_config'),
         ]

@@ -64,14 +64,15 @@ def make_flavors(cloud: openstack.connection.Connection) -> None:
 
 
 def make_image(cloud: openstack.connection.Connection,
-               image: pathlib.Path) -> None:
+               image: pathlib.Path, disk_format: str) -> None:
     """Upload the guest image.
 
     :param cloud: connection as administrator
-    :param image: qcow2 file
+    :param image: a file
+    :param disk_format: its format
     """
     cloud.image.create_image(
-        name=IMAGE, filename=str(image), disk_format='qcow2',
+        name=IMAGE, filename=str(image), disk_format=disk_format,
         container_format='bare', visibility='public',
         hw_rng_model='virtio', wait=True, timeout=60)
 

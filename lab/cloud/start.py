@@ -28,7 +28,9 @@ import keystoneauth1.exceptions
 import openstack
 import pyroute2
 
+from lab.cloud import access
 from lab.cloud import accounts
+from lab.cloud import ceph
 from lab.cloud import commands
 from lab.cloud import database as databases
 from lab.cloud import networking
@@ -46,7 +48,10 @@ from lab import topology as topologies
 from lab import workspace
 
 HOSTS = 'hosts and networks'
+SSH_KEYS = 'SSH keys'
 MARIADB = 'MariaDB'
+#: When this step has ended, images and disks can be stored in Ceph.
+POOLS = 'Ceph pools'
 #: When this step has ended, every service finds its database.
 DATABASES = 'databases'
 
@@ -64,13 +69,14 @@ class Plan:
         self._topology = topology
         self._supervisor = supervisors.Supervisor(layouts.SUPERVISOR_SOCKET)
         self._database = databases.Database(layout, self._supervisor)
+        self._ceph = ceph.Cluster(layout, self._supervisor)
         self._ports = {each.name: each.port
                        for each in programs.applications(layout)}
 
     def everything(self) -> list[steps.Step]:
         """All steps, in no particular order."""
         return [*self._foundations(), *self._databases(),
-                *self._control_plane(),
+                *self._control_plane(), *self._storage(),
                 *(step for host in self._topology.compute_hosts
                   for step in self._compute(host)),
                 *self._resources()]
@@ -78,6 +84,8 @@ class Plan:
     def _foundations(self) -> list[steps.Step]:
         return [
             steps.Step(HOSTS, self._make_hosts),
+            steps.Step(SSH_KEYS, functools.partial(
+                access.make_keys, self._layout, self._topology), (HOSTS,)),
             steps.Step('RabbitMQ', self._rabbitmq, (HOSTS,)),
             self._daemon('memcached', HOSTS),
             *(steps.Step(f'OVN {short}', functools.partial(
@@ -91,6 +99,10 @@ class Plan:
         for host in self._topology.compute_hosts:
             compute.make(self._layout, host.name)
         network.make(self._topology)
+
+    def _sshd(self, host: topologies.Host) -> None:
+        self._supervisor.start(f'{host.name}-sshd')
+        commands.wait_for_port(f'{host.name}-sshd', host.address, access.PORT)
 
     def _rabbitmq(self) -> None:
         self._supervisor.start('rabbitmq')
@@ -131,7 +143,8 @@ class Plan:
         nova = (DATABASES, 'RabbitMQ', 'keystone')
         return [
             self._api('placement', DATABASES, 'keystone'),
-            self._api('glance', DATABASES, 'keystone'),
+            self._api('glance', DATABASES, 'keystone',
+                      *self._only_with_ceph(POOLS)),
             self._api('neutron', DATABASES, 'RabbitMQ', 'OVN nb', 'OVN sb'),
             self._api('nova-api', *nova),
             self._api('nova-metadata', *nova),
@@ -142,6 +155,25 @@ class Plan:
                          'ready'),
         ]
 
+    def _only_with_ceph(self, *needs: str) -> tuple[str, ...]:
+        return needs if self._topology.has_ceph else ()
+
+    def _storage(self) -> list[steps.Step]:
+        if not self._topology.has_ceph:
+            return []
+        return [
+            steps.Step('Ceph monitor', self._ceph.start_monitor, (HOSTS,)),
+            steps.Step('Ceph store', self._ceph.make_store, (HOSTS,)),
+            steps.Step('ceph-osd', self._ceph.start_osd,
+                       ('Ceph monitor', 'Ceph store')),
+            self._daemon('ceph-mgr', 'Ceph monitor'),
+            steps.Step(POOLS, self._ceph.make_pools,
+                       ('ceph-osd', 'ceph-mgr')),
+            *(steps.Step(f'key of {host.name}', functools.partial(
+                self._ceph.give_key, host), (f'{host.name}-libvirtd',))
+              for host in self._topology.compute_hosts),
+        ]
+
     def _compute(self, host: topologies.Host) -> list[steps.Step]:
         name = host.name
         return [
@@ -150,9 +182,12 @@ class Plan:
                 host), ('OVN sb',)),
             self._daemon(f'{name}-libvirtd', HOSTS),
             self._daemon(f'{name}-nova-compute', f'{name}-libvirtd',
-                         f'switch of {name}', 'nova-conductor', 'placement'),
+                         f'switch of {name}', 'nova-conductor', 'placement',
+                         *self._only_with_ceph(POOLS, f'key of {name}')),
             self._daemon(f'{name}-neutron-ovn-metadata-agent',
                          f'switch of {name}', 'ovn-northd'),
+            steps.Step(f'{name}-sshd', functools.partial(
+                self._sshd, host), (SSH_KEYS,)),
         ]
 
     def _resources(self) -> list[steps.Step]:
@@ -162,8 +197,7 @@ class Plan:
                 accounts.connect(layout)), ('nova-api',)),
             steps.Step('quotas', lambda: resources.lift_quotas(
                 accounts.connect(layout)), ('nova-api',)),
-            steps.Step('image', lambda: resources.make_image(
-                accounts.connect(layout), layout.image), ('glance',)),
+            steps.Step('image', self._make_image, ('glance',)),
             steps.Step('network', lambda: resources.make_network(
                 accounts.connect(layout), topology), ('neutron',)),
             steps.Step('ready', lambda: readiness.wait(
@@ -175,8 +209,20 @@ class Plan:
                                    'neutron-ovn-metadata-agent')))),
             steps.Step('Tempest workspace', lambda: workspace.make(
                 layout, topology, accounts.connect(layout)),
-                ('ready', 'flavors', 'quotas', 'image', 'network')),
+                ('ready', 'flavors', 'quotas', 'image', 'network',
+                 *(f'{host.name}-sshd' for host in topology.compute_hosts))),
         ]
+
+    def _make_image(self) -> None:
+        image, disk_format = self._layout.image, 'qcow2'
+        if self._topology.has_ceph:
+            # nova clones no other format, but would copy it to each disk.
+            tmp = self._layout.data(topologies.CONTROLLER.name) / 'tmp'
+            image, disk_format = tmp / 'guest.raw', 'raw'
+            commands.run('qemu-img', 'convert', '-O', 'raw',
+                         self._layout.image, image)
+        resources.make_image(accounts.connect(self._layout), image,
+                             disk_format)
 
     def _daemon(self, name: str, *needs: str) -> steps.Step:
         return steps.Step(name, functools.partial(

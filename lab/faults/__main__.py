@@ -28,6 +28,8 @@ from lab.faults import injections
 from lab.faults import scene as scenes
 from lab import fleet as fleets
 from lab import layout as layouts
+from lab import lifecycle
+from lab import topology as topologies
 from lm_tempest_plugin import cloud as plugin_cloud
 from lm_tempest_plugin.cloud import microversions
 
@@ -40,9 +42,10 @@ def main(arguments: list[str]) -> int:
     :param arguments: names of faults; none for all
     :returns: 0 if every verdict is right and nothing is left over
     """
-    chosen = _choose(arguments)
-    place = injections.Place(
-        layouts.Layout(layouts.state_folder()), SOURCE, DESTINATION)
+    layout = layouts.Layout(layouts.state_folder())
+    topology = lifecycle.recorded(layout) or topologies.Topology()
+    chosen = _choose(arguments, topology.storage)
+    place = injections.Place(layout, SOURCE, DESTINATION)
     outcomes, failures = [], 0
     with microversions.used(plugin_cloud.MICROVERSION):
         scene = scenes.Scene(
@@ -65,16 +68,17 @@ def main(arguments: list[str]) -> int:
     return 1 if failures else 0
 
 
-def _choose(arguments: list[str]) -> list[injections.Fault]:
-    names = [fault.name for fault in injections.FAULTS]
+def _choose(arguments: list[str], storage: str) -> list[injections.Fault]:
+    known = [fault for fault in injections.FAULTS
+             if storage in fault.storages]
+    names = [fault.name for fault in known]
     parser = argparse.ArgumentParser(
         prog='run-lab.sh faults', description=sys.modules[
             'lab.faults'].__doc__)
     parser.add_argument('name', nargs='*', choices=[*names, []],
                         metavar='NAME', help=', '.join(names))
     wanted = parser.parse_args(arguments).name
-    return [fault for fault in injections.FAULTS
-            if not wanted or fault.name in wanted]
+    return [fault for fault in known if not wanted or fault.name in wanted]
 
 
 def _tell(outcome: scenes.Outcome) -> None:

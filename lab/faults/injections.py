@@ -25,6 +25,7 @@ from lab import errors
 from lab import fleet
 from lab.hosts import network
 from lab import layout as layouts
+from lab import topology as topologies
 from lm_tempest_plugin.migration import verdict as verdicts
 
 Kind = verdicts.Kind
@@ -68,6 +69,7 @@ class Fault:
     :ivar heal: undoes it, after the verdict
     :ivar expected: the verdicts that are right
     :ivar words: regular expression that the cause has to match
+    :ivar storages: where guests' disks have to live for it to be one
     """
 
     name: str
@@ -78,6 +80,7 @@ class Fault:
     heal: Act
     expected: tuple[verdicts.Kind, ...]
     words: str
+    storages: tuple[str, ...] = topologies.STORAGES
 
 
 def kill(program: str) -> None:
@@ -102,9 +105,8 @@ def _restart_compute(place: Place) -> None:
     With the libvirtd that it was connected to gone, nova 34 may wait for it
     for ever, and with that for every migration to come.
     """
-    supervisor = supervisors.Supervisor(layouts.SUPERVISOR_SOCKET)
-    supervisor.stop(f'{place.destination}-nova-compute')
-    supervisor.start(f'{place.destination}-nova-compute')
+    supervisors.Supervisor(layouts.SUPERVISOR_SOCKET).restart(
+        f'{place.destination}-nova-compute')
 
 
 def _kill_compute(place: Place) -> None:
@@ -206,7 +208,9 @@ FAULTS = (
           (Kind.ROLLED_BACK, Kind.FAILED),
           # Of exceptions that are not its own nova tells the name alone.
           r'(?i)no space|too large|pre_live_migration on host \S+: Error '
-          r'\(OSError'),
+          r'\(OSError',
+          # With Ceph nothing is copied to it.
+          (topologies.BLOCK,)),
     Fault('record', "the record is kept from ending in nova's database", 1,
           BEFORE, _keep_running, _let_end, (Kind.STUCK,),
           r'the record never ends'),

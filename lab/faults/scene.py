@@ -130,7 +130,7 @@ class Scene:
                  for server_id in ids]
         drained = drain.move(
             self._clients, moved,
-            requests.Move(self._place.destination, True),
+            requests.Move(self._place.destination),
             drain.Terms(strategies.window(len(moved)), ALLOWANCE,
                         SETTLE_SECONDS, POLL_SECONDS, AWAY_SECONDS),
             on_look=strike)

@@ -19,8 +19,10 @@ from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import topology as topologies
 
-#: Where Open vSwitch and OVN put their sockets.
-DAEMON_FOLDERS = (pathlib.Path('/run/openvswitch'), pathlib.Path('/run/ovn'))
+#: Where Open vSwitch and OVN put their sockets, and where sshd locks up the
+#: process that listens to strangers.
+DAEMON_FOLDERS = (pathlib.Path('/run/openvswitch'), pathlib.Path('/run/ovn'),
+                  pathlib.Path('/run/sshd'))
 
 
 def make(layout: layouts.Layout, host: str) -> None:
@@ -33,11 +35,18 @@ def make(layout: layouts.Layout, host: str) -> None:
     _mount('-t', 'tmpfs', '-o', 'mode=755', f'{sandbox.MARK}{layout.root}',
            '/run')
     for folder in (layouts.RUN, *DAEMON_FOLDERS):
-        folder.mkdir()
+        # sshd refuses one that others may write to.
+        folder.mkdir(mode=0o755)
     for source in layout.etc(host).glob('etc-*'):
         _mount('--bind', str(source), f'/etc/{source.name[4:]}')
+    if layout.ceph(host).is_dir():
+        _mount('--bind', str(layout.ceph(host)), layouts.CEPH)
     if host == topologies.CONTROLLER.name:
         return
+    # All hosts see all processes; the first one is the supervisor, and its
+    # socket lies in the controller's /run.
+    layouts.SUPERVISOR_SOCKET.symlink_to(
+        f'/proc/1/root{layouts.SUPERVISOR_SOCKET}')
     # /sys shows the network devices of the namespace in which it was
     # mounted; libvirt and Open vSwitch look there.
     _mount('-t', 'sysfs', 'sysfs', '/sys')

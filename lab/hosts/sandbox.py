@@ -38,7 +38,9 @@ SYSTEM_PATH = ':'.join(('/usr/local/sbin', '/usr/local/bin', '/usr/sbin',
                         '/usr/bin', '/sbin', '/bin'))
 #: Variables of the user that mean nothing inside of a lab, or mislead.
 OUTSIDE_VARIABLES = ('pythonpath', 'http_proxy', 'https_proxy', 'ftp_proxy',
-                     'all_proxy', 'no_proxy')
+                     'all_proxy', 'no_proxy', 'ceph_args', 'ceph_conf',
+                     'ceph_keyring', 'libvirt_default_uri',
+                     'virsh_default_connect_uri')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -32,6 +32,7 @@ DISK_TO_RUN = 1 * GIB
 #: Free memory: the control plane, and what each compute host adds.
 MEMORY_CONTROL_PLANE = 3 * GIB
 MEMORY_COMPUTE = GIB
+MEMORY_CEPH = GIB
 MIN_PYTHON = (3, 11)
 
 
@@ -122,13 +123,15 @@ def disk(layout: layouts.Layout, needed: int) -> None:
             f'folder on another disk.')
 
 
-def memory(computes: int) -> None:
+def memory(computes: int, has_ceph: bool = False) -> None:
     """Refuse a cloud that this machine cannot hold.
 
     :param computes: how many compute hosts
+    :param has_ceph: whether a Ceph cluster belongs to it
     :raises errors.LabError: if less memory is available than they need
     """
-    needed = MEMORY_CONTROL_PLANE + computes * MEMORY_COMPUTE
+    needed = (MEMORY_CONTROL_PLANE + computes * MEMORY_COMPUTE
+              + has_ceph * MEMORY_CEPH)
     text = pathlib.Path('/proc/meminfo').read_text()
     available = next(int(line.split()[1]) * 1024
                      for line in text.splitlines()
@@ -136,5 +139,6 @@ def memory(computes: int) -> None:
     if available < needed:
         raise errors.LabError(
             f'{available / GIB:.1f} GiB of memory are available and '
-            f'{computes} compute hosts need {needed / GIB:.0f} GiB: end '
-            f'other programs, or use fewer with --computes.')
+            f'{computes} compute hosts{" with Ceph" * has_ceph} need '
+            f'{needed / GIB:.0f} GiB: end other programs, or use fewer with '
+            f'--computes.')

@@ -31,11 +31,16 @@ PACKAGES = (
     # compute hosts
     'openvswitch-switch', 'ovn-host', 'haproxy', 'iptables',
     'libvirt-daemon', 'libvirt-daemon-driver-qemu', 'libvirt-clients',
-    'python3-libvirt',
+    'python3-libvirt', 'openssh-server',
     # tools that services call, and that people use inside the hosts
     'dosfstools', 'ethtool', 'iproute2', 'iputils-ping', 'kmod',
-    'nftables', 'procps',
+    'nftables', 'openssh-client', 'procps',
 )
+
+#: What is added for storage in Ceph. Its daemons and clients are of one
+#: release; QEMU's part of it goes with QEMU.
+CEPH_PACKAGES = ('ceph-common', 'ceph-mgr', 'ceph-mon', 'ceph-osd',
+                 'python3-rados', 'python3-rbd')
 
 #: A virtualenv of Debian's own Python.
 PYTHON = ('python3-venv',)

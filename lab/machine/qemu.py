@@ -30,31 +30,47 @@ from lab.machine import debian
 
 #: What runs guests, and what makes their disks.
 PACKAGES = ('qemu-system-x86', 'qemu-utils')
+#: What opens images in Ceph; of the same version as the others.
+CEPH_PACKAGE = 'qemu-block-extra'
 #: With Debian's epoch.
 OLDEST = '1:9.0'
 #: Rather fail than take away what depends on the QEMU that is there.
 NO_REMOVAL = ('-o', 'APT::Get::Remove=false')
 
 
-def is_current() -> bool:
-    """Whether a QEMU that is recent enough is installed, all of it."""
-    return not _outdated(debian.versions(PACKAGES))
+def packages(has_ceph: bool) -> tuple[str, ...]:
+    """The packages that a lab needs.
+
+    :param has_ceph: whether guests' disks live in Ceph
+    """
+    return (*PACKAGES, CEPH_PACKAGE) if has_ceph else PACKAGES
 
 
-def install(log: pathlib.Path) -> None:
+def is_current(has_ceph: bool = False) -> bool:
+    """Whether a QEMU that is recent enough is installed, all of it.
+
+    :param has_ceph: whether guests' disks live in Ceph
+    """
+    wanted = packages(has_ceph)
+    return not _outdated(wanted, debian.versions(wanted))
+
+
+def install(log: pathlib.Path, has_ceph: bool = False) -> None:
     """Install or upgrade QEMU, from backports if the release's is too old.
 
     :param log: file for apt's output
+    :param has_ceph: whether guests' disks live in Ceph
     :raises errors.LabError: if no QEMU can be had that is recent enough
     """
+    wanted = packages(has_ceph)
     debian.know(PACKAGES[0], log)
-    if _outdated({name: debian.candidate(name) for name in PACKAGES}):
+    if _outdated(wanted, {name: debian.candidate(name) for name in wanted}):
         with backports.options(PACKAGES[0]) as options:
-            debian.get(PACKAGES, log, (*NO_REMOVAL, *options))
+            debian.get(wanted, log, (*NO_REMOVAL, *options))
     else:
-        debian.get(PACKAGES, log, NO_REMOVAL)
-    installed = debian.versions(PACKAGES)
-    outdated = _outdated(installed)
+        debian.get(wanted, log, NO_REMOVAL)
+    installed = debian.versions(wanted)
+    outdated = _outdated(wanted, installed)
     if outdated:
         raise errors.LabError(
             f'apt-get ended well but {outdated[0]} is '
@@ -62,6 +78,7 @@ def install(log: pathlib.Path) -> None:
             f'needs {OLDEST} or later: see {log}.')
 
 
-def _outdated(versions: typing.Mapping[str, str]) -> list[str]:
-    return [name for name in PACKAGES
+def _outdated(wanted: typing.Iterable[str],
+              versions: typing.Mapping[str, str]) -> list[str]:
+    return [name for name in wanted
             if not debian.is_at_least(versions.get(name, ''), OLDEST)]

@@ -30,6 +30,9 @@ DEBIAN_MODULES = pathlib.Path('/usr/lib/python3/dist-packages')
 #: What of Debian's modules a virtualenv sees, by glob. Not on PyPI as a
 #: wheel, and a build from source has to match libvirt's own version.
 LINKED = {'cloud': ('libvirt*.py', 'libvirtmod*.so'), 'tempest': ()}
+#: The same for Ceph's clients, once a lab is to have Ceph: on PyPI there is
+#: nothing of that name that would do.
+LINKED_FOR_CEPH = ('rados.*.so', 'rbd.*.so')
 #: The plugin's metadata would come from git, which need not be there.
 PLUGIN_VERSION = '0.0.0'
 
@@ -83,7 +86,7 @@ def make(layout: layouts.Layout, name: str) -> None:
         commands.run([*command, '--no-deps', '--no-build-isolation',
                       '--editable', str(layouts.REPOSITORY)],
                      log, doing, PBR_VERSION=PLUGIN_VERSION)
-    _link_debian_modules(venv, LINKED[name])
+    _link_debian_modules(layout, name, LINKED[name])
     files.write(venv / 'stamp', _digest(layout, name))
 
 
@@ -109,9 +112,20 @@ def _digest(layout: layouts.Layout, name: str) -> str:
     return digest.hexdigest()
 
 
-def _link_debian_modules(venv: pathlib.Path,
+def link_ceph(layout: layouts.Layout) -> None:
+    """Let the cloud's virtualenv see Ceph's modules, which are installed.
+
+    :param layout: paths of the lab
+    """
+    _link_debian_modules(layout, 'cloud', LINKED_FOR_CEPH)
+
+
+def _link_debian_modules(layout: layouts.Layout, name: str,
                          patterns: tuple[str, ...]) -> None:
-    site = next((venv / 'lib').glob('python3*')) / 'site-packages'
+    lib = layout.venvs / name / 'lib'
+    site = next(lib.glob('python3*')) / 'site-packages'
     for pattern in patterns:
         for module in DEBIAN_MODULES.glob(pattern):
-            (site / module.name).symlink_to(module)
+            link = site / module.name
+            if not link.is_symlink():
+                link.symlink_to(module)

@@ -107,6 +107,10 @@ class TestParse(base.TestCase):
         self.assertEqual(given, cli.topology(
             cli.parse(['up', *given])).describe().split())
 
+    def test_ceph(self):
+        options = cli.parse(['up', '--storage', 'ceph'])
+        self.assertEqual('ceph', cli.topology(options).storage)
+
     def test_unknown_storage(self):
         status, text = self._exit('up', '--storage', 'floppy')
         self.assertEqual(2, status)

@@ -41,8 +41,15 @@ class TestRun(base.TestCase):
     def test_up(self):
         up = self.patch(lifecycle, 'up', autospec=True)
         self.assertEqual(0, self._run('up', '--kvm')[0])
-        up.assert_called_once_with(self.layout,
-                                   topologies.Topology(kvm=True))
+        up.assert_called_once_with(
+            self.layout, topologies.Topology(kvm=True), False)
+
+    def test_storage_is_changed_only_when_it_is_named(self):
+        up = self.patch(lifecycle, 'up', autospec=True)
+        for storage in topologies.STORAGES:
+            self._run('up', '--storage', storage)
+            up.assert_called_with(
+                self.layout, topologies.Topology(storage=storage), True)
 
     def test_run(self):
         run = self.patch(use, 'run', autospec=True, return_value=1)

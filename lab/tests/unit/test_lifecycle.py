@@ -20,6 +20,7 @@ import sys
 
 from lab import clearing
 from lab.cloud import configuration
+from lab.cloud import servers
 from lab.cloud import start
 from lab import errors
 from lab.hosts import sandbox
@@ -62,13 +63,17 @@ class TestCase(base.TestCase):
         for name in ('memory', 'disk'):
             self.patch(checks, name, self._noting(name))
         self.patch(kvm, 'try_guest', self._noting('kvm'))
-        self.patch(qemu, 'is_current', lambda: self.recent)
+        self.patch(qemu, 'is_current', lambda has_ceph: self.recent)
         self.patch(qemu, 'install', self._noting('qemu'))
         self.patch(debian, 'missing', lambda packages: self.missing)
         self.patch(debian, 'install', self._noting('packages'))
         self.patch(debian, 'know', self._noting('lists'))
         self.patch(virtualenvs, 'is_current', lambda *_: self.current)
         self.patch(virtualenvs, 'make', self._noting('virtualenv'))
+        self.patch(virtualenvs, 'link_ceph', self._noting('links'))
+        self.servers = 'print([])'
+        self.patch(servers, 'arguments',
+                   lambda layout: ['-I', '-S', '-c', self.servers])
         self.patch(configuration.Writer, 'write_all', self._configure)
         self.patch(image, 'fingerprint', return_value='print')
         self.patch(image, 'build', self._build)
@@ -101,10 +106,10 @@ class TestCase(base.TestCase):
         self.events.append('image')
         self.write(target, 'image')
 
-    def up(self, topology=TWO):
+    def up(self, topology=TWO, **options):
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
-            lifecycle.up(self.layout, topology)
+            lifecycle.up(self.layout, topology, **options)
         return out.getvalue()
 
 
@@ -250,6 +255,103 @@ class TestUp(TestCase):
         self.assertEqual('False', out.read_text())
 
 
+class TestSwitch(TestCase):
+    """Another storage for a cloud that is up."""
+
+    def setUp(self):
+        super().setUp()
+        self.up()
+        self.events.clear()
+
+    def switch(self, storage='ceph', **topology):
+        return self.up(topologies.Topology(storage=storage, **topology),
+                       may_switch=True)
+
+    def test_there_and_back(self):
+        kept = self.write(self.layout.cache / 'database-x' / 'file')
+        for storage in ('ceph', 'block'):
+            said = self.switch(storage)
+            self.assertIn(f'anew with --storage {storage}', said)
+            self.assertLess(self.events.index('end'),
+                            self.events.index('begin'))
+            self.assertEqual(storage, lifecycle.running(self.layout).storage)
+            self.events.clear()
+        self.assertTrue(kept.exists())
+
+    def test_same_storage(self):
+        self.assertIn('is up already', self.switch('block'))
+        self.assertEqual([], self.events)
+
+    def test_only_when_it_is_asked_for(self):
+        # "up" means block, and must not end a cloud with Ceph.
+        message = self.refused(self.up, topologies.Topology(storage='ceph'))
+        self.assertIn('has --computes 2 --storage block', message)
+        self.assertIn('tools/run-lab.sh up --computes 2 --storage ceph '
+                      'changes its storage', message)
+        self.assert_sentence(message)
+        self.assertEqual([], self.events)
+
+    def test_nothing_else_changes(self):
+        for other in ({'computes': 3}, {'kvm': True}):
+            message = self.refused(self.switch, **other)
+            self.assertIn('up --computes 2 --storage ceph', message)
+            self.assert_sentence(message)
+        self.assertEqual([], self.events)
+
+    def test_servers_that_are_left(self):
+        self.servers = 'print(\'["one", "two"]\')'
+        message = self.refused(self.switch)
+        self.assertIn('2 servers that would be lost (one, two)', message)
+        self.assert_sentence(message)
+        self.assertEqual([], self.events)
+        self.assertEqual(TWO, lifecycle.running(self.layout))
+
+    def test_servers_that_cannot_be_seen(self):
+        for program, reason in (('raise SystemExit("No route")', 'No route'),
+                                ('', 'it says nothing')):
+            self.servers = program
+            message = self.refused(self.switch)
+            self.assertIn(f'({reason})', message)
+            self.assert_sentence(message)
+        self.assertEqual([], self.events)
+
+    def test_cloud_of_an_older_checkout(self):
+        self.current = False
+        message = self.refused(self.switch)
+        self.assertIn('older than this checkout', message)
+        self.assert_sentence(message)
+        self.assertEqual([], self.events)
+
+
+class TestCeph(TestCase):
+
+    def test_what_ceph_needs(self):
+        wanted = []
+        self.patch(debian, 'missing', lambda names: wanted.extend(names))
+        asked = []
+        self.patch(qemu, 'is_current', lambda has_ceph: (
+            asked.append(has_ceph) or True))
+        self.patch(checks, 'memory', lambda *args: asked.append(args))
+        said = self.up(topologies.Topology(storage='ceph'))
+        self.assertLessEqual(set(debian.CEPH_PACKAGES), set(wanted))
+        self.assertEqual([(2, True), True], asked)
+        self.assertIn(' s  Ceph for Python\n', said)
+
+    def test_nothing_of_it_without_it(self):
+        wanted = []
+        self.patch(debian, 'missing', lambda names: wanted.extend(names))
+        self.up()
+        self.assertEqual(set(), set(debian.CEPH_PACKAGES) & set(wanted))
+        self.assertNotIn('links', self.events)
+
+    def test_modules_are_linked_into_what_is_there(self):
+        self.current, self.missing = False, ['ceph-mon']
+        self.up(topologies.Topology(storage='ceph'))
+        for before in ('packages', 'virtualenv'):
+            self.assertLess(self.events.index(before),
+                            self.events.index('links'))
+
+
 class TestInstallation(TestCase):
 
     def test_nothing_is_missing(self):
@@ -289,7 +391,7 @@ class TestInstallation(TestCase):
         self.up()
         clearing.down(self.layout)
         self.recent = False
-        self.patch(qemu, 'install', lambda log: setattr(
+        self.patch(qemu, 'install', lambda log, has_ceph: setattr(
             image.fingerprint, 'return_value', 'of another version'))
         self.up()
         self.assertEqual(2, self.events.count('image'))

@@ -66,6 +66,12 @@ class TestTopology(unittest.TestCase):
         text = json.dumps(dataclasses.asdict(made))
         self.assertEqual(made, topology.Topology(**json.loads(text)))
 
+    def test_ceph(self):
+        self.assertFalse(topology.Topology().has_ceph)
+        made = topology.Topology(storage='ceph')
+        self.assertTrue(made.has_ceph)
+        self.assertEqual('--computes 2 --storage ceph', made.describe())
+
     def test_describe_names_the_options(self):
         self.assertEqual('--computes 2 --storage block',
                          topology.Topology().describe())

@@ -12,6 +12,7 @@
 
 import os
 import pathlib
+import shlex
 import types
 
 import openstack
@@ -22,6 +23,7 @@ from tempest import config as tempest_config
 import yaml
 
 from lab.cloud import configuration
+from lab.cloud import programs
 from lab.cloud import resources
 from lab.tests.unit import base
 from lab import topology as topologies
@@ -119,6 +121,7 @@ class TestTempestConf(TestCase):
 
     def test_every_option_exists_and_has_a_good_value(self):
         for topology in ({}, {'computes': 1}, {'kvm': True},
+                         {'storage': 'ceph'},
                          {'max_concurrent_live_migrations': 16}):
             conf = self._read(**topology)
             assignments = self._assignments()
@@ -159,11 +162,45 @@ class TestTempestConf(TestCase):
         self.assertEqual(configuration.passwords(self.layout)['admin'],
                          conf.auth.admin_password)
 
+    def test_disks_in_ceph_are_not_copied(self):
+        features = self._read(storage='ceph')['compute-feature-enabled']
+        self.assertIs(True, features.live_migration)
+        self.assertIs(False, features.block_migration_for_live_migration)
+
     def test_concurrent_live_migrations_are_declared(self):
         for number in (1, 4):
             conf = self._read(max_concurrent_live_migrations=number)
             self.assertEqual(
                 number, conf.live_migration_ha.max_concurrent_live_migrations)
+
+    def test_access_to_hosts(self):
+        conf = self._read(computes=2)
+        access = conf.live_migration_ha_hosts
+        self.assertEqual({'compute1': '198.18.0.11',
+                          'compute2': '198.18.0.12'}, access.addresses)
+        self.assertEqual('root', access.ssh_user)
+        self.assertIs(False, access.sudo)
+        self.assertEqual(str(self.layout.ssh_key), access.ssh_key_file)
+        self.assertEqual(str(self.layout.known_hosts),
+                         access.ssh_known_hosts_file)
+        topology = topologies.Topology(computes=2)
+        known = {program.identifier: program for program
+                 in programs.plan(self.layout, topology)}
+        for host in topology.compute_hosts:
+            name = f'{host.name}-nova-compute'
+            self.assertIn('--config-file=' + access.nova_conf.replace(
+                '{host}', host.name), known[name].command)
+            for command, action in ((access.restart_command, 'restart'),
+                                    (access.pid_command, 'pid')):
+                words = shlex.split(command.replace('{host}', host.name))
+                self.assertEqual(['lab.cloud.service', action, name],
+                                 words[-3:])
+
+    def test_journal_goes_with_the_hosts(self):
+        # The next cloud has hosts that nobody has changed.
+        conf = self._read()
+        self.assertIn(self.layout.cloud, pathlib.Path(
+            conf.live_migration_ha_hosts.journal_directory).parents)
 
     def test_one_host_cannot_migrate(self):
         conf = self._read(computes=1)

@@ -29,7 +29,7 @@ from lm_tempest_plugin.cloud import hosts
 from lm_tempest_plugin.cloud import microversions
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.hosts import jobs
-from lm_tempest_plugin.hosts import transport
+from lm_tempest_plugin.hosts import observer
 from lm_tempest_plugin.migration import attempt as attempts
 from lm_tempest_plugin.migration import cells
 from lm_tempest_plugin.migration import deadline
@@ -84,15 +84,14 @@ class Arrival:
     :ivar findings: one for each guest, in their order
     :ivar left_over: what is not as it should be afterwards, in words
     :ivar contradictions: what was declared and not seen, in words
-    :ivar sockets: what was seen of connections between the hosts; None
-        without access to them
+    :ivar hosts: what was seen of the hosts; None without access to them
     """
 
     drained: drain.Drained
     findings: Sequence[findings.Finding]
     left_over: Sequence[str]
     contradictions: Sequence[str] = ()
-    sockets: dict[str, Any] | None = None
+    hosts: dict[str, Any] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the figures under names that say their units."""
@@ -101,7 +100,7 @@ class Arrival:
             'attempts': [found.as_dict() for found in self.findings],
             'left_over': list(self.left_over),
             'contradictions': list(self.contradictions),
-            'sockets': self.sockets,
+            'hosts': self.hosts,
         }
 
 
@@ -195,7 +194,7 @@ class LiveMigrationHaTest(guests.GuestTest):
             asked nova to abort: these have to be cancelled
         """
         options = CONF.live_migration_ha
-        drained, watched = self._move(trip, on_look, asker)
+        drained, observed = self._move(trip, on_look, asker)
         time.sleep(options.grace_time)
         services = hosts.list_hosts(self.clients.services)
         found = []
@@ -215,8 +214,9 @@ class LiveMigrationHaTest(guests.GuestTest):
         return Arrival(
             drained, found, sweep.sweep(
                 self.clients, [each.verdict for each in found]),
-            observation.contradictions(self.declared, drained, watched),
-            watched.as_dict() if watched else None)
+            observation.contradictions(
+                self.declared, drained, observed.watch if observed else None),
+            observed.as_dict() if observed else None)
 
     def _job(self, verdict: verdicts.Verdict) -> jobs.Job | None:
         """Return libvirt's figures of a migration that is completed."""
@@ -227,7 +227,7 @@ class LiveMigrationHaTest(guests.GuestTest):
             evidence.destination, evidence.request.server_id)
 
     def _move(self, trip: Trip, on_look: drain.OnLook | None, asker: Any
-              ) -> tuple[drain.Drained, transport.Watch | None]:
+              ) -> tuple[drain.Drained, observer.Observer | None]:
         """Ask for the migrations and follow them until they have ended."""
         options = CONF.live_migration_ha
         moved = [servers.show(self.clients.servers, guest.server_id)
@@ -247,22 +247,22 @@ class LiveMigrationHaTest(guests.GuestTest):
                 options.migration_timeout_per_gib_disk),
             options.settle_timeout, options.poll_interval,
             options.poll_error_timeout)
-        watched = self._watch_sockets(
+        observed = self._observe(
             {server.host for server in moved}, trip.destination)
-        with watched or contextlib.nullcontext():
+        with observed or contextlib.nullcontext():
             return drain.move(self.clients, moved, move, terms, asker,
-                              on_look), watched
+                              on_look), observed
 
-    def _watch_sockets(self, sources: set[str],
-                       destination: str) -> transport.Watch | None:
-        """Return a watch on two hosts; None if there are more, or no access.
+    def _observe(self, sources: set[str],
+                 destination: str) -> observer.Observer | None:
+        """Return who looks at both hosts; None for more, or without access.
 
         Where the scheduler chooses, nobody knows before where to look.
         """
         if self.reach is None or not destination or len(sources) != 1:
             return None
         source, = sources
-        return self.reach.watch(source, destination)
+        return self.reach.observe(source, destination)
 
     def _continuity(self, trip: Trip, guest: guests.Guest,
                     attempt: attempts.Attempt) -> watch.Continuity | None:
@@ -307,7 +307,7 @@ class LiveMigrationHaTest(guests.GuestTest):
             LOG.info('%s', found.line())
         for observed in arrival.drained.observed:
             LOG.info('%s: %.1f s; %s; %s', name, arrival.drained.wall_s,
-                     observed, _transport(arrival.sockets))
+                     observed, _transport(arrival.hosts))
         self.addDetail(name, content.json_content(arrival.as_dict()))
         bad = [found for found in arrival.findings if not found.good]
         for found in bad:
@@ -338,10 +338,11 @@ class LiveMigrationHaTest(guests.GuestTest):
                       CONF.live_migration_ha.drain_timeout))
 
 
-def _transport(sockets: dict[str, Any] | None) -> str:
+def _transport(observed: dict[str, Any] | None) -> str:
     """Return how servers went, in words."""
-    if sockets is None:
+    if observed is None:
         return 'no access to hosts, so the transport is not known'
+    sockets = observed['sockets']
     return 'transport %s, ports %s' % (
         sockets['transport'],
         sockets['qemu_ports'] or sockets['libvirt_ports'])

@@ -22,7 +22,9 @@ from lm_tempest_plugin.cloud import hosts as cloud_hosts
 from lm_tempest_plugin.hosts import change
 from lm_tempest_plugin.hosts import jobs
 from lm_tempest_plugin.hosts import journal
+from lm_tempest_plugin.hosts import observer
 from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.hosts import sampler
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.hosts import site
 from lm_tempest_plugin.hosts import transport
@@ -61,6 +63,9 @@ class Reach:
         self._sites = sites(options, names)
         self._remotes = {each.name: remotes.Remote(each)
                          for each in self._sites}
+        # Of their own, so that a sample that fails takes nothing along.
+        self._sampled = {each.name: remotes.Remote(each)
+                         for each in self._sites}
         self._virsh = shlex.split(options.virsh_command)
 
     def check(self) -> None:
@@ -73,11 +78,12 @@ class Reach:
 
     def close(self) -> None:
         """End all connections."""
-        for remote in self._remotes.values():
+        for remote in (*self._remotes.values(), *self._sampled.values()):
             remote.close()
 
-    def watch(self, source: str, destination: str) -> transport.Watch | None:
-        """Return a watch on the sockets between two hosts, not started.
+    def observe(self, source: str,
+                destination: str) -> observer.Observer | None:
+        """Return who looks at two hosts while servers are moved.
 
         :param source: name of the host that servers leave
         :param destination: name of the host that they go to
@@ -85,8 +91,12 @@ class Reach:
         """
         if not {source, destination} <= set(self._remotes):
             return None
-        return transport.Watch(
-            self._remotes[source], self._remotes[destination])
+        period_s = self._options.sample_interval
+        return observer.Observer(
+            transport.Watch(
+                self._remotes[source], self._remotes[destination]),
+            [sampler.Sampler(self._sampled[name], period_s)
+             for name in (source, destination) if period_s])
 
     def job(self, host: str, server_id: str) -> jobs.Job | None:
         """Return libvirt's figures of the migration that brought a server.

@@ -71,8 +71,8 @@ class Row:
             'Stall (s)': '%.3f' % continuity.stall.longest_s
             if continuity else '',
             'Downtime (ms)': str(job.downtime_ms) if job else '',
-            'Transport': self.arrival.sockets['transport']
-            if self.arrival.sockets else '',
+            'Transport': self.arrival.hosts['sockets']['transport']
+            if self.arrival.hosts else '',
             'At once': str(observed.running),
             'Judged': 'good' if good else 'BAD',
         }

@@ -24,6 +24,7 @@ import jinja2
 from oslo_config import cfg
 from supervisor import options
 
+from lab.cloud import ceph
 from lab.cloud import configuration
 from lab.cloud import programs
 from lab import layout as layouts
@@ -77,6 +78,7 @@ class TestCase(base.TestCase):
     computes = 2
     kvm = False
     concurrent = 1
+    storage = 'block'
 
     def setUp(self):
         super().setUp()
@@ -86,7 +88,8 @@ class TestCase(base.TestCase):
         self.patch(layouts, 'SUPERVISOR_SOCKET', run / 'supervisor.sock')
         self.topology = topologies.Topology(
             computes=self.computes, kvm=self.kvm,
-            max_concurrent_live_migrations=self.concurrent)
+            max_concurrent_live_migrations=self.concurrent,
+            storage=self.storage)
         self.writer = configuration.Writer(self.layout, self.topology)
         self.layout.log.mkdir(parents=True)
         self.writer.write_all()
@@ -103,8 +106,10 @@ class TestCase(base.TestCase):
 class TestWriteAll(TestCase):
 
     def test_every_template_is_used(self):
-        # All but the workspace's, which come later.
-        later = {'tempest.conf', 'clouds.yaml', 'stestr.conf'}
+        # All but the workspace's, which come later, and Ceph's.
+        later = {'tempest.conf', 'clouds.yaml', 'stestr.conf'} | {
+            path.name.removesuffix('.j2')
+            for path in configuration.TEMPLATES.glob('ceph*')}
         templates = {path.name.removesuffix('.j2')
                      for path in configuration.TEMPLATES.glob('[!_]*.j2')}
         written = {re.sub('^uwsgi-.*', 'uwsgi.ini',
@@ -281,6 +286,143 @@ class TestConcurrentLiveMigrations(TestCase):
                 'DEFAULT']['max_concurrent_live_migrations'])
 
 
+class TestSsh(TestCase):
+
+    def _sshd(self, host):
+        path = self.layout.etc(host) / 'sshd_config'
+        lines = [line.partition(' ') for line in path.read_text().splitlines()
+                 if not line.startswith('#')]
+        # sshd takes the first of two.
+        self.assertEqual(len(lines), len({name for name, _, _ in lines}))
+        return {name: value for name, _, value in lines}
+
+    def test_every_host_listens_at_its_address_with_its_key(self):
+        for host in self.topology.compute_hosts:
+            sshd, etc = self._sshd(host.name), self.layout.etc(host.name)
+            self.assertEqual(host.address, sshd['ListenAddress'])
+            self.assertEqual(f'{etc}/ssh_host_ed25519_key', sshd['HostKey'])
+            self.assertEqual(f'{etc}/authorized_keys',
+                             sshd['AuthorizedKeysFile'])
+
+    def test_nothing_but_keys(self):
+        sshd = self._sshd('compute1')
+        self.assertEqual('publickey', sshd['AuthenticationMethods'])
+        for name in ('PasswordAuthentication', 'KbdInteractiveAuthentication',
+                     'UsePAM'):
+            self.assertEqual('no', sshd[name])
+        self.assertEqual('yes', sshd['DisableForwarding'])
+
+    def test_sessions_have_what_programs_have(self):
+        for host in self.topology.compute_hosts:
+            words = self._sshd(host.name)['SetEnv'].split(' ')
+            self.assertEqual(
+                programs.variables(self.layout, host.name),
+                dict(word.split('=', 1) for word in words))
+
+    def test_root_is_not_locked_and_has_no_password(self):
+        for host in self.topology.compute_hosts:
+            path = self.layout.etc(host.name) / 'etc-shadow'
+            [line] = path.read_text().splitlines()
+            fields = line.split(':')
+            self.assertEqual(9, len(fields))
+            self.assertEqual(['root', '*'], fields[:2])
+            self.assertEqual(0o600, mode_of(path))
+        self.assertFalse((self.layout.etc('controller') / 'etc-shadow'
+                          ).exists())
+
+
+class TestCeph(TestCase):
+
+    storage = 'ceph'
+
+    def _conf(self, host):
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read(self.layout.ceph(host) / 'ceph.conf')
+        return parser
+
+    def _keys(self, path):
+        parser = configparser.ConfigParser(interpolation=None)
+        parser.read(path)
+        return {name: parser[name]['key'] for name in parser.sections()}
+
+    def test_every_host_finds_the_monitor_and_no_other_protocol(self):
+        for host in self.topology.hosts:
+            found = self._conf(host.name)['global']
+            self.assertEqual('v2:198.18.0.1:3300', found['mon_host'])
+            self.assertEqual('false', found['ms_bind_msgr1'])
+            for kind in ('cluster', 'service', 'client'):
+                self.assertEqual('cephx', found[f'auth_{kind}_required'])
+
+    def test_daemons_write_only_into_the_state_folder(self):
+        found = self._conf('controller')
+        self.assertEqual({'global', 'mon', 'mgr', 'osd'},
+                         set(found.sections()))
+        for kind in ('mon', 'mgr', 'osd'):
+            self.assertIn(self.layout.data('controller'), pathlib.Path(
+                found[kind][f'{kind}_data']).parents)
+        self.assertEqual('false', found['global']['log_to_file'])
+        self.assertEqual(['global'], self._conf('compute1').sections())
+
+    def test_hosts_have_the_keys_that_they_need_and_no_others(self):
+        known = self._keys(self.layout.etc('controller') / 'ceph.keyring')
+        self.assertEqual({user.name for user in ceph.USERS}, set(known))
+        for host, names in (('controller', {'client.admin',
+                                            'client.glance'}),
+                            ('compute1', {'client.nova'}),
+                            ('compute2', {'client.nova'})):
+            found = {}
+            for path in self.layout.ceph(host).glob('*.keyring'):
+                [(name, key)] = self._keys(path).items()
+                # Where clients of that name look.
+                self.assertEqual(f'ceph.{name}.keyring', path.name)
+                self.assertEqual(known[name], key)
+                found[name] = key
+            self.assertEqual(names, set(found))
+
+    def test_keys_are_for_their_owner_only(self):
+        known = self._keys(self.layout.etc('controller') / 'ceph.keyring')
+        holding = {path for path in self.files for key in known.values()
+                   if key in path.read_text()}
+        self.assertEqual(3 + 2 * self.computes, len(holding))
+        for path in holding:
+            self.assertEqual(0o600, mode_of(path), path)
+
+    def test_libvirt_and_nova_mean_the_same_secret(self):
+        known = self._keys(self.layout.etc('controller') / 'ceph.keyring')
+        for host in self.topology.compute_hosts:
+            etc = self.layout.etc(host.name)
+            libvirt = self.ini(host.name, 'nova.conf')['libvirt']
+            self.assertEqual(
+                ('rbd', 'vms', 'nova', '/etc/ceph/ceph.conf'),
+                tuple(libvirt[name] for name in (
+                    'images_type', 'images_rbd_pool', 'rbd_user',
+                    'images_rbd_ceph_conf')))
+            self.assertIn(f'<uuid>{libvirt["rbd_secret_uuid"]}</uuid>',
+                          (etc / 'ceph-secret.xml').read_text())
+            self.assertEqual(known['client.nova'],
+                             (etc / 'ceph-secret.key').read_text().strip())
+
+    def test_glance(self):
+        glance = self.ini('controller', 'glance-api.conf')
+        default = glance['glance_store']['default_backend']
+        self.assertEqual(f'{default}:rbd',
+                         glance['DEFAULT']['enabled_backends'])
+        self.assertEqual('true', glance['DEFAULT']['show_image_direct_url'])
+        self.assertEqual(('glance', 'images'), (
+            glance[default]['rbd_store_user'],
+            glance[default]['rbd_store_pool']))
+
+    def test_every_template_of_it_is_used(self):
+        names = {path.name for path in self.files}
+        for path in configuration.TEMPLATES.glob('ceph*'):
+            self.assertIn(path.name.removesuffix('.j2'), names)
+
+    def test_files_that_programs_name_exist(self):
+        found = self._conf('controller')
+        for kind in ('mgr', 'osd'):
+            self.assertTrue(pathlib.Path(found[kind]['keyring']).exists())
+
+
 class TestLibvirt(TestCase):
 
     def _libvirt(self, host, name):
@@ -381,6 +523,15 @@ class TestSupervisor(TestCase):
             self.assertFalse(process.autostart)
             # Logs are whole: nothing is cut or turned away.
             self.assertEqual(0, process.stdout_logfile_maxbytes)
+
+    def test_nova_compute_has_time_to_end(self):
+        # Killed, it would leave its migrations as they are.
+        nova = self.ini('compute1', 'nova.conf')['DEFAULT']
+        needed = (int(nova['graceful_shutdown_timeout'])
+                  + int(nova['manager_shutdown_timeout']))
+        for group in self.options.process_group_configs:
+            [process] = group.process_configs
+            self.assertGreater(process.stopwaitsecs, needed)
 
     def test_socket(self):
         [server] = self.options.server_configs

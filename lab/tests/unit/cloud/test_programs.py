@@ -24,7 +24,7 @@ CONTROLLER = {
     'nova-metadata', 'neutron-ovn-maintenance-worker', 'nova-conductor',
     'nova-scheduler'}
 COMPUTE = {'ovsdb', 'ovs-vswitchd', 'ovn-controller', 'libvirtd',
-           'nova-compute', 'neutron-ovn-metadata-agent'}
+           'nova-compute', 'neutron-ovn-metadata-agent', 'sshd'}
 
 
 class TestPlan(base.TestCase):
@@ -46,6 +46,21 @@ class TestPlan(base.TestCase):
                      if each.host == host.name}
             self.assertEqual(CONTROLLER if host.is_controller else COMPUTE,
                              names)
+
+    def test_ceph(self):
+        topology = topologies.Topology(storage='ceph')
+        found = {each.identifier: each
+                 for each in programs.plan(self.layout, topology)}
+        added = set(found) - {each.identifier for each in programs.plan(
+            self.layout, topologies.Topology())}
+        self.assertEqual({'ceph-mon', 'ceph-mgr', 'ceph-osd'}, added)
+        for name in added:
+            self.assertEqual('controller', found[name].host)
+            # The supervisor keeps what stays in the foreground.
+            self.assertIn('-f', found[name].command)
+        # Guests wait for these.
+        self.assertEqual({'ceph-mon', 'ceph-osd'}, {
+            name for name in added if found[name].nice < 0})
 
     def test_identifiers_name_the_host(self):
         self.assertIn('mariadb', self.known)

@@ -71,12 +71,12 @@ class TestResources(unittest.TestCase):
                          [flavor.name for flavor, _ in specs])
         for _, values in specs:
             self.assertEqual({'hw_rng:allowed': 'True'}, values)
-        resources.make_image(self.cloud, 'guest.qcow2')
+        resources.make_image(self.cloud, 'guest.qcow2', 'qcow2')
         self.assertEqual('virtio',
                          self.cloud.image.all('image')[0]['hw_rng_model'])
 
     def test_image(self):
-        resources.make_image(self.cloud, 'guest.qcow2')
+        resources.make_image(self.cloud, 'guest.qcow2', 'qcow2')
         [image] = self.cloud.image.all('image')
         self.assertEqual(
             ('guest.qcow2', 'qcow2', 'bare', 'public', True),

@@ -23,7 +23,9 @@ import keystoneauth1.exceptions
 import openstack
 import pyroute2
 
+from lab.cloud import access
 from lab.cloud import accounts
+from lab.cloud import ceph
 from lab.cloud import commands
 from lab.cloud import configuration
 from lab.cloud import database
@@ -62,6 +64,8 @@ class Cloud(base.TestCase):
         self.patch(compute, 'make', lambda layout, host: self.note(
             f'host {host}'))
         self.patch(network, 'make', lambda topology: self.note('network'))
+        self.patch(access, 'make_keys', lambda layout, topology: self.note(
+            f'keys of {len(topology.compute_hosts)} hosts'))
         self.patch(accounts, 'make', lambda layout: self.note('accounts'))
         self.cloud = object()
         self.patch(accounts, 'connect', lambda layout: self.cloud)
@@ -87,15 +91,15 @@ class Cloud(base.TestCase):
         if words[0] == 'mariadb-install-db':
             data.mkdir(parents=True)
 
-    def plan(self, computes=2):
+    def plan(self, computes=2, storage='block'):
         return start.Plan(self.layout, topologies.Topology(
-            computes=computes)).everything()
+            computes=computes, storage=storage)).everything()
 
-    def run_plan(self, computes=2):
+    def run_plan(self, computes=2, storage='block'):
         nobody = types.SimpleNamespace(
             began=self._noting('...'), ended=lambda *_: None,
             failed=lambda *_: None)
-        steps.run(self.plan(computes), nobody)
+        steps.run(self.plan(computes, storage), nobody)
 
     def keep(self):
         """Prepare databases, as an earlier cloud did."""
@@ -203,6 +207,8 @@ class TestPlan(Cloud):
                               f'start {host}-nova-compute')
             self.assert_order('start nova-conductor',
                               f'start {host}-nova-compute')
+            self.assert_order('keys of 2 hosts', f'start {host}-sshd',
+                              f'port of {host}-sshd', 'workspace.make')
 
     def test_ready_comes_last(self):
         self.run_plan()
@@ -219,8 +225,48 @@ class TestPlan(Cloud):
     def test_ports(self):
         self.run_plan()
         applications = programs.applications(self.layout)
-        self.assertEqual({5672, 3306, *(each.port for each in applications)},
-                         set(self.ports))
+        self.assertEqual(
+            {22, 5672, 3306, *(each.port for each in applications)},
+            set(self.ports))
+
+
+class TestCeph(Cloud):
+
+    def setUp(self):
+        super().setUp()
+        for name in ('start_monitor', 'make_store', 'start_osd',
+                     'make_pools'):
+            self.patch(ceph.Cluster, name, self._noting(name))
+        self.patch(ceph.Cluster, 'give_key',
+                   lambda _, host: self.note(f'key of {host.name}'))
+        self.uploaded = []
+        self.patch(resources, 'make_image', lambda cloud, image, kind: (
+            self.uploaded.append((image, kind)), self.note('upload')))
+
+    def test_order(self):
+        self.run_plan(storage='ceph')
+        self.assert_order('network', 'start_monitor', 'start_osd',
+                          'make_pools', 'start glance', 'upload')
+        self.assert_order('make_store', 'start_osd')
+        self.assert_order('start_monitor', 'start ceph-mgr', 'make_pools')
+        for host in ('compute1', 'compute2'):
+            self.assert_order(f'start {host}-libvirtd', f'key of {host}',
+                              f'start {host}-nova-compute')
+            self.assert_order('make_pools', f'start {host}-nova-compute')
+
+    def test_image_is_raw(self):
+        self.run_plan(storage='ceph')
+        [(image, kind)] = self.uploaded
+        self.assertEqual('raw', kind)
+        self.assertIn(self.layout.cloud, image.parents)
+        self.assert_order(
+            f'qemu-img convert -O raw {self.layout.image.name} {image.name}',
+            'upload')
+
+    def test_none_without_it(self):
+        self.run_plan()
+        self.assertNotIn('start_monitor', self.events)
+        self.assertEqual([(self.layout.image, 'qcow2')], self.uploaded)
 
 
 class TestMain(Cloud):

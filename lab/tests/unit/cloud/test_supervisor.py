@@ -145,9 +145,41 @@ class TestSupervisor(TestCase):
         self.assert_sentence(message)
 
     def test_stop_waits_until_it_is_gone(self):
-        self.processes = {'a': ['RUNNING']}
+        self.processes = {'a': ['STOPPING', 'STOPPING', 'STOPPED']}
         self.supervisor.stop('a')
-        self.assertEqual([('stop', 'a', True)], self.calls)
+        self.assertEqual(['STOPPED'], self.processes['a'])
+        # The supervisor would take a whole core if it were asked to wait.
+        self.assertEqual([('stop', 'a', False)], self.calls)
+
+    def test_stop_of_what_does_not_end(self):
+        self.patch(supervisor, 'STOP_SECONDS', 0.02)
+        self.processes = {'a': ['STOPPING']}
+        message = self.refused(self.supervisor.stop, 'a')
+        self.assertEqual('a did not end within 0.02 s.', message)
+
+    def test_restart(self):
+        for state in ('RUNNING', 'STARTING', 'BACKOFF'):
+            self.calls.clear()
+            self.processes = {'a': [state, 'STOPPING', 'STOPPED', 'STARTING',
+                                    'RUNNING']}
+            self.supervisor.restart('a')
+            self.assertEqual([('stop', 'a', False), ('start', 'a', False)],
+                             self.calls)
+            self.assertEqual(['RUNNING'], self.processes['a'])
+
+    def test_restart_of_what_is_not_up(self):
+        for states in (['STOPPED', 'STOPPED'], ['EXITED', 'EXITED'],
+                       ['FATAL', 'FATAL'], ['STOPPING', 'STOPPED'],
+                       ['STOPPING', 'STOPPING', 'STOPPED']):
+            self.calls.clear()
+            self.processes = {'a': [*states, 'STARTING', 'RUNNING']}
+            self.supervisor.restart('a')
+            self.assertEqual([('start', 'a', False)], self.calls)
+
+    def test_restart_of_what_does_not_come_up_again(self):
+        self.processes = {'a': ['RUNNING', 'STOPPED', 'STARTING', 'FATAL']}
+        self.assertIn('a does not stay up (FATAL)',
+                      self.refused(self.supervisor.restart, 'a'))
 
     def test_what_the_supervisor_refuses(self):
         for call, reason in ((self.supervisor.stop, 'NOT_RUNNING: x'),

@@ -18,7 +18,9 @@ from lab import errors
 from lab.faults import __main__ as main
 from lab.faults import injections
 from lab.faults import scene
+from lab import files
 from lab import fleet
+from lab import layout as layouts
 from lab.tests.unit import base
 from lab.tests.unit.faults import test_scene
 from lm_tempest_plugin.migration import verdict as verdicts
@@ -65,6 +67,16 @@ class TestMain(base.TestCase):
     def test_chosen(self):
         self._run(['disk', 'libvirtd'])
         self.assertEqual(['libvirtd', 'disk'], self.scene.played)
+
+    def test_ceph_has_no_disk_to_fill(self):
+        files.write_json(self.layout.ready, {'storage': 'ceph'})
+        self.patch(layouts, 'state_folder', lambda: self.layout.root)
+        self.assertEqual(0, self._run([])[0])
+        self.assertEqual([each.name for each in injections.FAULTS
+                          if each.name != 'disk'], self.scene.played)
+        with contextlib.redirect_stderr(io.StringIO()) as output:
+            self.assertRaises(SystemExit, main.main, ['disk'])
+        self.assertIn('disk', output.getvalue())
 
     def test_wrong_one_tells_evidence(self):
         status, output = self._run(['disk'], disk=['port 7 is left'])

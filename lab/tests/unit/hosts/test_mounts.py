@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
 import pathlib
+import shutil
 import subprocess
 
 from lab.hosts import mounts
@@ -25,6 +27,9 @@ class TestMake(base.TestCase):
         super().setUp()
         self.run_folder = self.folder / 'run'
         self.patch(layouts, 'RUN', self.run_folder / 'lab')
+        self.socket = self.run_folder / 'lab' / 'supervisor.sock'
+        self.patch(layouts, 'SUPERVISOR_SOCKET', self.socket)
+        self.folders = mounts.DAEMON_FOLDERS
         self.patch(mounts, 'DAEMON_FOLDERS', (self.run_folder / 'ovn',))
         self.there = self.folder / 'var' / 'lib' / 'libvirt'
         self.there.mkdir(parents=True)
@@ -57,6 +62,24 @@ class TestMake(base.TestCase):
               '/etc/hosts')], self.mounted)
         self.assertTrue((self.run_folder / 'lab').is_dir())
         self.assertTrue((self.run_folder / 'ovn').is_dir())
+        # The supervisor makes it.
+        self.assertFalse(self.socket.is_symlink())
+
+    def test_socket_of_the_supervisor_is_that_of_the_first_process(self):
+        mounts.make(self.layout, 'compute1')
+        self.assertEqual(f'/proc/1/root{self.socket}',
+                         str(self.socket.readlink()))
+
+    def test_folders_are_not_for_others_to_write(self):
+        before = os.umask(0)
+        self.addCleanup(os.umask, before)
+        mounts.make(self.layout, 'compute1')
+        for name in ('lab', 'ovn'):
+            self.assertEqual(
+                0o755, (self.run_folder / name).stat().st_mode & 0o777)
+
+    def test_sshd_has_its_folder(self):
+        self.assertIn(pathlib.Path('/run/sshd'), self.folders)
 
     def test_mark_is_what_labs_are_recognised_by(self):
         mounts.make(self.layout, 'controller')
@@ -76,6 +99,15 @@ class TestMake(base.TestCase):
              str(self.layout.instances)}, set(targets))
         self.assertEqual(len(targets), len(set(targets)))
 
+    def test_ceph(self):
+        for host in ('controller', 'compute1'):
+            self.mounted = []
+            own = self.layout.ceph(host)
+            own.mkdir()
+            mounts.make(self.layout, host)
+            self.assertIn((str(own), '/etc/ceph'), self.mounted)
+            shutil.rmtree(self.run_folder)
+
     def test_what_a_package_lacks_is_left_out(self):
         mounts.make(self.layout, 'compute1')
         self.assertNotIn(str(self.absent),
@@ -89,9 +121,7 @@ class TestMake(base.TestCase):
             mounts.make(self.layout, host)
             sources[host] = {source for source, target in self.mounted
                              if target not in ('/run', '/sys')}
-            self.run_folder.joinpath('lab').rmdir()
-            self.run_folder.joinpath('ovn').rmdir()
-            self.run_folder.rmdir()
+            shutil.rmtree(self.run_folder)
             # Instances have one path on all hosts, and a folder on each.
             self.assertIn((str(self.layout.data(host) / 'instances'),
                            str(self.layout.instances)), self.mounted)

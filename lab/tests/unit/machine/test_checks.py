@@ -210,3 +210,11 @@ class TestMemory(TestCase):
         message = self.refusal(checks.memory, 3)
         self.assertIn('3 compute hosts need 6 GiB', message)
         self.assertIn('--computes', message)
+
+    def test_ceph_needs_more(self):
+        self.available = (checks.MEMORY_CONTROL_PLANE
+                          + 2 * checks.MEMORY_COMPUTE)
+        message = self.refusal(checks.memory, 2, True)
+        self.assertIn('2 compute hosts with Ceph need 6 GiB', message)
+        self.available += checks.MEMORY_CEPH
+        checks.memory(2, True)

@@ -28,8 +28,9 @@ class TestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.installed = {}
-        self.offered = dict.fromkeys(qemu.PACKAGES, OLD)
-        self.in_backports = dict.fromkeys(qemu.PACKAGES, RECENT)
+        names = qemu.packages(has_ceph=True)
+        self.offered = dict.fromkeys(names, OLD)
+        self.in_backports = dict.fromkeys(names, RECENT)
         self.events = []
         self.log = self.folder / 'log'
         self.patch(debian, 'versions', lambda packages: dict(self.installed))
@@ -46,8 +47,9 @@ class TestCase(base.TestCase):
     def _get(self, packages, log, options):
         self.assertEqual(self.log, log)
         self.events.append([*options])
-        self.installed |= (self.in_backports if '-t' in options
-                           else self.offered)
+        source = self.in_backports if '-t' in options else self.offered
+        self.installed |= {name: source[name] for name in packages
+                           if name in source}
 
     @contextlib.contextmanager
     def _options(self, package):
@@ -68,6 +70,12 @@ class TestIsCurrent(TestCase):
             self.installed = installed
             self.assertIs(expected, qemu.is_current(), installed)
 
+    def test_ceph_needs_one_more(self):
+        self.installed = dict.fromkeys(qemu.PACKAGES, RECENT)
+        self.assertIs(False, qemu.is_current(has_ceph=True))
+        self.installed['qemu-block-extra'] = RECENT
+        self.assertIs(True, qemu.is_current(has_ceph=True))
+
 
 class TestInstall(TestCase):
 
@@ -82,6 +90,15 @@ class TestInstall(TestCase):
                 ['lists', [*qemu.NO_REMOVAL, *BACKPORTS], 'end of backports'],
                 self.events)
             self.assertTrue(qemu.is_current())
+
+    def test_for_ceph(self):
+        qemu.install(self.log)
+        self.assertNotIn('qemu-block-extra', self.installed)
+        # apt offers what is installed, and the release's for what is not.
+        self.offered |= self.installed
+        qemu.install(self.log, has_ceph=True)
+        self.assertEqual(RECENT, self.installed['qemu-block-extra'])
+        self.assertTrue(qemu.is_current(has_ceph=True))
 
     def test_release_that_has_a_recent_one(self):
         self.offered = dict.fromkeys(qemu.PACKAGES, RECENT)

@@ -47,7 +47,8 @@ class TestMake(base.TestCase):
             self.write(self.lab.parent / name, 'a')
         self.debian = self.folder / 'dist-packages'
         for name in ('libvirt.py', 'libvirtaio.py', 'libvirtmod.cpython.so',
-                     'rados.so', 'README'):
+                     'rados.cpython.so', 'rbd.cpython.so', 'rgw.cpython.so',
+                     'README'):
             self.write(self.debian / name)
         self.patch(virtualenvs, 'DEBIAN_MODULES', self.debian)
 
@@ -178,6 +179,21 @@ class TestMake(base.TestCase):
         for path in site.iterdir():
             self.assertEqual(self.debian / path.name,
                              pathlib.Path(os.readlink(path)))
+
+    def test_modules_of_ceph(self):
+        self._make('cloud')
+        site = (self.layout.venvs / 'cloud' / 'lib' / 'python3.11'
+                / 'site-packages')
+        before = set(site.iterdir())
+        for _ in range(2):
+            virtualenvs.link_ceph(self.layout)
+            self.assertEqual(
+                {site / 'rados.cpython.so', site / 'rbd.cpython.so'},
+                set(site.iterdir()) - before)
+            for path in site.iterdir():
+                self.assertTrue(path.exists())
+        # It is current none the less.
+        self.assertFalse(self._make('cloud'))
 
     def test_tempest_sees_none_of_them(self):
         self._make('tempest')

@@ -51,9 +51,12 @@ class ReachTest(fakes.LiveMigrationHaTestCase):
                 remote.Remote, 'run', side_effect=remote.HostError('no')):
             self.assertRaises(remote.HostError, self.reach.check)
 
-    def test_a_watch_on_hosts_of_ours(self):
-        self.assertIsNotNone(self.reach.watch('alpha', 'beta'))
-        self.assertIsNone(self.reach.watch('alpha', 'gamma'))
+    def test_hosts_of_ours_are_observed(self):
+        self.assertIsNone(self.reach.observe('alpha', 'gamma'))
+        for period_s, number in ((1.0, 2), (0.0, 0)):
+            self.options.sample_interval = period_s
+            self.assertEqual(number, len(
+                self.reach.observe('alpha', 'beta')._samplers))
 
     def test_figures_of_libvirt(self):
         self.options.virsh_command = 'docker exec nova_libvirt virsh'

@@ -1,0 +1,121 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import base64
+import json
+import struct
+import time
+
+from lab.cloud import ceph
+from lab.cloud import commands
+from lab.tests.unit import base
+from lab import topology as topologies
+
+SECRET = '0123456789abcdef' * 2
+
+
+class TestUser(base.TestCase):
+
+    def test_key_is_what_a_keyring_holds(self):
+        key = base64.b64decode(ceph.NOVA.key(SECRET), validate=True)
+        kind, _, _, length = struct.unpack('<HIIH', key[:12])
+        self.assertEqual((1, 16), (kind, length))
+        self.assertEqual(16, len(key[12:]))
+
+    def test_keys_differ_by_user_and_lab(self):
+        keys = {user.key(secret) for user in ceph.USERS
+                for secret in (SECRET, SECRET[::-1])}
+        self.assertEqual(2 * len(ceph.USERS), len(keys))
+        self.assertEqual(ceph.NOVA.key(SECRET), ceph.NOVA.key(SECRET))
+
+    def test_nova_may_only_read_images(self):
+        caps = dict(ceph.NOVA.caps)
+        self.assertEqual('profile rbd pool=vms, profile rbd-read-only '
+                         'pool=images', caps['osd'])
+
+
+class TestCluster(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.events = []
+        self.answers = []
+        self.patch(commands, 'run', self._run)
+        self.patch(commands, 'wait_for_port', lambda name, address, port: (
+            self.events.append(f'{name} {address}:{port}')))
+        self.patch(time, 'sleep', lambda seconds: None)
+        self.cluster = ceph.Cluster(self.layout, self)
+
+    def _run(self, *command, host='controller'):
+        words = [str(word) for word in command]
+        self.events.append(f'{host}: {" ".join(words)}')
+        if 'df' in words:
+            return json.dumps({'pools': [
+                {'name': name, 'stats': {'max_avail': room}}
+                for name, room in self.answers.pop(0).items()]})
+        return ''
+
+    def start(self, name):
+        self.events.append(f'start {name}')
+
+    def test_monitor(self):
+        self.cluster.start_monitor()
+        made, *others = self.events
+        self.assertTrue(made.startswith(
+            'controller: ceph-mon --mkfs --id controller --keyring '))
+        self.assertEqual(['start ceph-mon', 'ceph-mon 198.18.0.1:3300'],
+                         others)
+        data = self.layout.data('controller') / 'ceph'
+        for name in ('mon', 'mgr', 'crash'):
+            self.assertTrue((data / name).is_dir())
+
+    def test_osd(self):
+        self.cluster.make_store()
+        self.cluster.start_osd()
+        made, new, start = self.events
+        self.assertIn('ceph-osd --mkfs', made)
+        # The store and the monitor have to agree on it.
+        for event in (made, new):
+            self.assertIn(ceph.OSD_ID, event)
+        self.assertEqual('start ceph-osd', start)
+        self.assertTrue((self.layout.data('controller') / 'ceph' / 'osd'
+                         ).is_dir())
+
+    def test_pools(self):
+        self.answers = [{}, {'images': 1}, {'images': 1, 'vms': 0},
+                        {'images': 1, 'vms': 1}, {'never': 1}]
+        self.cluster.make_pools()
+        for pool in ceph.POOLS:
+            create = self.events.index(
+                f'controller: ceph --connect-timeout=30 osd pool create '
+                f'{pool}')
+            self.assertLess(create, self.events.index(
+                f'controller: rbd pool init {pool}'))
+        self.assertEqual([{'never': 1}], self.answers)
+
+    def test_manager_that_tells_nothing(self):
+        self.answers = [{}] * 200
+        self.patch(time, 'monotonic', iter(range(1000)).__next__)
+        message = self.refused(self.cluster.make_pools)
+        self.assertIn('ceph status', message)
+
+    def test_key_of_a_compute_host(self):
+        host = topologies.Topology().compute_hosts[1]
+        self.cluster.give_key(host)
+        port, define, value = self.events
+        self.assertEqual('compute2-libvirtd 198.18.0.12:16509', port)
+        etc = self.layout.etc('compute2')
+        self.assertEqual(
+            f'compute2: virsh secret-define {etc}/ceph-secret.xml', define)
+        self.assertEqual(
+            f'compute2: virsh secret-set-value --secret {ceph.SECRET_ID} '
+            f'--file {etc}/ceph-secret.key', value)
