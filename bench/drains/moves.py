@@ -94,7 +94,7 @@ def move(clients: cloud_clients.Clients, calls: Calls,
     moved = [servers.show(clients.servers, server_id) for server_id in ids]
     before = calls.counts.total()
     drained = drain.move(
-        clients, moved, requests.Move(destination, True),
+        clients, moved, requests.Move(destination),
         drain.Terms(strategy, ALLOWANCE, SETTLE_SECONDS, POLL_SECONDS,
                     AWAY_SECONDS))
     counted = calls.counts.total() - before
