@@ -319,12 +319,15 @@ _drain_opts = [
         'copied, shared for Ceph and the like. Tests fail if nova shows '
         'something else while it copies. Empty to declare nothing.'),
     _boolean(
-        'abort_running', True,
-        'Whether the test that aborts a running live migration is run. '
-        'nova 34.0.0 is known to fail it: it rolls back, and then calls the '
-        'server ERROR while its guest runs, because the driver raises what '
-        'libvirt said of the abort once more (virt/libvirt/driver.py, '
-        '_live_migration).'),
+        'recovers_from_failure', True,
+        'Whether a server is ACTIVE again after libvirt has ended its live '
+        'migration, be it aborted or failed. nova 34.0.0 is known to fail: '
+        'it rolls back, and then calls the server ERROR while its guest '
+        'runs, because the driver raises what libvirt said once more '
+        '(virt/libvirt/driver.py, _live_migration). With False, the test '
+        'that aborts a running live migration is skipped, and where cells '
+        'are to be refused, servers are expected to be left in ERROR, with '
+        'guests unharmed.'),
     _microversion(
         'request_microversion',
         'Microversion of the compute API with which live migrations are '
@@ -356,6 +359,12 @@ _probe_opts = [
         'ready_timeout', 300.0, 1.0, 7200.0,
         'How long to wait, in seconds, until a new guest answers ICMP '
         'echo requests and its echo service answers.'),
+    _integer(
+        'disk_mib', 8, 0, 1024,
+        'How much a guest writes to its disk, in MiB, before it is moved; '
+        'afterwards it is read back, not from memory, and compared. It goes '
+        'into the home directory of the user with whom the tests log in. 0 '
+        'to do neither.'),
     _number(
         'grace_time', 5.0, 0.0, 3600.0,
         'How long the guest stays under observation after a migration '

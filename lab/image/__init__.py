@@ -12,8 +12,8 @@
 
 """The lab's guest: a small bootable image made from Debian's packages.
 
-Kernel and busybox in one initramfs on a FAT partition, built as files only:
-nothing is mounted and no loop device is used.
+Kernel and busybox in one initramfs on a FAT partition, and root's home on a
+second one, built as files only: nothing is mounted and no loop device is used.
 """
 
 import os
@@ -31,9 +31,9 @@ ImageError = commands.ImageError
 KERNEL = kernel.METAPACKAGE
 
 # Debian packages that the builder needs on the machine.
-PACKAGES = ('busybox-static', 'cpio', 'dosfstools', 'dropbear-bin', 'fdisk',
-            'kmod', 'mtools', 'qemu-utils', 'socat', 'syslinux',
-            'syslinux-common')
+PACKAGES = ('busybox-static', 'cpio', 'dosfstools', 'dropbear-bin',
+            'e2fsprogs', 'fdisk', 'kmod', 'mtools', 'qemu-utils', 'socat',
+            'syslinux', 'syslinux-common')
 
 
 def build(target: pathlib.Path, work: pathlib.Path) -> None:

@@ -18,9 +18,12 @@ import pathlib
 import subprocess
 
 DISK_FULL = 'No space left on device'
-# Untranslated messages, because some are read here; and one fixed time, the
-# first that FAT knows (1980), so that the same input gives the same image.
-ENVIRONMENT = {'LC_ALL': 'C', 'SOURCE_DATE_EPOCH': '315532800'}
+# The first time that FAT knows (1980).
+EPOCH = '315532800'
+# Untranslated messages, because some are read here; and one fixed time, by
+# mke2fs's name for it too, so that the same input gives the same image.
+ENVIRONMENT = {'LC_ALL': 'C', 'SOURCE_DATE_EPOCH': EPOCH,
+               'E2FSPROGS_FAKE_TIME': EPOCH}
 
 
 class ImageError(Exception):

@@ -10,16 +10,23 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The bootable disk: one FAT partition with kernel, initramfs, syslinux."""
+"""The bootable disk: a FAT partition that boots, and root's home.
+
+The first has kernel, initramfs and syslinux; the second, an empty ext4, gives
+the guest, whose own root is in memory, something that is on its disk.
+"""
 
 import pathlib
 
 from lab.image import commands
 
 SECTOR_BYTES = 512
-DISK_BYTES = 40 * 1024 * 1024
-PARTITION_SECTOR = 2048
-PARTITION_BYTES = PARTITION_SECTOR * SECTOR_BYTES
+# Where the partitions begin; each ends where the next one does, or the disk.
+BOOT_START = 1024 * 1024
+HOME_START = 40 * 1024 * 1024
+DISK_BYTES = 104 * 1024 * 1024
+# As all else that would be drawn by lot, the same in every image.
+HOME_UUID = '6c616d68-6f6d-4000-8000-000000000000'
 # From Debian's syslinux-common: starts the partition marked as bootable.
 MBR = pathlib.Path('/usr/lib/syslinux/mbr/mbr.bin')
 MBR_BYTES = 440
@@ -57,7 +64,7 @@ def make(raw: pathlib.Path, kernel: pathlib.Path,
          initramfs: pathlib.Path) -> None:
     """Write a raw disk that boots the kernel with the initramfs.
 
-    Without mounting: every tool writes into the file at the partition's
+    Without mounting: every tool writes into the file at a partition's
     offset.
 
     :param raw: the file to write.
@@ -65,20 +72,29 @@ def make(raw: pathlib.Path, kernel: pathlib.Path,
     """
     with open(raw, 'wb') as opened:
         opened.truncate(DISK_BYTES)
+    boot_sector, home_sector = (
+        start // SECTOR_BYTES for start in (BOOT_START, HOME_START))
     table = (f'label: dos\nlabel-id: 0x6c61626d\n'
-             f'start={PARTITION_SECTOR}, type=6, bootable\n')
+             f'start={boot_sector}, size={home_sector - boot_sector}, type=6, '
+             f'bootable\nstart={home_sector}, type=83\n')
     commands.run('sfdisk', '--quiet', raw, stdin=table.encode())
     # Invariant: a fixed serial number, so that a disk can be repeated.
     commands.run('mkfs.vfat', '--invariant', '-F', '16', '-n', 'LAB',
-                 '--offset', str(PARTITION_SECTOR), raw,
-                 str((DISK_BYTES - PARTITION_BYTES) // 1024))
+                 '--offset', str(boot_sector), raw,
+                 str((HOME_START - BOOT_START) // 1024))
+    # Not lazy: else each guest would write at boot what is left out here.
+    commands.run('mke2fs', '-q', '-F', '-t', 'ext4', '-b', '1024', '-m', '0',
+                 '-L', 'home', '-U', HOME_UUID, '-E',
+                 f'offset={HOME_START},hash_seed={HOME_UUID},'
+                 'lazy_itable_init=0,lazy_journal_init=0', raw,
+                 f'{(DISK_BYTES - HOME_START) // 1024}k')
     config = raw.with_name('syslinux.cfg')
     config.write_text(SYSLINUX)
     for source, name in ((kernel, 'vmlinuz'), (initramfs, 'initrd'),
                          (config, 'syslinux.cfg')):
-        commands.run('mcopy', '-i', f'{raw}@@{PARTITION_BYTES}', source,
+        commands.run('mcopy', '-i', f'{raw}@@{BOOT_START}', source,
                      f'::/{name}')
-    commands.run('syslinux', '--install', '--offset', str(PARTITION_BYTES),
+    commands.run('syslinux', '--install', '--offset', str(BOOT_START),
                  raw)
     _write_mbr(raw)
 

@@ -47,20 +47,26 @@ class Declared:
                 'storage': str(self.storage) if self.storage else None}
 
 
-def storage(attempt: attempts.Attempt) -> cells.Storage | None:
-    """Return where the disks of a server that was moved live.
+def storage(found: Sequence[attempts.Attempt],
+            watched: transports.Watch | None) -> cells.Storage | None:
+    """Return where the disks of servers that were moved live.
 
-    As libvirt's figures of the copy have it, which nova's API shows while
-    it lasts: local disks are copied, others are not.
+    nova's API shows disks being copied, if it asks libvirt while they are;
+    that it shows none says nothing. Sockets say more of a server that goes
+    alone: QEMU listens at one port for memory and at another one for disks,
+    as long as the migration lasts.
 
-    :param attempt: what was seen
-    :returns: None if the copy was over before nova had asked libvirt
+    :param found: what was seen
+    :param watched: what was seen of sockets; None without access to hosts
+    :returns: None if it is not known
     """
-    if not attempt.samples:
-        return None
-    if any(sample.progress.disk_total for sample in attempt.samples):
+    if any(sample.progress.disk_total
+           for attempt in found for sample in attempt.samples):
         return cells.Storage.BLOCK
-    return cells.Storage.SHARED
+    ports = watched.as_dict()['qemu_ports'] if watched is not None else ()
+    if len(found) != 1 or not ports:
+        return None
+    return cells.Storage.SHARED if len(ports) == 1 else cells.Storage.BLOCK
 
 
 def post_copied(attempt: attempts.Attempt) -> bool:
@@ -82,7 +88,7 @@ def contradictions(declared: Declared, drained: drain.Drained,
     :raises HostError: the sockets could not be looked at
     """
     return [*_about_concurrency(declared.cell, drained),
-            *_about_storage(declared.storage, drained.attempts),
+            *_about_storage(declared.storage, drained.attempts, watched),
             *_about_post_copy(declared.cell, drained.attempts),
             *_about_transport(declared.cell, drained.attempts, watched)]
 
@@ -97,15 +103,13 @@ def _about_concurrency(cell: cells.Cell,
 
 
 def _about_storage(wanted: cells.Storage | None,
-                   found: Iterable[attempts.Attempt]) -> Iterator[str]:
-    for attempt in found:
-        seen = storage(attempt)
-        if wanted is not None and seen not in (None, wanted):
-            yield ('storage is declared to be %s, and the disks of server %s '
-                   'were %s' % (
-                       wanted, attempt.request.server_id,
-                       'copied' if seen == cells.Storage.BLOCK
-                       else 'not copied'))
+                   found: Sequence[attempts.Attempt],
+                   watched: transports.Watch | None) -> Iterator[str]:
+    seen = storage(found, watched) if wanted is not None else None
+    if seen not in (None, wanted):
+        yield ('storage is declared to be %s, and disks were %s%s' % (
+            wanted, 'copied' if seen == cells.Storage.BLOCK else 'not copied',
+            ': %s' % watched if watched is not None else ''))
 
 
 def _about_post_copy(cell: cells.Cell,

@@ -27,6 +27,7 @@ from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin import config as own_config
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.live_migration_ha import interruption
+from lm_tempest_plugin.workloads import disk
 from lm_tempest_plugin.workloads import echo
 from lm_tempest_plugin.workloads import writer
 
@@ -233,9 +234,7 @@ class GuestTest(manager.ScenarioTest):
 
     def read_boot_id(self, guest: Guest) -> str:
         """Return what a guest's kernel drew by lot when it booted."""
-        remote = self.get_remote_client(
-            guest.address, private_key=guest.private_key, server=guest.body)
-        return str(remote.exec_command(BOOT_ID)).strip()
+        return self._run_in(guest, BOOT_ID)
 
     def keep_writing(self, guest: Guest, mib: int) -> None:
         """Let a guest write memory from now on, so that a copy takes longer.
@@ -243,9 +242,38 @@ class GuestTest(manager.ScenarioTest):
         :param guest: which
         :param mib: how much it writes again and again, in MiB
         """
-        self.get_remote_client(
-            guest.address, private_key=guest.private_key,
-            server=guest.body).exec_command(writer.command(mib))
+        self._run_in(guest, writer.command(mib))
+
+    def write_disks(self, *fleet: Guest) -> dict[str, str]:
+        """Let guests write to their disks.
+
+        :returns: checksums by the server's UUID; none if option disk_mib
+            says to write nothing
+        """
+        mib = CONF.live_migration_ha.disk_mib
+        if not mib:
+            return {}
+        return {guest.server_id: self._run_in(guest, disk.write(mib))
+                for guest in fleet}
+
+    def assert_disks(self, sums: dict[str, str], *fleet: Guest) -> None:
+        """Assert that guests read from their disks what they wrote.
+
+        :param sums: what write_disks() has returned
+        """
+        for guest in fleet:
+            if guest.server_id in sums:
+                self.assertEqual(
+                    sums[guest.server_id],
+                    self._run_in(guest, disk.read()),
+                    'what server %s reads from its disk is not what it '
+                    'wrote' % guest.server_id)
+
+    def _run_in(self, guest: Guest, command: str) -> str:
+        """Run a command in a guest, and return what it prints."""
+        remote = self.get_remote_client(
+            guest.address, private_key=guest.private_key, server=guest.body)
+        return str(remote.exec_command(command)).strip()
 
     def read_boot_ids(self, *guests: Guest) -> dict[str, str]:
         """Return the boot id of each guest by the server's UUID."""

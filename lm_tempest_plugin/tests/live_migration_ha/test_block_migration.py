@@ -50,14 +50,17 @@ class BlockMigrationTest(base.LiveMigrationHaTest):
         * the guest's boot id is that from before the first migration;
         * nothing is left over: allocations, port bindings, records.
 
-        In the end the last message that was sent has come back.
+        In the end the last message that was sent has come back, and the
+        guest reads from its disk what it wrote before the first migration.
         """
         guest = self.create_guest()
         destination = self.choose_destination(guest.host)
         watched = self.start_watch(guest)
         boot_ids = self.read_boot_ids(guest)
+        sums = self.write_disks(guest)
         for host in (destination, guest.host):
             self.report(self.travel(base.Trip(
                 [guest], host, watched, boot_ids,
                 self.new_move(block_migration=True))), 'to-%s' % host)
         self.assert_unharmed(watched)
+        self.assert_disks(sums, guest)

@@ -80,9 +80,9 @@ class InterventionTest(base.LiveMigrationHaTest):
         source as before, its guest runs on, and neither an allocation nor a
         port binding is left on the destination.
         """
-        if not CONF.live_migration_ha.abort_running:
+        if not CONF.live_migration_ha.recovers_from_failure:
             raise self.skipException(
-                '[live_migration_ha] abort_running is False')
+                '[live_migration_ha] recovers_from_failure is False')
         self._step_in(1, Intervention(self._copies, self._abort))
 
     @decorators.idempotent_id('b70d7b4f-2ac0-4f49-8f1f-2d9b0f9f1b0c')

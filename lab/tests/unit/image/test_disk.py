@@ -11,6 +11,7 @@
 # under the License.
 
 import pathlib
+import shutil
 import tempfile
 import unittest
 from unittest import mock
@@ -32,16 +33,46 @@ class TestDisk(unittest.TestCase):
         with mock.patch.object(disk, 'MBR', self.mbr), \
                 mock.patch.object(commands, 'run') as run:
             disk.make(self.raw, pathlib.Path('k'), pathlib.Path('i'))
-        return [call.args[0] for call in run.mock_calls]
+        return run.mock_calls
 
     def test_make(self):
         self.mbr.write_bytes(b'x' * 500)
-        self.assertEqual(['sfdisk', 'mkfs.vfat', 'mcopy', 'mcopy', 'mcopy',
-                          'syslinux'], self._make())
+        self.assertEqual(['sfdisk', 'mkfs.vfat', 'mke2fs', 'mcopy', 'mcopy',
+                          'mcopy', 'syslinux'],
+                         [call.args[0] for call in self._make()])
         self.assertEqual(disk.DISK_BYTES, self.raw.stat().st_size)
         # The boot code must not reach the partition table behind it.
         start = self.raw.read_bytes()[:512]
         self.assertEqual(b'x' * 440 + bytes(72), start)
+
+    def test_partitions_are_where_their_file_systems_are(self):
+        self.mbr.write_bytes(b'x' * 440)
+        table, boot, home = self._make()[:3]
+        # In sectors of 512 bytes and in KiB.
+        self.assertIn(b'start=2048, size=79872, type=6, bootable\n'
+                      b'start=81920, type=83\n', table.kwargs['stdin'])
+        self.assertEqual(('--offset', '2048', self.raw, '39936'),
+                         boot.args[-4:])
+        self.assertIn(f'offset={81920 * 512},', home.args[-3])
+        self.assertEqual((self.raw, '65536k'), home.args[-2:])
+        self.assertEqual(104 * 1024 * 1024, self.raw.stat().st_size)
+
+    def test_home_is_a_file_system(self):
+        # Made by mke2fs itself, and found where the table says.
+        if not shutil.which('mke2fs') or not shutil.which('e2fsck'):
+            self.skipTest('e2fsprogs is not installed here')
+        self.mbr.write_bytes(b'x' * 440)
+        command = self._make()[2].args
+        commands.run(*command)
+        with open(self.raw, 'rb') as opened:
+            opened.seek(disk.HOME_START)
+            home = opened.read()
+        # Modified in 1980, as everything in the image.
+        self.assertEqual(int(commands.EPOCH), int.from_bytes(
+            home[1024 + 0x30:1024 + 0x34], 'little'))
+        alone = self.raw.with_name('home')
+        alone.write_bytes(home)
+        commands.run('e2fsck', '-f', '-n', alone)
 
     def test_without_boot_code(self):
         with self.assertRaisesRegex(commands.ImageError, 'PACKAGES'):

@@ -126,3 +126,12 @@ class TestGuestFiles(unittest.TestCase):
         self.assertIn('/lab/echo', scripts)
         for script in scripts:
             self.assertTrue((initramfs.GUEST / script[1:]).is_file(), script)
+
+    def test_keys_are_where_ssh_looks_for_them(self):
+        init = (initramfs.GUEST / 'init').read_text()
+        # The disk is there before the link to what is not on it.
+        self.assertLess(init.index('/dev/vda2 /root'),
+                        init.index('/run/ssh /root/.ssh'))
+        # Moved within one file system, so that none is seen half.
+        self.assertIn('mv /run/metadata/keys /root/.ssh/authorized_keys',
+                      (initramfs.GUEST / 'lab/metadata').read_text())

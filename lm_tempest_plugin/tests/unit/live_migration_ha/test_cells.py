@@ -48,6 +48,8 @@ class CellsTestCase(fakes.LiveMigrationHaTestCase):
         test.create_guests = self.build
         test.start_watch = mock.Mock()
         test.read_boot_ids = lambda *fleet: {}
+        test.write_disks = lambda *fleet: {'server-0': 'abc'}
+        test.assert_disks = mock.Mock()
         test.new_move = mock.Mock(return_value=builders.move())
         test.assert_unharmed = mock.Mock()
         test.delete_guests = mock.Mock()
@@ -131,6 +133,14 @@ class EachCellTest(CellsTestCase):
         trip, = self.trips
         self.assertEqual('beta', trip.destination)
         self.assertNotIn(verdicts.Kind.COMPLETED, trip.expected)
+        self.test.assert_disks.assert_called_once()
+
+    def test_a_nova_that_leaves_them_in_error(self):
+        self.conf.live_migration_ha.storage = 'block'
+        self.conf.live_migration_ha.recovers_from_failure = False
+        self.prepare(tunnelled=[True]).test_each_cell()
+        self.assertEqual((verdicts.Kind.INCONSISTENT,),
+                         self.trips[0].expected)
 
     def test_nova_compute_does_not_start_as_it_should_not(self):
         test = self.prepare(tunnelled=[True], native_tls=[True])

@@ -45,18 +45,27 @@ class ObservationTest(base.TestCase):
         self.assertEqual([], self.found())
 
     def test_storage(self):
-        for size, declared, words in (
-                (10, BLOCK, None), (0, SHARED, None),
-                (10, SHARED, 'declared to be shared'),
-                (0, BLOCK, 'were not copied')):
-            said = self.found(sampled(size), declared)
-            self.assertEqual(words is not None, bool(said), said)
-            if words:
-                self.assertIn(words, said[0])
+        self.assertEqual([], self.found(sampled(10), BLOCK))
+        said, = self.found(sampled(10), SHARED)
+        self.assertIn('declared to be shared, and disks were copied', said)
 
     def test_storage_that_was_not_seen(self):
-        self.assertIsNone(observation.storage(builders.completed()))
-        self.assertEqual([], self.found(storage=BLOCK))
+        for declared in (BLOCK, SHARED):
+            self.assertEqual([], self.found(sampled(0), declared))
+            self.assertEqual([], self.found(storage=declared))
+
+    def test_storage_by_the_sockets(self):
+        def ports(*numbers):
+            return mock.Mock(as_dict=lambda: {'qemu_ports': list(numbers)})
+
+        for watched, number, expected in (
+                (ports(49152, 49153), 1, BLOCK), (ports(49152), 1, SHARED),
+                (ports(), 1, None), (ports(49152, 49153), 2, None),
+                (None, 1, None)):
+            self.assertEqual(expected, observation.storage(
+                [builders.completed()] * number, watched))
+        said, = self.found(storage=BLOCK, watched=ports(49152))
+        self.assertIn('disks were not copied', said)
 
     def test_concurrency(self):
         observed = [concurrency.Observed('alpha', 3, 1, 2.0, 9.0, 0.0, 3)]
