@@ -37,6 +37,7 @@ fi
     --requirement "$top/test-requirements.txt" \
     --requirement "$top/doc/requirements.txt" \
     --requirement "$top/bench/requirements.txt" \
+    --requirement "$top/gate/requirements.txt" \
     --requirement "$top/tools/requirements-style.txt" \
     --requirement "$top/tools/requirements-runner.txt" \
     setuptools wheel

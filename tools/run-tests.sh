@@ -12,19 +12,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 #
-# Run the tests that need no cloud: unit tests with coverage, style, and the
-# documentation. See usage() below, or --help.
+# Run the tests that need no cloud: unit tests with coverage, style, the
+# documentation, and the job definitions. See usage() below, or --help.
 
 set -euo pipefail
 
-readonly KNOWN=(cover pep8 docs py3 releasenotes genconfig uuidgen bench-probes)
-readonly DEFAULT=(cover pep8 docs)
+readonly KNOWN=(cover pep8 docs zuul py3 releasenotes genconfig uuidgen
+    bench-probes)
+readonly DEFAULT=(cover pep8 docs zuul)
 
 usage() {
     cat <<'EOF'
 usage: tools/run-tests.sh [PART...] [-- ARGUMENT...]
 
-Run the tests that need no cloud. Without PART: cover, pep8 and docs.
+Run the tests that need no cloud. Without PART: cover, pep8, docs and
+zuul.
 
   cover         unit tests of the plugin, the lab and the tools; fails when
                 they reach less than 85 % of the code
@@ -32,6 +34,8 @@ Run the tests that need no cloud. Without PART: cover, pep8 and docs.
   pep8          style (pre-commit with hacking and ruff), types (mypy), ids of
                 the Tempest tests, the sample configuration
   docs          build the documentation; a warning is an error
+  zuul          the job definitions, by Zuul's own parser and against what nova
+                and the plugin take; the playbooks, by Ansible's
   releasenotes  check the release notes
   genconfig     write etc/lm_tempest_plugin.conf.sample anew
   uuidgen       give an id to each Tempest test that has none
@@ -215,17 +219,17 @@ main() {
 
     printf '\n'
     printf '%s\n' "${summary[@]}"
-    for part in "${parts[@]}"; do
-        case $part in
-            cover | py3)
-                if ! "$venv/bin/python" tools/totals.py \
-                        --title 'unit tests: ' --since "$started" "$top"; then
-                    [ "$result" -ne 0 ] || result=1
-                fi
-                break
-                ;;
-        esac
-    done
+    local folders=()
+    case " ${parts[*]} " in
+        *' cover '* | *' py3 '*) folders+=("$top") ;;
+    esac
+    case " ${parts[*]} " in
+        *' zuul '*) folders+=("$state/tox/zuul") ;;
+    esac
+    if [ "${#folders[@]}" -gt 0 ] && ! "$venv/bin/python" tools/totals.py \
+            --title 'unit tests: ' --since "$started" "${folders[@]}"; then
+        [ "$result" -ne 0 ] || result=1
+    fi
     return "$result"
 }
 

@@ -1,0 +1,116 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What Zuul makes of job definitions: a layout, or its complaints.
+
+Zuul's own parser and its own checks of references are called, without a
+scheduler. Much of that is no API of Zuul's, so its version is pinned
+(gate/requirements-zuul.txt).
+"""
+
+from collections.abc import Iterable
+import dataclasses
+import logging
+import pathlib
+from typing import Any
+from unittest import mock
+
+from zuul import configloader
+from zuul import model
+
+TOP = pathlib.Path(__file__).parent.parent
+JOBS = TOP / 'zuul.d'
+# What others define, and ours refers to.
+PARENTS = TOP / 'gate' / 'parents.yaml'
+OURS = 'openstack/lm-tempest-plugin'
+
+_THEIRS = 'openstack/openstack-zuul-jobs'
+_PROJECTS = (OURS, _THEIRS, 'openstack/nova')
+_HOST = 'opendev.org'
+
+
+class Refused(Exception):
+    """Zuul does not take a configuration; the text is Zuul's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Project:
+    """A repository, as far as Zuul asks."""
+
+    name: str
+    canonical_hostname: str = _HOST
+    connection_name: str = 'gerrit'
+    private_secrets_key: None = None
+    source: Any = dataclasses.field(default_factory=lambda: mock.Mock(
+        **{'getProjectDefaultMergeMode.return_value': 'merge',
+           'getProjectDefaultBranch.return_value': 'master'}))
+
+    @property
+    def canonical_name(self) -> str:
+        """Name with the host in front."""
+        return '%s/%s' % (self.canonical_hostname, self.name)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Definitions, and where they come from.
+
+    :ivar text: YAML
+    :ivar path: for Zuul's messages
+    :ivar project: the repository that they are in
+    """
+
+    text: str
+    path: str
+    project: str = OURS
+
+
+def ours() -> list[Source]:
+    """Return all definitions of this repository."""
+    return [Source(path.read_text(), str(path.relative_to(TOP)))
+            for path in sorted(JOBS.glob('**/*.yaml'))]
+
+
+def load(sources: Iterable[Source]) -> model.Layout:
+    """Return the layout that definitions make, with those of others.
+
+    :param sources: the definitions
+    :raises Refused: Zuul has something to say against them, be it only that
+        they are out of date
+    """
+    tenant = model.Tenant('openstack')
+    # Only Zuul's parser of tenants sets these.
+    tenant.allowed_labels = tenant.disallowed_labels = None
+    for name in _PROJECTS:
+        entry = model.TenantProjectConfig(Project(name))
+        # It defines a job without a parent.
+        entry.trusted = name == _THEIRS
+        tenant.addTPC(entry)
+    parser = configloader.TenantParser.__new__(configloader.TenantParser)
+    parser.log = logging.getLogger(__name__)
+    context = configloader.ParseContext(
+        mock.Mock(connections={}), None, None, None)
+    parsed = model.ParsedConfig()
+    unparsed = model.UnparsedConfig()
+    theirs = Source(PARENTS.read_text(), PARENTS.name, _THEIRS)
+    for source in (theirs, *sources):
+        with context.accumulator.catchErrors():
+            unparsed.extend(configloader.safe_load_yaml(
+                source.text, model.SourceContext(
+                    '%s/%s' % (_HOST, source.project), source.project,
+                    'gerrit', 'master', source.path)))
+    parsed = parser.parseConfig(unparsed, context)
+    layout = parser._parseLayout(tenant, parsed, context)
+    complaints = [each.error for each in layout.loading_errors]
+    if complaints:
+        raise Refused('\n\n'.join(complaints))
+    return layout

@@ -1,0 +1,246 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the jobs set on each host, against what nova and the tests take."""
+
+import pathlib
+import re
+
+import fixtures
+from oslo_config import cfg
+from tempest.lib import exceptions as lib_exc
+import testtools
+import yaml
+
+from gate import layout as layouts
+from gate import nodes
+from lm_tempest_plugin import config
+from lm_tempest_plugin.migration import cells
+
+BASES = ('lm-tempest-plugin-base', 'lm-tempest-plugin-ceph-base')
+# What a job is about, besides what nova does if it is told nothing.
+CELLS = {
+    'lm-tempest-plugin-block-migration': ('block', {}),
+    'lm-tempest-plugin-block-migration-kvm': ('block', {}),
+    'lm-tempest-plugin-batches': (
+        'block', {'max_concurrent_live_migrations': 3}),
+    'lm-tempest-plugin-native-tls': ('block', {'native_tls': True}),
+    'lm-tempest-plugin-ceph': ('shared', {}),
+    'lm-tempest-plugin-ceph-tunnelled': ('shared', {'tunnelled': True}),
+    'lm-tempest-plugin-post-copy': ('shared', {'post_copy': True}),
+}
+RESULTS = '/opt/stack/live-migration-ha'
+PLAYBOOKS = layouts.TOP / 'playbooks'
+
+
+def cell_of(sections):
+    """The cell that options of nova-compute make."""
+    found = {
+        name: sections.get(option.section, {}).get(option.name)
+        for name, option in cells.SETTINGS.items()}
+    return cells.Cell(**found)
+
+
+class JobsTest(testtools.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        layout = layouts.load(layouts.ours())
+        self.jobs = {name: nodes.Job(layout, name) for name in CELLS}
+        self.names = set(layout.jobs)
+        self.bases = [nodes.Job(layout, name) for name in BASES]
+
+    def options(self, job):
+        """The options of the tests' own groups."""
+        return {
+            group: dict(options) for group, options in job.options(
+                nodes.CONTROLLER, 'test-config', nodes.File.TEMPEST).items()
+            if group.startswith('live_migration_ha')}
+
+    def check(self, sections):
+        """Have the plugin look at options as devstack writes them."""
+        lines = []
+        for section, options in sections.items():
+            lines.append('[%s]' % section)
+            lines.extend('%s = %s' % each for each in options.items())
+        path = pathlib.Path(self.folder(), 'tempest.conf')
+        path.write_text('\n'.join(lines))
+        conf = cfg.ConfigOpts()
+        config.register_opts(conf)
+        conf(['--config-file', str(path)], project='tempest')
+        config.check(conf)
+
+    def folder(self):
+        """A folder that is removed after the test."""
+        return self.useFixture(fixtures.TempDir()).path
+
+    def test_every_job_is_looked_at(self):
+        self.assertEqual(
+            {*CELLS, *BASES, 'lm-tempest-plugin-tox-zuul'},
+            {name for name in self.names
+             if name.startswith('lm-tempest-plugin')})
+
+    def test_options_of_the_tests_exist(self):
+        groups = {group.name for group, _ in config.list_opts()}
+        for name, job in self.jobs.items():
+            sections = self.options(job)
+            self.assertEqual(set(), set(sections) - groups, name)
+            self.check(sections)
+
+    def test_option_that_does_not_exist(self):
+        sections = self.options(self.jobs['lm-tempest-plugin-batches'])
+        sections['live_migration_ha']['batch_size'] = 3
+        exc = self.assertRaises(
+            lib_exc.InvalidConfiguration, self.check, sections)
+        self.assertIn('unknown option batch_size', str(exc))
+
+    def test_option_of_wrong_type(self):
+        sections = self.options(self.jobs['lm-tempest-plugin-batches'])
+        sections['live_migration_ha']['batch_sizes'] = [1, 2]
+        exc = self.assertRaises(
+            lib_exc.InvalidConfiguration, self.check, sections)
+        self.assertIn('batch_sizes', str(exc))
+
+    def test_nova_compute_is_told_the_same_on_both_hosts(self):
+        for name, job in self.jobs.items():
+            told = [job.options(node, 'post-config', nodes.File.NOVA_CPU)
+                    for node in (nodes.CONTROLLER, nodes.COMPUTE)]
+            self.assertEqual(*told, name)
+
+    def test_nothing_is_put_where_nova_compute_does_not_look(self):
+        for name, job in self.jobs.items():
+            for node in nodes.CONTROLLER, nodes.COMPUTE:
+                phases = job.variables(node)['devstack_local_conf']
+                self.assertEqual(
+                    set(), set(phases['post-config']) -
+                    {nodes.File.NOVA_CPU, '$NEUTRON_CONF'}, name)
+
+    def test_devstack_is_told_the_same_on_both_hosts(self):
+        for name, job in self.jobs.items():
+            for variable in 'devstack_localrc', 'devstack_services':
+                controller, compute = (
+                    job.variables(node)[variable]
+                    for node in (nodes.CONTROLLER, nodes.COMPUTE))
+                for key in job.ours(variable):
+                    self.assertEqual(
+                        controller[key], compute.get(key),
+                        '%s: %s in %s of %s' % (
+                            name, key, variable, nodes.COMPUTE))
+
+    def test_cells(self):
+        for name, job in self.jobs.items():
+            storage, settings = CELLS[name]
+            self.assertEqual(cells.Cell(**settings), cell_of(job.options(
+                nodes.COMPUTE, 'post-config', nodes.File.NOVA_CPU)), name)
+            self.assertEqual(
+                storage, self.options(job)['live_migration_ha']['storage'],
+                name)
+
+    def test_cells_can_work(self):
+        for name, (storage, settings) in CELLS.items():
+            self.assertEqual(
+                cells.Outcome.MOVES,
+                cells.Cell(**settings).outcome(cells.Storage(storage)), name)
+
+    def test_storage_is_what_tempest_takes_it_for(self):
+        for name, job in self.jobs.items():
+            self.assertIs(
+                CELLS[name][0] == 'block',
+                job.variables(nodes.CONTROLLER)['devstack_localrc'][
+                    'USE_BLOCK_MIGRATION_FOR_LIVE_MIGRATION'], name)
+
+    def test_what_is_set_is_declared(self):
+        for name, job in self.jobs.items():
+            declared = self.options(job)['live_migration_ha']
+            settings = CELLS[name][1]
+            self.assertEqual(
+                (settings.get('max_concurrent_live_migrations', 1),
+                 settings.get('tunnelled', False)),
+                (declared['max_concurrent_live_migrations'],
+                 declared['tunnelled']), name)
+
+    def test_batches_wait(self):
+        options = self.options(
+            self.jobs['lm-tempest-plugin-batches'])['live_migration_ha']
+        sizes = [int(size) for size in options['batch_sizes'].split(',')]
+        limit = options['max_concurrent_live_migrations']
+        self.assertGreater(max(sizes), limit)
+        self.assertGreater(options['window_size'], limit)
+        self.assertGreaterEqual(options['drain_servers'], max(sizes))
+
+    def test_what_is_run(self):
+        modules = {
+            '%s.%s' % ('lm_tempest_plugin.tests.live_migration_ha', path.stem)
+            for path in (layouts.TOP / 'lm_tempest_plugin' / 'tests' /
+                         'live_migration_ha').glob('test_*.py')}
+        for name, job in self.jobs.items():
+            variables = job.variables(nodes.CONTROLLER)
+            left_out = {
+                module for module in modules
+                if re.search(variables['tempest_exclude_regex'], module)}
+            self.assertEqual(
+                {'lm_tempest_plugin.tests.live_migration_ha.test_cells'},
+                left_out, name)
+            for module in modules:
+                self.assertRegex(module, variables['tempest_test_regex'])
+            self.assertEqual(('all', 1, ['lm-tempest-plugin']), (
+                variables['tox_envlist'], variables['tempest_concurrency'],
+                variables['tempest_plugins']), name)
+
+    def test_timeouts(self):
+        for name, job in self.jobs.items():
+            self.assertLess(
+                job.variables(nodes.CONTROLLER)['tempest_test_timeout'],
+                job.attribute('timeout'), name)
+
+    def test_results_are_collected(self):
+        pre = (PLAYBOOKS / 'pre.yaml').read_text()
+        self.assertIn('path: %s\n' % RESULTS, pre)
+        for name, job in self.jobs.items():
+            copied = job.variables(nodes.CONTROLLER)['zuul_copy_output']
+            self.assertEqual('logs', copied[RESULTS], name)
+            self.assertEqual(RESULTS, str(pathlib.Path(self.options(job)[
+                'live_migration_ha_hosts']['journal_directory']).parent),
+                name)
+
+    def test_bases_are_alike(self):
+        one, other = (
+            [job.own(attribute) for attribute in (
+                'variables', 'group_variables', 'pre_run', 'timeout',
+                'required_projects', 'irrelevant_file_matcher')]
+            for job in self.bases)
+        self.assertEqual(one, other)
+
+    def test_playbooks(self):
+        wanted = {playbook for job in self.jobs.values()
+                  for playbook in job.playbooks()}
+        self.assertEqual(
+            {str(path.relative_to(layouts.TOP))
+             for path in PLAYBOOKS.glob('*.yaml')}, wanted)
+
+    def test_playbooks_of_a_cell(self):
+        self.assertEqual(
+            ['playbooks/pre.yaml', 'playbooks/native-tls.yaml'],
+            self.jobs['lm-tempest-plugin-native-tls'].playbooks())
+        self.assertEqual(
+            ['playbooks/pre.yaml', 'playbooks/post-copy.yaml'],
+            self.jobs['lm-tempest-plugin-post-copy'].playbooks())
+
+    def test_nodeset_has_the_groups(self):
+        nodeset, = (
+            stanza['nodeset'] for stanza in yaml.safe_load(
+                (layouts.JOBS / 'jobs.yaml').read_text())
+            if 'nodeset' in stanza)
+        for node, groups in nodes.GROUPS.items():
+            self.assertEqual(list(groups), sorted(
+                group['name'] for group in nodeset['groups']
+                if node in group['nodes']))
