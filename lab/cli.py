@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import pathlib
 import typing
 
 from lab import topology as topologies
@@ -97,9 +98,12 @@ def parser() -> argparse.ArgumentParser:
         help='install what is missing and start the cloud')
     run = commands.add_parser(
         'run', help='run Tempest against the cloud',
-        usage="run-lab.sh run [tempest run's arguments]",
+        usage="run-lab.sh run [--profile FILE] [tempest run's arguments]",
         description='Runs "tempest run" in the workspace of the lab; without '
         f'arguments with "{" ".join(DEFAULT_RUN)}".')
+    run.add_argument('--profile', metavar='FILE', help='options that come '
+                     "after those of the lab's tempest.conf, such as "
+                     'etc/lab-matrix.conf')
     run.add_argument('arguments', nargs='*',
                      help='arguments of "tempest run", as they are')
     execute = commands.add_parser(
@@ -143,8 +147,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """
     # Everything behind "run" belongs to Tempest, options too.
     if arguments[:1] == ['run'] and arguments[1:2] not in (['-h'], ['--help']):
-        return argparse.Namespace(command='run',
-                                  arguments=arguments[1:] or DEFAULT_RUN)
+        return _parse_run(arguments[1:])
     top = parser()
     options = top.parse_args(arguments)
     if options.keep and options.command:
@@ -158,6 +161,17 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             top.error('exec: which command? run-lab.sh exec [--host HOST] -- '
                       'COMMAND')
     return options
+
+
+def _parse_run(arguments: list[str]) -> argparse.Namespace:
+    """Parse what comes after "run": a profile, and what is Tempest's."""
+    profile = None
+    if arguments[:1] == ['--profile']:
+        if len(arguments) < 2:
+            parser().error('run --profile: which file?')
+        profile, arguments = pathlib.Path(arguments[1]), arguments[2:]
+    return argparse.Namespace(command='run', profile=profile,
+                              arguments=arguments or DEFAULT_RUN)
 
 
 def _refuse_cloud_options(top: argparse.ArgumentParser,

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace, layout: layouts.Layout) -> int:
                          options.storage is not None)
             return 0
         case 'run':
-            return use.run(layout, options.arguments)
+            return use.run(layout, options.arguments, options.profile)
         case 'exec':
             return use.execute(layout, options.host, options.arguments,
                                pathlib.Path.cwd())

@@ -23,6 +23,7 @@ import rich.table
 from lab.cloud import programs
 from lab.cloud import supervisor as supervisors
 from lab import errors
+from lab import files
 from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import lifecycle
@@ -78,18 +79,41 @@ def _wait(child: subprocess.Popen[bytes]) -> int:
             signal.signal(signal.SIGINT, lambda *_: child.kill())
 
 
-def run(layout: layouts.Layout, arguments: list[str]) -> int:
+def run(layout: layouts.Layout, arguments: list[str],
+        profile: pathlib.Path | None = None) -> int:
     """Run Tempest.
 
     :param layout: paths of the lab
     :param arguments: of ``tempest run``
+    :param profile: file with options that come after those of the lab
     :returns: its exit code
+    :raises errors.LabError: if the profile cannot be read
     """
-    status = execute(layout, topologies.CONTROLLER.name,
-                     ['tempest', 'run', *arguments], layout.workspace)
+    command = ['tempest', 'run', *arguments]
+    if profile is not None:
+        command = ['env', f'TEMPEST_CONFIG={_combine(layout, profile)}',
+                   *command]
+    status = execute(layout, topologies.CONTROLLER.name, command,
+                     layout.workspace)
     print(f'Results: {layout.workspace} (tools/run-lab.sh exec -- stestr -d '
           f'{layout.workspace} last; logs/tempest.log)')
     return status
+
+
+def _combine(layout: layouts.Layout, profile: pathlib.Path) -> str:
+    """Write a tempest.conf with a profile at its end, where it counts.
+
+    :returns: its name, in the folder of tempest.conf
+    """
+    try:
+        added = profile.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.LabError(
+            f'The profile {profile} cannot be read: {error}.') from error
+    path = layout.tempest_conf.with_name('tempest-with-profile.conf')
+    files.write(path, f'{layout.tempest_conf.read_text()}\n{added}',
+                mode=0o600)
+    return path.name
 
 
 def status(layout: layouts.Layout) -> int:

@@ -301,6 +301,11 @@ _drain_opts = [
         'How often the servers of a drain go to the other host and back, '
         'for each batch size; 20 in the white paper of 2017.'),
     _integer(
+        'seed', 0, 0, 2 ** 31 - 1,
+        'Batch sizes of each round trip, and cells, come in an order drawn '
+        'by lot, so that a drift of the cloud does not look like an effect '
+        'of what changes slowest; this number draws it.'),
+    _integer(
         'max_concurrent_live_migrations', 0, 0, 1000,
         'What nova.conf of the compute hosts says: [DEFAULT] '
         'max_concurrent_live_migrations. Tests that move several servers '
@@ -506,18 +511,13 @@ cells_opts = [
         'Values of nova.conf: [libvirt]live_migration_with_native_tls.'),
     _texts(
         'flavors',
-        'Ids of the flavors that are tested in every cell. Empty for '
-        '[compute]flavor_ref alone.'),
+        'Names or ids of the flavors that are tested in every cell. Empty '
+        'for [compute]flavor_ref alone.'),
     _integer(
         'drain_servers', 4, 0, 1000,
         'How many servers are drained in every cell, in a window of one more '
         'than the hosts run at once, so that their number shows. 0 or 1 for '
         'none.'),
-    _integer(
-        'seed', 0, 0, 2 ** 31 - 1,
-        'Cells are tested in an order drawn by lot, so that a drift of the '
-        'cloud does not look like an effect of a setting; this number draws '
-        'it.'),
 ]
 
 # The options of cells_group whose values are set on hosts.

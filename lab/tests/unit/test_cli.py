@@ -139,6 +139,13 @@ class TestParse(base.TestCase):
         self.assertEqual(['--regex', 'live_migration_ha'],
                          cli.parse(['run']).arguments)
 
+    def test_a_profile_for_tempest(self):
+        options = cli.parse(['run', '--profile', 'x.conf', '--list'])
+        self.assertEqual('x.conf', str(options.profile))
+        self.assertEqual(['--list'], options.arguments)
+        self.assertIsNone(cli.parse(['run', '--list']).profile)
+        self.assertEqual(2, self._exit('run', '--profile')[0])
+
     def test_run_help_is_ours(self):
         for option in ('-h', '--help'):
             status, text = self._exit('run', option)

@@ -54,7 +54,13 @@ class TestRun(base.TestCase):
     def test_run(self):
         run = self.patch(use, 'run', autospec=True, return_value=1)
         self.assertEqual(1, self._run('run', '--list')[0])
-        run.assert_called_once_with(self.layout, ['--list'])
+        run.assert_called_once_with(self.layout, ['--list'], None)
+
+    def test_run_with_a_profile(self):
+        run = self.patch(use, 'run', autospec=True, return_value=0)
+        self._run('run', '--profile', 'etc/x.conf', '--list')
+        run.assert_called_once_with(
+            self.layout, ['--list'], pathlib.Path('etc/x.conf'))
 
     def test_exec(self):
         execute = self.patch(use, 'execute', autospec=True, return_value=5)

@@ -18,6 +18,7 @@ import sys
 
 from lab.cloud import programs
 from lab.cloud import supervisor
+from lab import files
 from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import lifecycle
@@ -154,6 +155,25 @@ class TestRun(TestCase):
             self.layout, 'controller', ['tempest', 'run', '--list'],
             self.layout.workspace)
         self.assertIn(str(self.layout.workspace), said)
+
+    def test_a_profile_comes_last(self):
+        execute = self.patch(use, 'execute', autospec=True, return_value=0)
+        files.write(self.layout.tempest_conf, '[a]\nx = 1\n')
+        profile = self.folder / 'profile.conf'
+        profile.write_text('[a]\nx = 2\n')
+        self.printed(use.run, self.layout, ['--list'], profile)
+        command = execute.call_args.args[2]
+        name = command[1].removeprefix('TEMPEST_CONFIG=')
+        self.assertEqual(['tempest', 'run', '--list'], command[2:])
+        combined = self.layout.tempest_conf.with_name(name)
+        self.assertEqual('[a]\nx = 1\n\n[a]\nx = 2\n',
+                         combined.read_text())
+
+    def test_a_profile_that_is_not_there(self):
+        with self.assertRaises(use.errors.LabError) as caught:
+            use.run(self.layout, [], self.folder / 'none.conf')
+        self.assertIn('none.conf', str(caught.exception))
+        self.assert_sentence(str(caught.exception))
 
 
 class TestStatus(TestCase):

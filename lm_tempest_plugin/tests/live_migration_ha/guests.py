@@ -154,6 +154,22 @@ class GuestTest(manager.ScenarioTest):
         bodies = [self._build(group, kwargs) for _ in range(number)]
         return [self._built(body, private_key) for body in bodies]
 
+    def flavor_id(self, wanted: str) -> str:
+        """Return the id of a flavor.
+
+        :param wanted: its name or its id; empty for none, which is empty
+        :raises InvalidConfiguration: there is none
+        """
+        if not wanted:
+            return ''
+        known = self.owner.flavors_client.list_flavors()['flavors']
+        for flavor in known:
+            if wanted in (flavor['id'], flavor['name']):
+                return str(flavor['id'])
+        raise lib_exc.InvalidConfiguration(
+            'there is no flavor %r; there are: %s' % (wanted, ', '.join(
+                sorted(flavor['name'] for flavor in known)) or 'none'))
+
     def _build(self, group: dict[str, Any],
                kwargs: dict[str, Any]) -> dict[str, Any]:
         """Ask for one server, and see to it that it goes away."""

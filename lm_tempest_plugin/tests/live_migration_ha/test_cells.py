@@ -107,7 +107,7 @@ class CellsTest(base.LiveMigrationHaTest):
         options = CONF.live_migration_ha_cells
         cls.matrix = cells.matrix(
             {name: getattr(options, name) for name in own_config.SETTINGS},
-            options.seed)
+            CONF.live_migration_ha.seed)
         if not CONF.live_migration_ha_hosts.ssh_user:
             raise cls.skipException(
                 '%s skipped: it changes nova.conf, and '
@@ -180,7 +180,8 @@ class CellsTest(base.LiveMigrationHaTest):
         source, destination = self.choose_hosts()
         for flavor in options.flavors or ['']:
             self._travel(cell, flavor, self.create_guests(
-                1, source, flavor), [destination, source], outcome)
+                1, source, self.flavor_id(flavor)), [destination, source],
+                outcome)
         if options.drain_servers > 1 and outcome == cells.Outcome.MOVES:
             self._travel(cell, '', self.create_guests(
                 options.drain_servers, source), [destination, source],

@@ -13,6 +13,7 @@
 """Emptying a host of its servers, there and back, by different strategies."""
 
 import dataclasses
+import random
 
 from oslo_log import log as logging
 from tempest import config
@@ -51,7 +52,8 @@ class DrainTest(base.LiveMigrationHaTest):
         """Drain a host in batches of each size, with round trips.
 
         The same servers go through all of it, from one host to another and
-        back. Asserted for each server and each trip is what
+        back; each round trip is made with all sizes, in an order drawn by
+        lot. Asserted for each server and each trip is what
         test_block_live_migration_round_trip asserts of one; moreover:
 
         * the source host runs as many live migrations at once as option
@@ -79,8 +81,9 @@ class DrainTest(base.LiveMigrationHaTest):
         watched = self.start_watch(*fleet)
         boot_ids = self.read_boot_ids(*fleet)
         trip = base.Trip(fleet, '', watched, boot_ids, self.new_move())
-        for strategy in plan:
-            for number in range(CONF.live_migration_ha.round_trips):
+        order = random.Random(CONF.live_migration_ha.seed)
+        for number in range(CONF.live_migration_ha.round_trips):
+            for strategy in order.sample(plan, len(plan)):
                 for host in (destination, source):
                     self._leg(dataclasses.replace(
                         trip, destination=host, strategy=strategy),

@@ -50,6 +50,7 @@ class CellsTestCase(fakes.LiveMigrationHaTestCase):
         test.read_boot_ids = lambda *fleet: {}
         test.write_disks = lambda *fleet: {'server-0': 'abc'}
         test.assert_disks = mock.Mock()
+        test.flavor_id = lambda flavor: flavor and 'id-of-' + flavor
         test.new_move = mock.Mock(return_value=builders.move())
         test.assert_unharmed = mock.Mock()
         test.delete_guests = mock.Mock()
@@ -105,7 +106,8 @@ class EachCellTest(CellsTestCase):
             {values['[libvirt]live_migration_tunnelled']
              for values in self.set_values()})
         self.assertEqual(
-            [(1, 'alpha', '1'), (1, 'alpha', '2'), (4, 'alpha', '')] * 2,
+            [(1, 'alpha', 'id-of-1'), (1, 'alpha', 'id-of-2'),
+             (4, 'alpha', '')] * 2,
             self.built)
         self.assertEqual(['beta', 'alpha'] * 6,
                          [trip.destination for trip in self.trips])

@@ -70,9 +70,11 @@ class PlanTest(DrainTestCase):
 
     def test_batches_of_each_size_to_and_fro(self):
         self.test.test_drain_in_batches()
+        self.assertEqual(['beta', 'alpha'] * 2, [
+            host for _, host in self.trips])
         self.assertEqual(
-            [('batch of 1', 'beta'), ('batch of 1', 'alpha'),
-             ('batch of 4', 'beta'), ('batch of 4', 'alpha')], self.trips)
+            {'batch of 1', 'batch of 4'},
+            {strategy for strategy, _ in self.trips})
         self.test.create_guests.assert_called_once_with(6, 'alpha')
         self.test.assert_unharmed.assert_called_once_with(
             self.test.start_watch.return_value)
@@ -84,6 +86,17 @@ class PlanTest(DrainTestCase):
                           ('window of 3', 'alpha')] * 2, self.trips)
         # Each has a name of its own, for the details of the result.
         self.assertEqual(4, len(set(self.names)))
+
+    def test_each_round_trip_has_all_sizes_in_an_order_of_its_own(self):
+        options = self.conf.live_migration_ha
+        options.batch_sizes, options.round_trips = [1, 2, 3, 4], 5
+        self.test.test_drain_in_batches()
+        there = [strategy for strategy, host in self.trips if host == 'beta']
+        trips = [tuple(there[number:number + 4])
+                 for number in range(0, 20, 4)]
+        self.assertEqual({tuple(sorted(trips[0]))},
+                         {tuple(sorted(trip)) for trip in trips})
+        self.assertGreater(len(set(trips)), 1)
 
     def test_the_hosts_that_are_wanted(self):
         self.conf.compute.migration_source_host = 'beta'

@@ -245,6 +245,35 @@ class LookIntoTest(GuestTestCase):
         remote = self.test.get_remote_client.return_value
         remote.exec_command.assert_called_once_with(writer.command(64))
 
+    def test_what_a_disk_has_to_give_back(self):
+        self.test.get_remote_client = mock.Mock()
+        remote = self.test.get_remote_client.return_value
+        remote.exec_command.return_value = 'abc\n'
+        guest = fakes.guest()
+        sums = self.test.write_disks(guest)
+        self.assertEqual({guest.server_id: 'abc'}, sums)
+        self.test.assert_disks(sums, guest, fakes.guest('another'))
+        remote.exec_command.return_value = 'abd\n'
+        exc = self.assertRaises(self.test.failureException,
+                                self.test.assert_disks, sums, guest)
+        self.assertIn(guest.server_id, str(exc))
+
+    def test_no_disk_is_written_to(self):
+        self.conf.live_migration_ha.disk_mib = 0
+        self.test.get_remote_client = mock.Mock()
+        self.assertEqual({}, self.test.write_disks(fakes.guest()))
+        self.test.assert_disks({}, fakes.guest())
+        self.test.get_remote_client.assert_not_called()
+
+    def test_a_flavor_by_its_name_or_id(self):
+        self.test.owner.flavors_client.list_flavors.return_value = {
+            'flavors': [{'id': '7', 'name': 'small'}]}
+        self.assertEqual(['', '7', '7'], [
+            self.test.flavor_id(wanted) for wanted in ('', 'small', '7')])
+        exc = self.assertRaises(lib_exc.InvalidConfiguration,
+                                self.test.flavor_id, 'large')
+        self.assertIn("'large'; there are: small", str(exc))
+
     def test_a_state_is_waited_for(self):
         self.shown(builders.server(), builders.server(
             status='PAUSED', task_state='pausing'),
