@@ -130,7 +130,30 @@ class LateList(Late, types.List):
 
 
 class LateDict(Late, types.Dict):
-    """Names with a text each."""
+    """Names with a value each.
+
+    :param value: the type of the values
+    :param names: those that are allowed; none for any
+    """
+
+    def __init__(self, value: Late, names: Sequence[str] = ()) -> None:
+        super().__init__(value_type=value)
+        self._value = value
+        self._names = names
+
+    def strict(self, value: Any) -> Any:
+        """Return a value as a dictionary.
+
+        :raises ValueError: a value is none of the type, or a name is not
+            allowed
+        """
+        found = {name: self._value.strict(each)
+                 for name, each in (super().strict(value) or {}).items()}
+        unknown = sorted(set(found) - set(self._names)) if self._names else ()
+        if unknown:
+            raise ValueError('%s is none of: %s' % (
+                unknown[0], ', '.join(self._names)))
+        return found
 
 
 class LateText(Late, types.String):
@@ -213,7 +236,14 @@ def _text(name: str, default: str, text: str) -> cfg.StrOpt:
 def _addresses(name: str, text: str) -> cfg.DictOpt:
     """Return an option that gives hosts an address each."""
     opt = cfg.DictOpt(name, default={}, help=text)
-    opt.type = LateDict()
+    opt.type = LateDict(LateText())
+    return opt
+
+
+def _seconds_each(name: str, names: Sequence[str], text: str) -> cfg.DictOpt:
+    """Return an option that gives seconds to some names."""
+    opt = cfg.DictOpt(name, default={}, help=text)
+    opt.type = LateDict(LateFloat(min=0.01, max=3600.0), names)
     return opt
 
 
@@ -488,6 +518,13 @@ cells_group = cfg.OptGroup(
          'on the hosts, which takes access to hosts, and put back '
          'afterwards. A setting without a value is left as it is.')
 
+# The options of cells_group whose values are set on hosts.
+SETTINGS = ('max_concurrent_live_migrations', 'tunnelled', 'post_copy',
+            'auto_converge', 'parallel_connections', 'native_tls')
+# What may have a bound of its own.
+_BOUNDED = ('block', 'shared', *(
+    name for name in SETTINGS if not name.startswith(('max', 'parallel'))))
+
 cells_opts = [
     _sizes(
         'max_concurrent_live_migrations', [],
@@ -513,16 +550,23 @@ cells_opts = [
         'flavors',
         'Names or ids of the flavors that are tested in every cell. Empty '
         'for [compute]flavor_ref alone.'),
+    _seconds_each(
+        'max_outage', _BOUNDED,
+        'Longest outage, in seconds, in cells with a storage (block, shared) '
+        'or with a setting that is on, such as block:1.0,tunnelled:2.0; the '
+        'largest of them counts. Where none is given, max_outage in group '
+        'live_migration_ha: none of the settings makes the pause longer '
+        'that nova aims at.'),
+    _seconds_each(
+        'max_stall', _BOUNDED,
+        'Longest stall, in seconds, in the same way. Where none is given, '
+        'max_stall in group live_migration_ha.'),
     _integer(
         'drain_servers', 4, 0, 1000,
         'How many servers are drained in every cell, in a window of one more '
         'than the hosts run at once, so that their number shows. 0 or 1 for '
         'none.'),
 ]
-
-# The options of cells_group whose values are set on hosts.
-SETTINGS = ('max_concurrent_live_migrations', 'tunnelled', 'post_copy',
-            'auto_converge', 'parallel_connections', 'native_tls')
 
 _groups = [
     (live_migration_ha_group, live_migration_ha_opts),

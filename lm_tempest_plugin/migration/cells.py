@@ -114,6 +114,19 @@ class Cell:
             return Outcome.REFUSES
         return Outcome.MOVES
 
+    def bound_s(self, bounds: Mapping[str, float], storage: Storage,
+                otherwise: float) -> float:
+        """Return the bound that holds in this cell, in seconds.
+
+        :param bounds: by storage, or by the name of a setting
+        :param storage: where the disks of the servers live
+        :param otherwise: where none is given
+        """
+        on = [str(storage), *(name for name, value in self.settings.items()
+                              if value is True)]
+        return max((bounds[name] for name in on if name in bounds),
+                   default=otherwise)
+
     def __str__(self) -> str:
         return ', '.join(
             '%s %s' % (name.replace('_', ' '), _word(value))

@@ -187,6 +187,15 @@ class CellsTest(base.LiveMigrationHaTest):
                 options.drain_servers, source), [destination, source],
                 outcome)
 
+    def _bounds(self, cell: cells.Cell) -> findings.Bounds:
+        """Return what a live migration may do to a guest in a cell."""
+        options = CONF.live_migration_ha
+        storage = cells.Storage(options.storage)
+        return findings.Bounds(*(
+            cell.bound_s(getattr(CONF.live_migration_ha_cells, name), storage,
+                         getattr(options, name))
+            for name in ('max_outage', 'max_stall')))
+
     def _travel(self, cell: cells.Cell, flavor: str,
                 fleet: Sequence[guests.Guest], route: Sequence[str],
                 outcome: cells.Outcome) -> None:
@@ -198,7 +207,7 @@ class CellsTest(base.LiveMigrationHaTest):
             fleet, '', watched, self.read_boot_ids(*fleet), self.new_move(),
             strategies.window(1 + (
                 cell.max_concurrent_live_migrations or len(fleet))),
-            expected=_stayed() if stays else (verdicts.Kind.COMPLETED,))
+            bounds=self._bounds(cell), expected=_stayed() if stays else (verdicts.Kind.COMPLETED,))
         for host in route[:1] if stays else route:
             arrival = self.travel(dataclasses.replace(trip, destination=host))
             self.rows.extend(Row(cell, flavor, found, arrival)

@@ -119,11 +119,10 @@ class ConfigTest(ConfigTestCase):
 
 class BadValuesTest(ConfigTestCase):
 
-    def refused(self, name, value, reason):
+    def refused(self, name, value, reason, group='live_migration_ha'):
         """Check that a value is refused in one sentence."""
-        fault = self.fault(
-            '[live_migration_ha]\n%s = %s\n' % (name, value))
-        start = 'bad value of option %s in group [live_migration_ha]: ' % name
+        fault = self.fault('[%s]\n%s = %s\n' % (group, name, value))
+        start = 'bad value of option %s in group [%s]: ' % (name, group)
         self.assertIn(start, fault)
         self.assertEqual(1, fault.count('bad value'))
         self.assertNotIn(';', fault)
@@ -209,6 +208,14 @@ class GoodValuesTest(ConfigTestCase):
                             (' 4 , 2 ', [4, 2]), ('12,12', [12, 12])):
             self.assertEqual(sizes, self.value('batch_sizes', text))
 
+    def test_settings_of_cells(self):
+        group = 'live_migration_ha_cells'
+        self.refused('tunnelled', 'maybe', 'Unexpected boolean', group)
+        self.refused('max_outage', 'blokc:1', 'blokc is none of: block',
+                     group)
+        self.refused('max_outage', 'block:0', 'greater than or equal to',
+                     group)
+
     def test_microversions(self):
         for text in ('', '2.1', '2.24', '2.84', '2.100'):
             self.assertEqual(text, self.value('request_microversion', text))
@@ -220,6 +227,22 @@ class GoodValuesTest(ConfigTestCase):
             (values.drain_servers, values.batch_sizes, values.window_size,
              values.round_trips, values.max_concurrent_live_migrations,
              values.request_microversion, values.max_forced_outage))
+
+
+class ContradictionsTest(ConfigTestCase):
+
+    def test_cells_without_access(self):
+        fault = self.fault('[live_migration_ha_cells]\n'
+                           'tunnelled = false,true\n')
+        for part in ('[live_migration_ha_cells]', 'tunnelled', 'ssh_user'):
+            self.assertIn(part, fault)
+
+    def test_cells_with_access(self):
+        config.check(self.conf(
+            '[live_migration_ha_cells]\ntunnelled = false,true\n'
+            'max_outage = block:1.0,tunnelled:2\n'
+            '[live_migration_ha_hosts]\nssh_user = nova\n'
+            'addresses = a:192.0.2.1,b:192.0.2.2\n'))
 
 
 class OptionsTest(base.TestCase):

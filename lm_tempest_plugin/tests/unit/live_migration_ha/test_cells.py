@@ -164,6 +164,14 @@ class EachCellTest(CellsTestCase):
         self.assertIn('host alpha: no', str(exc))
         self.assertEqual(4, len(self.trips))
 
+    def test_bounds_of_a_cell(self):
+        self.options.max_outage = {'tunnelled': 2.0}
+        self.prepare(tunnelled=[True]).test_each_cell()
+        self.assertEqual(
+            (2.0, self.conf.live_migration_ha.max_stall),
+            (self.trips[0].bounds.max_outage_s,
+             self.trips[0].bounds.max_stall_s))
+
     def test_a_row(self):
         test = self.prepare(tunnelled=[False], drain_servers=0)
         test.test_each_cell()

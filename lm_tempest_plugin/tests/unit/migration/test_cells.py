@@ -64,6 +64,18 @@ class CellTest(base.TestCase):
             self.assertEqual(expected, cell.outcome(storage), str(cell))
 
 
+    def test_the_largest_bound_of_what_is_on(self):
+        bounds = {'block': 1.0, 'tunnelled': 2.0, 'native_tls': 3.0}
+        for cell, storage, expected in (
+                (cells.Cell(), cells.Storage.BLOCK, 1.0),
+                (cells.Cell(), cells.Storage.SHARED, 7.0),
+                (cells.Cell(tunnelled=True), cells.Storage.BLOCK, 2.0),
+                (cells.Cell(native_tls=False), cells.Storage.SHARED, 7.0),
+                (cells.Cell(1, tunnelled=True, native_tls=True),
+                 cells.Storage.BLOCK, 3.0)):
+            self.assertEqual(expected, cell.bound_s(bounds, storage, 7.0))
+
+
 class MatrixTest(base.TestCase):
 
     def test_every_combination_once(self):
