@@ -207,7 +207,8 @@ class CellsTest(base.LiveMigrationHaTest):
             fleet, '', watched, self.read_boot_ids(*fleet), self.new_move(),
             strategies.window(1 + (
                 cell.max_concurrent_live_migrations or len(fleet))),
-            bounds=self._bounds(cell), expected=_stayed() if stays else (verdicts.Kind.COMPLETED,))
+            bounds=self._bounds(cell),
+            expected=_stayed() if stays else (verdicts.Kind.COMPLETED,))
         for host in route[:1] if stays else route:
             arrival = self.travel(dataclasses.replace(trip, destination=host))
             self.rows.extend(Row(cell, flavor, found, arrival)

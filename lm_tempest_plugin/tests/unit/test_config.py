@@ -156,6 +156,14 @@ class BadValuesTest(ConfigTestCase):
         for value in ('', ','):
             self.refused('batch_sizes', value, 'at least 1 value')
 
+    def test_settings_of_cells(self):
+        group = 'live_migration_ha_cells'
+        self.refused('tunnelled', 'maybe', 'Unexpected boolean', group)
+        self.refused('max_outage', 'blokc:1', 'blokc is none of: block',
+                     group)
+        self.refused('max_outage', 'block:0', 'greater than or equal to',
+                     group)
+
     def test_microversions(self):
         for value in ('2', '2.', '2.x', 'v2.24', '2.24.1', '-2.24', '2,24',
                       'latest', 'abc'):
@@ -207,14 +215,6 @@ class GoodValuesTest(ConfigTestCase):
         for text, sizes in (('1', [1]), ('1,2,3,4', [1, 2, 3, 4]),
                             (' 4 , 2 ', [4, 2]), ('12,12', [12, 12])):
             self.assertEqual(sizes, self.value('batch_sizes', text))
-
-    def test_settings_of_cells(self):
-        group = 'live_migration_ha_cells'
-        self.refused('tunnelled', 'maybe', 'Unexpected boolean', group)
-        self.refused('max_outage', 'blokc:1', 'blokc is none of: block',
-                     group)
-        self.refused('max_outage', 'block:0', 'greater than or equal to',
-                     group)
 
     def test_microversions(self):
         for text in ('', '2.1', '2.24', '2.84', '2.100'):
