@@ -454,7 +454,8 @@ hosts_group = cfg.OptGroup(
     help='How the live_migration_ha tests reach the compute hosts with SSH, '
          'to see what the API does not show and to change settings of '
          'nova-compute. Without ssh_user they do neither. {host} in a path '
-         'or a command stands for the name of the host.')
+         'or a command on hosts, and in those of key and known hosts, stands '
+         'for the name of the host.')
 
 hosts_opts = [
     _text(

@@ -13,6 +13,7 @@
 """tempest live-migration-ha recover: put changed hosts back."""
 
 import argparse
+import math
 
 from cliff import command
 
@@ -23,6 +24,18 @@ from lm_tempest_plugin.hosts import service
 
 JOURNAL = '~/.local/state/live-migration-ha'
 TIMEOUT_S = 120.0
+
+
+def _seconds(text: str) -> float:
+    """Convert a number of seconds, for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 1 <= value <= 3600:
+        raise argparse.ArgumentTypeError(
+            '%r is not a number of seconds from 1 to 3600' % text)
+    return value
 
 
 class Recover(command.Command):
@@ -37,12 +50,12 @@ class Recover(command.Command):
         """Return the parser of the arguments."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument(
-            '--journal', metavar='DIRECTORY', default=JOURNAL,
+            '--journal', metavar='DIRECTORY',
             help='where the run wrote down what it changed: option '
             'journal_directory in group live_migration_ha_hosts (default: '
-            '%(default)s)')
+            '%s)' % JOURNAL)
         parser.add_argument(
-            '--timeout', metavar='SECONDS', type=float, default=TIMEOUT_S,
+            '--timeout', metavar='SECONDS', type=_seconds, default=TIMEOUT_S,
             help='how long a restart of nova-compute may take (default: '
             '%(default)g)')
         return parser
@@ -52,15 +65,18 @@ class Recover(command.Command):
 
         :returns: 0 if every host is as it was
         """
-        journal = journals.Journal(parsed_args.journal)
+        journal = journals.Journal(parsed_args.journal or JOURNAL)
+        if parsed_args.journal and not journal.directory.is_dir():
+            self.app.stderr.write('There is no directory %s\n' %
+                                  journal.directory)
+            return 1
+        for name in journal.hosts():
+            self.app.stdout.write('Host %s is put back ...\n' % name)
+        self.app.stdout.flush()
         try:
-            for entry in journal.entries():
-                self.app.stdout.write('%s: %s is put back ...\n' % (
-                    entry.site, entry.site.nova_conf))
-                self.app.stdout.flush()
             names = change.recover(
                 journal, service.Restarter(None, parsed_args.timeout))
-        except (remote.HostError, journals.JournalError) as exc:
+        except remote.HostError as exc:
             self.app.stderr.write('%s\n' % exc)
             return 1
         if names:

@@ -27,6 +27,10 @@ journal
     what has to be put back, on our own disk, before it is changed;
 change
     all of that together: hosts that are changed, and put back;
+uninterrupted
+    what no signal may break off;
 jobs, sockets, sampler
-    what libvirt, the sockets and the kernel of a host say of a migration.
+    what libvirt, the sockets and the kernel of a host say of a migration;
+transport, observer
+    looking at the latter two while servers move.
 """

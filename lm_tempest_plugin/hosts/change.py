@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from concurrent import futures
 import contextlib
 import hashlib
-import types
+import threading
 
 from oslo_log import log as logging
 
@@ -32,6 +32,7 @@ from lm_tempest_plugin.hosts import journal as journals
 from lm_tempest_plugin.hosts import remote as remotes
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.hosts import site as sites
+from lm_tempest_plugin.hosts import uninterrupted
 
 LOG = logging.getLogger(__name__)
 
@@ -39,6 +40,11 @@ BACKUP = '.live-migration-ha'
 PART = '.live-migration-ha-part'
 
 Values = Mapping[configuration.Option, str]
+Connect = Callable[[sites.Site], remotes.Remote]
+
+
+class NotRestored(remotes.HostError):
+    """A host could not be put back; the journal keeps it."""
 
 
 class ChangedHost:
@@ -58,84 +64,139 @@ class ChangedHost:
         self._restarter = restarter
         self._entry = entry
         self._original = ''
+        self._stopped = threading.Event()
+
+    def check(self) -> None:
+        """See that nova.conf and nova-compute are where they should be.
+
+        :raises HostError: they are not
+        """
+        self._path()
+        if not service.process_id(self.remote):
+            raise remotes.HostError('%s: by %r nova-compute does not run' % (
+                self.remote.site, self.remote.site.pid_command))
 
     def set(self, values: Values) -> None:
         """Set options, all others as they were, and restart nova-compute.
 
         :param values: by option
-        :raises HostError: the host refuses; what was done up to there is
-            put back by restore()
+        :raises NotStarted: nova-compute does not start with them
+        :raises HostError: the host refuses, or stop() was called; what was
+            done up to there is put back by restore()
         :raises JournalError: the host is in somebody else's hands
         """
+        self._stopped.clear()
         path = self._path()
         if self._entry is None:
             self._original = self._read(path)
         text = self._changed(values, path)
-        if self._entry is None:
-            self._keep(path)
+        self._keep(path)
+        self._go_on()
         self._write(path, text)
         if self._read(path) != text:
             raise remotes.HostError('%s: %s was written, and is not what '
                                     'was written' % (self.remote.site, path))
         LOG.info('Host %s: %s says %s', self.remote.name, path, ', '.join(
             '%s = %s' % item for item in values.items()))
+        self._go_on()
         self._restarter.restart(self.remote)
+
+    def stop(self) -> None:
+        """Let a set() that is under way end at its next step."""
+        self._stopped.set()
+
+    def _go_on(self) -> None:
+        if self._stopped.is_set():
+            raise remotes.HostError('%s: told to stop' % self.remote.site)
 
     def restore(self) -> None:
         """Put nova.conf back as it was and restart nova-compute.
 
         :raises HostError: that is not possible; the journal keeps the host
+        :raises JournalError: all was put back, but for the journal
         """
         if self._entry is None:
             return
         path = self._entry.backup.removesuffix(BACKUP)
-        if self._exists(self._entry.backup):
-            self.remote.run('mv', '--force', '--', self._entry.backup, path)
-        self.remote.run('rm', '--force', '--', path + PART)
+        self._put_back(self._entry, path)
+        self._restarter.restart(self.remote)
+        self._forget()
+        LOG.info('Host %s: %s is as it was', self.remote.name, path)
+
+    def _put_back(self, entry: journals.Entry, path: str) -> None:
+        """Put the copy in its place, if it is the one that was made."""
+        backup = entry.backup
+        if self._exists(backup) and self._sha256(backup) == entry.sha256:
+            self.remote.run('mv', '--force', '--', backup, path)
         found = self._sha256(path)
-        if found != self._entry.sha256:
+        if found != entry.sha256:
             raise remotes.HostError(
                 '%s: %s is not what it was before these tests (sha256 %s '
-                'instead of %s), and the copy %s is gone; put it right and '
-                'remove the entry from %s' % (
-                    self.remote.site, path, found, self._entry.sha256,
-                    self._entry.backup, self._journal.directory))
-        self._restarter.restart(self.remote)
-        self._journal.remove(self.remote.name)
+                'instead of %s), and neither is the copy %s; put it right '
+                'and remove the entry from %s' % (
+                    self.remote.site, path, found, entry.sha256, backup,
+                    self._journal.directory))
+        self.remote.run('rm', '--force', '--', path + PART, backup)
+
+    def _forget(self) -> None:
         self._entry = None
-        LOG.info('Host %s: %s is as it was', self.remote.name, path)
+        self._journal.remove(self.remote.name)
 
     def _changed(self, values: Values, path: str) -> str:
         """Return the text of nova.conf with other values."""
         try:
             return configuration.change(self._original, values)
         except ValueError as exc:
+            # The lines of nova.conf have passwords.
             raise remotes.HostError('%s: %s cannot be changed: %s' % (
-                self.remote.site, path, exc)) from exc
+                self.remote.site, path, exc)) from None
 
     def _keep(self, path: str) -> None:
-        """Keep nova.conf as it is, and write down where."""
+        """See to it that there is a copy of nova.conf, and who knows it."""
         backup = path + BACKUP
-        if self._exists(backup):
+        if self._entry is None:
+            entry = journals.Entry(
+                self.remote.site, backup, _digest(self._original))
+            self._journal.add(entry)
+            self._entry = entry
+            self._refuse_strange(backup)
+        elif not self._journal.holds(self.remote.name):
             raise remotes.HostError(
-                '%s: %s exists: the host was changed from another machine, '
-                'whose journal knows how to put it back' % (
-                    self.remote.site, backup))
-        entry = journals.Entry(
-            self.remote.site, backup, _digest(self._original))
-        self._journal.add(entry)
-        self._entry = entry
+                '%s: its entry in %s is gone; somebody has put it back '
+                'meanwhile' % (self.remote.site, self._journal.directory))
+        if self._exists(backup):
+            return
+        self._go_on()
         self.remote.run('cp', '--preserve=all', '--', path, path + PART)
+        self.remote.run('sync', '--', path + PART)
+        if self._sha256(path + PART) != self._entry.sha256:
+            self.remote.run('rm', '--force', '--', path + PART)
+            self._forget()
+            raise remotes.HostError(
+                '%s: %s was changed by somebody else just now; nothing was '
+                'changed' % (self.remote.site, path))
         self.remote.run('mv', '--force', '--', path + PART, backup)
-        if self._sha256(backup) != entry.sha256:
-            raise remotes.HostError('%s: %s changes while it is copied' % (
-                self.remote.site, path))
+
+    def _refuse_strange(self, backup: str) -> None:
+        """Refuse a host that has a copy of which our journal knows nothing."""
+        if self._exists(backup):
+            self._forget()
+            raise remotes.HostError(
+                '%s: %s exists, and %s knew nothing of it: the host was '
+                'changed with another journal, by another user or from '
+                'another machine, which knows how to put it back' % (
+                    self.remote.site, backup, self._journal.directory))
 
     def _path(self) -> str:
         """Return where nova.conf is: a link stays one."""
-        return self.remote.run(
-            'readlink', '--canonicalize-existing', '--no-newline', '--',
-            self.remote.site.nova_conf)
+        site = self.remote.site
+        try:
+            return self.remote.run(
+                'readlink', '--canonicalize-existing', '--no-newline',
+                '--verbose', '--', site.nova_conf)
+        except remotes.CommandFailed as exc:
+            raise remotes.HostError('%s: there is no %s: %s' % (
+                site, site.nova_conf, exc)) from exc
 
     def _read(self, path: str) -> str:
         return self.remote.run('cat', '--', path)
@@ -162,8 +223,8 @@ def _digest(text: str) -> str:
         text.encode(remotes.ENCODING, remotes.ERRORS)).hexdigest()
 
 
-class Hosts(contextlib.AbstractContextManager['Hosts']):
-    """Hosts that are changed side by side; put back when it is left.
+class Hosts:
+    """Hosts that are changed side by side. Who changes them restores them.
 
     :param sites: the hosts
     :param journal: where they are written down
@@ -173,20 +234,27 @@ class Hosts(contextlib.AbstractContextManager['Hosts']):
 
     def __init__(self, sites: Iterable[sites.Site],
                  journal: journals.Journal, restarter: service.Restarter,
-                 connect: Callable[[sites.Site], remotes.Remote] = (
-                     remotes.Remote)) -> None:
+                 connect: Connect = remotes.Remote) -> None:
         self.remotes = [connect(site) for site in sites]
         self._hosts = [ChangedHost(remote, journal, restarter)
                        for remote in self.remotes]
+
+    def check(self) -> None:
+        """See that all can be changed.
+
+        :raises HostError: names each that cannot
+        """
+        _side_by_side(self._hosts, ChangedHost.check)
 
     def set(self, values: Values) -> None:
         """Set options on all hosts, all other options as they were.
 
         :param values: by option
-        :raises NotStarted: nova-compute did not start on one or more, and
-            all were put back
+        :raises NotStarted: nova-compute starts on none of them, and all were
+            put back
+        :raises NotRestored: one or more refuse, and not all were put back
         :raises HostError: one or more refuse, and all were put back; names
-            each host that refused, or that could not be put back
+            each host that refused
         """
         try:
             _side_by_side(self._hosts, lambda host: host.set(values))
@@ -194,47 +262,56 @@ class Hosts(contextlib.AbstractContextManager['Hosts']):
             try:
                 self.restore()
             except remotes.HostError as worse:
-                raise remotes.HostError('%s; then: %s' % (exc, worse)) from exc
+                raise NotRestored('%s; then: %s' % (exc, worse)) from exc
             raise
 
     def restore(self) -> None:
-        """Put all hosts back.
+        """Put all hosts back, whoever wants this process to end meanwhile.
 
-        :raises HostError: one or more refuse; the journal keeps those
+        :raises NotRestored: one or more refuse; the journal keeps those
         """
-        _side_by_side(self._hosts, lambda host: host.restore())
+        with uninterrupted.section('compute hosts are put back'):
+            try:
+                _side_by_side(self._hosts, ChangedHost.restore)
+            except remotes.HostError as exc:
+                raise NotRestored(str(exc)) from exc
 
     def close(self) -> None:
         """End the connections."""
         for remote in self.remotes:
             remote.close()
 
-    def __exit__(self, exc_type: type[BaseException] | None,
-                 exc: BaseException | None,
-                 traceback: types.TracebackType | None) -> None:
-        try:
-            self.restore()
-        finally:
-            self.close()
-
 
 def recover(journal: journals.Journal, restarter: service.Restarter,
-            connect: Callable[[sites.Site], remotes.Remote] = remotes.Remote
-            ) -> list[str]:
+            connect: Connect = remotes.Remote) -> list[str]:
     """Put back all hosts that the journal knows.
 
     :param journal: what an earlier run has left behind
     :param restarter: restarts their nova-compute
     :param connect: makes a connection to a host
     :returns: their names
-    :raises HostError: one or more refuse; the journal keeps those
-    :raises JournalError: it cannot be read
+    :raises NotRestored: one or more refuse, or what the journal says of them
+        cannot be read; the journal keeps those, all others are put back
     """
+    hosts: list[ChangedHost] = []
+    refused: list[Exception] = []
     with contextlib.ExitStack() as stack:
-        hosts = [ChangedHost(stack.enter_context(connect(entry.site)),
-                             journal, restarter, entry)
-                 for entry in journal.entries()]
-        _side_by_side(hosts, lambda host: host.restore())
+        for name in journal.hosts():
+            try:
+                journal.claim(name)
+                entry = journal.read(name)
+            except journals.JournalError as exc:
+                refused.append(exc)
+                continue
+            remote = stack.enter_context(connect(entry.site))
+            hosts.append(ChangedHost(remote, journal, restarter, entry))
+        with uninterrupted.section('compute hosts are put back'):
+            try:
+                _side_by_side(hosts, ChangedHost.restore)
+            except remotes.HostError as exc:
+                refused.append(exc)
+    if refused:
+        raise NotRestored('; '.join(map(str, refused))) from refused[0]
     return [host.remote.name for host in hosts]
 
 
@@ -242,22 +319,42 @@ def _side_by_side(hosts: Sequence[ChangedHost],
                   action: Callable[[ChangedHost], None]) -> None:
     """Do something with all hosts at once, and let each come to its end.
 
-    :raises NotStarted: all that refuse could not start nova-compute
+    Who interrupts it waits until every host is at rest: what cleans up
+    afterwards would meet threads that still change it.
+
+    :raises NotStarted: nova-compute starts on none of them
     :raises HostError: what all that refuse say
     """
     if not hosts:
         return
     with futures.ThreadPoolExecutor(len(hosts)) as pool:
-        running = [pool.submit(action, host) for host in hosts]
-    refused = []
-    for each in running:
-        exc = each.exception()
-        if isinstance(exc, (remotes.HostError, journals.JournalError)):
-            refused.append(exc)
-        elif exc is not None:
-            raise exc
-    if refused:
-        started = any(not isinstance(exc, service.NotStarted)
-                      for exc in refused)
-        kind = remotes.HostError if started else service.NotStarted
-        raise kind('; '.join(map(str, refused))) from refused[0]
+        running: list[futures.Future[None]] = []
+        try:
+            # A pool does not know a thread whose start was interrupted.
+            with uninterrupted.section('compute hosts are set about'):
+                running = [pool.submit(action, host) for host in hosts]
+            futures.wait(running)
+        except BaseException:
+            for host in hosts:
+                host.stop()
+            with uninterrupted.section('compute hosts come to rest'):
+                futures.wait(running)
+            raise
+    _raise([each.exception() for each in running])
+
+
+def _raise(found: Sequence[BaseException | None]) -> None:
+    """Raise what became of hosts as one exception, if any refused."""
+    refused = [exc for exc in found if exc is not None]
+    if not refused:
+        return
+    mistakes = [exc for exc in refused if not isinstance(
+        exc, (remotes.HostError, journals.JournalError))]
+    if mistakes:
+        for exc in refused:
+            LOG.error('A compute host: %r', exc)
+        raise mistakes[0]
+    kind = (service.NotStarted if len(refused) == len(found) and all(
+        isinstance(exc, service.NotStarted) for exc in refused)
+        else remotes.HostError)
+    raise kind('; '.join(map(str, refused))) from refused[0]

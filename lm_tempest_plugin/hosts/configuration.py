@@ -61,21 +61,16 @@ class _Reader(iniparser.BaseParser):
         """Take a comment."""
 
 
-def read(text: str, option: Option) -> str | None:
-    """Return the value of an option; None if it is not in the text.
+def _read(text: str) -> dict[Option, str]:
+    """Return all options.
 
-    :param text: of nova.conf
-    :param option: which
     :raises ValueError: oslo.config could not read the text
     """
-    return _read(text).get(option)
-
-
-def _read(text: str) -> dict[Option, str]:
     try:
         return _Reader(text).values
     except iniparser.ParseError as exc:
-        raise ValueError(str(exc)) from exc
+        # Without the line: it may have a password.
+        raise ValueError('line %d: %s' % (exc.lineno, exc.msg)) from None
 
 
 def change(text: str, values: Mapping[Option, str]) -> str:
@@ -86,11 +81,13 @@ def change(text: str, values: Mapping[Option, str]) -> str:
     :raises ValueError: the text is no configuration, or cannot be changed
         so that oslo.config reads these values
     """
+    _read(text)
     updater = configupdater.ConfigUpdater(strict=False)
     try:
         updater.read_string(text)
-    except configupdater.ParsingError as exc:
-        raise ValueError(' '.join(str(exc).split())) from exc
+    except configupdater.ParsingError:
+        raise ValueError('oslo.config can read it, but ConfigUpdater, which '
+                         'changes it, cannot') from None
     for option, value in values.items():
         if not updater.has_section(option.section):
             updater.add_section(option.section)

@@ -14,10 +14,12 @@
 
 One file for each host that is changed, on the machine that runs the tests;
 it goes away when the host is as it was. A run that was killed leaves it
-behind, and whoever comes next knows what to do.
+behind, and whoever comes next knows what to do. As long as the run lives it
+holds a lock on the file.
 """
 
 import dataclasses
+import fcntl
 import json
 import os
 import pathlib
@@ -53,7 +55,8 @@ class Journal:
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = pathlib.Path(directory).expanduser()
+        self.directory = pathlib.Path(directory).expanduser().absolute()
+        self._locks: dict[str, int] = {}
 
     def add(self, entry: Entry) -> None:
         """Write an entry so that it survives whatever happens next.
@@ -61,35 +64,40 @@ class Journal:
         :raises JournalError: the host has an entry, or it cannot be written
         """
         path = self._path(entry.site.name)
-        if path.exists():
-            raise JournalError(
-                'host %s was changed by an earlier run, or is being changed '
-                'by another one: %s; once no other run is at work, `tempest '
-                'live-migration-ha recover` puts it back' % (
-                    entry.site.name, path))
+        text = json.dumps(dataclasses.asdict(entry), indent=2) + '\n'
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write(path, json.dumps(
-                dataclasses.asdict(entry), indent=2) + '\n')
+            self._locks[entry.site.name] = self._write(path, text)
         except OSError as exc:
-            raise JournalError('the journal entry %s cannot be written: %s; '
-                               'nothing was changed' % (path, exc)) from exc
+            if not path.exists():
+                raise JournalError(
+                    'the journal entry %s cannot be written: %s; nothing was '
+                    'changed' % (path, exc)) from exc
+            raise JournalError(
+                'host %s was changed by an earlier run, or is being changed '
+                'by another one: %s; `tempest live-migration-ha recover '
+                '--journal %s` puts it back' % (
+                    entry.site.name, path, self.directory)) from None
 
-    def _write(self, path: pathlib.Path, text: str) -> None:
+    def _write(self, path: pathlib.Path, text: str) -> int:
         """Write a file as a whole or not at all, down to the disk.
 
-        Another run that did so at the same time is not overwritten.
+        :returns: a descriptor that holds its lock
+        :raises FileExistsError: there is one, which is not overwritten
         """
-        with tempfile.NamedTemporaryFile(
-                'w', dir=self.directory, prefix='.', delete=False) as file:
-            try:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-                os.link(file.name, path)
-            finally:
-                os.unlink(file.name)
-        self._sync()
+        descriptor, name = tempfile.mkstemp(dir=self.directory, prefix='.')
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, text.encode())
+            os.fsync(descriptor)
+            os.link(name, path)
+            self._sync()
+        except BaseException:
+            os.close(descriptor)
+            raise
+        finally:
+            os.unlink(name)
+        return descriptor
 
     def _sync(self) -> None:
         """Let a name that came or went be on the disk."""
@@ -99,23 +107,65 @@ class Journal:
         finally:
             os.close(descriptor)
 
+    def claim(self, host: str) -> None:
+        """Take over an entry that a run has left behind.
+
+        :param host: its name
+        :raises JournalError: there is none, or the run is still at work
+        """
+        path = self._path(host)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except OSError as exc:
+            raise JournalError('the journal entry %s cannot be read: %s' % (
+                path, exc)) from exc
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            raise JournalError(
+                'host %s is being changed by a run that is still at work '
+                '(it holds %s): end it, and it puts the host back' % (
+                    host, path)) from None
+        self._locks[host] = descriptor
+
+    def holds(self, host: str) -> bool:
+        """Return whether a host has an entry, and it is ours.
+
+        :param host: its name
+        """
+        return host in self._locks and self._path(host).exists()
+
     def remove(self, host: str) -> None:
         """Remove the entry of a host that is as it was.
 
         :param host: its name
+        :raises JournalError: it cannot be removed
         """
-        self._path(host).unlink()
-        self._sync()
+        path = self._path(host)
+        try:
+            path.unlink()
+            self._sync()
+        except OSError as exc:
+            raise JournalError(
+                'host %s is as it was, and its journal entry %s cannot be '
+                'removed: %s' % (host, path, exc)) from exc
+        descriptor = self._locks.pop(host, None)
+        if descriptor is not None:
+            os.close(descriptor)
 
-    def entries(self) -> list[Entry]:
-        """Return what has to be put back, in the order of the hosts' names.
+    def hosts(self) -> list[str]:
+        """Return the names of the hosts that have an entry, in order."""
+        return sorted(path.name.removesuffix(SUFFIX)
+                      for path in self.directory.glob('*' + SUFFIX))
 
-        :raises JournalError: an entry cannot be read
+    def read(self, host: str) -> Entry:
+        """Return the entry of a host.
+
+        :param host: its name
+        :raises JournalError: it cannot be read
         """
-        return [self._read(path)
-                for path in sorted(self.directory.glob('*' + SUFFIX))]
-
-    def _read(self, path: pathlib.Path) -> Entry:
+        path = self._path(host)
         try:
             found = json.loads(path.read_text())
             return Entry(sites.Site(**found['site']), found['backup'],

@@ -38,9 +38,9 @@ class Observer(contextlib.AbstractContextManager['Observer']):
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            stack.enter_context(self.watch)
             for each in self._samplers:
                 stack.enter_context(each)
+            stack.enter_context(self.watch)
             self._stack = stack.pop_all()
         return self
 

@@ -20,6 +20,7 @@ import types
 
 from oslo_log import log as logging
 import paramiko
+from paramiko import hostkeys
 from paramiko import pkey
 
 from lm_tempest_plugin.hosts import site as sites
@@ -27,6 +28,8 @@ from lm_tempest_plugin.hosts import site as sites
 LOG = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 20.0
+# A firewall forgets connections on which nothing comes.
+KEEPALIVE_SECONDS = 15
 SUDO = ('sudo', '--non-interactive')
 # What is not UTF-8 in a file on a host has to come back as it was.
 ENCODING, ERRORS = 'utf-8', 'surrogateescape'
@@ -34,6 +37,10 @@ ENCODING, ERRORS = 'utf-8', 'surrogateescape'
 
 class HostError(Exception):
     """A compute host cannot be reached, or refuses."""
+
+
+class CommandFailed(HostError):
+    """A command was run on a host, and ended badly."""
 
 
 class Remote(contextlib.AbstractContextManager['Remote']):
@@ -62,14 +69,17 @@ class Remote(contextlib.AbstractContextManager['Remote']):
         :param command: program and arguments; they are quoted here
         :param stdin: what the command reads
         :param timeout_s: how long it may print nothing, in seconds
-        :raises HostError: names the host, the command, and what it printed
-            to stderr, if it cannot be run, ends badly or takes too long
+        :raises CommandFailed: names the host, the command, and what it
+            printed to stderr, if it ends badly
+        :raises HostError: it cannot be run or takes too long
         """
         words = [*SUDO, *command] if self.site.sudo else command
         line = shlex.join(words)
         try:
             status, output, error = self._execute(line, stdin, timeout_s)
         except TimeoutError as exc:
+            # What it prints later must not be taken for the next answer.
+            self.close()
             raise HostError('%s: %r printed nothing for %g s' % (
                 self.site, line, timeout_s)) from exc
         except (paramiko.SSHException, OSError, EOFError) as exc:
@@ -77,7 +87,7 @@ class Remote(contextlib.AbstractContextManager['Remote']):
             raise HostError('%s: %r cannot be run: %s' % (
                 self.site, line, _reason(exc))) from exc
         if status:
-            raise HostError('%s: %r ended with status %d: %s' % (
+            raise CommandFailed('%s: %r ended with status %d: %s' % (
                 self.site, line, status,
                 ' '.join(error.split()) or 'it printed no error'))
         return output
@@ -127,8 +137,13 @@ class Remote(contextlib.AbstractContextManager['Remote']):
                 allow_agent=not key, look_for_keys=not key,
                 timeout=CONNECT_SECONDS, banner_timeout=CONNECT_SECONDS,
                 auth_timeout=CONNECT_SECONDS)
-        except (paramiko.SSHException, pkey.UnknownKeyType, OSError,
-                EOFError, ValueError) as exc:
+            transport = client.get_transport()
+            assert transport is not None, 'connect() has made it'
+            transport.set_keepalive(KEEPALIVE_SECONDS)
+        except (paramiko.SSHException, pkey.UnknownKeyType,
+                hostkeys.InvalidHostKey, OSError, EOFError, ValueError,
+                # A key with a passphrase.
+                TypeError) as exc:
             client.close()
             raise HostError('%s cannot be reached with SSH: %s' % (
                 site, _reason(exc))) from exc
@@ -156,6 +171,8 @@ def _reason(exc: BaseException) -> str:
                     exc.expected_key)))
     if isinstance(exc, paramiko.AuthenticationException):
         return 'it does not let this user in with this key (%s)' % exc
+    if isinstance(exc, hostkeys.InvalidHostKey):
+        return 'a line of known_hosts cannot be read: %s' % exc.line
     return str(exc) or type(exc).__name__
 
 

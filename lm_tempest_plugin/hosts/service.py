@@ -37,7 +37,7 @@ Reported = Callable[[str], str | None]
 
 
 class NotStarted(remotes.HostError):
-    """nova-compute was restarted, and is not at work."""
+    """nova-compute was restarted, and ends as soon as it has begun."""
 
 
 class Restarter:
@@ -60,16 +60,20 @@ class Restarter:
         """Restart nova-compute, and return when the new one is at work.
 
         :param remote: the host
-        :raises NotStarted: the old process does not go, or the new one does
-            not stay or does not report in time
-        :raises HostError: the host refuses
+        :raises NotStarted: the new process does not stay
+        :raises HostError: the host refuses, the old process does not go, or
+            the new one does not report in time
         """
         end = self._clock() + self._timeout_s
         old = process_id(remote)
         LOG.info('Host %s: nova-compute, process %d, is restarted',
                  remote.name, old)
-        remote.run('sh', '-c', remote.site.restart_command,
-                   timeout_s=self._timeout_s)
+        try:
+            remote.run('sh', '-c', remote.site.restart_command,
+                       timeout_s=self._timeout_s)
+        except remotes.CommandFailed as exc:
+            # systemctl waits for a service that says when it is ready.
+            raise NotStarted(str(exc)) from exc
         self._await(remote, end, lambda: not alive(remote, old),
                     'its old process, %d, to go' % old)
         before = self._report(remote)
@@ -97,14 +101,16 @@ class Restarter:
                 self._clock() - since >= STEADY_SECONDS)
 
         self._await(remote, end, steady,
-                    'a new process that lives for %g s' % STEADY_SECONDS)
+                    'a new process that lives for %g s' % STEADY_SECONDS,
+                    NotStarted)
         return last
 
     def _await(self, remote: remotes.Remote, end: float,
-               holds: Callable[[], bool], what: str) -> None:
+               holds: Callable[[], bool], what: str,
+               kind: type[remotes.HostError] = remotes.HostError) -> None:
         while not holds():
             if self._clock() >= end:
-                raise NotStarted(
+                raise kind(
                     '%s: nova-compute was restarted with %r, and after %g s '
                     'it still waits for %s' % (
                         remote.site, remote.site.restart_command,

@@ -13,7 +13,6 @@
 """Where a compute host is, and how nova-compute is handled there."""
 
 import dataclasses
-from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +44,6 @@ class Site:
     nova_conf: str
     restart_command: str
     pid_command: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all of it, to be written down."""
-        return dataclasses.asdict(self)
 
     def __str__(self) -> str:
         return 'host %s (%s@%s, port %d)' % (

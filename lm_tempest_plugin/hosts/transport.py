@@ -50,7 +50,7 @@ class Watch:
         self._thread = threading.Thread(
             target=self._run, name='sockets of %s' % source.name, daemon=True)
         self._seen: sockets.Seen | None = None
-        self._error: remotes.HostError | None = None
+        self._error: Exception | None = None
 
     def start(self) -> None:
         """Begin to look.
@@ -74,12 +74,12 @@ class Watch:
         while not self._stopped.wait(self._period_s):
             try:
                 self._look().add(sockets.established(self._source))
-            except remotes.HostError as exc:
-                # The migration goes on; stop() tells.
-                LOG.exception('The sockets of host %s cannot be seen',
-                              self._source.name)
+            except Exception as exc:
+                # The migration goes on, and so does this; transport tells.
+                if self._error is None:
+                    LOG.exception('The sockets of host %s cannot be seen',
+                                  self._source.name)
                 self._error = exc
-                return
 
     def _look(self) -> sockets.Seen:
         assert self._seen is not None, 'start() comes first'
@@ -104,11 +104,15 @@ class Watch:
     def transport(self) -> sockets.Transport:
         """How servers went, as far as it was seen.
 
-        :raises HostError: the source host could not be asked any more
+        :raises HostError: the source host could not be asked at times, so
+            that what was not seen says nothing
         """
-        if self._error is not None:
-            raise self._error
-        return self._look().transport()
+        found = self._look().transport()
+        if self._error is not None and found != sockets.Transport.DIRECT:
+            raise remotes.HostError(
+                'the sockets of host %s could not be seen at times: %s' % (
+                    self._source.name, self._error)) from self._error
+        return found
 
     def __str__(self) -> str:
         return 'sockets between %s and %s: %s' % (

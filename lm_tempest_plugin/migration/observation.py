@@ -53,20 +53,21 @@ def storage(found: Sequence[attempts.Attempt],
 
     nova's API shows disks being copied, if it asks libvirt while they are;
     that it shows none says nothing. Sockets say more of a server that goes
-    alone: QEMU listens at one port for memory and at another one for disks,
-    as long as the migration lasts.
+    alone: QEMU listens at one port for memory and at another one for disks.
+    One port alone says nothing either: the connection at the other one may
+    have been too short to be seen.
 
     :param found: what was seen
     :param watched: what was seen of sockets; None without access to hosts
-    :returns: None if it is not known
+    :returns: block; None if that is not known
     """
     if any(sample.progress.disk_total
            for attempt in found for sample in attempt.samples):
         return cells.Storage.BLOCK
     ports = watched.as_dict()['qemu_ports'] if watched is not None else ()
-    if len(found) != 1 or not ports:
-        return None
-    return cells.Storage.SHARED if len(ports) == 1 else cells.Storage.BLOCK
+    if len(found) == 1 and len(ports) > 1:
+        return cells.Storage.BLOCK
+    return None
 
 
 def post_copied(attempt: attempts.Attempt) -> bool:
@@ -107,9 +108,8 @@ def _about_storage(wanted: cells.Storage | None,
                    watched: transports.Watch | None) -> Iterator[str]:
     seen = storage(found, watched) if wanted is not None else None
     if seen not in (None, wanted):
-        yield ('storage is declared to be %s, and disks were %s%s' % (
-            wanted, 'copied' if seen == cells.Storage.BLOCK else 'not copied',
-            ': %s' % watched if watched is not None else ''))
+        yield 'storage is declared to be %s, and disks were copied%s' % (
+            wanted, ': %s' % watched if watched is not None else '')
 
 
 def _about_post_copy(cell: cells.Cell,

@@ -30,6 +30,7 @@ from lm_tempest_plugin.cloud import microversions
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.hosts import jobs
 from lm_tempest_plugin.hosts import observer
+from lm_tempest_plugin.hosts import remote as remotes
 from lm_tempest_plugin.migration import attempt as attempts
 from lm_tempest_plugin.migration import cells
 from lm_tempest_plugin.migration import deadline
@@ -140,7 +141,7 @@ class LiveMigrationHaTest(guests.GuestTest):
             return None
         reach = reaches.Reach(
             CONF.live_migration_ha_hosts, cls.clients.services,
-            [host.name for host in known])
+            [host.name for host in known if host.usable])
         cls.addClassResourceCleanup(reach.close)
         reach.check()
         return reach
@@ -197,7 +198,7 @@ class LiveMigrationHaTest(guests.GuestTest):
         drained, observed = self._move(trip, on_look, asker)
         time.sleep(options.grace_time)
         services = hosts.list_hosts(self.clients.services)
-        found = []
+        found, unseen = [], list[str]()
         for guest, attempt in zip(trip.guests, drained.attempts):
             continuity = self._continuity(trip, guest, attempt)
             evidence = evidences.collect(
@@ -210,21 +211,37 @@ class LiveMigrationHaTest(guests.GuestTest):
                 trip.bounds or findings.Bounds(
                     options.max_outage, options.max_stall),
                 (verdicts.Kind.CANCELLED,) if guest.server_id in aborted
-                else trip.expected, self._job(verdict)))
+                else trip.expected, self._job(verdict, unseen)))
         return Arrival(
             drained, found, sweep.sweep(
                 self.clients, [each.verdict for each in found]),
-            observation.contradictions(
-                self.declared, drained, observed.watch if observed else None),
+            [*unseen, *self._contradictions(drained, observed)],
             observed.as_dict() if observed else None)
 
-    def _job(self, verdict: verdicts.Verdict) -> jobs.Job | None:
-        """Return libvirt's figures of a migration that is completed."""
+    def _contradictions(self, drained: drain.Drained,
+                        observed: observer.Observer | None) -> list[str]:
+        """Return what was declared and not seen, or could not be seen."""
+        try:
+            return observation.contradictions(
+                self.declared, drained, observed.watch if observed else None)
+        except remotes.HostError as exc:
+            return [str(exc)]
+
+    def _job(self, verdict: verdicts.Verdict,
+             unseen: list[str]) -> jobs.Job | None:
+        """Return libvirt's figures of a migration that is completed.
+
+        :param unseen: gets the reason if a host cannot be asked
+        """
         if self.reach is None or verdict.kind != verdicts.Kind.COMPLETED:
             return None
         evidence = verdict.evidence
-        return self.reach.job(
-            evidence.destination, evidence.request.server_id)
+        try:
+            return self.reach.job(
+                evidence.destination, evidence.request.server_id)
+        except remotes.HostError as exc:
+            unseen.append(str(exc))
+            return None
 
     def _move(self, trip: Trip, on_look: drain.OnLook | None, asker: Any
               ) -> tuple[drain.Drained, observer.Observer | None]:

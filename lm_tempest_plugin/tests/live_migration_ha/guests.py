@@ -13,6 +13,7 @@
 """Guests to be moved: built, watched, looked into, and deleted for sure."""
 
 import dataclasses
+import functools
 from typing import Any
 
 from oslo_log import log as logging
@@ -145,12 +146,13 @@ class GuestTest(manager.ScenarioTest):
             leave it to nova
         :param flavor: id of their flavor; empty for [compute]flavor_ref
         """
-        private_key, kwargs = self._login()
+        private_key, login = self._login
+        kwargs = dict(login)
         if flavor:
             kwargs['flavor'] = flavor
         if host:
             kwargs['host'] = host
-        group = self._create_security_group()
+        group = self._security_group
         bodies = [self._build(group, kwargs) for _ in range(number)]
         return [self._built(body, private_key) for body in bodies]
 
@@ -196,6 +198,8 @@ class GuestTest(manager.ScenarioTest):
                  server.server_id, server.name, server.host, address)
         return Guest(body, server.host, address, private_key)
 
+    # One for all guests of a test: quotas of them are small.
+    @functools.cached_property
     def _login(self) -> tuple[str | None, dict[str, Any]]:
         """Return the private key, and what a new server has to know of it."""
         if CONF.validation.auth_method != 'keypair':
@@ -203,7 +207,8 @@ class GuestTest(manager.ScenarioTest):
         keypair = self.create_keypair()
         return keypair['private_key'], {'keypair': keypair}
 
-    def _create_security_group(self) -> dict[str, Any]:
+    @functools.cached_property
+    def _security_group(self) -> dict[str, Any]:
         """Return a new security group that lets in what the tests use."""
         group = self.create_empty_security_group(namestart='live-migration')
         version = CONF.validation.ip_version_for_ssh

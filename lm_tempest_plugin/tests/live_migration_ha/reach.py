@@ -13,10 +13,12 @@
 """The tests' access to compute hosts, as the configuration has it."""
 
 from collections.abc import Iterable
+import pathlib
 import shlex
 from typing import Any
 
 from oslo_log import log as logging
+from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import hosts as cloud_hosts
 from lm_tempest_plugin.hosts import change
@@ -28,6 +30,7 @@ from lm_tempest_plugin.hosts import sampler
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.hosts import site
 from lm_tempest_plugin.hosts import transport
+from lm_tempest_plugin.migration import poll
 
 LOG = logging.getLogger(__name__)
 
@@ -38,14 +41,25 @@ def sites(options: Any, names: Iterable[str]) -> list[site.Site]:
     :param options: group live_migration_ha_hosts
     :param names: of the hosts
     """
-    return [site.Site(
+    return [_site(options, name) for name in names]
+
+
+def _site(options: Any, name: str) -> site.Site:
+    def named(key: str) -> str:
+        return str(getattr(options, key)).replace('{host}', name)
+
+    def path(key: str) -> str:
+        # The journal may be read by another user, in another directory.
+        return str(pathlib.Path(named(key)).expanduser().absolute())
+
+    return site.Site(
         name=name, address=options.addresses.get(name, name),
         port=options.ssh_port, user=options.ssh_user,
-        key_file=options.ssh_key_file,
-        known_hosts_file=options.ssh_known_hosts_file, sudo=options.sudo,
-        **{key: getattr(options, key).replace('{host}', name) for key in (
-            'nova_conf', 'restart_command', 'pid_command')})
-        for name in names]
+        key_file=path('ssh_key_file') if options.ssh_key_file else '',
+        known_hosts_file=path('ssh_known_hosts_file'), sudo=options.sudo,
+        nova_conf=named('nova_conf'),
+        restart_command=named('restart_command'),
+        pid_command=named('pid_command'))
 
 
 class Reach:
@@ -73,7 +87,8 @@ class Reach:
 
         :raises HostError: one cannot be reached
         """
-        for remote in self._remotes.values():
+        # All connections, so that none comes while sockets are looked at.
+        for remote in (*self._remotes.values(), *self._sampled.values()):
             remote.run('true')
 
     def close(self) -> None:
@@ -111,10 +126,22 @@ class Reach:
         return jobs.completed(self._remotes[host], self._virsh, server_id)
 
     def changed(self) -> change.Hosts:
-        """Return the hosts to be changed; put back when they are left."""
+        """Return the hosts, to be changed and put back by the caller."""
         return change.Hosts(
             self._sites, journal.Journal(self._options.journal_directory),
-            service.Restarter(
-                lambda name: cloud_hosts.reported(
-                    self._services_client, name),
-                self._options.restart_timeout))
+            service.Restarter(self._reported, self._options.restart_timeout))
+
+    def _reported(self, name: str) -> str | None:
+        """Return when a host's nova-compute last reported, if nova says it.
+
+        :raises HostError: nova refuses to say it
+        """
+        try:
+            return cloud_hosts.reported(self._services_client, name)
+        except (lib_exc.RestClientException, *poll.BROKEN) as exc:
+            if not poll.passing(exc):
+                raise remotes.HostError(
+                    'nova does not say whether host %s has reported: %s' % (
+                        name, exc)) from exc
+            LOG.warning('Has host %s reported? %s', name, exc)
+            return None

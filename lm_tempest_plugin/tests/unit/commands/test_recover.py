@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
 import io
 import types
 from unittest import mock
@@ -44,8 +45,7 @@ class RecoverTest(base.TestCase):
         journal.Journal(self.directory).add(journal.Entry(
             fakes.host_site(), fakes.NOVA_CONF + change.BACKUP, 'abc'))
         self.assertEqual(0, self.run_with('--timeout', '7'))
-        self.assertIn('host alpha (nova@192.0.2.1, port 22): '
-                      '/etc/nova/nova.conf', self.stdout.getvalue())
+        self.assertIn('Host alpha is put back', self.stdout.getvalue())
         self.assertIn('nova-compute: alpha', self.stdout.getvalue())
         self.assertEqual(self.directory, str(
             self.recover.call_args.args[0].directory))
@@ -60,9 +60,13 @@ class RecoverTest(base.TestCase):
         self.assertEqual(1, self.run_with())
         self.assertEqual('host alpha: no\n', self.stderr.getvalue())
 
-    def test_a_journal_that_cannot_be_read(self):
-        with open(self.directory + '/alpha.json', 'w') as file:
-            file.write('{')
-        self.assertEqual(1, self.run_with())
-        self.assertIn('alpha.json', self.stderr.getvalue())
+    def test_a_directory_that_is_not_there(self):
+        self.assertEqual(1, self.run_with('--journal', '/no/such'))
+        self.assertIn('/no/such', self.stderr.getvalue())
         self.recover.assert_not_called()
+
+    def test_no_number_of_seconds(self):
+        for value in ('nan', '0', 'abc', '1e9'):
+            with contextlib.redirect_stderr(self.stderr):
+                self.assertRaises(SystemExit, self.run_with, '--timeout',
+                                  value)

@@ -67,6 +67,7 @@ class Host:
         self.dies_at = None
         self.fails = None
         self.closed = False
+        self.before = lambda line: None
 
     @property
     def name(self):
@@ -85,9 +86,10 @@ class Host:
         if self.dies_at is not None and len(self.commands) >= self.dies_at:
             raise Killed
         line = shlex.join(command)
+        self.before(line)
         self.commands.append(line)
         if self.fails is not None and self.fails in line:
-            raise remote.HostError('%s: %r ended with status 1: no' % (
+            raise remote.CommandFailed('%s: %r ended with status 1: no' % (
                 self.site, line))
         return getattr(self, '_' + command[0])(
             [word for word in command[1:] if not word.startswith('--')],
@@ -122,12 +124,16 @@ class Host:
         self.files[words[1]] = self.files[words[0]]
         return ''
 
+    def _sync(self, words, stdin):
+        return ''
+
     def _mv(self, words, stdin):
         self.files[words[1]] = self.files.pop(words[0])
         return ''
 
     def _rm(self, words, stdin):
-        self.files.pop(words[0], None)
+        for path in words:
+            self.files.pop(path, None)
         return ''
 
     def _dd(self, words, stdin):

@@ -10,7 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
+import pathlib
+import signal
 import threading
+import time
 
 import fixtures
 
@@ -67,44 +71,48 @@ class ChangeTestCase(base.TestCase):
             self.assertTrue(host.process)
 
     def entries(self):
-        return [entry.site.name
-                for entry in journal.Journal(self.directory).entries()]
+        return journal.Journal(self.directory).hosts()
 
     def refused(self, call, *args):
-        return str(self.assertRaises(remote.HostError, call, *args))
+        self.exc = self.assertRaises(remote.HostError, call, *args)
+        return str(self.exc)
 
 
 class SetTest(ChangeTestCase):
 
     def test_all_hosts_and_back(self):
-        with self.hosts() as hosts:
-            hosts.set(THREE)
-            for host in self.cloud.values():
-                self.assertEqual(CHANGED, host.files[fakes.NOVA_CONF])
-                self.assertEqual(CHANGED, host.running)
-                self.assertFalse(host.closed)
-            self.assertEqual(['alpha', 'beta'], self.entries())
+        hosts = self.hosts()
+        hosts.check()
+        hosts.set(THREE)
+        for host in self.cloud.values():
+            self.assertEqual(CHANGED, host.files[fakes.NOVA_CONF])
+            self.assertEqual(CHANGED, host.running)
+        self.assertEqual(['alpha', 'beta'], self.entries())
+        hosts.restore()
         self.assert_as_before()
         self.assertEqual([], self.entries())
+        hosts.close()
         self.assertTrue(self.alpha.closed)
 
     def test_each_change_begins_with_the_original(self):
-        with self.hosts() as hosts:
-            hosts.set({configuration.Option('libvirt', 'x'): '1'})
-            hosts.set(THREE)
-            self.assertEqual(CHANGED, self.alpha.running)
+        hosts = self.hosts()
+        hosts.set({configuration.Option('libvirt', 'x'): '1'})
+        hosts.set(THREE)
+        self.assertEqual(CHANGED, self.alpha.running)
+        hosts.restore()
         self.assert_as_before()
 
     def test_nothing_was_changed(self):
-        with self.hosts():
-            pass
+        self.hosts().restore()
         self.assertEqual([], self.alpha.commands)
 
     def test_one_host_refuses_and_all_are_put_back(self):
         beta = self.cloud['beta']
         beta.refuses = lambda text: text == CHANGED
-        said = str(self.assertRaises(
-            service.NotStarted, self.hosts().set, THREE))
+        exc = self.assertRaises(remote.HostError, self.hosts().set, THREE)
+        # It starts on the other one.
+        self.assertNotIsInstance(exc, service.NotStarted)
+        said = str(exc)
         self.assertIn('host beta', said)
         self.assertIn('a new process', said)
         self.assertNotIn('host alpha', said)
@@ -115,6 +123,7 @@ class SetTest(ChangeTestCase):
         self.alpha.refuses = lambda text: True
         said = self.refused(self.hosts().set, THREE)
         self.assertIn('; then: host alpha', said)
+        self.assertIsInstance(self.exc, change.NotRestored)
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])
 
@@ -132,12 +141,14 @@ class SetTest(ChangeTestCase):
         self.assert_as_before()
 
     def test_a_host_that_is_in_the_journal(self):
-        with self.hosts() as mine:
-            mine.set(THREE)
-            said = self.refused(self.hosts().set, THREE)
-            # The other run did not touch what is mine.
-            self.assertEqual(CHANGED, self.alpha.running)
+        mine = self.hosts()
+        mine.set(THREE)
+        said = self.refused(self.hosts().set, THREE)
+        # The other run did not touch what is mine.
+        self.assertEqual(CHANGED, self.alpha.running)
         self.assertIn('host alpha', said)
+        self.assertIn('recover --journal', said)
+        mine.restore()
         self.assert_as_before()
 
     def test_a_host_that_another_machine_has_changed(self):
@@ -145,12 +156,106 @@ class SetTest(ChangeTestCase):
         self.alpha.files[backup] = fakes.TEXT
         said = self.refused(self.hosts().set, THREE)
         self.assertIn('from another machine', said)
+        self.assertEqual([], self.entries())
         self.assertEqual(fakes.TEXT, self.alpha.files[backup])
         self.assertEqual(fakes.TEXT, self.alpha.running)
+
+    def test_nova_compute_starts_on_none(self):
+        for host in self.cloud.values():
+            host.refuses = lambda text: text == CHANGED
+        self.assertRaises(service.NotStarted, self.hosts().set, THREE)
+        self.assert_as_before()
+
+    def test_a_copy_is_made_anew_where_it_is_gone(self):
+        # As after a restore() that was complete but for the restart.
+        hosts = self.hosts()
+        hosts.set(THREE)
+        self.alpha.refuses = lambda text: True
+        self.assertRaises(change.NotRestored, hosts.restore)
+        self.alpha.refuses = lambda text: False
+        hosts.set(THREE)
+        self.assertEqual(CHANGED, self.alpha.running)
+        hosts.restore()
+        self.assert_as_before()
+
+    def test_a_host_that_was_recovered_meanwhile(self):
+        hosts = self.hosts()
+        hosts.set(THREE)
+        (pathlib.Path(self.directory) / 'alpha.json').unlink()
+        said = self.refused(hosts.set, THREE)
+        self.assertIn('is gone', said)
+
+    def test_somebody_else_writes_the_file(self):
+        def write(line):
+            if line.startswith('cp'):
+                self.alpha.files[fakes.NOVA_CONF] = fakes.TEXT + '# new\n'
+
+        self.alpha.before = write
+        said = self.refused(self.hosts().set, THREE)
+        self.assertIn('by somebody else', said)
+        self.assertEqual([], self.entries())
+        self.assertEqual(fakes.TEXT + '# new\n',
+                         self.alpha.files[fakes.NOVA_CONF])
+        self.assertEqual(2, len(self.alpha.files))
+
+    def test_a_copy_that_is_broken_is_not_put_back(self):
+        hosts = self.hosts()
+        hosts.set(THREE)
+        self.alpha.files[fakes.NOVA_CONF + change.BACKUP] = 'half'
+        said = self.refused(hosts.restore)
+        self.assertIn('neither is the copy', said)
+        self.assertEqual(CHANGED, self.alpha.files[fakes.NOVA_CONF])
+        self.assertEqual(['alpha'], self.entries())
+
+    def test_hosts_that_cannot_be_changed_are_named_before(self):
+        self.alpha.fails = 'readlink'
+        self.assertIn('host alpha', self.refused(self.hosts().check))
+        self.alpha.fails, self.alpha.process = None, 0
+        self.assertIn('does not run', self.refused(self.hosts().check))
 
     def test_a_mistake_of_ours_is_no_refusal(self):
         self.alpha.run = None
         self.assertRaises(TypeError, self.hosts().set, THREE)
+
+
+class InterruptedTest(ChangeTestCase):
+
+    def test_at_whatever_command(self):
+        """A signal comes before each command once; all is put back then."""
+        del self.cloud['beta']
+        number = 0
+        while True:
+            self.cloud['alpha'] = self.alpha = fakes.Host()
+            self.alpha.before = self.interrupt_at(number)
+            hosts = self.hosts()
+            try:
+                hosts.set(THREE)
+            except KeyboardInterrupt:
+                pass
+            else:
+                break
+            hosts.restore()
+            self.assert_as_before()
+            self.assertEqual([], self.entries())
+            number += 1
+        self.assertGreater(number, 8)
+
+    def interrupt_at(self, number):
+        def before(line):
+            if len(self.alpha.commands) == number:
+                os.kill(os.getpid(), signal.SIGINT)
+                # The main thread heeds it while this one goes on.
+                time.sleep(0.02)
+        return before
+
+    def test_while_it_is_put_back(self):
+        hosts = self.hosts()
+        hosts.set(THREE)
+        self.alpha.before = lambda line: line.startswith('mv') and os.kill(
+            os.getpid(), signal.SIGINT)
+        self.assertRaises(KeyboardInterrupt, hosts.restore)
+        self.assert_as_before()
+        self.assertEqual([], self.entries())
 
 
 class RecoverTest(ChangeTestCase):
@@ -174,6 +279,8 @@ class RecoverTest(ChangeTestCase):
             else:
                 break
             self.alpha.dies_at = None
+            for descriptor in hosts._hosts[0]._journal._locks.values():
+                os.close(descriptor)
             changed = self.entries()
             self.assertEqual(changed, self.recover(), number)
             self.assert_as_before()
@@ -181,12 +288,33 @@ class RecoverTest(ChangeTestCase):
             number += 1
         self.assertGreater(number, 15)
 
-    def test_a_file_that_nobody_knows(self):
+    def change_and_die(self):
+        """Leave hosts changed as a run that was killed does."""
+        mine = journal.Journal(self.directory)
+        change.Hosts([host.site for host in self.cloud.values()], mine,
+                     self.restarter(), self.connect).set(THREE)
+        for descriptor in mine._locks.values():
+            os.close(descriptor)
+
+    def test_a_run_that_is_still_at_work(self):
         hosts = self.hosts()
         hosts.set(THREE)
+        self.assertIn('still at work', self.refused(self.recover))
+        self.assertEqual(CHANGED, self.alpha.running)
+        hosts.restore()
+
+    def test_an_entry_that_cannot_be_read_stops_no_other(self):
+        self.change_and_die()
+        (pathlib.Path(self.directory) / 'alpha.json').write_text('{')
+        self.assertIn('alpha.json', self.refused(self.recover))
+        self.assert_as_before(self.cloud['beta'])
+        self.assertEqual(['alpha'], self.entries())
+
+    def test_a_file_that_nobody_knows(self):
+        self.change_and_die()
         self.alpha.files.pop(fakes.NOVA_CONF + change.BACKUP)
         said = self.refused(self.recover)
-        for part in ('host alpha', fakes.NOVA_CONF, 'is gone'):
+        for part in ('host alpha', fakes.NOVA_CONF, 'neither is the copy'):
             self.assertIn(part, said)
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])

@@ -11,7 +11,9 @@
 # under the License.
 
 import json
+import os
 import pathlib
+import signal
 import stat
 
 import fixtures
@@ -34,15 +36,16 @@ class JournalTest(base.TestCase):
         self.journal = journal.Journal(self.directory)
 
     def test_nothing_yet(self):
-        self.assertEqual([], self.journal.entries())
+        self.assertEqual([], self.journal.hosts())
 
     def test_what_is_added_is_there_for_whoever_comes_next(self):
         for name in ('beta', 'alpha'):
             self.journal.add(entry(name))
-        self.assertEqual([entry('alpha'), entry('beta')],
-                         journal.Journal(self.directory).entries())
+        other = journal.Journal(self.directory)
+        self.assertEqual(['alpha', 'beta'], other.hosts())
+        self.assertEqual(entry('beta'), other.read('beta'))
         self.journal.remove('alpha')
-        self.assertEqual([entry('beta')], self.journal.entries())
+        self.assertEqual(['beta'], other.hosts())
         self.assertEqual(0o700, stat.S_IMODE(self.directory.stat().st_mode))
         # Nothing half written is left.
         self.assertEqual(['beta.json'], [
@@ -54,6 +57,35 @@ class JournalTest(base.TestCase):
             journal.JournalError, self.journal.add, entry())
         for part in ('host alpha', 'recover', str(self.directory)):
             self.assertIn(part, str(exc))
+
+    def test_a_run_that_is_still_at_work(self):
+        self.journal.add(entry())
+        self.assertTrue(self.journal.holds('alpha'))
+        other = journal.Journal(self.directory)
+        exc = self.assertRaises(journal.JournalError, other.claim, 'alpha')
+        self.assertIn('still at work', str(exc))
+        self.assertFalse(other.holds('alpha'))
+
+    def test_a_run_that_was_killed(self):
+        pid = os.fork()
+        if not pid:
+            try:
+                self.journal.add(entry())
+            finally:
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(pid, 0)
+        self.journal.claim('alpha')
+        self.assertTrue(self.journal.holds('alpha'))
+        self.journal.remove('alpha')
+        self.assertFalse(self.journal.holds('alpha'))
+
+    def test_an_entry_that_somebody_has_removed(self):
+        self.journal.add(entry())
+        (self.directory / 'alpha.json').unlink()
+        self.assertFalse(self.journal.holds('alpha'))
+        self.assertRaises(
+            journal.JournalError, self.journal.remove, 'alpha')
+        self.assertRaises(journal.JournalError, self.journal.claim, 'alpha')
 
     def test_it_cannot_be_written(self):
         self.directory.write_text('a file')
@@ -68,7 +100,7 @@ class JournalTest(base.TestCase):
         for text in ('{', '[]', json.dumps({'site': {}})):
             path.write_text(text)
             exc = self.assertRaises(
-                journal.JournalError, self.journal.entries)
+                journal.JournalError, self.journal.read, 'alpha')
             self.assertIn(str(path), str(exc))
 
     def test_no_name_of_a_host(self):

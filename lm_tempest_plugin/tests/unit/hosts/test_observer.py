@@ -53,8 +53,9 @@ class ObserverTest(base.TestCase):
              'samples': [{'host': 'alpha'}] * 2}, found.as_dict())
 
     def test_one_that_refuses_ends_those_that_began(self):
-        watch = Part()
+        watch, sampler = Part(), Part()
         self.assertRaises(
-            remote.HostError,
-            observer.Observer(watch, [Part(refuses=True)]).__enter__)
-        self.assertEqual(['begin', 'end'], watch.events)
+            remote.HostError, observer.Observer(
+                watch, [sampler, Part(refuses=True)]).__enter__)
+        self.assertEqual(['begin', 'end'], sampler.events)
+        self.assertEqual([], watch.events)

@@ -229,6 +229,16 @@ class RemoteTest(base.TestCase):
         (self.folder / 'key').write_text('no key')
         self.refused(self.remote().run, 'cannot be reached with SSH')
 
+    def test_a_key_with_a_passphrase(self):
+        self.user_key.write_private_key_file(
+            str(self.folder / 'key'), password='secret')
+        self.refused(self.remote().run, 'cannot be reached with SSH')
+
+    def test_a_line_of_known_hosts_that_cannot_be_read(self):
+        with open(self.folder / 'known', 'a') as file:
+            file.write('alpha ssh-ed25519 abc\n')
+        self.refused(self.remote().run, 'known_hosts cannot be read')
+
     def test_nobody_listens(self):
         with socket.create_server((ADDRESS, 0)) as other:
             port = other.getsockname()[1]

@@ -18,7 +18,7 @@ from lm_tempest_plugin.tests.unit.hosts import fakes
 
 class RestartTest(base.TestCase):
 
-    kind = service.NotStarted
+    kind = remote.HostError
 
     def setUp(self):
         super().setUp()
@@ -42,6 +42,7 @@ class RestartTest(base.TestCase):
 
     def refused(self, *parts, reported=None):
         exc = self.assertRaises(self.kind, self.restart, reported)
+        self.assertIs(self.kind, type(exc))
         for part in ('host alpha', *parts):
             self.assertIn(part, str(exc))
 
@@ -71,7 +72,13 @@ class RestartTest(base.TestCase):
 
     def test_the_new_one_does_not_start(self):
         self.host.refuses = lambda text: True
+        self.kind = service.NotStarted
         self.refused('a new process that lives')
+
+    def test_a_command_that_waits_and_fails(self):
+        self.host.fails = 'restart'
+        self.kind = service.NotStarted
+        self.refused('ended with status 1')
 
     def test_one_that_is_started_again_and_again(self):
         restart = self.host._restart
@@ -81,6 +88,7 @@ class RestartTest(base.TestCase):
             self.events.append((self.now + 2, again))
 
         self.host._restart = again
+        self.kind = service.NotStarted
         self.refused('a new process that lives')
 
     def test_a_host_whose_service_did_not_run(self):
@@ -90,7 +98,6 @@ class RestartTest(base.TestCase):
 
     def test_no_process_id(self):
         self.host._sh = lambda words, stdin: 'what?\n'
-        self.kind = remote.HostError
         self.refused("'pid' is to print", "'what?'")
 
     def test_no_output_is_no_process(self):

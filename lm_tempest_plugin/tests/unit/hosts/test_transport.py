@@ -78,6 +78,13 @@ class WatchTest(base.TestCase):
         self.assertRaises(remotes.HostError, getattr, watched, 'transport')
         self.assertEqual('host alpha: gone', watched.as_dict()['error'])
 
+    def test_one_look_that_failed_takes_nothing_from_what_was_seen(self):
+        watched = self.watch(BEFORE, ValueError('what?'), BEFORE + QEMU)
+        with watched:
+            self.source.looked.wait(10)
+        self.assertEqual(sockets.Transport.DIRECT, watched.transport)
+        self.assertEqual('what?', watched.as_dict()['error'])
+
     def test_hosts_that_cannot_be_told_apart(self):
         exc = self.assertRaises(
             remotes.HostError,

@@ -12,6 +12,7 @@
 
 from unittest import mock
 
+from lm_tempest_plugin.hosts import change
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.migration import cells
@@ -33,6 +34,8 @@ class CellsTestCase(fakes.LiveMigrationHaTestCase):
         self.conf.live_migration_ha_hosts.ssh_user = 'nova'
         self.conf.live_migration_ha.storage = 'shared'
         self.options = self.conf.live_migration_ha_cells
+        self.options.tunnelled = [False]
+        self.evidence = None
         self.kind = type('CellsTest', (test_cells.CellsTest,), {
             'skipException': AssertionError})
 
@@ -67,7 +70,7 @@ class CellsTestCase(fakes.LiveMigrationHaTestCase):
         self.trips.append(trip)
         return tempest_base.Arrival(
             drain.Drained([], [OBSERVED], 0, 0, 1, 0),
-            [builders.finding() for _ in trip.guests], [])
+            [builders.finding(self.evidence) for _ in trip.guests], [])
 
     def set_values(self):
         return [{str(option): value for option, value in call.args[0].items()}
@@ -76,14 +79,14 @@ class CellsTestCase(fakes.LiveMigrationHaTestCase):
 
 class SkipTest(CellsTestCase):
 
+    def test_without_settings(self):
+        self.options.tunnelled = []
+        self.skipped('no settings')
+
     def skipped(self, *parts):
         exc = self.assertRaises(AssertionError, self.kind.skip_checks)
         for part in parts:
             self.assertIn(part, str(exc))
-
-    def test_without_access(self):
-        self.conf.live_migration_ha_hosts.ssh_user = ''
-        self.skipped('ssh_user')
 
     def test_without_storage(self):
         self.conf.live_migration_ha.storage = ''
@@ -131,6 +134,7 @@ class EachCellTest(CellsTestCase):
 
     def test_servers_that_have_to_stay(self):
         self.conf.live_migration_ha.storage = 'block'
+        self.evidence = builders.evidence(server=builders.server())
         self.prepare(tunnelled=[True]).test_each_cell()
         trip, = self.trips
         self.assertEqual('beta', trip.destination)
@@ -140,6 +144,8 @@ class EachCellTest(CellsTestCase):
     def test_a_nova_that_leaves_them_in_error(self):
         self.conf.live_migration_ha.storage = 'block'
         self.conf.live_migration_ha.recovers_from_failure = False
+        self.evidence = builders.evidence(
+            server=builders.server(status='ERROR'))
         self.prepare(tunnelled=[True]).test_each_cell()
         self.assertEqual((verdicts.Kind.INCONSISTENT,),
                          self.trips[0].expected)
@@ -171,6 +177,27 @@ class EachCellTest(CellsTestCase):
             (2.0, self.conf.live_migration_ha.max_stall),
             (self.trips[0].bounds.max_outage_s,
              self.trips[0].bounds.max_stall_s))
+
+    def test_hosts_that_are_not_put_back_end_it(self):
+        test = self.prepare(max_concurrent_live_migrations=[1, 2])
+        self.changed.set.side_effect = change.NotRestored('host alpha: no')
+        self.assertRaises(change.NotRestored, test.test_each_cell)
+        self.assertEqual(1, self.changed.set.call_count)
+
+    def test_guests_of_a_cell_that_fails_are_deleted(self):
+        test = self.prepare(tunnelled=[False], drain_servers=0)
+        test.report.side_effect = test.failureException('bad')
+        self.assertRaises(test.failureException, test.test_each_cell)
+        test.delete_guests.assert_called_once()
+        test.start_watch.return_value.stop.assert_called_once_with()
+
+    def test_a_server_that_did_not_stay(self):
+        self.conf.live_migration_ha.storage = 'block'
+        test = self.prepare(tunnelled=[True])
+        self.evidence = builders.evidence(
+            server=builders.server(host='beta'))
+        exc = self.assertRaises(test.failureException, test.test_each_cell)
+        self.assertIn("'beta'", str(exc))
 
     def test_a_row(self):
         test = self.prepare(tunnelled=[False], drain_servers=0)

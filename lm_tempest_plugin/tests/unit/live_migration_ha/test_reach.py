@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
 from unittest import mock
+
+from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.hosts import jobs
 from lm_tempest_plugin.hosts import remote
@@ -44,7 +47,8 @@ class ReachTest(fakes.LiveMigrationHaTestCase):
     def test_every_host_is_reached_once(self):
         with mock.patch.object(remote.Remote, 'run') as run:
             self.reach.check()
-        self.assertEqual([mock.call('true')] * 2, run.mock_calls)
+        # With two connections to each: commands, and samples.
+        self.assertEqual([mock.call('true')] * 4, run.mock_calls)
 
     def test_a_host_that_is_not_reached(self):
         with mock.patch.object(
@@ -68,6 +72,22 @@ class ReachTest(fakes.LiveMigrationHaTestCase):
             (['docker', 'exec', 'nova_libvirt', 'virsh'], 'server-1'),
             completed.call_args.args[1:])
         self.assertIsNone(self.reach.job('gamma', 'server-1'))
+
+    def test_when_a_host_has_reported(self):
+        self.services.list_services.side_effect = [
+            {'services': [{'state': 'up', 'updated_at': 'now'}]},
+            lib_exc.ServerFault(resp=api_fakes.Response(503)),
+            OSError('reset'), {'services': []}]
+        self.assertEqual(['now', None, None, None], [
+            self.reach._reported('alpha') for _ in range(4)])
+        self.services.list_services.side_effect = lib_exc.Forbidden('no')
+        self.assertRaises(remote.HostError, self.reach._reported, 'alpha')
+
+    def test_paths_that_hold_everywhere(self):
+        self.options.ssh_key_file = 'etc/{host}'
+        alpha, = reach.sites(self.options, ['alpha'])
+        self.assertEqual(os.path.abspath('etc/alpha'), alpha.key_file)
+        self.assertFalse(alpha.known_hosts_file.startswith('~'))
 
     def test_hosts_that_are_changed(self):
         changed = self.reach.changed()

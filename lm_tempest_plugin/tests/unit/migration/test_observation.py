@@ -59,13 +59,13 @@ class ObservationTest(base.TestCase):
             return mock.Mock(as_dict=lambda: {'qemu_ports': list(numbers)})
 
         for watched, number, expected in (
-                (ports(49152, 49153), 1, BLOCK), (ports(49152), 1, SHARED),
+                (ports(49152, 49153), 1, BLOCK), (ports(49152), 1, None),
                 (ports(), 1, None), (ports(49152, 49153), 2, None),
                 (None, 1, None)):
             self.assertEqual(expected, observation.storage(
                 [builders.completed()] * number, watched))
-        said, = self.found(storage=BLOCK, watched=ports(49152))
-        self.assertIn('disks were not copied', said)
+        said, = self.found(storage=SHARED, watched=ports(49152, 49153))
+        self.assertIn('disks were copied', said)
 
     def test_concurrency(self):
         observed = [concurrency.Observed('alpha', 3, 1, 2.0, 9.0, 0.0, 3)]
