@@ -35,6 +35,8 @@ NS = poll.NS
 # What a transition is about.
 RECORD = 'record'
 SERVER = 'server'
+# How long what is not completed has to be the same until it counts.
+UNCHANGED_S = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,7 +110,6 @@ class Attempt:
         self._last_asked_ns = request.requested_ns
         self._counted_ns = 0
         self._record_ended_ns: int | None = None
-        self._error_seen = False
 
     def __str__(self) -> str:
         return str(self.request)
@@ -217,15 +218,18 @@ class Attempt:
                 self.limits.settle_s)
 
     def _end_if_final(self) -> None:
-        """End the attempt, unless its error may still become a failed.
+        """End the attempt, unless its failure may have a sequel.
 
         nova frees the server at the end of a rollback, and then writes the
-        record: an error has to be seen twice.
+        record; and then it may call the server ERROR (34.0.0 does). What is
+        not completed has to be the same for a while.
         """
-        newest = self.newest
-        if newest is None or newest.status != 'error' or self._error_seen:
+        changed_ns = self.request.requested_ns + round(
+            self.transitions[-1].at_s * NS)
+        if self.newest is not None and self.newest.status == 'completed':
             self.ended_ns = self._last_ns
-        self._error_seen = True
+        elif self._last_ns - changed_ns >= UNCHANGED_S * NS:
+            self.ended_ns = changed_ns
 
     def _give_up(self, what: str, waited_s: float, limit_s: float) -> None:
         """Wait no longer if it has lasted too long."""

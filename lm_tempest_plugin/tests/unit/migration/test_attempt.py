@@ -54,23 +54,41 @@ class EndTest(base.TestCase):
         followed = builders.attempt(
             builders.look(1, [builders.record('error')],
                           builders.migrating()),
-            builders.look(3, [builders.record('failed')]))
+            builders.look(3, [builders.record('failed')]),
+            builders.look(8, [builders.record('failed')]))
         self.assertTrue(followed.ended)
         self.assertEqual('failed', followed.newest.status)
+
+    def test_a_failure_has_to_last(self):
+        for status in ('error', 'failed', 'cancelled'):
+            followed = builders.attempt(
+                builders.look(1, [builders.record(status)]),
+                builders.look(5.9, [builders.record(status)]))
+            self.assertFalse(followed.ended, status)
+            followed.take(builders.look(6, [builders.record(status)]))
+            self.assertTrue(followed.ended, status)
+            # It had ended when it changed last.
+            self.assertEqual(1.0, followed.duration_s)
 
     def test_an_error_may_become_failed_when_the_server_is_free(self):
         followed = builders.attempt(
-            builders.look(1, [builders.record('error')]))
-        self.assertFalse(followed.ended)
-        followed.take(builders.look(2, [builders.record('failed')]))
+            builders.look(1, [builders.record('error')]),
+            builders.look(2, [builders.record('failed')]),
+            builders.look(7, [builders.record('failed')]))
         self.assertTrue(followed.ended)
+        self.assertEqual(2.0, followed.duration_s)
         self.assertEqual('failed', followed.newest.status)
 
-    def test_an_error_that_stays_one(self):
+    def test_a_server_may_become_error_when_it_is_free(self):
+        # As nova 34.0.0 has it.
+        failed = [builders.record('failed')]
         followed = builders.attempt(
-            builders.look(1, [builders.record('error')]),
-            builders.look(2, [builders.record('error')]))
+            builders.look(1, failed),
+            builders.look(3, failed, builders.server(status='ERROR')),
+            builders.look(9, failed, builders.server(status='ERROR')))
         self.assertTrue(followed.ended)
+        self.assertEqual('ERROR', followed.server.status)
+        self.assertEqual(3.0, followed.duration_s)
 
     def test_all_records_have_to_end(self):
         followed = builders.attempt(builders.look(
