@@ -57,6 +57,7 @@ class CellsTestCase(fakes.LiveMigrationHaTestCase):
         test.new_move = mock.Mock(return_value=builders.move())
         test.assert_unharmed = mock.Mock()
         test.delete_guests = mock.Mock()
+        test._warm_up = mock.Mock()
         test.travel = self.travel
         test.report = mock.Mock()
         self.test = test
@@ -96,7 +97,7 @@ class SkipTest(CellsTestCase):
         self.options.tunnelled = [False, True]
         self.options.flavors = ['1', '2', '3']
         self.kind.skip_checks()
-        self.assertEqual(20, self.kind.TIMEOUT_SCALING_FACTOR)
+        self.assertEqual(24, self.kind.TIMEOUT_SCALING_FACTOR)
 
 
 class EachCellTest(CellsTestCase):
@@ -114,12 +115,25 @@ class EachCellTest(CellsTestCase):
             self.built)
         self.assertEqual(['beta', 'alpha'] * 6,
                          [trip.destination for trip in self.trips])
+        self.assertEqual([mock.call('alpha', 'beta')] * 2,
+                         test._warm_up.mock_calls)
         # One guest twice for each of two flavors, and four.
         self.assertEqual(2 * 2 * (1 + 1 + 4), len(test.rows))
         self.assertEqual(6, test.delete_guests.call_count)
         test.doCleanups()
         self.changed.restore.assert_called_once_with()
         self.changed.close.assert_called_once_with()
+
+    def test_a_guest_that_is_not_measured_goes_first(self):
+        test = self.prepare(tunnelled=[False], drain_servers=0)
+        del test._warm_up
+        test.test_each_cell()
+        self.assertEqual(['beta', 'alpha'] * 2,
+                         [trip.destination for trip in self.trips])
+        self.assertEqual(2, len(test.rows))
+        self.assertGreater(self.trips[0].bounds.max_outage_s,
+                           self.trips[2].bounds.max_outage_s)
+        self.assertEqual(2, test.delete_guests.call_count)
 
     def test_what_is_set_is_declared(self):
         self.conf.live_migration_ha.tunnelled = False
