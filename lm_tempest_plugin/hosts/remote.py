@@ -26,6 +26,8 @@ from paramiko import pkey
 from lm_tempest_plugin.hosts import site as sites
 
 LOG = logging.getLogger(__name__)
+# It tells of every channel; what fails comes as an exception.
+logging.getLogger('paramiko').logger.setLevel('WARNING')
 
 CONNECT_SECONDS = 20.0
 # A firewall forgets connections on which nothing comes.
