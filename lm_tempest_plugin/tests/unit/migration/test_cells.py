@@ -63,7 +63,6 @@ class CellTest(base.TestCase):
                 (cells.Cell(native_tls=True), shared, cells.Outcome.MOVES)):
             self.assertEqual(expected, cell.outcome(storage), str(cell))
 
-
     def test_the_largest_bound_of_what_is_on(self):
         bounds = {'block': 1.0, 'tunnelled': 2.0, 'native_tls': 3.0}
         for cell, storage, expected in (
