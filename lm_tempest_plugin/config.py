@@ -28,6 +28,8 @@ from oslo_config import types
 from tempest.lib import exceptions as lib_exc
 
 
+# Where `tempest live-migration-ha recover` looks as well.
+JOURNAL = '~/.local/state/live-migration-ha'
 # Major and minor number, without leading zeros.
 MICROVERSION = r'([1-9][0-9]*)\.(0|[1-9][0-9]*)'
 
@@ -505,7 +507,7 @@ hosts_opts = [
         'Time between two samples of CPU, memory, network and disks of the '
         'hosts while servers are moved, in seconds. 0 to take none.'),
     _text(
-        'journal_directory', '~/.local/state/live-migration-ha',
+        'journal_directory', JOURNAL,
         'Directory on this machine in which hosts are written down before '
         'they are changed. What a killed run left behind there is put back '
         'by `tempest live-migration-ha recover`.'),

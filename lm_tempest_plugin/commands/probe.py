@@ -30,6 +30,7 @@ from typing import TextIO
 
 from cliff import lister
 
+from lm_tempest_plugin.commands import arguments
 from lm_tempest_plugin.probes import archive
 from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
@@ -52,21 +53,6 @@ MOST_REQUESTS = 50_000_000
 # How often the state is shown, on a terminal and elsewhere, in seconds.
 SHOWN_S = 1.0
 LOGGED_S = 10.0
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    """Return a type for argparse: seconds within bounds."""
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not low <= value <= high:
-            raise argparse.ArgumentTypeError(
-                '%r is not a number of seconds from %g to %g' % (
-                    text, low, high))
-        return value
-    return convert
 
 
 def _port(text: str) -> int:
@@ -150,12 +136,13 @@ class Probe(lister.Lister):
             help='IPv4 or IPv6 address, or name of one')
         parser.add_argument(
             '--interval', metavar='SECONDS', default=0.01,
-            type=_seconds(*INTERVALS_S),
+            type=arguments.seconds(*INTERVALS_S),
             help='time between two ICMP echo requests to one address; an '
                  'outage is known to about one interval, and found if it '
                  'lasts for two or more (default: 0.01)')
         parser.add_argument(
-            '--duration', metavar='SECONDS', type=_seconds(*DURATIONS_S),
+            '--duration', metavar='SECONDS',
+            type=arguments.seconds(*DURATIONS_S),
             help='how long to observe (default: until Ctrl-C, at most a '
                  'day, or 50 million requests)')
         parser.add_argument(
@@ -163,11 +150,11 @@ class Probe(lister.Lister):
             help='also watch a TCP connection to an echo service there')
         parser.add_argument(
             '--tcp-interval', metavar='SECONDS', default=0.05,
-            type=_seconds(*TCP_INTERVALS_S),
+            type=arguments.seconds(*TCP_INTERVALS_S),
             help='time between two messages on it (default: 0.05)')
         parser.add_argument(
             '--calibrate', metavar='SECONDS', default=1.0,
-            type=_seconds(*CALIBRATIONS_S),
+            type=arguments.seconds(*CALIBRATIONS_S),
             help='how long to probe the loopback before, to find what this '
                  'machine itself adds (default: 1; 0: not at all)')
         parser.add_argument(

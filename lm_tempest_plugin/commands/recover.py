@@ -13,29 +13,18 @@
 """tempest live-migration-ha recover: put changed hosts back."""
 
 import argparse
-import math
 
 from cliff import command
 
+from lm_tempest_plugin.commands import arguments
+from lm_tempest_plugin import config
 from lm_tempest_plugin.hosts import change
 from lm_tempest_plugin.hosts import journal as journals
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
 
-JOURNAL = '~/.local/state/live-migration-ha'
 TIMEOUT_S = 120.0
-
-
-def _seconds(text: str) -> float:
-    """Convert a number of seconds, for argparse."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 1 <= value <= 3600:
-        raise argparse.ArgumentTypeError(
-            '%r is not a number of seconds from 1 to 3600' % text)
-    return value
+TIMEOUTS_S = (1.0, 3600.0)
 
 
 class Recover(command.Command):
@@ -53,9 +42,10 @@ class Recover(command.Command):
             '--journal', metavar='DIRECTORY',
             help='where the run wrote down what it changed: option '
             'journal_directory in group live_migration_ha_hosts (default: '
-            '%s)' % JOURNAL)
+            '%s)' % config.JOURNAL)
         parser.add_argument(
-            '--timeout', metavar='SECONDS', type=_seconds, default=TIMEOUT_S,
+            '--timeout', metavar='SECONDS',
+            type=arguments.seconds(*TIMEOUTS_S), default=TIMEOUT_S,
             help='how long a restart of nova-compute may take (default: '
             '%(default)g)')
         return parser
@@ -65,7 +55,7 @@ class Recover(command.Command):
 
         :returns: 0 if every host is as it was
         """
-        journal = journals.Journal(parsed_args.journal or JOURNAL)
+        journal = journals.Journal(parsed_args.journal or config.JOURNAL)
         if parsed_args.journal and not journal.directory.is_dir():
             self.app.stderr.write('There is no directory %s\n' %
                                   journal.directory)

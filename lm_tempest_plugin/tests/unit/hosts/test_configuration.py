@@ -57,8 +57,7 @@ class ChangeTest(base.TestCase):
                      '[DEFAULT]\n  password = SECRET\n',
                      'SECRET\n', '[database\nconnection = SECRET\n',
                      'connection = SECRET\n'):
-            try:
-                configuration.change(text, {LIMIT: '3'})
-            except ValueError as exc:
-                self.assertNotIn('SECRET', ''.join(
-                    traceback.format_exception(exc)))
+            exc = self.assertRaises(
+                ValueError, configuration.change, text, {LIMIT: '3'})
+            self.assertNotIn('SECRET', ''.join(
+                traceback.format_exception(exc)))
