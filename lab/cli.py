@@ -116,14 +116,7 @@ def parser() -> argparse.ArgumentParser:
                          metavar='COMMAND')
     commands.add_parser(
         'status', help='list every service, whether it is up, and its log')
-    logs = commands.add_parser('logs', help='print the log of a service')
-    logs.add_argument('service', metavar='SERVICE',
-                      help='a name that "status" shows')
-    logs.add_argument('--lines', type=_lines, default=100, metavar='N',
-                      help='how many of the last lines '
-                      '(default: %(default)s)')
-    logs.add_argument('--follow', '-f', action='store_true',
-                      help='go on printing what is added')
+    _add_logs(commands)
     faults = commands.add_parser(
         'faults', help='inject faults during live migrations and print what '
         'was said of them', description='Injects each fault into the cloud '
@@ -136,6 +129,18 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser('destroy',
                         help='end the cloud and delete the state folder')
     return top
+
+
+def _add_logs(commands: typing.Any) -> None:
+    """Add the command "logs"."""
+    logs = commands.add_parser('logs', help='print the log of a service')
+    logs.add_argument('service', metavar='SERVICE',
+                      help='a name that "status" shows')
+    logs.add_argument('--lines', type=_lines, default=100, metavar='N',
+                      help='how many of the last lines '
+                      '(default: %(default)s)')
+    logs.add_argument('--follow', '-f', action='store_true',
+                      help='go on printing what is added')
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:

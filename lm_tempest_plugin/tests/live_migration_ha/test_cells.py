@@ -22,7 +22,6 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 from testtools import content
 
-from lm_tempest_plugin import config as own_config
 from lm_tempest_plugin.hosts import change
 from lm_tempest_plugin.hosts import journal
 from lm_tempest_plugin.hosts import remote as remotes
@@ -109,7 +108,7 @@ class CellsTest(base.LiveMigrationHaTest):
         super().skip_checks()
         options = CONF.live_migration_ha_cells
         settings = {name: getattr(options, name)
-                    for name in own_config.SETTINGS}
+                    for name in cells.SETTINGS}
         if not any(settings.values()):
             raise cls.skipException(
                 '%s skipped: group live_migration_ha_cells has no settings '
