@@ -51,14 +51,16 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
     :param cloud: connection as administrator
     :param number: how many
     :param host: name of the host on which they are built
+    :param flavor: name of their flavor
     :ivar servers: as openstacksdk has them, ACTIVE
     """
 
     def __init__(self, cloud: openstack.connection.Connection, number: int,
-                 host: str) -> None:
+                 host: str, flavor: str = resources.FLAVORS[0].name) -> None:
         self._cloud = cloud
         self._number = number
         self._host = host
+        self._flavor = flavor
         self._group: typing.Any = None
         self.servers: list[typing.Any] = []
 
@@ -99,8 +101,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         compute = self._cloud.compute
         image = self._cloud.image.find_image(
             resources.IMAGE, ignore_missing=False)
-        flavor = compute.find_flavor(
-            resources.FLAVORS[0].name, ignore_missing=False)
+        flavor = compute.find_flavor(self._flavor, ignore_missing=False)
         provider = network.find_network(
             resources.NETWORK, ignore_missing=False)
         for number in range(self._number):

@@ -448,7 +448,22 @@ _wait_opts = [
         'after its migration record has ended.'),
 ]
 
-live_migration_ha_opts = _bound_opts + _drain_opts + _probe_opts + _wait_opts
+_result_opts = [
+    _text(
+        'results_directory', 'live-migration-ha-results',
+        'Directory for the files of records: what was found of each live '
+        'migration, a line for each. Each process that runs tests makes one, '
+        'named by run_name and its process id. A relative path begins where '
+        'the tests run, which is the workspace. Empty for no file: records '
+        'are attached to the results of the tests in any case.'),
+    _text(
+        'run_name', '',
+        'What this run is called in its records. Empty for the time at which '
+        'it began.'),
+]
+
+live_migration_ha_opts = (
+    _bound_opts + _drain_opts + _probe_opts + _wait_opts + _result_opts)
 
 hosts_group = cfg.OptGroup(
     name='live_migration_ha_hosts',

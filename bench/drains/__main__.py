@@ -23,6 +23,7 @@ from tempest.lib import exceptions as lib_exc
 
 import bench.drains
 from bench.drains import moves
+from lab.cloud import resources
 from lab import errors
 from lab import fleet as fleets
 from lab import layout as layouts
@@ -62,6 +63,9 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument('--only', choices=PARTS, help='one part alone')
     parser.add_argument('--servers', type=int, default=12, metavar='N',
                         help='servers of a drain (default: %(default)s)')
+    parser.add_argument('--flavor', default=resources.FLAVORS[0].name,
+                        metavar='NAME', help='of the servers whose drain is '
+                        'to be efficient (default: %(default)s)')
     parser.add_argument('--concurrency', type=int, default=1, metavar='N',
                         help='max_concurrent_live_migrations of the hosts '
                         '(default: %(default)s)')
@@ -93,7 +97,7 @@ class _Bench:
         """Wall time of a drain over that of a host that is never idle."""
         ratios = []
         with fleets.Fleet(self._cloud, self._options.servers,
-                          HOSTS[0]) as fleet:
+                          HOSTS[0], self._options.flavor) as fleet:
             for number in range(self._options.repeat):
                 moved = moves.move(
                     self._clients, self._calls, fleet.ids,

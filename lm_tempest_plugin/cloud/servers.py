@@ -49,6 +49,7 @@ class Server:
     vcpus: int
     ram_gib: float
     disk_gib: float
+    flavor: str = ''
 
     @property
     def state(self) -> str:
@@ -121,7 +122,8 @@ def _server(body: dict[str, Any]) -> Server:
         host=body['OS-EXT-SRV-ATTR:host'] or '',
         fault=body.get('fault', {}).get('message', ''),
         vcpus=flavor['vcpus'], ram_gib=flavor['ram'] / 1024,
-        disk_gib=root_gib + flavor['ephemeral'] + flavor['swap'] / 1024)
+        disk_gib=root_gib + flavor['ephemeral'] + flavor['swap'] / 1024,
+        flavor=flavor.get('original_name', ''))
 
 
 def wait_for(servers_client: Any, server_id: str, status: str,

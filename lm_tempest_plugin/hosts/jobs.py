@@ -45,6 +45,7 @@ block migration, the disks, which NBD copies apart from the migration.
 
 from collections.abc import Sequence
 import dataclasses
+import re
 from typing import Any
 
 from lm_tempest_plugin.hosts import remote as remotes
@@ -167,6 +168,24 @@ def completed(remote: remotes.Remote, virsh: Sequence[str],
         raise remotes.HostError(
             '%s: what virsh says of the job of domain %s cannot be '
             'understood: %s' % (remote.name, domain, exc)) from exc
+
+
+def libvirt_version(remote: remotes.Remote, virsh: Sequence[str]) -> str:
+    """Return the version of a host's libvirtd, such as 9.0.0.
+
+    :param remote: the host
+    :param virsh: how virsh is called
+    :raises HostError: the host cannot be asked, or answers what cannot be
+        understood
+    """
+    output = remote.run(*virsh, 'version', '--daemon')
+    # The words are translated; the daemon's version stands at the end.
+    found = re.search(r'(\d+\.\d+\.\d+)\s*$', output)
+    if found is None:
+        raise remotes.HostError(
+            '%s: virsh does not say the version of libvirtd: %r' % (
+                remote.name, output))
+    return found[1]
 
 
 def parse(output: str) -> Job | None:

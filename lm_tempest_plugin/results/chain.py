@@ -46,22 +46,55 @@ class RecordsError(Exception):
     """Records cannot be written, or those that are there cannot be used."""
 
 
-class Writer:
-    """Makes a file of records and adds to it.
+class Chain:
+    """Lines, each with the digest of the one before.
+
+    :param run: what the run is called
+    :ivar run: the same
+    :ivar count: how many lines there are
+    :ivar previous: the digest of the last one
+    """
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.count = 0
+        self.previous = NOTHING
+
+    def append(self, kind: str, body: Mapping[str, Any]) -> bytes:
+        """Add a line and return it, without its end.
+
+        :param kind: what it is about
+        :param body: what it says; nothing of it may be called like a part
+            of the envelope
+        """
+        if any(name in body for name in ENVELOPE):
+            raise ValueError('a record may have none of: %s' % ', '.join(
+                ENVELOPE))
+        text = json.dumps({
+            'schema': VERSION, 'previous': self.previous, 'kind': kind,
+            'run': self.run, 'written_at': now(), **body},
+            allow_nan=False).encode()
+        self.previous = digest(text)
+        self.count += 1
+        return text
+
+    def close(self) -> None:
+        """Nothing is to be let go of."""
+
+
+class Writer(Chain):
+    """A chain in a file.
 
     :param directory: where; it is made if it is not there
     :param run: what the run is called, and the file
     :ivar path: the file
-    :ivar run: the run's name
     :raises RecordsError: the file cannot be made, or there is one already,
         which is not touched
     """
 
     def __init__(self, directory: str | os.PathLike[str], run: str) -> None:
-        self.run = run
+        super().__init__(run)
         self.path = pathlib.Path(directory).absolute() / (run + SUFFIX)
-        self._previous = NOTHING
-        self._count = 0
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(
@@ -71,30 +104,19 @@ class Writer:
             raise RecordsError('the file of records %s cannot be made: %s' % (
                 self.path, exc.strerror)) from exc
 
-    def append(self, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    def append(self, kind: str, body: Mapping[str, Any]) -> bytes:
         """Add a line, down to the disk, and return it.
 
-        :param kind: what it is about
-        :param body: what it says; nothing of it may be called like a part
-            of the envelope
         :raises RecordsError: it cannot be written
         """
-        line = {
-            'schema': VERSION, 'previous': self._previous, 'kind': kind,
-            'run': self.run, 'written_at': now(), **body}
-        if any(name in body for name in ENVELOPE):
-            raise ValueError('a record may have none of: %s' % ', '.join(
-                ENVELOPE))
-        text = json.dumps(line, allow_nan=False).encode()
+        text = super().append(kind, body)
         try:
             self._write(text + b'\n')
-            self._previous = digest(text)
-            self._count += 1
             self._write_head()
         except OSError as exc:
             raise RecordsError('a record cannot be added to %s: %s' % (
                 self.path, exc.strerror)) from exc
-        return line
+        return text
 
     def close(self) -> None:
         """Let go of the file."""
@@ -111,7 +133,7 @@ class Writer:
             dir=path.parent, prefix='.%s.' % path.name)
         try:
             with os.fdopen(descriptor, 'w') as head:
-                json.dump({'lines': self._count, 'digest': self._previous},
+                json.dump({'lines': self.count, 'digest': self.previous},
                           head)
                 os.fchmod(head.fileno(), 0o644)
                 head.flush()

@@ -385,8 +385,9 @@ def _stall(body: Mapping[str, Any]) -> Longest | None:
 
 
 def _drain(body: Mapping[str, Any]) -> Drain:
-    observed = next((each for each in body['observed_concurrency']
-                     if each['host'] == body['source']), {})
+    observed: Mapping[str, Any] = next(
+        (each for each in body['observed_concurrency']
+         if each['host'] == body['source']), {})
     hosts = body['hosts'] or {}
     return Drain(
         identifier=sys.intern(body['drain']), run=sys.intern(body['run']),

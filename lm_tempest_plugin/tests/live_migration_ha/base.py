@@ -23,6 +23,7 @@ from oslo_log import log as logging
 from tempest import config
 from tempest.lib import exceptions as lib_exc
 from testtools import content
+from testtools import content_type
 
 from lm_tempest_plugin import cloud
 from lm_tempest_plugin.cloud import hosts
@@ -38,6 +39,7 @@ from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence as evidences
 from lm_tempest_plugin.migration import finding as findings
 from lm_tempest_plugin.migration import observation
+from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request as requests
 from lm_tempest_plugin.migration import strategy as strategies
@@ -48,9 +50,13 @@ from lm_tempest_plugin.probes.tcp import streams
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.live_migration_ha import guests
 from lm_tempest_plugin.tests.live_migration_ha import reach as reaches
+from lm_tempest_plugin.tests.live_migration_ha import recorder as recorders
 
 CONF = config.CONF
 LOG = logging.getLogger(__name__)
+
+# JSON, a record on each line.
+RECORDS = content_type.ContentType('application', 'x-ndjson')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +71,9 @@ class Trip:
     :ivar move: what is asked of nova, but for the destination
     :ivar bounds: what it may do to a guest; None for the options' bounds
     :ivar expected: the verdicts of which each has to be one
+    :ivar number: of the round trip, from 1
+    :ivar measured: whether its figures say what a live migration takes;
+        not those of a warm-up, or of one that is interfered with
     """
 
     guests: Sequence[guests.Guest]
@@ -75,6 +84,8 @@ class Trip:
     strategy: strategies.Strategy = strategies.ONE_AT_A_TIME
     bounds: findings.Bounds | None = None
     expected: tuple[verdicts.Kind, ...] = (verdicts.Kind.COMPLETED,)
+    number: int = 1
+    measured: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,6 +97,7 @@ class Arrival:
     :ivar left_over: what is not as it should be afterwards, in words
     :ivar contradictions: what was declared and not seen, in words
     :ivar hosts: what was seen of the hosts; None without access to them
+    :ivar records: what was recorded of it: JSON, a line for each record
     """
 
     drained: drain.Drained
@@ -93,16 +105,7 @@ class Arrival:
     left_over: Sequence[str]
     contradictions: Sequence[str] = ()
     hosts: dict[str, Any] | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures under names that say their units."""
-        return {
-            **self.drained.as_dict(),
-            'attempts': [found.as_dict() for found in self.findings],
-            'left_over': list(self.left_over),
-            'contradictions': list(self.contradictions),
-            'hosts': self.hosts,
-        }
+    records: Sequence[bytes] = ()
 
 
 class LiveMigrationHaTest(guests.GuestTest):
@@ -116,6 +119,8 @@ class LiveMigrationHaTest(guests.GuestTest):
 
     reach: reaches.Reach | None = None
     declared = observation.Declared()
+    # One for the process, whatever classes it runs.
+    recorder: recorders.Recorder | None = None
 
     @classmethod
     def resource_setup(cls) -> None:
@@ -133,6 +138,18 @@ class LiveMigrationHaTest(guests.GuestTest):
                        options.tunnelled),
             cells.Storage(options.storage) if options.storage else None)
         cls.reach = cls._reach(known)
+        if LiveMigrationHaTest.recorder is None:
+            LiveMigrationHaTest.recorder = recorders.Recorder(
+                options.results_directory, options.run_name, cls._about)
+
+    @classmethod
+    def _about(cls) -> dict[str, Any]:
+        """Return what is known of the cloud."""
+        found = cls.clients.hypervisors.list_hypervisors(detail=True)
+        _, newest = microversions.offered(cls.clients.versions)
+        return recorders.about(
+            CONF.identity.region, newest, found['hypervisors'],
+            cls.reach.libvirt_versions() if cls.reach else {})
 
     @classmethod
     def _reach(cls, known: Sequence[hosts.Host]) -> reaches.Reach | None:
@@ -194,29 +211,62 @@ class LiveMigrationHaTest(guests.GuestTest):
         :param aborted: UUIDs of the servers whose migration on_look has
             asked nova to abort: these have to be cancelled
         """
+        moved = [servers.show(self.clients.servers, guest.server_id)
+                 for guest in trip.guests]
+        recording = self._record(trip, moved)
+
+        def looked(look: poll.Look,
+                   followed: Sequence[attempts.Attempt]) -> None:
+            recording.look(followed)
+            if on_look is not None:
+                on_look(look, followed)
+
+        drained, observed = self._move(trip, moved, looked, asker)
+        time.sleep(CONF.live_migration_ha.grace_time)
+        unseen: list[str] = []
+        found = self._judge(trip, drained, aborted, unseen)
+        left_over = sweep.sweep(
+            self.clients, [each.verdict for each in found])
+        contradictions = [*unseen, *self._contradictions(drained, observed)]
+        hosts_seen = observed.as_dict() if observed else None
+        recording.finish(
+            drained, found, left_over, contradictions, hosts_seen)
+        return Arrival(drained, found, left_over, contradictions, hosts_seen,
+                       recording.written)
+
+    def _record(self, trip: Trip, moved: Sequence[servers.Server]
+                ) -> recorders.Recording:
+        """Begin to record a trip."""
+        sources = {server.host for server in moved}
+        assert self.recorder is not None, 'resource_setup() has made it'
+        return self.recorder.begin(recorders.Leg(
+            self.id(), self.declared, trip.strategy, trip.number,
+            trip.measured, sources.pop() if len(sources) == 1 else '',
+            trip.destination))
+
+    def _judge(self, trip: Trip, drained: drain.Drained,
+               aborted: Collection[str],
+               unseen: list[str]) -> list[findings.Finding]:
+        """Return what is to be said of each attempt.
+
+        :param unseen: gets the reasons if hosts cannot be asked
+        """
         options = CONF.live_migration_ha
-        drained, observed = self._move(trip, on_look, asker)
-        time.sleep(options.grace_time)
         services = hosts.list_hosts(self.clients.services)
-        found, unseen = [], list[str]()
+        bounds = trip.bounds or findings.Bounds(
+            options.max_outage, options.max_stall)
+        found = []
         for guest, attempt in zip(trip.guests, drained.attempts):
             continuity = self._continuity(trip, guest, attempt)
-            evidence = evidences.collect(
+            verdict = verdicts.judge(evidences.collect(
                 self.clients, attempt, services,
                 self._look_at(trip, guest, continuity),
-                guest.server_id in aborted)
-            verdict = verdicts.judge(evidence)
+                guest.server_id in aborted))
             found.append(findings.Finding(
-                attempt, verdict, continuity,
-                trip.bounds or findings.Bounds(
-                    options.max_outage, options.max_stall),
+                attempt, verdict, continuity, bounds,
                 (verdicts.Kind.CANCELLED,) if guest.server_id in aborted
                 else trip.expected, self._job(verdict, unseen)))
-        return Arrival(
-            drained, found, sweep.sweep(
-                self.clients, [each.verdict for each in found]),
-            [*unseen, *self._contradictions(drained, observed)],
-            observed.as_dict() if observed else None)
+        return found
 
     def _contradictions(self, drained: drain.Drained,
                         observed: observer.Observer | None) -> list[str]:
@@ -243,12 +293,11 @@ class LiveMigrationHaTest(guests.GuestTest):
             unseen.append(str(exc))
             return None
 
-    def _move(self, trip: Trip, on_look: drain.OnLook | None, asker: Any
+    def _move(self, trip: Trip, moved: Sequence[servers.Server],
+              on_look: drain.OnLook, asker: Any
               ) -> tuple[drain.Drained, observer.Observer | None]:
         """Ask for the migrations and follow them until they have ended."""
         options = CONF.live_migration_ha
-        moved = [servers.show(self.clients.servers, guest.server_id)
-                 for guest in trip.guests]
         known = self.list_hosts()
         preflight.check_servers(moved)
         for source in sorted({server.host for server in moved}):
@@ -325,7 +374,8 @@ class LiveMigrationHaTest(guests.GuestTest):
         for observed in arrival.drained.observed:
             LOG.info('%s: %.1f s; %s; %s', name, arrival.drained.wall_s,
                      observed, _transport(arrival.hosts))
-        self.addDetail(name, content.json_content(arrival.as_dict()))
+        self.addDetail(name, content.Content(
+            RECORDS, lambda: [line + b'\n' for line in arrival.records]))
         bad = [found for found in arrival.findings if not found.good]
         for found in bad:
             self.attach_console(found.attempt.request.server_id)

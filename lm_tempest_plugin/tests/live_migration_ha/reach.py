@@ -125,6 +125,14 @@ class Reach:
             return None
         return jobs.completed(self._remotes[host], self._virsh, server_id)
 
+    def libvirt_versions(self) -> dict[str, str]:
+        """Return the version of each host's libvirt, by the host's name.
+
+        :raises HostError: a host cannot be asked
+        """
+        return {name: jobs.libvirt_version(remote, self._virsh)
+                for name, remote in self._remotes.items()}
+
     def changed(self) -> change.Hosts:
         """Return the hosts, to be changed and put back by the caller."""
         return change.Hosts(

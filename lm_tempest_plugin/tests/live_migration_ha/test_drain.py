@@ -86,7 +86,8 @@ class DrainTest(base.LiveMigrationHaTest):
             for strategy in order.sample(plan, len(plan)):
                 for host in (destination, source):
                     self._leg(dataclasses.replace(
-                        trip, destination=host, strategy=strategy),
+                        trip, destination=host, strategy=strategy,
+                        number=number + 1),
                         'drain to %s, %s, trip %d' % (
                             host, strategy, number + 1))
         self.assert_unharmed(watched)

@@ -126,7 +126,7 @@ class InterventionTest(base.LiveMigrationHaTest):
             base.Trip(
                 fleet, self.choose_destination(first.host), watched,
                 boot_ids, self.new_move(),
-                strategies.window(number), bounds),
+                strategies.window(number), bounds, measured=False),
             on_look=intervention,
             aborted=intervention.done if aborts else ())
         self.report(arrival, 'intervention')

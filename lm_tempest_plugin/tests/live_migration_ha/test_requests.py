@@ -127,12 +127,16 @@ class ManagerTest(base.LiveMigrationHaTest):
         watched = self.start_watch(guest)
         arrival = self.travel(
             base.Trip([guest], '', watched, self.read_boot_ids(guest),
-                      self.new_move()),
+                      self.new_move(), expected=(
+                          verdicts.Kind.COMPLETED, verdicts.Kind.FAILED)),
             asker=self.os_project_manager.servers_client)
-        refusal = arrival.drained.attempts[0].request.refusal
+        found, = arrival.findings
+        refusal = found.attempt.request.refusal
         if refusal is not None and refusal.status == 403:
             raise self.skipException(
                 'The policy of this cloud does not let a project manager '
                 'live-migrate: %s' % refusal.message)
         self.report(arrival, 'by project manager')
+        self.assertEqual(verdicts.Kind.COMPLETED, found.verdict.kind,
+                         found.message())
         self.assert_unharmed(watched)

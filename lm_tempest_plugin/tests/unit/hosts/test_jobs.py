@@ -165,3 +165,23 @@ class CompletedTest(base.TestCase):
         self.assertRaises(
             remotes.HostError, jobs.completed,
             answering.Answering(answering.refusal()), VIRSH, UUID)
+
+
+class LibvirtVersionTest(base.TestCase):
+
+    def test_of_the_daemon(self):
+        host = answering.Answering(
+            'Compiled against library: libvirt 9.0.1\n'
+            'Using library: libvirt 9.0.1\n'
+            'Using API: QEMU 9.0.1\n'
+            'Running hypervisor: QEMU 10.0.2\n'
+            'Running against daemon: 9.0.0\n\n')
+        self.assertEqual('9.0.0', jobs.libvirt_version(host, VIRSH))
+        self.assertEqual([[*VIRSH, 'version', '--daemon']], host.asked)
+
+    def test_malformed_output_names_the_host(self):
+        raised = str(self.assertRaises(
+            remotes.HostError, jobs.libvirt_version,
+            answering.Answering('what?'), VIRSH))
+        for part in ('compute1', 'what?'):
+            self.assertIn(part, raised)

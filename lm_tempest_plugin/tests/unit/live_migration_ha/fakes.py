@@ -20,6 +20,7 @@ from tempest.scenario import manager
 from lm_tempest_plugin import config
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
 from lm_tempest_plugin.tests.live_migration_ha import guests
+from lm_tempest_plugin.tests.live_migration_ha import recorder
 from lm_tempest_plugin.tests.live_migration_ha import test_block_migration
 from lm_tempest_plugin.tests.live_migration_ha import test_cells
 from lm_tempest_plugin.tests.live_migration_ha import test_drain
@@ -67,6 +68,13 @@ class LiveMigrationHaTestCase(base.TestCase):
                 opt.dest: opt.default for opt in opts})
                for group, opts in config.list_opts()
                if group is not config.live_migration_ha_group})
+        # Nothing is written into the folder where unit tests run.
+        self.conf.live_migration_ha.results_directory = ''
+        self.conf.identity = namespace(region='RegionOne')
+        self.useFixture(fixtures.MonkeyPatch(
+            'lm_tempest_plugin.tests.live_migration_ha.base.'
+            'LiveMigrationHaTest.recorder',
+            recorder.Recorder('', 'unit', dict)))
         for module in MODULES:
             self.useFixture(fixtures.MonkeyPatch(
                 '%s.CONF' % module.__name__, self.conf))

@@ -123,10 +123,10 @@ class TravelTest(BaseTestCase):
         self.watched = mock.create_autospec(watch.Watch, instance=True)
         self.watched.continuity.return_value = builders.continuity()
 
-    def trip(self, number=1, **kwargs):
+    def trip(self, count=1, **kwargs):
         return tempest_base.Trip(**{
             'guests': [fakes.guest(server_id)
-                       for server_id in list(self.cloud.servers)[:number]],
+                       for server_id in list(self.cloud.servers)[:count]],
             'destination': 'beta', 'watched': self.watched,
             'boot_ids': dict.fromkeys(self.cloud.servers, 'boot-1'),
             'move': self.test.new_move(), **kwargs})
@@ -152,6 +152,35 @@ class TravelTest(BaseTestCase):
         self.assertEqual(findings.Bounds(
             self.conf.live_migration_ha.max_outage,
             self.conf.live_migration_ha.max_stall), found.bounds)
+
+    def test_all_is_recorded(self):
+        arrival = self.travel(2, number=3, measured=False)
+        ended, _, first, second, whole = map(json.loads, arrival.records)
+        self.assertEqual('ended', ended['kind'])
+        self.assertEqual(
+            [('server-0', 3, False, 'alpha', 'beta'),
+             ('server-1', 3, False, 'alpha', 'beta')],
+            [(line['server_id'], line['trip'], line['measured'],
+              line['source'], line['destination'])
+             for line in (first, second)])
+        self.assertEqual(
+            ('drain', 2, 'alpha', 'beta', self.test.id()),
+            (whole['kind'], whole['servers'], whole['source'],
+             whole['destination'], whole['test']))
+
+    def test_what_has_ended_is_recorded_before_it_is_judged(self):
+        recorder = self.test.recorder
+        recording = recorder.begin(mock.Mock())
+        self.useFixture(fixtures.MockPatchObject(
+            recorder, 'begin', autospec=True, return_value=recording))
+        self.useFixture(fixtures.MockPatchObject(
+            self.test, '_judge', side_effect=lib_exc.TempestException()))
+        self.assertRaises(
+            lib_exc.TempestException, self.test.travel, self.trip())
+        line, = map(json.loads, recording.written)
+        self.assertEqual(('ended', 'server-0', 'completed', 'ACTIVE'), (
+            line['kind'], line['server_id'], line['record_status'],
+            line['server_status']))
 
     def test_several_by_a_strategy(self):
         arrival = self.travel(2, strategy=strategies.window(2))
@@ -266,12 +295,15 @@ class ReportTest(BaseTestCase):
     def report(self, *found, left_over=()):
         drained = drain.Drained(
             [each.attempt for each in found], [], 0, 20 * builders.S, 40, 0)
-        self.test.report(
-            tempest_base.Arrival(drained, found, left_over), 'to-beta')
+        self.test.report(tempest_base.Arrival(
+            drained, found, left_over, records=[b'{"a": 1}', b'{"b": 2}']),
+            'to-beta')
 
-    def detail(self):
-        return json.loads(b''.join(
-            self.test.getDetails()['to-beta'].iter_bytes()))
+    def assert_attached(self):
+        detail = self.test.getDetails()['to-beta']
+        self.assertEqual(b'{"a": 1}\n{"b": 2}\n',
+                         b''.join(detail.iter_bytes()))
+        self.assertEqual('application/x-ndjson', str(detail.content_type))
 
     def assert_bad(self, parts, *found, **kwargs):
         exc = self.assertRaises(
@@ -281,10 +313,7 @@ class ReportTest(BaseTestCase):
 
     def test_a_good_one(self):
         self.report(builders.finding())
-        detail = self.detail()
-        self.assertEqual((20.0, 40, []), (
-            detail['wall_s'], detail['polls'], detail['left_over']))
-        self.assertEqual(20.0, detail['attempts'][0]['duration_s'])
+        self.assert_attached()
         self.test.attach_console.assert_not_called()
 
     def test_a_bad_one_fails_and_all_is_attached(self):
@@ -292,14 +321,14 @@ class ReportTest(BaseTestCase):
         bad = builders.finding(known)
         self.assert_bad(
             ['started anew', 'Figures: '], builders.finding(), bad)
-        self.assertEqual('lost', self.detail()['attempts'][1]['verdict'])
+        self.assert_attached()
         self.test.attach_console.assert_called_once_with(
             bad.attempt.request.server_id)
 
     def test_what_is_left_over_fails_as_well(self):
         self.assert_bad(['Left over: a binding'], builders.finding(),
                         left_over=['a binding'])
-        self.assertEqual(['a binding'], self.detail()['left_over'])
+        self.assert_attached()
 
 
 class RoundTripTest(BaseTestCase):
