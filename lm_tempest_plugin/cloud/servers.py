@@ -38,6 +38,9 @@ class Server:
     :ivar ram_gib: memory of its flavor
     :ivar disk_gib: its local disks: those of its flavor, without the root
         disk if that is a volume
+    :ivar flavor: name of its flavor; empty if nova does not show it
+    :ivar updated_at: when nova has last written to it, by the cloud's clock;
+        None if nova does not say
     """
 
     server_id: str
@@ -50,6 +53,7 @@ class Server:
     ram_gib: float
     disk_gib: float
     flavor: str = ''
+    updated_at: datetime.datetime | None = None
 
     @property
     def state(self) -> str:
@@ -123,7 +127,9 @@ def _server(body: dict[str, Any]) -> Server:
         fault=body.get('fault', {}).get('message', ''),
         vcpus=flavor['vcpus'], ram_gib=flavor['ram'] / 1024,
         disk_gib=root_gib + flavor['ephemeral'] + flavor['swap'] / 1024,
-        flavor=flavor.get('original_name', ''))
+        flavor=flavor.get('original_name', ''),
+        updated_at=datetime.datetime.fromisoformat(body['updated'])
+        if body.get('updated') else None)
 
 
 def wait_for(servers_client: Any, server_id: str, status: str,

@@ -65,6 +65,7 @@ def server(status='ACTIVE', task_state=None, host='alpha', fault=None,
     """
     body = {
         'id': server_id, 'name': 'guest', 'status': status,
+        'updated': '2026-01-01T12:00:07Z',
         'image': {'id': image} if image else '',
         'OS-EXT-STS:task_state': task_state,
         'OS-EXT-SRV-ATTR:host': host,

@@ -76,6 +76,8 @@ class ListTest(base.TestCase):
         found, = servers.list_changed(client, datetime.datetime(
             2026, 1, 1, 12, 0, 0, 5, tzinfo=datetime.UTC))
         self.assertEqual(fakes.SERVER_ID, found.server_id)
+        self.assertEqual(datetime.datetime(
+            2026, 1, 1, 12, 0, 7, tzinfo=datetime.UTC), found.updated_at)
         client.list_servers.assert_called_once_with(
             detail=True, all_tenants=True,
             **{'changes-since': '2026-01-01T12:00:00.000005+00:00'})

@@ -10,9 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import datetime
+
 from tempest.lib import exceptions as lib_exc
 import urllib3
 
+from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
@@ -57,6 +60,38 @@ class LookTest(PollerTestCase):
         self.cloud.servers.clear()
         self.assertEqual({'server-0': before['server-0']},
                          self.poller.look().servers)
+
+    def test_what_has_not_changed_since_the_last_look_is_not_asked_for(self):
+        asked = []
+        updated_at = datetime.datetime(2126, 1, 1, 12, tzinfo=datetime.UTC)
+
+        def list_changed(client, since):
+            asked.append(since)
+            return [builders.server(updated_at=updated_at),
+                    builders.server(updated_at=None)]
+
+        self.patch(servers, 'list_changed', list_changed)
+        for _ in range(3):
+            self.poller.look()
+        # As much earlier as the clocks of nova's services may differ.
+        before = updated_at - datetime.timedelta(seconds=10)
+        self.assertLess(asked[0], before)
+        self.assertEqual([before] * 2, asked[1:])
+
+    def test_one_change_that_is_older_turns_nothing_back(self):
+        now = datetime.datetime.now(datetime.UTC)
+        answers = [now, now - datetime.timedelta(minutes=1)] * 2
+        asked = []
+
+        def list_changed(client, since):
+            asked.append(since)
+            return [builders.server(updated_at=answers.pop(0))]
+
+        self.patch(servers, 'list_changed', list_changed)
+        for _ in range(3):
+            self.poller.look()
+        self.assertEqual([now - datetime.timedelta(seconds=10)] * 2,
+                         asked[1:])
 
     def test_what_leaves_a_host(self):
         look = builders.look(1, [
