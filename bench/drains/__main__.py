@@ -106,7 +106,7 @@ class _Bench:
                 ratios.append(moved.drained.wall_s / least)
                 print(f'efficiency: {len(fleet.ids)} servers in '
                       f'{moved.drained.wall_s:.1f} s, service times '
-                      f'{sum(moved.services_s):.1f} s in all (each to 1 s), '
+                      f'{sum(moved.services_s):.1f} s in all, '
                       f'ratio {ratios[-1]:.3f}; '
                       f'{moved.drained.observed[0]}', flush=True)
         median = statistics.median(ratios)

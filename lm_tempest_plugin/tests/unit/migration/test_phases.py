@@ -49,8 +49,8 @@ class PhasesTest(base.TestCase):
             builders.look(20, [builders.record()],
                           builders.server(host='beta')))
         self.assertEqual(
-            [('checks', 2.0, 1.0, 'events'), ('queued', 1.0, 1.0, 'events'),
-             ('setup', 3.0, 1.0, 'events')],
+            [('checks', 2.0, 1.0, 'events'), ('queued', 1.0, 2.0, 'events'),
+             ('setup', 3.0, 2.0, 'events')],
             self.found(followed, full_action())[:3])
 
     def test_without_events(self):
@@ -73,7 +73,7 @@ class PhasesTest(base.TestCase):
         action = builders.action(
             builders.event(actions.JOB, start=1, finish=5),
             builders.event(actions.PRE, start=4, finish=6, host='beta'))
-        self.assertIn(('queued', 0.0, 1.0, 'events'),
+        self.assertIn(('queued', 0.0, 2.0, 'events'),
                       self.found(builders.attempt(), action))
 
     def test_how_they_are_told(self):
@@ -99,7 +99,8 @@ class ServiceTest(base.TestCase):
 
     def test_by_events_where_these_are_better(self):
         service = phases.service(builders.completed(), full_action())
-        self.assertEqual(('service', 17.0, 1.0, 'events'),
+        # When the source began to make ready is told by no event.
+        self.assertEqual(('service', 17.0, 2.0, 'events'),
                          dataclasses.astuple(service))
 
     def test_it_never_began(self):
