@@ -79,6 +79,11 @@ def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
         type=_number(topologies.MIN_CONCURRENT, topologies.MAX_CONCURRENT),
         help='how many live migrations a compute host runs at once '
         "(default: 1, as nova's)")
+    parser.add_argument(
+        '--volumes', action='store_const', const=True,
+        help='with --storage ceph: cinder as well, with volumes in the Ceph '
+        'cluster; "up" starts a cloud that is up without it anew, if it has '
+        'no servers')
     return parser
 
 
@@ -159,6 +164,11 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         top.error(f'--keep does not go with {options.command}')
     if options.command not in STARTING:
         _refuse_cloud_options(top, options)
+    elif options.volumes and options.storage != topologies.CEPH:
+        top.error(
+            f'--volumes does not go with --storage {topologies.BLOCK}'
+            f'{"" if options.storage else ", the default"}: volumes live in '
+            f'the Ceph cluster of --storage {topologies.CEPH}')
     if options.command == 'exec':
         if options.arguments[:1] == ['--']:
             del options.arguments[0]

@@ -70,22 +70,24 @@ def up(layout: layouts.Layout, topology: topologies.Topology,
     :param layout: paths of the lab
     :param topology: the hosts
     :param may_switch: whether to start a cloud anew that is up with another
-        storage
+        storage, or without volumes
     :raises errors.LabError: saying in one sentence what is in the way
     """
     with lock.held(layout):
         present = running(layout)
         if present is not None:
-            if present == topology:
+            if present.has_all_of(topology):
                 print(f'The cloud is up already ({present.describe()}).')
                 return
             _refuse_other(present, topology, may_switch)
             _refuse_servers(layout)
             print(f'The cloud is started anew with --storage '
-                  f'{topology.storage}.', flush=True)
+                  f'{topology.storage}{" --volumes" * topology.volumes}.',
+                  flush=True)
         sandbox.refuse_others(layout.root)
         sandbox.end(layout.root)
-        checks.memory(topology.computes, topology.has_ceph)
+        checks.memory(topology.computes, topology.has_ceph,
+                      topology.volumes)
         began = time.monotonic()
         with consoles.Console() as console:
             steps.run(_installation(layout, topology), console)
@@ -100,7 +102,9 @@ def up(layout: layouts.Layout, topology: topologies.Topology,
 def _refuse_other(present: topologies.Topology, asked: topologies.Topology,
                   may_switch: bool) -> None:
     """Refuse to change anything but the storage of a cloud that is up."""
-    switched = dataclasses.replace(present, storage=asked.storage)
+    switched = dataclasses.replace(
+        present, storage=asked.storage,
+        volumes=asked.volumes or present.volumes and asked.has_ceph)
     if may_switch and switched == asked:
         return
     way = ('' if switched == present else
@@ -129,13 +133,13 @@ def _refuse_servers(layout: layouts.Layout) -> None:
     except ValueError:
         said = result.stderr.strip().splitlines() or ['it says nothing']
         raise errors.LabError(
-            f'What servers the cloud has cannot be seen ({said[-1]}): '
+            f'What the cloud has cannot be seen ({said[-1]}): '
             f'tools/run-lab.sh down ends it with all that it has.') from None
     if names:
         raise errors.LabError(
             f'With another storage the cloud is started anew, and it has '
-            f'{len(names)} servers that would be lost ({", ".join(names)}): '
-            f'delete them first.')
+            f'{len(names)} servers or volumes that would be lost '
+            f'({", ".join(names)}): delete them first.')
 
 
 def _installation(layout: layouts.Layout, topology: topologies.Topology

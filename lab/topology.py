@@ -61,7 +61,7 @@ CONTROLLER = Host('controller', str(MANAGEMENT[1]))
 class Topology:
     """What a lab consists of; chosen at ``up`` and fixed until ``down``.
 
-    The storage alone can be changed by another ``up``.
+    The storage alone can be changed by another ``up``, volumes with it.
 
     :ivar computes: how many compute hosts
     :ivar kvm: whether guests run under KVM instead of software emulation
@@ -69,12 +69,14 @@ class Topology:
         ``ceph``: images in a Ceph cluster, which all hosts share
     :ivar max_concurrent_live_migrations: how many live migrations a compute
         host runs at once as their source; nova's default is 1
+    :ivar volumes: whether there is cinder, with volumes in the Ceph cluster
     """
 
     computes: int = 2
     kvm: bool = False
     storage: str = BLOCK
     max_concurrent_live_migrations: int = 1
+    volumes: bool = False
 
     @property
     def compute_hosts(self) -> tuple[Host, ...]:
@@ -91,6 +93,15 @@ class Topology:
     def has_ceph(self) -> bool:
         """Whether a Ceph cluster belongs to it."""
         return self.storage == CEPH
+
+    def has_all_of(self, other: Topology) -> bool:
+        """Whether a cloud with it is one that another one asks for.
+
+        Volumes that nobody asks for are in nobody's way.
+
+        :param other: what is asked for
+        """
+        return self in (other, dataclasses.replace(other, volumes=True))
 
     @property
     def provider_gateway(self) -> str:
@@ -110,4 +121,6 @@ class Topology:
         if self.max_concurrent_live_migrations > 1:
             words += ['--max-concurrent-live-migrations',
                       str(self.max_concurrent_live_migrations)]
+        if self.volumes:
+            words.append('--volumes')
         return ' '.join(words)

@@ -13,6 +13,7 @@
 """The services' accounts and endpoints in keystone."""
 
 import dataclasses
+import typing
 
 import openstack
 
@@ -43,6 +44,9 @@ SERVICES = (
     Service('neutron', 'network', f'http://{ADDRESS}:9696'),
     Service('nova', 'compute', f'http://{ADDRESS}:8774/v2.1'),
 )
+#: What is added for volumes, to a cloud that is to have them.
+CINDER = Service('cinder', 'block-storage', f'http://{ADDRESS}:8776/v3')
+PROJECT = 'service'
 
 
 def connect(layout: layouts.Layout) -> openstack.connection.Connection:
@@ -66,17 +70,32 @@ def make(layout: layouts.Layout) -> None:
     :raises openstack.exceptions.SDKException: if keystone refuses
     """
     identity = connect(layout).identity
-    password = configuration.passwords(layout)['service']
-    project = identity.create_project(name='service', domain_id='default')
-    roles = [identity.find_role(name, ignore_missing=False)
-             for name in ('admin', 'service')]
+    project = identity.create_project(name=PROJECT, domain_id='default')
     for service in SERVICES:
-        user = identity.create_user(
-            name=service.name, password=password, domain_id='default',
-            default_project_id=project.id)
-        for role in roles:
-            identity.assign_project_role_to_user(project, user, role)
-        entry = identity.create_service(name=service.name, type=service.kind)
-        identity.create_endpoint(
-            service_id=entry.id, interface='public', url=service.url,
-            region_id=configuration.REGION)
+        _add(layout, identity, project, service)
+
+
+def add(layout: layouts.Layout, service: Service) -> None:
+    """Make a service's user and its entry in the catalogue.
+
+    :param layout: paths of the lab
+    :param service: which; the project of services is there
+    :raises openstack.exceptions.SDKException: if keystone refuses
+    """
+    identity = connect(layout).identity
+    _add(layout, identity, identity.find_project(
+        PROJECT, ignore_missing=False), service)
+
+
+def _add(layout: layouts.Layout, identity: typing.Any, project: typing.Any,
+         service: Service) -> None:
+    user = identity.create_user(
+        name=service.name, password=configuration.passwords(layout)['service'],
+        domain_id='default', default_project_id=project.id)
+    for name in ('admin', 'service'):
+        identity.assign_project_role_to_user(
+            project, user, identity.find_role(name, ignore_missing=False))
+    entry = identity.create_service(name=service.name, type=service.kind)
+    identity.create_endpoint(
+        service_id=entry.id, interface='public', url=service.url,
+        region_id=configuration.REGION)

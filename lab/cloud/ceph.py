@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A Ceph cluster of the lab's own, for images and guests' disks.
+"""A Ceph cluster of the lab's own, for images, guests' disks and volumes.
 
 One monitor, one manager and one OSD on the controller, which is reached over
 the management network. It lives and dies with the cloud.
@@ -40,13 +40,10 @@ STORE_BYTES = 16 * 1024 ** 3
 CACHE_BYTES = 64 * 1024 ** 2
 #: Placement groups of a pool; one OSD needs no more.
 GROUPS = 8
-#: Pools of glance's images and of nova's disks.
-IMAGES, DISKS = 'images', 'vms'
-POOLS = (IMAGES, DISKS)
+#: Pools of glance's images, of nova's disks, and of cinder's volumes.
+IMAGES, DISKS, VOLUMES = 'images', 'vms', 'volumes'
 CLUSTER_ID = str(uuid.uuid5(uuid.NAMESPACE_DNS, 'ceph'))
 OSD_ID = str(uuid.uuid5(uuid.NAMESPACE_DNS, 'osd.0'))
-#: Under which libvirt keeps nova's key.
-SECRET_ID = str(uuid.uuid5(uuid.NAMESPACE_DNS, 'client.nova'))
 SECONDS = 120
 POLL_SECONDS = 1
 #: How long the command "ceph" looks for the monitor before it gives up.
@@ -63,6 +60,11 @@ class User:
 
     name: str
     caps: tuple[tuple[str, str], ...]
+
+    @property
+    def secret_id(self) -> str:
+        """Under which libvirt keeps its key."""
+        return str(uuid.uuid5(uuid.NAMESPACE_DNS, self.name))
 
     def key(self, secret: str) -> str:
         """Its key, as keyrings have it.
@@ -90,19 +92,49 @@ NOVA = User('client.nova', (
     ('mon', 'profile rbd'), ('mgr', f'profile rbd pool={DISKS}'),
     ('osd', f'profile rbd pool={DISKS}, '
      f'profile rbd-read-only pool={IMAGES}')))
-USERS = (MONITOR, ADMIN, MANAGER, OSD, GLANCE, NOVA)
+CINDER = User('client.cinder', (
+    ('mon', 'profile rbd'), ('mgr', f'profile rbd pool={VOLUMES}'),
+    ('osd', f'profile rbd pool={VOLUMES}, '
+     f'profile rbd-read-only pool={IMAGES}')))
+
+
+def pools(topology: topologies.Topology) -> tuple[str, ...]:
+    """The pools of a lab's cluster.
+
+    :param topology: the hosts
+    """
+    return (IMAGES, DISKS, *((VOLUMES,) if topology.volumes else ()))
+
+
+def users(topology: topologies.Topology) -> tuple[User, ...]:
+    """Whom a lab's cluster knows.
+
+    :param topology: the hosts
+    """
+    return (MONITOR, ADMIN, MANAGER, OSD, GLANCE, *disk_users(topology))
+
+
+def disk_users(topology: topologies.Topology) -> tuple[User, ...]:
+    """As whom a guest's QEMU opens its disks, with a key from libvirt.
+
+    :param topology: the hosts
+    """
+    return (NOVA, *((CINDER,) if topology.volumes else ()))
 
 
 class Cluster:
     """The cluster's daemons and what it holds.
 
     :param layout: paths of the lab
+    :param topology: the hosts
     :param supervisor: keeps the daemons
     """
 
-    def __init__(self, layout: layouts.Layout,
+    def __init__(self, layout: layouts.Layout, topology: topologies.Topology,
                  supervisor: supervisors.Supervisor) -> None:
         self._layout = layout
+        self._pools = pools(topology)
+        self._disk_users = disk_users(topology)
         self._supervisor = supervisor
         self._etc = layout.etc(topologies.CONTROLLER.name)
         self._data = layout.data(topologies.CONTROLLER.name) / 'ceph'
@@ -130,41 +162,43 @@ class Cluster:
 
     def make_pools(self) -> None:
         """Make the pools, and wait until they can be written to."""
-        for pool in POOLS:
+        for pool in self._pools:
             _ceph('osd', 'pool', 'create', pool)
             commands.run('rbd', 'pool', 'init', pool)
         deadline = time.monotonic() + SECONDS
-        while not _is_counted():
+        while not self._is_counted():
             if time.monotonic() > deadline:
                 raise errors.LabError(
                     f'After {SECONDS} s the Ceph cluster does not say how '
                     f'much it holds: tools/run-lab.sh exec -- ceph status')
             time.sleep(POLL_SECONDS)
 
-    def give_key(self, host: topologies.Host) -> None:
-        """Let a compute host's libvirt, which was started, know nova's key.
+    def _is_counted(self) -> bool:
+        """Whether the manager has told how much room each pool has.
+
+        Without that, nova-compute would report no disk and end.
+        """
+        found = {pool['name']: pool['stats'] for pool in
+                 json.loads(_ceph('df', '--format=json'))['pools']}
+        return all(found.get(pool, {}).get('max_avail')
+                   for pool in self._pools)
+
+    def give_keys(self, host: topologies.Host) -> None:
+        """Let a compute host's libvirt, which was started, know keys.
 
         :param host: the compute host
         """
         commands.wait_for_port(f'{host.name}-libvirtd', host.address,
                                LIBVIRT_PORT)
         etc = self._layout.etc(host.name)
-        commands.run('virsh', 'secret-define', etc / 'ceph-secret.xml',
-                     host=host.name)
-        commands.run('virsh', 'secret-set-value', '--secret', SECRET_ID,
-                     '--file', etc / 'ceph-secret.key', host=host.name)
+        for user in self._disk_users:
+            commands.run('virsh', 'secret-define', etc / f'{user.name}.xml',
+                         host=host.name)
+            commands.run('virsh', 'secret-set-value', '--secret',
+                         user.secret_id, '--file', etc / f'{user.name}.key',
+                         host=host.name)
 
 
 def _ceph(*arguments: str) -> str:
     return commands.run('ceph', f'--connect-timeout={CONNECT_SECONDS}',
                         *arguments)
-
-
-def _is_counted() -> bool:
-    """Whether the manager has told how much room each pool has.
-
-    Without that, nova-compute would report no disk and end.
-    """
-    found = {pool['name']: pool['stats'] for pool in
-             json.loads(_ceph('df', '--format=json'))['pools']}
-    return all(found.get(pool, {}).get('max_avail') for pool in POOLS)

@@ -32,16 +32,16 @@ TEMPLATES = pathlib.Path(__file__).resolve().parent.parent / 'templates'
 SECRETS = ('admin', 'database', 'messaging', 'metadata', 'service')
 #: Templates of which each host of a kind gets its own text.
 CONTROLLER_FILES = (
-    'glance-api.conf', 'keystone.conf', 'mariadb.cnf',
+    'cinder.conf', 'glance-api.conf', 'keystone.conf', 'mariadb.cnf',
     'neutron.conf', 'nova.conf', 'placement.conf', 'rabbitmq.conf')
 COMPUTE_FILES = ('metadata-agent.ini', 'nova.conf', 'sshd_config')
 #: Folders that services expect to find, below each host's data.
-DATA_FOLDERS = ('tmp', 'locks', 'nova', 'neutron', 'glance')
+DATA_FOLDERS = ('tmp', 'locks', 'nova', 'neutron', 'glance', 'cinder')
 #: These are read at a fixed place, which is mounted from the host's data.
 LIBVIRT_FILES = ('libvirtd.conf', 'qemu.conf')
 
-#: What makes nova's key for Ceph known to libvirt, on each compute host.
-CEPH_SECRET_FILES = ('ceph-secret.key', 'ceph-secret.xml')
+#: What makes a key for Ceph known to libvirt, on each compute host.
+CEPH_SECRET_FILES = ('key', 'xml')
 
 #: Lines of /etc/passwd and /etc/group, with Debian's numbers.
 QEMU_USER = {
@@ -152,13 +152,18 @@ class Writer:
         files.write(own / 'ceph.conf',
                     self.render('ceph.conf', host=host, etc=etc))
         if host.is_controller:
-            users: tuple[ceph.User, ...] = (ceph.ADMIN, ceph.GLANCE)
+            # cinder-volume runs here; nova-compute does not.
+            users = [ceph.ADMIN, ceph.GLANCE, *(
+                user for user in ceph.disk_users(self.topology)
+                if user != ceph.NOVA)]
             self._write(etc / 'ceph.keyring', 'ceph.keyring',
-                        users=ceph.USERS)
+                        users=ceph.users(self.topology))
         else:
-            users = (ceph.NOVA,)
-            for name in CEPH_SECRET_FILES:
-                self._write(etc / name, name)
+            users = [ceph.NOVA]
+            for user in ceph.disk_users(self.topology):
+                for kind in CEPH_SECRET_FILES:
+                    self._write(etc / f'{user.name}.{kind}',
+                                f'ceph-secret.{kind}', user=user)
         for user in users:
             self._write(own / f'ceph.{user.name}.keyring', 'ceph.keyring',
                         users=(user,))
@@ -167,7 +172,7 @@ class Writer:
         etc = self.layout.etc(topologies.CONTROLLER.name)
         files.write(etc / 'rabbitmq-plugins', '[].\n')
         files.write(etc / 'rabbitmq-env.conf', '')
-        for application in programs.applications(self.layout):
+        for application in programs.applications(self.layout, self.topology):
             self._write(etc / f'uwsgi-{application.name}.ini', 'uwsgi.ini',
                         application=application)
         self._write(self.supervisor_conf, 'supervisord.conf',

@@ -30,8 +30,9 @@ from lab import layout as layouts
 from lab.machine import virtualenvs
 from lab import topology as topologies
 
+#: All of them whatever a lab consists of, so that one copy is for every lab.
 NAMES = ('keystone', 'glance', 'placement', 'neutron', 'nova_api', 'nova',
-         'nova_cell0')
+         'nova_cell0', 'cinder')
 MARIADBD = '/usr/sbin/mariadbd'
 
 
@@ -114,7 +115,8 @@ class Database:
                           'glance-manage': 'glance-api.conf',
                           'keystone-manage': 'keystone.conf',
                           'placement-manage': 'placement.conf',
-                          'neutron-db-manage': 'neutron.conf'}
+                          'neutron-db-manage': 'neutron.conf',
+                          'cinder-manage': 'cinder.conf'}
         commands.run(
             self._layout.venv_bin('cloud', program),
             f'--config-file={self._etc / configurations[program]}',
@@ -148,6 +150,10 @@ class Database:
     def prepare_neutron(self) -> None:
         """Neutron's schema."""
         self._manage('neutron-db-manage', 'upgrade', 'heads')
+
+    def prepare_cinder(self) -> None:
+        """Cinder's schema."""
+        self._manage('cinder-manage', 'db', 'sync')
 
     def prepare_nova(self) -> None:
         """Nova's schemas and its two cells."""

@@ -29,6 +29,8 @@ OVN_RUN = '/run/ovn'
 #: where they are. All hosts share the machine's cores; without it a service
 #: that starts on one host would stop the packets of all.
 DATA_PLANE = -10
+#: The daemons of cinder, beside its API.
+CINDER = ('cinder-scheduler', 'cinder-volume')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +44,16 @@ class Application:
         oslo.policy may answer "forbidden" to requests that arrive while
         another thread loads the rules.
     :ivar environment: where it finds its configuration
+    :ivar arguments: what stands in sys.argv behind the program's name, for
+        one that takes it from there alone
     """
 
     name: str
     module: str
     port: int
     processes: int
-    environment: tuple[tuple[str, str], ...]
+    environment: tuple[tuple[str, str], ...] = ()
+    arguments: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,16 +101,20 @@ class Program:
                         for name, value in self.environment)
 
 
-def applications(layout: layouts.Layout) -> tuple[Application, ...]:
+def applications(layout: layouts.Layout, topology: topologies.Topology
+                 ) -> tuple[Application, ...]:
     """The WSGI applications, all on the controller.
 
     :param layout: paths of the lab
+    :param topology: the hosts
     """
     etc = str(layout.etc(topologies.CONTROLLER.name))
     share = layout.venv_bin('cloud', '../etc')
     nova = (('OS_NOVA_CONFIG_DIR', etc),
             ('OS_NOVA_CONFIG_FILES',
              f'{share}/nova/api-paste.ini;nova.conf'))
+    cinder = Application('cinder-api', 'cinder.wsgi.api', 8776, 1,
+                         arguments=(f'--config-file={etc}/cinder.conf',))
     return (
         Application('keystone', 'keystone.wsgi.api', 5000, 2,
                     (('OS_KEYSTONE_CONFIG_FILES', f'{etc}/keystone.conf'),)),
@@ -118,6 +127,7 @@ def applications(layout: layouts.Layout) -> tuple[Application, ...]:
                      ('OS_NEUTRON_CONFIG_FILES', 'neutron.conf'))),
         Application('nova-api', 'nova.wsgi.osapi_compute', 8774, 2, nova),
         Application('nova-metadata', 'nova.wsgi.metadata', 8775, 1, nova),
+        *((cinder,) if topology.volumes else ()),
     )
 
 
@@ -129,9 +139,12 @@ def plan(layout: layouts.Layout,
     :param topology: the hosts
     """
     controller = _Controller(layout, topologies.CONTROLLER)
-    made = controller.programs()
+    made = controller.programs(applications(layout, topology))
     if topology.has_ceph:
         made.extend(controller.ceph())
+    if topology.volumes:
+        made.extend(controller.openstack(name, 'cinder.conf')
+                    for name in CINDER)
     for host in topology.compute_hosts:
         made.extend(_Compute(layout, host).programs())
     return tuple(made)
@@ -182,7 +195,7 @@ class _Host:
 
 class _Controller(_Host):
 
-    def programs(self) -> list[Program]:
+    def programs(self, served: tuple[Application, ...]) -> list[Program]:
         return [
             self.program('mariadb', '/usr/sbin/mariadbd',
                          f'--defaults-file={self.etc}/mariadb.cnf'),
@@ -195,7 +208,7 @@ class _Controller(_Host):
                             f'--ovnnb-db=unix:{OVN_RUN}/ovnnb_db.sock',
                             f'--ovnsb-db=unix:{OVN_RUN}/ovnsb_db.sock',
                             '-vconsole:info', '-vsyslog:off'),
-            *(self._uwsgi(each) for each in applications(self.layout)),
+            *(self._uwsgi(each) for each in served),
             self.openstack('neutron-ovn-maintenance-worker', 'neutron.conf'),
             self.openstack('nova-conductor', 'nova.conf'),
             self.openstack('nova-scheduler', 'nova.conf'),

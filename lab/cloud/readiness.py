@@ -17,6 +17,7 @@ import typing
 
 import openstack
 
+from lab.cloud import programs
 from lab import errors
 from lab import topology as topologies
 
@@ -27,11 +28,14 @@ POLL_SECONDS = 0.5
 NOVA_SERVICES = ('nova-conductor', 'nova-scheduler')
 #: What neutron has to see on each compute host.
 NETWORK_AGENTS = ('ovn-controller', 'neutron-ovn-metadata-agent')
+#: What cinder has to run, and where it has to see room for volumes.
+VOLUME_SERVICES = programs.CINDER
+VOLUME_POOL = f'{topologies.CONTROLLER.name}@ceph#ceph'
 
 
 def wait(cloud: openstack.connection.Connection,
          topology: topologies.Topology, seconds: float = SECONDS) -> None:
-    """Wait until servers can be built on every compute host.
+    """Wait until servers, and volumes if there are any, can be made.
 
     :param cloud: connection as administrator
     :param topology: the hosts
@@ -77,3 +81,17 @@ def missing(cloud: openstack.connection.Connection,
         for binary in NETWORK_AGENTS:
             if (binary, name) not in agents:
                 yield f'{binary} on {name}'
+    if topology.volumes:
+        yield from _missing_for_volumes(cloud)
+
+
+def _missing_for_volumes(cloud: openstack.connection.Connection
+                         ) -> typing.Iterator[str]:
+    up = {service.binary for service in cloud.block_storage.services()
+          if service.state == 'up'}
+    lacking = [binary for binary in VOLUME_SERVICES if binary not in up]
+    yield from lacking
+    # The scheduler answers this, and the API waits a minute for it.
+    if not lacking and VOLUME_POOL not in {
+            pool.name for pool in cloud.block_storage.backend_pools()}:
+        yield f'pool {VOLUME_POOL} of cinder-volume'

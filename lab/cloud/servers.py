@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Tells which servers the cloud has, from inside of the lab.
+"""Tells which servers and volumes the cloud has, from inside of the lab.
 
 Run as ``python -m lab.cloud.servers STATE_FOLDER`` it prints their names as
 JSON.
@@ -25,13 +25,18 @@ from lab import layout as layouts
 
 
 def main(root: str) -> None:
-    """Print the names of all servers of all projects.
+    """Print the names of all servers and volumes of all projects.
 
     :param root: the lab's state folder
     """
     cloud = accounts.connect(layouts.Layout(pathlib.Path(root)))
-    print(json.dumps(sorted(
-        server.name for server in cloud.compute.servers(all_projects=True))))
+    names = [server.name for server
+             in cloud.compute.servers(all_projects=True)]
+    if cloud.has_service(accounts.CINDER.kind):
+        # nova gives no name to the volume that it makes for a server.
+        names += [volume.name or volume.id for volume
+                  in cloud.block_storage.volumes(all_projects=True)]
+    print(json.dumps(sorted(names)))
 
 
 def arguments(layout: layouts.Layout) -> list[str]:

@@ -69,14 +69,14 @@ class Plan:
         self._topology = topology
         self._supervisor = supervisors.Supervisor(layouts.SUPERVISOR_SOCKET)
         self._database = databases.Database(layout, self._supervisor)
-        self._ceph = ceph.Cluster(layout, self._supervisor)
-        self._ports = {each.name: each.port
-                       for each in programs.applications(layout)}
+        self._ceph = ceph.Cluster(layout, topology, self._supervisor)
+        self._ports = {each.name: each.port for each
+                       in programs.applications(layout, topology)}
 
     def everything(self) -> list[steps.Step]:
         """All steps, in no particular order."""
         return [*self._foundations(), *self._databases(),
-                *self._control_plane(), *self._storage(),
+                *self._control_plane(), *self._storage(), *self._volumes(),
                 *(step for host in self._topology.compute_hosts
                   for step in self._compute(host)),
                 *self._resources()]
@@ -126,6 +126,8 @@ class Plan:
                        (MARIADB,)),
             steps.Step('schemas of nova', self._database.prepare_nova,
                        (MARIADB,)),
+            steps.Step('schema of cinder', self._database.prepare_cinder,
+                       (MARIADB,)),
         ]
         return [
             begin, *schemas, self._keystone('schema of keystone'),
@@ -169,10 +171,27 @@ class Plan:
             self._daemon('ceph-mgr', 'Ceph monitor'),
             steps.Step(POOLS, self._ceph.make_pools,
                        ('ceph-osd', 'ceph-mgr')),
-            *(steps.Step(f'key of {host.name}', functools.partial(
-                self._ceph.give_key, host), (f'{host.name}-libvirtd',))
+            *(steps.Step(f'keys of {host.name}', functools.partial(
+                self._ceph.give_keys, host), (f'{host.name}-libvirtd',))
               for host in self._topology.compute_hosts),
         ]
+
+    def _volumes(self) -> list[steps.Step]:
+        if not self._topology.volumes:
+            return []
+        daemon = (DATABASES, 'RabbitMQ')
+        return [
+            # Not among the accounts that are kept: it is not in every lab.
+            steps.Step('account of cinder', functools.partial(
+                accounts.add, self._layout, accounts.CINDER),
+                (DATABASES, 'keystone')),
+            self._api('cinder-api', *daemon, 'account of cinder'),
+            self._daemon('cinder-scheduler', *daemon),
+            self._daemon('cinder-volume', *daemon, POOLS),
+        ]
+
+    def _only_with_volumes(self, *needs: str) -> tuple[str, ...]:
+        return needs if self._topology.volumes else ()
 
     def _compute(self, host: topologies.Host) -> list[steps.Step]:
         name = host.name
@@ -183,7 +202,7 @@ class Plan:
             self._daemon(f'{name}-libvirtd', HOSTS),
             self._daemon(f'{name}-nova-compute', f'{name}-libvirtd',
                          f'switch of {name}', 'nova-conductor', 'placement',
-                         *self._only_with_ceph(POOLS, f'key of {name}')),
+                         *self._only_with_ceph(POOLS, f'keys of {name}')),
             self._daemon(f'{name}-neutron-ovn-metadata-agent',
                          f'switch of {name}', 'ovn-northd'),
             steps.Step(f'{name}-sshd', functools.partial(
@@ -203,6 +222,7 @@ class Plan:
             steps.Step('ready', lambda: readiness.wait(
                 accounts.connect(layout), topology),
                 ('neutron', 'nova-scheduler', 'nova-api', 'nova-metadata',
+                 *self._only_with_volumes('cinder-api', *programs.CINDER),
                  *(f'{host.name}-{service}'
                    for host in topology.compute_hosts
                    for service in ('nova-compute',

@@ -33,6 +33,7 @@ DISK_TO_RUN = 1 * GIB
 MEMORY_CONTROL_PLANE = 3 * GIB
 MEMORY_COMPUTE = GIB
 MEMORY_CEPH = GIB
+MEMORY_VOLUMES = GIB
 MIN_PYTHON = (3, 11)
 
 
@@ -123,15 +124,17 @@ def disk(layout: layouts.Layout, needed: int) -> None:
             f'folder on another disk.')
 
 
-def memory(computes: int, has_ceph: bool = False) -> None:
+def memory(computes: int, has_ceph: bool = False,
+           volumes: bool = False) -> None:
     """Refuse a cloud that this machine cannot hold.
 
     :param computes: how many compute hosts
     :param has_ceph: whether a Ceph cluster belongs to it
+    :param volumes: whether cinder belongs to it
     :raises errors.LabError: if less memory is available than they need
     """
     needed = (MEMORY_CONTROL_PLANE + computes * MEMORY_COMPUTE
-              + has_ceph * MEMORY_CEPH)
+              + has_ceph * MEMORY_CEPH + volumes * MEMORY_VOLUMES)
     text = pathlib.Path('/proc/meminfo').read_text()
     available = next(int(line.split()[1]) * 1024
                      for line in text.splitlines()
@@ -139,6 +142,7 @@ def memory(computes: int, has_ceph: bool = False) -> None:
     if available < needed:
         raise errors.LabError(
             f'{available / GIB:.1f} GiB of memory are available and '
-            f'{computes} compute hosts{" with Ceph" * has_ceph} need '
+            f'{computes} compute hosts{" with Ceph" * has_ceph}'
+            f'{" and volumes" * volumes} need '
             f'{needed / GIB:.0f} GiB: end other programs, or use fewer with '
             f'--computes.')

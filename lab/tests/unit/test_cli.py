@@ -63,7 +63,8 @@ class TestParse(base.TestCase):
 
     def test_options_of_a_cloud_that_is_up_already(self):
         for given in (['--computes', '2'], ['--storage', 'block'], ['--kvm'],
-                      ['--max-concurrent-live-migrations', '1']):
+                      ['--max-concurrent-live-migrations', '1'],
+                      ['--volumes']):
             for command in (['status'], ['logs', 'x'], ['exec', 'ls'],
                             ['down'], ['destroy'], ['run']):
                 status, text = self._exit(*given, *command)
@@ -110,6 +111,24 @@ class TestParse(base.TestCase):
     def test_ceph(self):
         options = cli.parse(['up', '--storage', 'ceph'])
         self.assertEqual('ceph', cli.topology(options).storage)
+
+    def test_volumes(self):
+        for given in (['up', '--storage', 'ceph', '--volumes'],
+                      ['--volumes', 'up', '--storage', 'ceph'],
+                      ['--storage', 'ceph', '--volumes']):
+            made = cli.topology(cli.parse(given))
+            self.assertEqual(('ceph', True), (made.storage, made.volumes))
+        self.assertFalse(cli.topology(cli.parse(
+            ['up', '--storage', 'ceph'])).volumes)
+
+    def test_volumes_without_ceph(self):
+        for given in (['up', '--storage', 'block', '--volumes'],
+                      ['up', '--volumes'], ['--volumes']):
+            status, text = self._exit(*given)
+            self.assertEqual(2, status)
+            self.assertIn('--volumes does not go with --storage block', text)
+            self.assertEqual('--storage' not in given,
+                             ', the default' in text)
 
     def test_unknown_storage(self):
         status, text = self._exit('up', '--storage', 'floppy')

@@ -298,10 +298,38 @@ class TestSwitch(TestCase):
             self.assert_sentence(message)
         self.assertEqual([], self.events)
 
+    def test_volumes_are_added(self):
+        self.switch()
+        self.events.clear()
+        said = self.switch(volumes=True)
+        self.assertIn('anew with --storage ceph --volumes.', said)
+        self.assertLess(self.events.index('end'), self.events.index('begin'))
+        self.assertTrue(lifecycle.running(self.layout).volumes)
+
+    def test_volumes_stay(self):
+        self.switch(volumes=True)
+        self.events.clear()
+        self.assertIn('is up already', self.switch())
+        self.assertEqual([], self.events)
+
+    def test_volumes_go_with_ceph(self):
+        self.switch(volumes=True)
+        self.switch('block')
+        self.assertEqual(TWO, lifecycle.running(self.layout))
+
+    def test_volumes_are_no_reason_to_change_anything_else(self):
+        self.switch(volumes=True)
+        message = self.refused(self.switch, computes=3)
+        self.assertIn('has --computes 2 --storage ceph --volumes', message)
+        # There is nothing of the storage to be changed.
+        self.assertNotIn('changes its storage', message)
+        self.assert_sentence(message)
+
     def test_servers_that_are_left(self):
         self.servers = 'print(\'["one", "two"]\')'
         message = self.refused(self.switch)
-        self.assertIn('2 servers that would be lost (one, two)', message)
+        self.assertIn('2 servers or volumes that would be lost (one, two)',
+                      message)
         self.assert_sentence(message)
         self.assertEqual([], self.events)
         self.assertEqual(TWO, lifecycle.running(self.layout))
@@ -334,7 +362,7 @@ class TestCeph(TestCase):
         self.patch(checks, 'memory', lambda *args: asked.append(args))
         said = self.up(topologies.Topology(storage='ceph'))
         self.assertLessEqual(set(debian.CEPH_PACKAGES), set(wanted))
-        self.assertEqual([(2, True), True], asked)
+        self.assertEqual([(2, True, False), True], asked)
         self.assertIn(' s  Ceph for Python\n', said)
 
     def test_nothing_of_it_without_it(self):

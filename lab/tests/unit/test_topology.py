@@ -72,6 +72,21 @@ class TestTopology(unittest.TestCase):
         self.assertTrue(made.has_ceph)
         self.assertEqual('--computes 2 --storage ceph', made.describe())
 
+    def test_volumes(self):
+        made = topology.Topology(storage='ceph', volumes=True)
+        self.assertEqual('--computes 2 --storage ceph --volumes',
+                         made.describe())
+        text = json.dumps(dataclasses.asdict(made))
+        self.assertEqual(made, topology.Topology(**json.loads(text)))
+
+    def test_volumes_are_in_nobodys_way(self):
+        plain = topology.Topology(storage='ceph')
+        more = topology.Topology(storage='ceph', volumes=True)
+        self.assertTrue(more.has_all_of(plain))
+        self.assertTrue(more.has_all_of(more))
+        self.assertFalse(plain.has_all_of(more))
+        self.assertFalse(more.has_all_of(topology.Topology()))
+
     def test_describe_names_the_options(self):
         self.assertEqual('--computes 2 --storage block',
                          topology.Topology().describe())

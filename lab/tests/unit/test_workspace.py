@@ -122,6 +122,7 @@ class TestTempestConf(TestCase):
     def test_every_option_exists_and_has_a_good_value(self):
         for topology in ({}, {'computes': 1}, {'kvm': True},
                          {'storage': 'ceph'},
+                         {'storage': 'ceph', 'volumes': True},
                          {'max_concurrent_live_migrations': 16}):
             conf = self._read(**topology)
             assignments = self._assignments()
@@ -166,6 +167,15 @@ class TestTempestConf(TestCase):
         features = self._read(storage='ceph')['compute-feature-enabled']
         self.assertIs(True, features.live_migration)
         self.assertIs(False, features.block_migration_for_live_migration)
+
+    def test_volumes(self):
+        for volumes in (False, True):
+            conf = self._read(storage='ceph', volumes=volumes)
+            self.assertIs(volumes, conf.service_available.cinder)
+            self.assertIs(volumes, conf['compute-feature-enabled'
+                                        ].volume_backed_live_migration)
+            self.assertEqual('latest' if volumes else None,
+                             conf.volume.max_microversion)
 
     def test_concurrent_live_migrations_are_declared(self):
         for number in (1, 4):

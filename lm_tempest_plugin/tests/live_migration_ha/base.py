@@ -225,14 +225,24 @@ class LiveMigrationHaTest(guests.GuestTest):
         time.sleep(CONF.live_migration_ha.grace_time)
         unseen: list[str] = []
         found = self._judge(trip, drained, aborted, unseen)
-        left_over = sweep.sweep(
-            self.clients, [each.verdict for each in found])
+        left_over = [
+            *sweep.sweep(self.clients, [each.verdict for each in found]),
+            *self.look_further(found)]
         contradictions = [*unseen, *self._contradictions(drained, observed)]
         hosts_seen = observed.as_dict() if observed else None
         recording.finish(
             drained, found, left_over, contradictions, hosts_seen)
         return Arrival(drained, found, left_over, contradictions, hosts_seen,
                        recording.written)
+
+    def look_further(self, found: Sequence[findings.Finding]) -> list[str]:
+        """Return what else is not as it should be after a trip, in words.
+
+        For tests that look at more than servers.
+
+        :param found: one for each guest
+        """
+        return []
 
     def _record(self, trip: Trip, moved: Sequence[servers.Server]
                 ) -> recorders.Recording:

@@ -35,6 +35,10 @@ class Identity:
         self.projects[name] = project
         return project
 
+    def find_project(self, name, ignore_missing):
+        assert not ignore_missing
+        return self.projects[name]
+
     def find_role(self, name, ignore_missing):
         assert name in ('admin', 'service') and not ignore_missing
         return types.SimpleNamespace(name=name)
@@ -98,3 +102,17 @@ class TestMake(base.TestCase):
         for endpoint in self.identity.endpoints:
             self.assertEqual(configuration.REGION, endpoint['region_id'])
             self.assertEqual('public', endpoint['interface'])
+
+    def test_cinder_is_added_to_what_is_there(self):
+        self.assertNotIn('cinder', self.identity.users)
+        accounts.add(self.layout, accounts.CINDER)
+        self.assertEqual('id of service',
+                         self.identity.users['cinder'].default_project_id)
+        for role in ('admin', 'service'):
+            self.assertIn(('service', 'cinder', role),
+                          self.identity.granted)
+        self.assertEqual('block-storage',
+                         self.identity.services['cinder'].type)
+        # Clients put the project's id there, or nothing.
+        self.assertEqual('http://198.18.0.1:8776/v3',
+                         self.identity.endpoints[-1]['url'])

@@ -14,6 +14,7 @@ import base64
 import json
 import struct
 import time
+import uuid
 
 from lab.cloud import ceph
 from lab.cloud import commands
@@ -21,6 +22,8 @@ from lab.tests.unit import base
 from lab import topology as topologies
 
 SECRET = '0123456789abcdef' * 2
+PLAIN = topologies.Topology(storage='ceph')
+WITH_VOLUMES = topologies.Topology(storage='ceph', volumes=True)
 
 
 class TestUser(base.TestCase):
@@ -32,15 +35,32 @@ class TestUser(base.TestCase):
         self.assertEqual(16, len(key[12:]))
 
     def test_keys_differ_by_user_and_lab(self):
-        keys = {user.key(secret) for user in ceph.USERS
+        users = ceph.users(WITH_VOLUMES)
+        keys = {user.key(secret) for user in users
                 for secret in (SECRET, SECRET[::-1])}
-        self.assertEqual(2 * len(ceph.USERS), len(keys))
+        self.assertEqual(2 * len(users), len(keys))
         self.assertEqual(ceph.NOVA.key(SECRET), ceph.NOVA.key(SECRET))
 
     def test_nova_may_only_read_images(self):
         caps = dict(ceph.NOVA.caps)
         self.assertEqual('profile rbd pool=vms, profile rbd-read-only '
                          'pool=images', caps['osd'])
+
+    def test_cinder_may_not_touch_disks_of_nova(self):
+        self.assertEqual('profile rbd pool=volumes, profile rbd-read-only '
+                         'pool=images', dict(ceph.CINDER.caps)['osd'])
+
+    def test_cinder_is_known_only_where_it_is(self):
+        self.assertNotIn(ceph.CINDER, ceph.users(PLAIN))
+        self.assertIn(ceph.CINDER, ceph.users(WITH_VOLUMES))
+        self.assertEqual(('images', 'vms'), ceph.pools(PLAIN))
+        self.assertEqual(('images', 'vms', 'volumes'),
+                         ceph.pools(WITH_VOLUMES))
+
+    def test_secrets_of_libvirt_have_ids_of_their_own(self):
+        self.assertNotEqual(ceph.NOVA.secret_id, ceph.CINDER.secret_id)
+        self.assertEqual(ceph.NOVA.secret_id, str(uuid.UUID(
+            ceph.NOVA.secret_id)))
 
 
 class TestCluster(base.TestCase):
@@ -53,7 +73,7 @@ class TestCluster(base.TestCase):
         self.patch(commands, 'wait_for_port', lambda name, address, port: (
             self.events.append(f'{name} {address}:{port}')))
         self.patch(time, 'sleep', lambda seconds: None)
-        self.cluster = ceph.Cluster(self.layout, self)
+        self.cluster = ceph.Cluster(self.layout, PLAIN, self)
 
     def _run(self, *command, host='controller'):
         words = [str(word) for word in command]
@@ -94,13 +114,23 @@ class TestCluster(base.TestCase):
         self.answers = [{}, {'images': 1}, {'images': 1, 'vms': 0},
                         {'images': 1, 'vms': 1}, {'never': 1}]
         self.cluster.make_pools()
-        for pool in ceph.POOLS:
+        for pool in ('images', 'vms'):
             create = self.events.index(
                 f'controller: ceph --connect-timeout=30 osd pool create '
                 f'{pool}')
             self.assertLess(create, self.events.index(
                 f'controller: rbd pool init {pool}'))
         self.assertEqual([{'never': 1}], self.answers)
+        self.assertFalse([event for event in self.events
+                          if 'volumes' in event])
+
+    def test_pool_of_volumes(self):
+        self.answers = [{'images': 1, 'vms': 1},
+                        {'images': 1, 'vms': 1, 'volumes': 1}]
+        ceph.Cluster(self.layout, WITH_VOLUMES, self).make_pools()
+        self.assertIn('controller: rbd pool init volumes', self.events)
+        # It was asked until there was room for volumes, too.
+        self.assertEqual([], self.answers)
 
     def test_manager_that_tells_nothing(self):
         self.answers = [{}] * 200
@@ -110,12 +140,22 @@ class TestCluster(base.TestCase):
 
     def test_key_of_a_compute_host(self):
         host = topologies.Topology().compute_hosts[1]
-        self.cluster.give_key(host)
+        self.cluster.give_keys(host)
         port, define, value = self.events
         self.assertEqual('compute2-libvirtd 198.18.0.12:16509', port)
         etc = self.layout.etc('compute2')
         self.assertEqual(
-            f'compute2: virsh secret-define {etc}/ceph-secret.xml', define)
+            f'compute2: virsh secret-define {etc}/client.nova.xml', define)
         self.assertEqual(
-            f'compute2: virsh secret-set-value --secret {ceph.SECRET_ID} '
-            f'--file {etc}/ceph-secret.key', value)
+            f'compute2: virsh secret-set-value --secret '
+            f'{ceph.NOVA.secret_id} --file {etc}/client.nova.key', value)
+
+    def test_keys_for_volumes(self):
+        host = topologies.Topology().compute_hosts[0]
+        ceph.Cluster(self.layout, WITH_VOLUMES, self).give_keys(host)
+        etc = self.layout.etc('compute1')
+        self.assertEqual([
+            f'compute1: virsh secret-define {etc}/client.cinder.xml',
+            f'compute1: virsh secret-set-value --secret '
+            f'{ceph.CINDER.secret_id} --file {etc}/client.cinder.key'],
+            self.events[-2:])

@@ -79,6 +79,7 @@ class TestCase(base.TestCase):
     kvm = False
     concurrent = 1
     storage = 'block'
+    volumes = False
 
     def setUp(self):
         super().setUp()
@@ -89,7 +90,7 @@ class TestCase(base.TestCase):
         self.topology = topologies.Topology(
             computes=self.computes, kvm=self.kvm,
             max_concurrent_live_migrations=self.concurrent,
-            storage=self.storage)
+            storage=self.storage, volumes=self.volumes)
         self.writer = configuration.Writer(self.layout, self.topology)
         self.layout.log.mkdir(parents=True)
         self.writer.write_all()
@@ -148,14 +149,15 @@ class TestWriteAll(TestCase):
                 cfg.ConfigParser(str(path), sections).parse()
                 self.assertGreater(len(sections), 2, path)
                 checked += 1
-        self.assertEqual(5 + 2 * self.computes, checked)
+        self.assertEqual(6 + 2 * self.computes, checked)
 
     def test_no_option_is_set_twice(self):
         # configparser refuses that; oslo.config would take the last.
         for path in self.files:
             if path.name in ('nova.conf', 'neutron.conf', 'keystone.conf',
                              'glance-api.conf', 'placement.conf',
-                             'metadata-agent.ini', 'mariadb.cnf'):
+                             'cinder.conf', 'metadata-agent.ini',
+                             'mariadb.cnf'):
                 parser = configparser.ConfigParser(interpolation=None)
                 parser.read(path)
                 self.assertTrue(parser.sections())
@@ -167,7 +169,7 @@ class TestWriteAll(TestCase):
         datadir = pathlib.Path(parser['mariadbd']['datadir'])
         self.assertIn(self.layout.cloud, datadir.parents)
         self.assertEqual('198.18.0.1', parser['mariadbd']['bind_address'])
-        for application in programs.applications(self.layout):
+        for application in programs.applications(self.layout, self.topology):
             parser = configparser.ConfigParser(interpolation=None)
             parser.read(etc / f'uwsgi-{application.name}.ini')
             uwsgi = parser['uwsgi']
@@ -334,6 +336,8 @@ class TestSsh(TestCase):
 class TestCeph(TestCase):
 
     storage = 'ceph'
+    # Whose keys the controller has, and libvirt beside that of nova.
+    clients: frozenset[str] = frozenset()
 
     def _conf(self, host):
         parser = configparser.ConfigParser(interpolation=None)
@@ -365,9 +369,10 @@ class TestCeph(TestCase):
 
     def test_hosts_have_the_keys_that_they_need_and_no_others(self):
         known = self._keys(self.layout.etc('controller') / 'ceph.keyring')
-        self.assertEqual({user.name for user in ceph.USERS}, set(known))
-        for host, names in (('controller', {'client.admin',
-                                            'client.glance'}),
+        self.assertEqual({user.name for user in ceph.users(self.topology)},
+                         set(known))
+        for host, names in (('controller', {'client.admin', 'client.glance'}
+                             | self.clients),
                             ('compute1', {'client.nova'}),
                             ('compute2', {'client.nova'})):
             found = {}
@@ -383,7 +388,10 @@ class TestCeph(TestCase):
         known = self._keys(self.layout.etc('controller') / 'ceph.keyring')
         holding = {path for path in self.files for key in known.values()
                    if key in path.read_text()}
-        self.assertEqual(3 + 2 * self.computes, len(holding))
+        # A keyring or a secret of libvirt for each, and all for the monitor.
+        self.assertEqual(
+            3 + len(self.clients) + (2 + len(self.clients)) * self.computes,
+            len(holding))
         for path in holding:
             self.assertEqual(0o600, mode_of(path), path)
 
@@ -398,9 +406,9 @@ class TestCeph(TestCase):
                     'images_type', 'images_rbd_pool', 'rbd_user',
                     'images_rbd_ceph_conf')))
             self.assertIn(f'<uuid>{libvirt["rbd_secret_uuid"]}</uuid>',
-                          (etc / 'ceph-secret.xml').read_text())
+                          (etc / 'client.nova.xml').read_text())
             self.assertEqual(known['client.nova'],
-                             (etc / 'ceph-secret.key').read_text().strip())
+                             (etc / 'client.nova.key').read_text().strip())
 
     def test_glance(self):
         glance = self.ini('controller', 'glance-api.conf')
@@ -413,7 +421,8 @@ class TestCeph(TestCase):
             glance[default]['rbd_store_pool']))
 
     def test_every_template_of_it_is_used(self):
-        names = {path.name for path in self.files}
+        names = {re.sub(r'^client\.\w+\.', 'ceph-secret.', path.name)
+                 for path in self.files}
         for path in configuration.TEMPLATES.glob('ceph*'):
             self.assertIn(path.name.removesuffix('.j2'), names)
 
@@ -421,6 +430,71 @@ class TestCeph(TestCase):
         found = self._conf('controller')
         for kind in ('mgr', 'osd'):
             self.assertTrue(pathlib.Path(found[kind]['keyring']).exists())
+
+
+class TestNoVolumes(TestCase):
+
+    storage = 'ceph'
+
+    def test_nothing_of_them(self):
+        self.assertNotIn('cinder', self.ini('compute1', 'nova.conf'))
+        self.assertFalse([
+            path for path in self.files
+            if re.match(r'client\.cinder|uwsgi-cinder', path.name)])
+
+
+class TestVolumes(TestCeph):
+
+    volumes = True
+    clients = frozenset({'client.cinder'})
+
+    def test_libvirt_and_cinder_mean_the_same_secret(self):
+        known = self._keys(self.layout.etc('controller') / 'ceph.keyring')
+        cinder = self.ini('controller', 'cinder.conf')
+        backend = cinder[cinder['DEFAULT']['enabled_backends']]
+        self.assertEqual(('cinder', 'volumes'), (
+            backend['rbd_user'], backend['rbd_pool']))
+        for host in self.topology.compute_hosts:
+            etc = self.layout.etc(host.name)
+            text = (etc / 'client.cinder.xml').read_text()
+            self.assertIn(f'<uuid>{backend["rbd_secret_uuid"]}</uuid>', text)
+            # libvirt takes one secret for each usage.
+            self.assertIn('<name>client.cinder secret</name>', text)
+            self.assertEqual(known['client.cinder'],
+                             (etc / 'client.cinder.key').read_text().strip())
+
+    def test_nova_finds_cinder_and_sends_its_own_token(self):
+        # cinder lets nobody else take a volume from a server.
+        for host in self.topology.hosts:
+            nova = self.ini(host.name, 'nova.conf')
+            self.assertEqual('cinder', nova['cinder']['username'])
+            self.assertEqual('block-storage', nova['cinder'][
+                'catalog_info'].partition(':')[0])
+            self.assertEqual('true', nova['service_user'][
+                'send_service_user_token'])
+        cinder = self.ini('controller', 'cinder.conf')
+        self.assertEqual('service', cinder['keystone_authtoken'][
+            'service_token_roles'])
+
+    def test_helpers_are_those_of_the_virtualenv(self):
+        for host, name, sections in (
+                ('controller', 'cinder.conf', ('cinder_sys_admin',
+                                               'privsep_osbrick')),
+                ('compute1', 'nova.conf', ('privsep_osbrick',))):
+            found = self.ini(host, name)
+            for section in sections:
+                self.assertEqual(
+                    [f'{self.layout.venvs}/cloud/bin/privsep-helper',
+                     '--config-file', f'{self.layout.etc(host)}/{name}'],
+                    found[section]['helper_command'].split())
+
+    def test_api_is_told_its_file(self):
+        parser = configparser.ConfigParser(interpolation=None)
+        etc = self.layout.etc('controller')
+        parser.read(etc / 'uwsgi-cinder-api.ini')
+        self.assertEqual(f'--config-file={etc}/cinder.conf',
+                         parser['uwsgi']['pyargv'])
+        self.assertNotIn('pyargv', (etc / 'uwsgi-glance.ini').read_text())
 
 
 class TestLibvirt(TestCase):

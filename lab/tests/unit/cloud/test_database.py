@@ -259,6 +259,8 @@ class TestPrepare(TestCase):
                  ['db_sync']),
                 (self.database.prepare_placement, 'placement.conf',
                  ['db sync']),
+                (self.database.prepare_cinder, 'cinder.conf',
+                 ['db sync']),
                 (self.database.prepare_neutron, 'neutron.conf',
                  ['upgrade heads']),
                 (self.database.prepare_nova, 'nova.conf',

@@ -62,6 +62,21 @@ class TestPlan(base.TestCase):
         self.assertEqual({'ceph-mon', 'ceph-osd'}, {
             name for name in added if found[name].nice < 0})
 
+    def test_volumes(self):
+        topology = topologies.Topology(storage='ceph', volumes=True)
+        found = {each.identifier: each
+                 for each in programs.plan(self.layout, topology)}
+        added = set(found) - {each.identifier for each in programs.plan(
+            self.layout, topologies.Topology(storage='ceph'))}
+        self.assertEqual({'cinder-api', 'cinder-scheduler', 'cinder-volume'},
+                         added)
+        option = f'--config-file={self.layout.etc("controller")}/cinder.conf'
+        for name in added:
+            self.assertEqual('controller', found[name].host)
+            self.assertEqual(0, found[name].nice)
+        for name in programs.CINDER:
+            self.assertIn(option, found[name].command)
+
     def test_identifiers_name_the_host(self):
         self.assertIn('mariadb', self.known)
         self.assertEqual('compute2', self.known['compute2-libvirtd'].host)
@@ -118,11 +133,13 @@ class TestPlan(base.TestCase):
                                *pathlib.Path(values[name]).parents))
 
     def test_ports_are_unique(self):
-        ports = [each.port for each in programs.applications(self.layout)]
+        ports = [each.port for each in programs.applications(
+            self.layout, topologies.Topology(storage='ceph', volumes=True))]
         self.assertEqual(len(ports), len(set(ports)))
 
     def test_applications(self):
-        for application in programs.applications(self.layout):
+        for application in programs.applications(
+                self.layout, self.topology):
             program = self.known[application.name]
             values = dict(program.environment)
             for name, value in application.environment:

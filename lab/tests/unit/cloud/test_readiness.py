@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import types
 import unittest
 
@@ -43,8 +44,9 @@ class TestCase(unittest.TestCase):
                           hypervisors=lambda: iter(self.hypervisors)),
             network=thing(agents=lambda: iter(self.agents)))
 
-    def _missing(self):
-        return list(readiness.missing(self.cloud, self.topology))
+    def _missing(self, **topology):
+        return list(readiness.missing(
+            self.cloud, dataclasses.replace(self.topology, **topology)))
 
 
 class TestMissing(TestCase):
@@ -80,6 +82,38 @@ class TestMissing(TestCase):
     def test_service_of_another_host_does_not_count(self):
         self.services[-1].host = 'compute7'
         self.assertEqual(['nova-compute on compute2'], self._missing())
+
+
+class TestMissingForVolumes(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.volumes = {name: thing(binary=name, state='up')
+                        for name in ('cinder-scheduler', 'cinder-volume')}
+        self.pools = [thing(name='controller@ceph#ceph')]
+        self.asked = []
+        self.cloud.block_storage = thing(
+            services=lambda: iter(self.volumes.values()),
+            backend_pools=lambda: self.asked.append(True) or self.pools)
+
+    def test_nothing(self):
+        self.assertEqual([], self._missing(volumes=True))
+
+    def test_not_asked_for_without_volumes(self):
+        self.pools.clear()
+        self.volumes.clear()
+        self.assertEqual([], self._missing())
+
+    def test_service_that_is_down(self):
+        self.volumes['cinder-scheduler'].state = 'down'
+        self.assertEqual(['cinder-scheduler'], self._missing(volumes=True))
+        # Nobody would answer.
+        self.assertEqual([], self.asked)
+
+    def test_backend_that_has_not_told_its_room(self):
+        self.pools.clear()
+        self.assertEqual(['pool controller@ceph#ceph of cinder-volume'],
+                         self._missing(volumes=True))
 
 
 class TestWait(TestCase):

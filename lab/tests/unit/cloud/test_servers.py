@@ -30,12 +30,28 @@ class TestServers(base.TestCase):
         def connect(layout):
             self.assertEqual(self.layout, layout)
             return types.SimpleNamespace(
-                compute=types.SimpleNamespace(servers=listed))
+                compute=types.SimpleNamespace(servers=listed),
+                has_service=lambda kind: False)
 
         self.patch(accounts, 'connect', connect)
+        self.assertEqual(['a', 'b'], self._printed())
+
+    def test_volumes_where_there_are_any(self):
+        self.patch(accounts, 'connect', lambda layout: types.SimpleNamespace(
+            compute=types.SimpleNamespace(
+                servers=lambda all_projects: [
+                    types.SimpleNamespace(name='server')]),
+            has_service=lambda kind: kind == 'block-storage',
+            block_storage=types.SimpleNamespace(
+                volumes=lambda all_projects: [
+                    types.SimpleNamespace(id='1', name=''),
+                    types.SimpleNamespace(id='2', name='data')])))
+        self.assertEqual(['1', 'data', 'server'], self._printed())
+
+    def _printed(self):
         module, name, *arguments = servers.arguments(self.layout)
         self.assertEqual(('-m', servers.__name__), (module, name))
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             servers.main(*arguments)
-        self.assertEqual(['a', 'b'], json.loads(out.getvalue()))
+        return json.loads(out.getvalue())

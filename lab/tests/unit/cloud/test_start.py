@@ -14,6 +14,7 @@ import contextlib
 import graphlib
 import io
 import json
+import re
 import shutil
 import subprocess
 import threading
@@ -67,6 +68,8 @@ class Cloud(base.TestCase):
         self.patch(access, 'make_keys', lambda layout, topology: self.note(
             f'keys of {len(topology.compute_hosts)} hosts'))
         self.patch(accounts, 'make', lambda layout: self.note('accounts'))
+        self.patch(accounts, 'add', lambda layout, service: self.note(
+            f'account of {service.name}'))
         self.cloud = object()
         self.patch(accounts, 'connect', lambda layout: self.cloud)
         for owner, name in ((resources, 'make_flavors'),
@@ -91,15 +94,15 @@ class Cloud(base.TestCase):
         if words[0] == 'mariadb-install-db':
             data.mkdir(parents=True)
 
-    def plan(self, computes=2, storage='block'):
+    def plan(self, computes=2, **topology):
         return start.Plan(self.layout, topologies.Topology(
-            computes=computes, storage=storage)).everything()
+            computes=computes, **topology)).everything()
 
-    def run_plan(self, computes=2, storage='block'):
+    def run_plan(self, computes=2, **topology):
         nobody = types.SimpleNamespace(
             began=self._noting('...'), ended=lambda *_: None,
             failed=lambda *_: None)
-        steps.run(self.plan(computes, storage), nobody)
+        steps.run(self.plan(computes, **topology), nobody)
 
     def keep(self):
         """Prepare databases, as an earlier cloud did."""
@@ -224,7 +227,8 @@ class TestPlan(Cloud):
 
     def test_ports(self):
         self.run_plan()
-        applications = programs.applications(self.layout)
+        applications = programs.applications(
+            self.layout, topologies.Topology())
         self.assertEqual(
             {22, 5672, 3306, *(each.port for each in applications)},
             set(self.ports))
@@ -237,8 +241,8 @@ class TestCeph(Cloud):
         for name in ('start_monitor', 'make_store', 'start_osd',
                      'make_pools'):
             self.patch(ceph.Cluster, name, self._noting(name))
-        self.patch(ceph.Cluster, 'give_key',
-                   lambda _, host: self.note(f'key of {host.name}'))
+        self.patch(ceph.Cluster, 'give_keys',
+                   lambda _, host: self.note(f'keys of {host.name}'))
         self.uploaded = []
         self.patch(resources, 'make_image', lambda cloud, image, kind: (
             self.uploaded.append((image, kind)), self.note('upload')))
@@ -250,7 +254,7 @@ class TestCeph(Cloud):
         self.assert_order('make_store', 'start_osd')
         self.assert_order('start_monitor', 'start ceph-mgr', 'make_pools')
         for host in ('compute1', 'compute2'):
-            self.assert_order(f'start {host}-libvirtd', f'key of {host}',
+            self.assert_order(f'start {host}-libvirtd', f'keys of {host}',
                               f'start {host}-nova-compute')
             self.assert_order('make_pools', f'start {host}-nova-compute')
 
@@ -267,6 +271,33 @@ class TestCeph(Cloud):
         self.run_plan()
         self.assertNotIn('start_monitor', self.events)
         self.assertEqual([(self.layout.image, 'qcow2')], self.uploaded)
+
+    def test_volumes(self):
+        self.run_plan(storage='ceph', volumes=True)
+        # What is kept is for every lab: only the schema is in it.
+        self.assert_order('stop mariadb', 'account of cinder',
+                          'start cinder-api', 'port of cinder-api',
+                          'readiness.wait')
+        self.assertLess(self.events.index(self.first('cinder-manage')),
+                        self.events.index('stop mariadb'))
+        for name in programs.CINDER:
+            self.assert_order('stop mariadb', f'start {name}',
+                              'readiness.wait')
+            self.assert_order('port of rabbitmq', f'start {name}')
+        self.assert_order('make_pools', 'start cinder-volume')
+
+    def test_volumes_with_kept_databases(self):
+        self.keep()
+        self.run_plan(storage='ceph', volumes=True)
+        self.assert_order('port of keystone', 'account of cinder',
+                          'start cinder-api')
+
+    def test_no_volumes_without_them(self):
+        self.run_plan(storage='ceph')
+        self.assertFalse([event for event in self.events if re.match(
+            'start cinder|account of', event)])
+        # But what is kept is for labs with them, too.
+        self.assertTrue(self.first('cinder-manage'))
 
 
 class TestMain(Cloud):
@@ -292,7 +323,7 @@ class TestMain(Cloud):
                                     topologies.Topology(computes=4, kvm=True))
         self.assertEqual(
             {'computes': 4, 'kvm': True, 'storage': 'block',
-             'max_concurrent_live_migrations': 1},
+             'max_concurrent_live_migrations': 1, 'volumes': False},
             json.loads(arguments[-1]))
 
     def test_failure_is_one_sentence(self):

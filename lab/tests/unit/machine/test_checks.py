@@ -218,3 +218,12 @@ class TestMemory(TestCase):
         self.assertIn('2 compute hosts with Ceph need 6 GiB', message)
         self.available += checks.MEMORY_CEPH
         checks.memory(2, True)
+
+    def test_volumes_need_more(self):
+        self.available = (checks.MEMORY_CONTROL_PLANE + checks.MEMORY_CEPH
+                          + 2 * checks.MEMORY_COMPUTE)
+        message = self.refusal(checks.memory, 2, True, True)
+        self.assertIn('2 compute hosts with Ceph and volumes need 7 GiB',
+                      message)
+        self.available += checks.MEMORY_VOLUMES
+        checks.memory(2, True, True)
