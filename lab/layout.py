@@ -147,6 +147,11 @@ class Layout:
         return self.root / 'workspace'
 
     @property
+    def records(self) -> pathlib.Path:
+        """Where tests write records, by default: results_directory."""
+        return self.workspace / 'live-migration-ha-results'
+
+    @property
     def clouds_yaml(self) -> pathlib.Path:
         """Credentials for openstacksdk."""
         return self.workspace / 'etc' / 'clouds.yaml'

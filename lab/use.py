@@ -81,7 +81,7 @@ def _wait(child: subprocess.Popen[bytes]) -> int:
 
 def run(layout: layouts.Layout, arguments: list[str],
         profile: pathlib.Path | None = None) -> int:
-    """Run Tempest.
+    """Run Tempest, and sum up the records that it writes.
 
     :param layout: paths of the lab
     :param arguments: of ``tempest run``
@@ -93,11 +93,30 @@ def run(layout: layouts.Layout, arguments: list[str],
     if profile is not None:
         command = ['env', f'TEMPEST_CONFIG={_combine(layout, profile)}',
                    *command]
+    earlier = set(layout.records.glob('*.jsonl'))
     status = execute(layout, topologies.CONTROLLER.name, command,
                      layout.workspace)
+    _sum_up(layout, sorted(set(layout.records.glob('*.jsonl')) - earlier))
     print(f'Results: {layout.workspace} (tools/run-lab.sh exec -- stestr -d '
           f'{layout.workspace} last; logs/tempest.log)')
     return status
+
+
+def _sum_up(layout: layouts.Layout, records: list[pathlib.Path]) -> None:
+    """Print what files of records say, and write a report of it.
+
+    A run that moved no server has none.
+    """
+    if not records:
+        return
+    page = records[0].with_suffix('.html')
+    command = ['tempest', 'live-migration-ha', 'report', *map(str, records)]
+    for target in ([], ['-o', str(page)]):
+        if execute(layout, topologies.CONTROLLER.name, [*command, *target],
+                   layout.workspace):
+            print('There is no report: see above.')
+            return
+    print(f'Report: {page}')
 
 
 def _combine(layout: layouts.Layout, profile: pathlib.Path) -> str:

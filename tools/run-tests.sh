@@ -13,20 +13,21 @@
 # under the License.
 #
 # Run the tests that need no cloud: unit tests with coverage, style, the
-# documentation, and the job definitions. See usage() below, or --help.
+# documentation, the job definitions, and what is made of results, in a browser
+# and with the programs that read it. See usage() below, or --help.
 
 set -euo pipefail
 
-readonly KNOWN=(cover pep8 docs zuul py3 releasenotes genconfig uuidgen
+readonly KNOWN=(cover pep8 docs zuul functional py3 releasenotes genconfig uuidgen
     bench-probes)
-readonly DEFAULT=(cover pep8 docs zuul)
+readonly DEFAULT=(cover pep8 docs zuul functional)
 
 usage() {
     cat <<'EOF'
 usage: tools/run-tests.sh [PART...] [-- ARGUMENT...]
 
-Run the tests that need no cloud. Without PART: cover, pep8, docs and
-zuul.
+Run the tests that need no cloud. Without PART: cover, pep8, docs, zuul and
+functional.
 
   cover         unit tests of the plugin, the lab and the tools; fails when
                 they reach less than 85 % of the code
@@ -36,6 +37,8 @@ zuul.
   docs          build the documentation; a warning is an error
   zuul          the job definitions, by Zuul's own parser and against what nova
                 and the plugin take; the playbooks, by Ansible's
+  functional    reports opened in Chromium, metrics read by Prometheus' promtool
+                and by InfluxDB; needs those programs
   releasenotes  check the release notes
   genconfig     write etc/lm_tempest_plugin.conf.sample anew
   uuidgen       give an id to each Tempest test that has none
@@ -76,12 +79,20 @@ is_known() {
 readonly BENCH_COMMANDS=(ip:iproute2 nft:nftables fping:fping
     ping:iputils-ping unshare:util-linux stress-ng:stress-ng)
 
+# What reads reports and metrics, and the package that has it.
+readonly FUNCTIONAL_COMMANDS=(chromium:chromium chromedriver:chromium-driver
+    influxd:influxdb promtool:prometheus)
+
 # Print the Debian packages that are missing on this machine for these parts.
 missing_packages() {
-    local part entry
+    local part entry commands
     for part in "$@"; do
-        [ "$part" = bench-probes ] || continue
-        for entry in "${BENCH_COMMANDS[@]}"; do
+        case $part in
+            bench-probes) commands=("${BENCH_COMMANDS[@]}") ;;
+            functional) commands=("${FUNCTIONAL_COMMANDS[@]}") ;;
+            *) continue ;;
+        esac
+        for entry in "${commands[@]}"; do
             command -v "${entry%%:*}" >/dev/null || echo "${entry#*:}"
         done
     done
@@ -225,6 +236,9 @@ main() {
     esac
     case " ${parts[*]} " in
         *' zuul '*) folders+=("$state/tox/zuul") ;;
+    esac
+    case " ${parts[*]} " in
+        *' functional '*) folders+=("$state/tox/functional") ;;
     esac
     if [ "${#folders[@]}" -gt 0 ] && ! "$venv/bin/python" tools/totals.py \
             --title 'unit tests: ' --since "$started" "${folders[@]}"; then

@@ -203,20 +203,25 @@ class JobsTest(testtools.TestCase):
                 job.attribute('timeout'), name)
 
     def test_results_are_collected(self):
-        pre = (PLAYBOOKS / 'pre.yaml').read_text()
-        self.assertIn('path: %s\n' % RESULTS, pre)
+        for playbook, line in (('pre', 'path: %s\n' % RESULTS),
+                               ('post', 'results: %s\n' % RESULTS)):
+            self.assertIn(
+                line, (PLAYBOOKS / ('%s.yaml' % playbook)).read_text())
         for name, job in self.jobs.items():
             copied = job.variables(nodes.CONTROLLER)['zuul_copy_output']
             self.assertEqual('logs', copied[RESULTS], name)
-            self.assertEqual(RESULTS, str(pathlib.Path(self.options(job)[
-                'live_migration_ha_hosts']['journal_directory']).parent),
-                name)
+            options = self.options(job)
+            for group, option in (
+                    ('live_migration_ha_hosts', 'journal_directory'),
+                    ('live_migration_ha', 'results_directory')):
+                self.assertEqual(RESULTS, str(pathlib.Path(
+                    options[group][option]).parent), name)
 
     def test_bases_are_alike(self):
         one, other = (
             [job.own(attribute) for attribute in (
-                'variables', 'group_variables', 'pre_run', 'timeout',
-                'required_projects', 'irrelevant_file_matcher')]
+                'variables', 'group_variables', 'pre_run', 'post_run',
+                'timeout', 'required_projects', 'irrelevant_file_matcher')]
             for job in self.bases)
         self.assertEqual(one, other)
 
@@ -229,10 +234,12 @@ class JobsTest(testtools.TestCase):
 
     def test_playbooks_of_a_cell(self):
         self.assertEqual(
-            ['playbooks/pre.yaml', 'playbooks/native-tls.yaml'],
+            ['playbooks/pre.yaml', 'playbooks/post.yaml',
+             'playbooks/native-tls.yaml'],
             self.jobs['lm-tempest-plugin-native-tls'].playbooks())
         self.assertEqual(
-            ['playbooks/pre.yaml', 'playbooks/post-copy.yaml'],
+            ['playbooks/pre.yaml', 'playbooks/post.yaml',
+             'playbooks/post-copy.yaml'],
             self.jobs['lm-tempest-plugin-post-copy'].playbooks())
 
     def test_nodeset_has_the_groups(self):

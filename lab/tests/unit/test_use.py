@@ -156,6 +156,38 @@ class TestRun(TestCase):
             self.layout.workspace)
         self.assertIn(str(self.layout.workspace), said)
 
+    def test_sums_up_the_records_of_this_run_alone(self):
+        self.write(self.layout.records / 'earlier.jsonl', '')
+        commands = []
+
+        def execute(layout, host, command, folder):
+            commands.append(command)
+            if command[1] == 'run':
+                for name in 'ba':
+                    self.write(layout.records / f'{name}.jsonl', '')
+                return 1
+            return 0
+
+        self.patch(use, 'execute', execute)
+        status, said = self.printed(use.run, self.layout, [])
+        self.assertEqual(1, status)
+        page = str(self.layout.records / 'a.html')
+        report = ['tempest', 'live-migration-ha', 'report', *(
+            str(self.layout.records / f'{name}.jsonl') for name in 'ab')]
+        self.assertEqual([report, [*report, '-o', page]], commands[1:])
+        self.assertIn(f'Report: {page}\n', said)
+
+    def test_says_that_there_is_no_report(self):
+        def execute(layout, host, command, folder):
+            self.write(layout.records / 'a.jsonl', '')
+            return 0 if command[1] == 'run' else 2
+
+        self.patch(use, 'execute', execute)
+        status, said = self.printed(use.run, self.layout, [])
+        self.assertEqual(0, status)
+        self.assertIn('There is no report', said)
+        self.assertNotIn('Report: ', said)
+
     def test_a_profile_comes_last(self):
         execute = self.patch(use, 'execute', autospec=True, return_value=0)
         files.write(self.layout.tempest_conf, '[a]\nx = 1\n')

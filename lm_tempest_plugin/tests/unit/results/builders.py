@@ -15,9 +15,11 @@
 from collections.abc import Iterable
 import datetime
 import pathlib
+import tempfile
 from typing import Any
 
 from lm_tempest_plugin.results import chain
+from lm_tempest_plugin.results import collection
 
 BEGAN = datetime.datetime(2026, 11, 25, 8, 0, tzinfo=datetime.UTC)
 # CLOCK_MONOTONIC of the machine that ran the tests, at that time.
@@ -179,3 +181,50 @@ def write(directory: str | pathlib.Path, run: str,
         writer.append(kind, body)
     writer.close()
     return writer.path
+
+
+def read(lines: Iterable[tuple[str, dict[str, Any]]]
+         ) -> collection.Collection:
+    """Return what a file of records says.
+
+    :param lines: kind and body of each, after the first
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        return collection.read([write(directory, 'run-1', lines)])
+
+
+def drain_lines(number: int, services_s: Iterable[float],
+                attempt: dict[str, Any] | None = None,
+                **changes: Any) -> list[tuple[str, dict[str, Any]]]:
+    """Return the lines of a drain, all requested at once, one at a time.
+
+    :param number: of the drain, from 1
+    :param services_s: how long the host worked on each server
+    :param attempt: changes of each attempt, by the names of its parts
+    :param changes: of the drain and its attempts, by the same names
+    """
+    lines, waited_s = [], 0.0
+    identifier = 'drain-%d' % number
+    for place, seconds in enumerate(services_s):
+        lines.append(('attempt', attempt_line(place, **{
+            'attempt': '%s/%d' % (identifier, place), 'drain': identifier,
+            'queue_s': waited_s, 'duration_s': waited_s + seconds,
+            'service': {'name': 'service', 'seconds': seconds,
+                        'resolution_s': 0.5, 'origin': 'polls'},
+            **changes, **(attempt or {})})))
+        waited_s += seconds
+    lines.append(('drain', drain_line(identifier, **{
+        'servers': len(lines), 'wall_s': waited_s, **changes})))
+    return lines
+
+
+def observed(running: int, queued: int = 0) -> dict[str, Any]:
+    """Return what was observed of the source, as a part of a drain.
+
+    :param running: how many ran at once, at most
+    :param queued: how many waited, at most
+    """
+    return {'observed_concurrency': [
+        {'host': 'compute1', 'running': running, 'queued': queued,
+         'mean': float(running), 'busy_s': 12.0, 'idle_s': 0.0,
+         'full': running}]}

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import contextlib
+import io
+import pathlib
+import tempfile
+import unittest
+from unittest import mock
+
+from bench import report
+from bench.report import __main__ as main
+from bench.report import synthetic
+from lm_tempest_plugin.results import collection
+
+
+class SyntheticTest(unittest.TestCase):
+
+    def test_as_a_run_writes_them(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = synthetic.write(pathlib.Path(directory), 50)
+            found = collection.read([path])
+            size = path.stat().st_size
+        # The head is there, and nothing is left out.
+        self.assertEqual([], found.remarks)
+        # Whole drains of twelve, so that there are some more.
+        self.assertEqual(60, len(found.attempts))
+        self.assertEqual(5, len(found.drains))
+        self.assertGreater(size / len(found.attempts), 10_000)
+
+    def test_not_all_are_good(self):
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(
+                synthetic, 'BAD_EVERY', 10):
+            found = collection.read([
+                synthetic.write(pathlib.Path(directory), 12)])
+        self.assertEqual(1, sum(not each.good for each in found.attempts))
+
+
+class MainTest(unittest.TestCase):
+
+    def run_with(self, *arguments):
+        with contextlib.redirect_stdout(io.StringIO()) as stdout:
+            code = main.main(['--records', '30', *arguments])
+        return code, stdout.getvalue()
+
+    def test_held(self):
+        code, text = self.run_with('--format', 'json')
+        self.assertEqual(0, code, text)
+        self.assertRegex(text, r'json +30 live migrations: .*: held')
+
+    def test_not_held(self):
+        for name, value in (('SECONDS', 0.001), ('BYTES', 1000)):
+            with mock.patch.object(report, name, value):
+                code, text = self.run_with('--format', 'json')
+            self.assertEqual(1, code)
+            self.assertIn('NOT HELD', text)
+
+    def test_a_report_that_fails(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / 'no.jsonl'
+            found = main.taken(path, path.with_name('report.html'))
+        self.assertEqual(2, found.code)
+        self.assertGreater(found.bytes, 1_000_000)

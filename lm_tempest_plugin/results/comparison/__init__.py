@@ -1,0 +1,21 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Two lots of records, such as before and after an upgrade, side by side.
+
+* quantities: what is compared, and which change is too small to be one
+* groups: what of both lots may be compared with each other
+* chance: how likely it is that nothing but chance made a difference
+* judgement: what got better, what worse, and the sentence that says so
+* words: figures and names as all forms show them
+* text, markdown, document, html: the forms
+"""

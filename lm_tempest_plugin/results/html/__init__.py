@@ -1,0 +1,19 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The report as a page: one file that asks no network for anything.
+
+It shows what results.summary has found, and what the records say of it. The
+parts of it that come from a cloud, such as names of servers, are text
+wherever they stand: in the page, since its template escapes them, and in
+plots, since ``theme.text`` does.
+"""

@@ -1,0 +1,217 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The report, as the command writes it and a browser shows it."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+from xml.etree import ElementTree
+
+from selenium.common import exceptions
+
+from lm_tempest_plugin.tests.functional import browser
+from lm_tempest_plugin.tests.functional import matrix
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.results import builders
+
+SCRIPT = '<script>alert(1)</script>'
+MARKUP = '<b onmouseover=alert(2)>'
+WIDE, NARROW = 1280, 390
+COMMAND_S = 120.0
+
+
+def records(directory):
+    """Write the records of a whole matrix, and return their path."""
+    found = []
+    attempts = 0
+    for kind, body in matrix.lines(matrix.Plan(
+            names=((0, MARKUP), (1, SCRIPT)))):
+        if kind == 'attempt':
+            attempts += 1
+            body = _changed(attempts, body)
+        found.append((kind, body))
+    return builders.write(directory, 'matrix', found)
+
+
+def _changed(number, body):
+    """Return an attempt, some of which are bad."""
+    if number == 62:
+        failed = builders.failed_line()
+        return {**body, **{name: failed[name] for name in (
+            'verdict', 'cause', 'service', 'job', 'phases', 'violations')}}
+    if number == 104:
+        return {**body, 'icmp': builders.outage(
+            1.2, body['icmp']['longest_outage_start_monotonic_s']),
+            'violations': ['outage of 1.200 s +/- 0.015 s, more than 1 s']}
+    return body
+
+
+def report(*arguments):
+    """Run the command, and return what it did."""
+    return subprocess.run(
+        [os.path.join(os.path.dirname(sys.executable), 'tempest'),
+         'live-migration-ha', 'report', *map(str, arguments)],
+        capture_output=True, text=True, timeout=COMMAND_S, check=False)
+
+
+class ReportTest(base.TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        directory = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(directory.cleanup)
+        cls.directory = pathlib.Path(directory.name)
+        cls.records = records(cls.directory)
+        cls.page = cls.directory / 'report.html'
+        cls.done = report(cls.records, '-o', cls.page)
+        cls.chromium = cls.enterClassContext(browser.Browser())
+
+    def setUp(self):
+        super().setUp()
+        self.assertEqual((0, '', ''), (
+            self.done.returncode, self.done.stdout, self.done.stderr))
+
+    def picture(self, name):
+        """Keep a picture, if somebody wants to look at it."""
+        if directory := os.environ.get('LM_REPORT_PICTURES'):
+            pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
+            self.chromium.picture(pathlib.Path(directory) / name)
+
+    def look(self):
+        """Look at what is the same at any width."""
+        self.assertEqual([], self.chromium.console())
+        self.assertEqual([], [
+            url for url in self.chromium.requests()
+            if url != self.page.as_uri() and
+            not url.startswith(('data:', 'blob:'))])
+        self.assertRaises(exceptions.NoAlertPresentException,
+                          lambda: self.chromium.driver.switch_to.alert)
+        plots = self.chromium.run(browser.TRACES)
+        self.assertEqual(
+            ['durations', 'phases', 'timeline', 'outages', 'stalls', 'drift',
+             'hosts', 'differences', 'published'],
+            [plot['key'] for plot in plots])
+        for plot in plots:
+            self.assertEqual(plot['expected'], len(plot['sizes']), plot)
+            self.assertGreater(min(plot['sizes']), 1, plot)
+            self.assertGreater(plot['area'], 80, plot)
+        self.assertLessEqual(*self.chromium.run(
+            'return [document.documentElement.scrollWidth, '
+            'window.innerWidth];'))
+        self.assertEqual([], browser.overlaps(
+            self.chromium.run(browser.TEXTS)))
+
+    def test_on_a_desktop(self):
+        self.chromium.open(self.page, WIDE)
+        self.picture('report-wide.png')
+        self.look()
+
+    def test_on_a_phone(self):
+        for width in (360, NARROW, 412):
+            self.chromium.open(self.page, width)
+            self.picture('report-%d.png' % width)
+            self.look()
+
+    def test_every_choice(self):
+        self.chromium.open(self.page, WIDE)
+        for key, number in self.chromium.run(
+                'return Array.from(document.querySelectorAll("select")).map('
+                '(each) => [each.id, each.options.length]);'):
+            self.assertGreater(number, 1)
+            for choice in sorted({1, number // 2, number - 1}):
+                self.chromium.run(
+                    'const choice = document.getElementById("%s"); '
+                    'choice.closest("figure").querySelector(".canvas")'
+                    '.removeAttribute("data-drawn"); choice.value = "%d"; '
+                    'choice.dispatchEvent(new Event("change"));' % (
+                        key, choice))
+                self.chromium.wait()
+                self.look()
+        self.picture('report-choices.png')
+
+    def test_names_are_text(self):
+        self.chromium.open(self.page, WIDE)
+        labels = self.chromium.run(
+            'return Array.from(document.querySelectorAll('
+            '"#timeline text")).map((each) => each.textContent);')
+        self.assertIn(SCRIPT[:17] + '…', labels)
+        self.assertIn(MARKUP[:17] + '…', labels)
+        failures = self.chromium.run(
+            'return document.getElementById("failures").textContent;')
+        self.assertIn(SCRIPT, failures)
+        self.assertIn('rolled back', failures)
+        # A hover text is made when somebody points at something.
+        self.chromium.run(
+            'const plot = document.getElementById("timeline-canvas"); '
+            'Plotly.Fx.hover(plot, [{curveNumber: 0, pointNumber: 1}]);')
+        hover = self.chromium.run(
+            'return document.querySelector("#timeline .hoverlayer")'
+            '.textContent;')
+        self.assertIn(SCRIPT, hover)
+        self.look()
+
+    def test_printed(self):
+        self.chromium.open(self.page, WIDE)
+        pdf = self.chromium.printed()
+        self.assertTrue(pdf.startswith(b'%PDF'))
+        # Nine plots do not go on a few pages.
+        self.assertGreater(pdf.count(b'/Type /Page\n'), 5)
+        if directory := os.environ.get('LM_REPORT_PICTURES'):
+            pathlib.Path(directory).mkdir(parents=True, exist_ok=True)
+            (pathlib.Path(directory) / 'report.pdf').write_bytes(pdf)
+        # As before, once it is printed.
+        self.chromium.wait()
+        self.look()
+
+    def test_nothing_to_plot(self):
+        empty = builders.write(self.directory / 'empty', 'empty', [])
+        page = self.directory / 'empty.html'
+        self.assertEqual(0, report(empty, '-o', page).returncode)
+        self.chromium.open(page, NARROW)
+        self.assertEqual([], self.chromium.console())
+        self.assertEqual([], self.chromium.run(browser.TRACES))
+        self.assertEqual([], browser.overlaps(
+            self.chromium.run(browser.TEXTS)))
+        self.assertEqual(9, self.chromium.run(
+            'return document.querySelectorAll("section .missing").length'
+            ' - document.querySelectorAll("#cells .missing").length;'))
+        self.assertIn('Not good', self.chromium.run(
+            'return document.querySelector(".verdict").textContent;'))
+
+    def test_other_formats(self):
+        for extension, check in (
+                ('json', json.loads), ('xml', ElementTree.fromstring),
+                ('md', self._is_table), ('txt', self._is_table)):
+            path = self.directory / ('report.' + extension)
+            self.assertEqual(0, report(
+                self.records, '-o', path).returncode)
+            check(path.read_text('utf-8'))
+
+    def _is_table(self, text):
+        self.assertIn('lm.medium', text)
+        self.assertIn('|', text)
+
+    def test_an_altered_file(self):
+        lines = self.records.read_bytes().splitlines(keepends=True)
+        altered = self.directory / 'altered.jsonl'
+        altered.write_bytes(b''.join(lines[:5] + lines[6:]))
+        before = self.page.read_bytes()
+        done = report(altered, '-o', self.page)
+        self.assertEqual(2, done.returncode)
+        self.assertIn('altered.jsonl was altered', done.stderr)
+        self.assertEqual(1, done.stderr.count('\n'))
+        self.assertEqual(before, self.page.read_bytes())

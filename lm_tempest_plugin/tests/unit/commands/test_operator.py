@@ -1,0 +1,101 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import io
+import types
+
+import fixtures
+
+from lm_tempest_plugin.commands import bootstrap
+from lm_tempest_plugin.commands import verify
+from lm_tempest_plugin.operator import bootstrap as making
+from lm_tempest_plugin.operator import errors
+from lm_tempest_plugin.operator import verification
+from lm_tempest_plugin.tests.unit import base
+
+
+class OperatorTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.stdout, self.stderr = io.StringIO(), io.StringIO()
+        self.app = types.SimpleNamespace(
+            stdout=self.stdout, stderr=self.stderr)
+        self.calls = []
+        self.folder = self.useFixture(fixtures.TempDir()).path
+
+    def run_command(self, cls, *arguments):
+        command = cls(self.app, None)
+        parser = command.get_parser('command')
+        return command.run(parser.parse_args(
+            ['--os-cloud', 'here', *arguments]))
+
+    def patch(self, where, name, result):
+        def call(*args):
+            self.calls.append(args)
+            if isinstance(result, BaseException):
+                raise result
+            return result
+        self.useFixture(fixtures.MockPatchObject(where, name, call))
+
+    def test_bootstrap(self):
+        self.patch(making, 'make', None)
+        self.assertEqual(0, self.run_command(
+            bootstrap.Bootstrap, '--image', 'i', '--storage', 'shared'))
+        (cloud, wishes, workspace, _), = self.calls
+        self.assertEqual('here', cloud)
+        self.assertEqual(making.Wishes(image='i', storage='shared'), wishes)
+        self.assertEqual('live-migration-ha-here', workspace.directory.name)
+        self.assertIn('tempest run', self.stdout.getvalue())
+
+    def test_bootstrap_delete(self):
+        for gone, code in ((True, 0), (False, 1)):
+            self.patch(making, 'delete', gone)
+            self.assertEqual(code, self.run_command(
+                bootstrap.Bootstrap, '--delete', '--workspace',
+                self.folder))
+        self.assertEqual(self.folder, str(self.calls[0][1].directory))
+
+    def test_bootstrap_interrupted(self):
+        self.patch(making, 'make', KeyboardInterrupt())
+        self.assertRaises(KeyboardInterrupt, self.run_command,
+                          bootstrap.Bootstrap)
+        self.assertIn('What was made so far stays', self.stdout.getvalue())
+
+    def test_what_cannot_be_done(self):
+        for cls, where, name in (
+                (bootstrap.Bootstrap, making, 'make'),
+                (verify.Verify, verification, 'verify')):
+            self.patch(where, name, errors.OperatorError('it is so'))
+            self.assertEqual(2, self.run_command(cls))
+        self.assertEqual('it is so\n' * 2, self.stderr.getvalue())
+
+    def test_verify(self):
+        self.patch(verification, 'verify', 130)
+        self.assertEqual(130, self.run_command(
+            verify.Verify, '--profile', 'gate', '--keep', '-o', 'r.html',
+            '--cleanup-timeout', '30'))
+        order, say = self.calls[0]
+        self.assertEqual(
+            ('here', 'gate', True, True, 30.0),
+            (order.cloud, order.profile.name, order.keep,
+             order.page.is_absolute(), order.cleanup_s))
+        say('a line')
+        self.assertRegex(self.stdout.getvalue(),
+                         r'^\d\d:\d\d:\d\d a line\n$')
+        say('a\ntable')
+        self.assertTrue(self.stdout.getvalue().endswith('\na\ntable\n'))
+
+    def test_verify_without_such_a_profile(self):
+        self.assertEqual(2, self.run_command(
+            verify.Verify, '--profile', 'no'))
+        self.assertIn('there is no profile no', self.stderr.getvalue())

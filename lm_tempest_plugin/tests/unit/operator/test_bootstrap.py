@@ -1,0 +1,180 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import pathlib
+
+import fixtures
+
+from lm_tempest_plugin.operator import access
+from lm_tempest_plugin.operator import bootstrap
+from lm_tempest_plugin.operator import errors
+from lm_tempest_plugin.operator import logins
+from lm_tempest_plugin.operator import options
+from lm_tempest_plugin.operator import workspace
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.operator import fakes
+
+
+class BootstrapTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.workspace = workspace.Workspace(self.folder / 'workspace')
+        self.access = fakes.cloud()
+        self.connection = self.access.connection
+        self.connection.go_external()
+        self.image = self.folder / 'guest.img'
+        self.image.write_bytes(b'QFI\xfb and so on')
+        self.said = []
+        self.connect = self.useFixture(fixtures.MockPatchObject(
+            access, 'connect', return_value=self.access)).mock
+        self.useFixture(fixtures.MockPatchObject(logins, 'BITS', 1024))
+
+    def make(self, **wishes):
+        self.said.clear()
+        bootstrap.make('here', bootstrap.Wishes(**wishes), self.workspace,
+                       self.said.append)
+
+    def delete(self):
+        self.said.clear()
+        return bootstrap.delete('here', self.workspace, self.said.append)
+
+    def conf(self):
+        return options.load(self.workspace.tempest_conf)
+
+    def refused(self, **wishes):
+        before = self.connection.writes()
+        exc = self.assertRaises(errors.OperatorError, self.make, **wishes)
+        self.assertEqual(before, self.connection.writes())
+        self.assertFalse(self.workspace.tempest_conf.exists())
+        return str(exc)
+
+    def test_all_is_made(self):
+        self.make(image=str(self.image), storage='block')
+        text = '\n'.join(self.said)
+        for kind in ('image', 'flavor', 'network', 'subnet', 'router',
+                     'security group', 'key pair'):
+            self.assertRegex(text, r'(?m)^%s .*: made' % kind)
+        conf = self.conf()
+        self.assertEqual(['block'], conf['live_migration_ha']['storage'])
+        self.assertEqual(
+            [next(iter(self.connection.image.all_images))],
+            conf['compute']['image_ref'])
+        self.assertNotIn(fakes.PASSWORD, text)
+
+    def test_a_second_time_nothing_is_made(self):
+        self.make(image=str(self.image), storage='block')
+        before = self.connection.writes()
+        text = self.workspace.tempest_conf.read_text()
+        # What was asked for is remembered.
+        self.make()
+        self.assertEqual(before, self.connection.writes())
+        self.assertEqual(text, self.workspace.tempest_conf.read_text())
+        self.assertEqual('Nothing was made: all was there already.',
+                         self.said[-1])
+        self.assertIn('tempest.conf: as it was', '\n'.join(self.said))
+
+    def test_what_was_made_is_deleted_and_nothing_else(self):
+        other = self.connection.compute.all_flavors.add(
+            name='theirs', vcpus=1, ram=1, disk=1)
+        self.make(image=str(self.image))
+        self.assertTrue(self.delete())
+        self.assertEqual([other.id],
+                         list(self.connection.compute.all_flavors))
+        self.assertEqual({}, self.connection.compute.all_keypairs)
+        self.assertEqual({}, dict(self.connection.image.all_images))
+        self.assertEqual(
+            ['public'], [each.name for each in
+                         self.connection.network.all_networks.values()])
+        self.assertFalse(self.workspace.tempest_conf.exists())
+        before = self.connection.writes()
+        self.assertTrue(self.delete())
+        self.assertEqual(before, self.connection.writes())
+        self.assertEqual(
+            ['Nothing to delete: there is nothing that was made here.'],
+            self.said)
+
+    def test_deleted_from_another_workspace(self):
+        self.make(image=str(self.image))
+        self.workspace = workspace.Workspace(self.folder / 'other')
+        self.assertTrue(self.delete())
+        self.assertEqual({}, dict(self.connection.compute.all_flavors))
+        # Nobody can tell whose key pair it is.
+        self.assertEqual(1, len(self.connection.compute.all_keypairs))
+
+    def test_what_is_in_use_is_said(self):
+        self.make(image=str(self.image))
+        flavor = next(iter(self.connection.compute.all_flavors))
+        self.connection.compute.all_servers.add(
+            name='guest', flavor_id=flavor)
+        self.assertFalse(self.delete())
+        self.assertIn('NOT deleted: flavor lm.small (%s) is in use: 1 '
+                      'servers were made of it: guest (server-1)' % flavor,
+                      self.said)
+
+    def test_storage_that_nobody_knows(self):
+        self.make(image=str(self.image))
+        self.assertNotIn('storage',
+                         self.conf().get('live_migration_ha', {}))
+        self.assertIn('not known', '\n'.join(self.said))
+
+    def test_options_of_the_operator(self):
+        path = self.folder / 'mine.conf'
+        path.write_text('[live_migration_ha]\nprobe_interval = 0.05\n'
+                        'tcp_echo_port = 8007\nstorage = shared\n')
+        self.make(image=str(self.image), config=str(path))
+        conf = self.conf()
+        self.assertEqual(['0.05'],
+                         conf['live_migration_ha']['probe_interval'])
+        self.assertEqual(
+            ['False'], conf['compute-feature-enabled'][
+                'block_migration_for_live_migration'])
+        self.assertIn(8007, [
+            each.port_range_min
+            for each in self.connection.network.all_rules.values()])
+
+    def test_options_that_do_not_exist(self):
+        path = self.folder / 'mine.conf'
+        path.write_text('[live_migration_ha]\nprobes = 1\n')
+        self.assertIn('unknown option probes in group [live_migration_ha] '
+                      'of %s' % path, self.refused(config=str(path)))
+        self.connect.assert_not_called()
+
+    def test_a_tempest_conf_of_somebody_else(self):
+        path = self.workspace.tempest_conf
+        path.parent.mkdir(parents=True)
+        path.write_text('[mine]\n')
+        self.assertRaises(errors.OperatorError, self.make)
+        self.assertEqual('[mine]\n', path.read_text())
+        self.connect.assert_not_called()
+
+    def test_nothing_is_made_where_something_is_in_the_way(self):
+        self.assertIn('there is no file no.img',
+                      self.refused(image='no.img'))
+        self.assertIn('has no network other', self.refused(
+            image=str(self.image), network='other'))
+        self.assertIn('has no flavor m1', self.refused(
+            image=str(self.image), flavors='m1,m2,m3'))
+        self.connection.compute.all_services.popitem()
+        self.assertIn('two compute hosts',
+                      self.refused(image=str(self.image)))
+
+    def test_named_flavors(self):
+        for name in ('a', 'b', 'c'):
+            self.connection.compute.all_flavors.add(
+                id=name * 3, name=name, vcpus=1, ram=1, disk=1)
+        self.make(image=str(self.image), flavors='a, b,c')
+        conf = self.conf()
+        self.assertEqual((['aaa'], ['bbb']), (
+            conf['compute']['flavor_ref'], conf['compute']['flavor_ref_alt']))
+        self.assertEqual(3, len(self.connection.compute.all_flavors))

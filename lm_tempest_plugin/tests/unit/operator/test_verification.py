@@ -1,0 +1,304 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import os
+import pathlib
+import signal
+import sys
+import threading
+import types
+
+import fixtures
+
+import lm_tempest_plugin
+from lm_tempest_plugin.operator import access
+from lm_tempest_plugin.operator import bootstrap
+from lm_tempest_plugin.operator import errors
+from lm_tempest_plugin.operator import images
+from lm_tempest_plugin.operator import interrupts
+from lm_tempest_plugin.operator import leftovers
+from lm_tempest_plugin.operator import profiles
+from lm_tempest_plugin.operator import reporting
+from lm_tempest_plugin.operator import running
+from lm_tempest_plugin.operator import verification
+from lm_tempest_plugin.operator import workspace
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.operator import fakes
+
+# In the place of `tempest run`: does what its configuration says, as far as
+# files go.
+TEMPEST = """
+import configparser, os, signal, sys, time
+from lm_tempest_plugin.tests.unit.results import builders
+how = sys.argv[1]
+if how == 'deaf':
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+conf = configparser.RawConfigParser()
+conf.read(os.path.join(
+    os.environ['TEMPEST_CONFIG_DIR'], os.environ['TEMPEST_CONFIG']))
+own = conf['live_migration_ha']
+if how != 'nothing':
+    builders.write(own['results_directory'], own['run_name'], [
+        ('ended', {
+            'attempt': 'drain-1/1', 'drain': 'drain-1', 'server_id': 's1',
+            'source': 'compute1', 'destination': 'compute2',
+            'duration_s': 9.25, 'record_status': 'completed',
+            'server_status': 'ACTIVE'}),
+        ('attempt', builders.failed_line() if how == 'bad'
+         else builders.attempt_line()),
+        ('drain', builders.drain_line())])
+print('{0} a.b.test_drain [1.00s] ...',
+      'FAILED' if how == 'bad' else 'ok', flush=True)
+if how in ('waits', 'deaf'):
+    try:
+        time.sleep(60)
+    except KeyboardInterrupt:
+        print('deleted what was made', flush=True)
+        sys.exit(1)
+sys.exit(0 if how in ('good', 'nothing') else 1)
+"""
+
+
+class VerificationTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.workspace = workspace.Workspace(self.folder / 'workspace')
+        self.access = fakes.cloud()
+        self.connection = self.access.connection
+        self.connection.go_external()
+        self.image = self.folder / 'guest.img'
+        self.image.write_bytes(b'QFI\xfb and so on')
+        self.said = []
+        self.when = {}
+        self.how = 'good'
+        self.arguments = []
+        self.patch(access, 'connect', lambda cloud: self.access)
+        self.patch(running, 'command', self.command)
+        self.patch(verification, 'POLL_S', 0.05)
+        self.patch(reporting, '_module', {
+            'summary': types.SimpleNamespace(
+                summarize=lambda records: types.SimpleNamespace(
+                    good=all(each.good for each in records.attempts))),
+            'rendering.text': types.SimpleNamespace(
+                render=lambda summary, records: 'one\ntwo'),
+            'html.page': types.SimpleNamespace(
+                render=lambda summary, records, title: title),
+        }.__getitem__)
+        self.useFixture(fixtures.EnvironmentVariable(
+            'PYTHONPATH', str(pathlib.Path(
+                lm_tempest_plugin.__file__).parent.parent)))
+        for number in interrupts.SIGNALS:
+            self.addCleanup(signal.signal, number, signal.signal(
+                number, signal.default_int_handler))
+
+    def patch(self, where, name, value):
+        self.useFixture(fixtures.MockPatchObject(where, name, value))
+
+    def command(self, *arguments):
+        self.arguments.append(arguments)
+        return [sys.executable, '-c', TEMPEST, self.how]
+
+    def say(self, text):
+        self.said.append(text)
+        for word, act in list(self.when.items()):
+            if word in text:
+                del self.when[word]
+                act()
+
+    def verify(self, how='good', **changes):
+        self.how = how
+        wishes = {'image': str(self.image), 'storage': 'block',
+                  **changes.pop('wishes', {})}
+        return verification.verify(verification.Order(**{
+            'cloud': 'here', 'wishes': bootstrap.Wishes(**wishes),
+            'profile': profiles.load('quick'), 'workspace': self.workspace,
+            **changes}), self.say)
+
+    def text(self):
+        return '\n'.join(self.said)
+
+    def assert_clear(self):
+        """Nothing is left, neither in the cloud nor of the password."""
+        self.assertEqual(['public'], [
+            each.name for each in
+            self.connection.network.all_networks.values()])
+        for store in (self.connection.compute.all_flavors,
+                      self.connection.image.all_images,
+                      self.connection.network.all_routers,
+                      self.connection.network.all_groups):
+            self.assertEqual({}, dict(store))
+        self.assertEqual({}, self.connection.compute.all_keypairs)
+        self.assertFalse(self.workspace.verify_conf.exists())
+        for path in self.workspace.directory.rglob('*'):
+            if path.is_file():
+                self.assertNotIn(fakes.PASSWORD, path.read_text())
+
+    def test_all_is_good(self):
+        self.assertEqual(0, self.verify())
+        self.assert_clear()
+        text = self.text()
+        for said in ('About 4 live migrations',
+                     'server s1, compute1 to compute2: completed after 9.2 s'
+                     ' (1 of about 4', 'cell block', 'test test_drain: ok',
+                     'one\ntwo', 'Report: '):
+            self.assertIn(said, text)
+        self.assertNotIn(fakes.PASSWORD, text)
+        page, = self.workspace.directory.rglob('report.html')
+        self.assertIn('Live migration in cloud here, verify-',
+                      page.read_text())
+        self.assertEqual(
+            [('live_migration_ha.*test_drain_in_window', '')],
+            self.arguments)
+
+    def test_a_test_fails(self):
+        self.assertEqual(1, self.verify('bad'))
+        self.assert_clear()
+        self.assertIn('BAD: server guest-0', self.text())
+        self.assertIn('Tests failed', self.text())
+
+    def test_nothing_was_moved(self):
+        self.assertEqual(1, self.verify('nothing'))
+        self.assert_clear()
+        self.assertIn('There is no report: no live migration was recorded',
+                      self.text())
+
+    def test_what_was_there_before_stays(self):
+        bootstrap.make('here', bootstrap.Wishes(image=str(self.image)),
+                       self.workspace, self.said.append)
+        flavors = dict(self.connection.compute.all_flavors)
+        # What was asked for then is known.
+        self.assertEqual(0, self.verify(wishes={'image': ''}))
+        self.assertEqual(flavors, dict(self.connection.compute.all_flavors))
+        self.assertEqual(1, len(self.connection.image.all_images))
+        self.assertEqual(1, len(self.connection.compute.all_keypairs))
+        self.assertTrue(self.workspace.tempest_conf.exists())
+
+    def test_keep(self):
+        self.assertEqual(0, self.verify(keep=True))
+        self.assertEqual(3, len(self.connection.compute.all_flavors))
+        self.assertTrue(self.workspace.verify_conf.exists())
+        self.assertIn('bootstrap --os-cloud here --delete', self.text())
+
+    def test_storage_that_nobody_knows(self):
+        self.verify(wishes={'storage': ''})
+        self.assertEqual('OldApiTest', self.arguments[0][1])
+        self.assertIn('are left out', self.text())
+
+    def test_a_report_elsewhere(self):
+        page = self.folder / 'mine.html'
+        self.assertEqual(0, self.verify(page=page))
+        self.assertTrue(page.exists())
+
+    def test_a_report_that_cannot_be_written(self):
+        exc = self.assertRaises(errors.OperatorError, self.verify,
+                                page=self.folder / 'no' / 'mine.html')
+        self.assertIn('there is no directory', str(exc))
+        self.assertEqual([], self.arguments)
+
+    def test_the_cloud_refuses_while_things_are_made(self):
+        self.connection.network.tag_error = fakes.forbidden()
+        exc = self.assertRaises(errors.OperatorError, self.verify)
+        self.assertIn('(HTTP 403)', str(exc))
+        self.assert_clear()
+        self.assertEqual([], self.arguments)
+
+    def test_told_to_end_while_tests_run(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self.workspace = workspace.Workspace(self.folder / number.name)
+            self.when['test test_drain'] = (
+                lambda number=number: os.kill(os.getpid(), number))
+            self.assertEqual(130, self.verify('waits'))
+            self.assert_clear()
+            self.assertIn('%s: the test in hand ends' % number.name,
+                          self.text())
+            log, = self.workspace.logs.glob('*.log')
+            self.assertIn('deleted what was made', log.read_text())
+
+    def test_told_twice(self):
+        self.when['test test_drain'] = lambda: os.kill(
+            os.getpid(), signal.SIGINT)
+        self.when['the test in hand'] = lambda: threading.Timer(
+            0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        self.assertEqual(130, self.verify('deaf'))
+        self.assert_clear()
+        self.assertIn('they are killed', self.text())
+
+    def test_tests_that_do_not_end(self):
+        self.when['test test_drain'] = lambda: os.kill(
+            os.getpid(), signal.SIGINT)
+        self.assertEqual(130, self.verify('deaf', cleanup_s=0.2))
+        self.assert_clear()
+        self.assertIn('they are killed', self.text())
+
+    def test_told_to_end_while_things_are_made(self):
+        self.when['flavor lm.small'] = lambda: os.kill(
+            os.getpid(), signal.SIGINT)
+        self.assertEqual(130, self.verify())
+        self.assert_clear()
+        self.assertEqual([], self.arguments)
+        self.assertIn('SIGINT: it ends here.', self.text())
+
+    def test_told_to_end_before_anything_is_made(self):
+        before = self.connection.writes()
+        self.patch(access, 'connect', lambda cloud: os.kill(
+            os.getpid(), signal.SIGTERM))
+        self.assertEqual(130, self.verify())
+        self.assertEqual(before, self.connection.writes())
+
+    def test_signals_while_it_is_cleared_away(self):
+        self.when['What was made is deleted'] = lambda: os.kill(
+            os.getpid(), signal.SIGINT)
+        self.assertEqual(130, self.verify())
+        self.assert_clear()
+
+    def test_what_the_tests_left_over(self):
+        self.when['test test_drain'] = lambda: (
+            self.connection.identity.all_users.add(
+                name='%s-user' % next(
+                    each for each in self.said if each.startswith(
+                        'Profile')).rpartition('/')[2][:-4]))
+        self.assertEqual(1, self.verify())
+        self.assertIn('Left over by the tests: user verify-', self.text())
+        self.assertEqual({}, dict(self.connection.identity.all_users))
+
+    def test_what_cannot_be_deleted(self):
+        self.when['test test_drain'] = lambda: (
+            self.connection.compute.all_servers.add(
+                name='theirs', flavor_id='flavor-1'))
+        self.assertEqual(1, self.verify())
+        self.assertIn('NOT deleted: flavor lm.small', self.text())
+
+    def test_the_cloud_is_gone_in_the_end(self):
+        self.patch(leftovers, 'clear', self.gone)
+        exc = self.assertRaises(errors.OperatorError, self.verify)
+        self.assertEqual('gone', str(exc))
+        self.assertIn('NOT all was deleted', self.text())
+        self.assertFalse(self.workspace.verify_conf.exists())
+
+    def gone(self, *args):
+        raise errors.OperatorError('gone')
+
+    def test_an_error_of_our_own_ends_the_child(self):
+        started = []
+
+        class Remembered(running.Run):
+            def __init__(self, *args):
+                super().__init__(*args)
+                started.append(self._child.pid)
+
+        self.patch(running, 'Run', Remembered)
+        self.when['test test_drain'] = lambda: images.provide(None, '', '')
+        self.assertRaises(AttributeError, self.verify, 'waits')
+        self.assertEqual([], running.members(started[0]))
+        self.assert_clear()
