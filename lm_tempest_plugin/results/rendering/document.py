@@ -12,8 +12,9 @@
 
 """JSON, for programs.
 
-Names of figures end in their units. An interval's ends are null where there
-are too few values; so is a figure that is not defined.
+Names of figures end in their units; doc/source/statistics.rst shows them. An
+interval's ends are null where there are too few values; so is a figure that
+is not defined.
 """
 
 from collections.abc import Mapping
@@ -26,6 +27,9 @@ from lm_tempest_plugin.results import collection as collections
 from lm_tempest_plugin.results import summary as summaries
 
 SCHEMA = 1
+# Where the name of a field does not say the unit. All quantities whose slope
+# is told are in seconds.
+_NAMES = {'wall': 'wall_s', 'per_trip': 'per_trip_s'}
 
 
 def render(summary: summaries.Summary,
@@ -41,7 +45,7 @@ def render(summary: summaries.Summary,
         **{each.name: _value(getattr(summary, each.name))
            for each in dataclasses.fields(summary)},
         'runs': [{'name': run.name, 'path': run.path,
-                  'started_s': run.started_s, 'about': run.body}
+                  'started_s': run.started_s, 'about': _value(run.body)}
                  for run in collection.runs],
     }, indent=1, allow_nan=False) + '\n'
 
@@ -51,8 +55,6 @@ def _value(value: Any) -> Any:
     if isinstance(value, collections.Cell):
         return {'storage': value.storage or None,
                 'settings': dict(value.settings)}
-    if isinstance(value, summaries.Drift):
-        return {**_fields(value), 'per_trip_unit': 's'}
     if dataclasses.is_dataclass(value):
         return _fields(value)
     if isinstance(value, Mapping):
@@ -65,5 +67,5 @@ def _value(value: Any) -> Any:
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    return {each.name: _value(getattr(value, each.name))
-            for each in dataclasses.fields(value)}
+    return {_NAMES.get(each.name, each.name): _value(
+        getattr(value, each.name)) for each in dataclasses.fields(value)}

@@ -195,15 +195,15 @@ class ReportTest(base.TestCase):
     def test_other_formats(self):
         for extension, check in (
                 ('json', json.loads), ('xml', ElementTree.fromstring),
-                ('md', self._is_table), ('txt', self._is_table)):
+                ('md', self._has_verdict), ('txt', self._has_verdict)):
             path = self.directory / ('report.' + extension)
             self.assertEqual(0, report(
                 self.records, '-o', path).returncode)
             check(path.read_text('utf-8'))
 
-    def _is_table(self, text):
+    def _has_verdict(self, text):
+        self.assertIn('430 of 432 live migrations', text)
         self.assertIn('lm.medium', text)
-        self.assertIn('|', text)
 
     def test_an_altered_file(self):
         lines = self.records.read_bytes().splitlines(keepends=True)

@@ -56,7 +56,8 @@ CONF = config.CONF
 LOG = logging.getLogger(__name__)
 
 # JSON, a record on each line.
-RECORDS = content_type.ContentType('application', 'x-ndjson')
+RECORDS = content_type.ContentType(
+    'text', 'x-ndjson', {'charset': 'utf8'})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -157,6 +157,8 @@ class DocumentTest(base.TestCase):
             set(group['spreads']['service_s']['median']))
         self.assertIsNone(group['spreads']['service_s']['p95']['high'])
         self.assertEqual([1, 1], found['drains'][0]['ran'])
+        self.assertIn('median', found['drains'][0]['wall_s'])
+        self.assertIn('value', found['drifts'][0]['per_trip_s'])
         self.assertIsNone(found['recommendation']['concurrency'])
         self.assertEqual(1, len(found['failures']))
 
