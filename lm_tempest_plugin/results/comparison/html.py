@@ -109,7 +109,8 @@ def _plot(comparison: judgement.Comparison) -> plots.Plot:
         'By how much each group takes longer after than before, with its '
         '95 % interval. Left of the line is better, right of it worse; '
         'dotted is the tolerance. Hollow: no difference was found.',
-        shown, 'Quantity', missing='' if shown else 'There is no figure to compare.')
+        shown, 'Quantity',
+        missing='' if shown else 'There is no figure to compare.')
 
 
 def _figure(rows: Sequence[judgement.Row],
@@ -140,8 +141,9 @@ def _add(figure: figures.Figure, word: str, colour: str, symbol: str,
     """Add the rows of a word, each in its place."""
     reach = [_reach(row) for _place, row in told]
     figure.add(
-        'scatter', name=word, mode='markers', y=[place for place, _row in told],
+        'scatter', name=word, mode='markers',
         x=[100 * row.change for _place, row in told],
+        y=[place for place, _row in told],
         error_x={'type': 'data', 'symmetric': False, 'thickness': 2,
                  'width': 5, 'arrayminus': [low for low, _high in reach],
                  'array': [high for _low, high in reach]},

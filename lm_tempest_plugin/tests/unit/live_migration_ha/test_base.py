@@ -303,7 +303,8 @@ class ReportTest(BaseTestCase):
         detail = self.test.getDetails()['to-beta']
         self.assertEqual(b'{"a": 1}\n{"b": 2}\n',
                          b''.join(detail.iter_bytes()))
-        self.assertEqual('text/x-ndjson; charset="utf8"', str(detail.content_type))
+        self.assertEqual('text/x-ndjson; charset="utf8"',
+                         str(detail.content_type))
 
     def assert_bad(self, parts, *found, **kwargs):
         exc = self.assertRaises(

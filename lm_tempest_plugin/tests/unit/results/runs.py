@@ -59,18 +59,20 @@ def run(seed: int, cloud: Cloud, drains: int = 4, servers: int = 4,
     :param cell: what was configured
     """
     rng = random.Random(seed)
-    found = collection.Collection([], [], [], [], [])
+    attempts: list[collection.Attempt] = []
+    legs: list[collection.Drain] = []
     for strategy in strategies:
         for flavor in flavors:
             for number in range(drains):
-                _drain(rng, cloud, found, (
+                _drain(rng, cloud, attempts, legs, (
                     '%d-%s-%s-%d' % (seed, strategy, flavor.name, number),
                     number, servers), (cell, flavor, strategy))
-    return found
+    return collection.Collection([], attempts, legs, [], [])
 
 
-def _drain(rng: random.Random, cloud: Cloud, found: collection.Collection,
-           what: tuple[str, int, int],
+def _drain(rng: random.Random, cloud: Cloud,
+           attempts: list[collection.Attempt],
+           drains: list[collection.Drain], what: tuple[str, int, int],
            where: tuple[collection.Cell, collection.Flavor, str]) -> None:
     identifier, number, servers = what
     cell, flavor, strategy = where
@@ -84,7 +86,7 @@ def _drain(rng: random.Random, cloud: Cloud, found: collection.Collection,
         if rng.random() < 0.05:
             # Now and then one is away for much longer.
             outage += rng.expovariate(1)
-        found.attempts.append(collection.Attempt(
+        attempts.append(collection.Attempt(
             run='r', drain=identifier, cell=cell, flavor=flavor,
             strategy=strategy, trip=1 + number // 2,
             server_id='server-%d' % place, server_name='guest',
@@ -98,7 +100,7 @@ def _drain(rng: random.Random, cloud: Cloud, found: collection.Collection,
             downtime_s=0.05 * math.exp(rng.gauss(0, 0.4)),
             memory_bytes=None))
         waited += service
-    found.drains.append(collection.Drain(
+    drains.append(collection.Drain(
         identifier=identifier, run='r', name='drain', cell=cell,
         strategy=strategy, trip=1 + number // 2, source=source,
         destination=destination, servers=servers, measured=True,
