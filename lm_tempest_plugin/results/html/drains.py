@@ -24,7 +24,10 @@ RULE = ('those with something bad, in each cell the one with the longest '
 
 def chosen(material: materials.Material, drains: Sequence[collection.Drain],
            most: int = MOST) -> list[collection.Drain]:
-    """Return the drains that tell most, in the order in which they began.
+    """Return the drains that tell most.
+
+    The one with the most servers comes first, for that is what one sees;
+    the others follow in the order in which they began.
 
     :param material: of the page
     :param drains: of which some are to be chosen
@@ -43,7 +46,10 @@ def chosen(material: materials.Material, drains: Sequence[collection.Drain],
                                  for each in material.of(drain)):
             ranks[id(drain)] = 0
     first = sorted(drains, key=lambda drain: ranks[id(drain)])[:most]
-    return sorted(first, key=lambda drain: drain.began_s)
+    in_time = sorted(first, key=lambda drain: drain.began_s)
+    # max() takes the earliest of several.
+    largest = max(in_time, key=lambda drain: drain.servers, default=None)
+    return sorted(in_time, key=lambda drain: drain is not largest)
 
 
 def notes(drains: Sequence[collection.Drain],

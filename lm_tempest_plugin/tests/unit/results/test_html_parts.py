@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import math
 
 from lm_tempest_plugin.results import collection
@@ -270,6 +271,10 @@ class DrainsTest(base.TestCase):
         self.assertEqual([1, 5, 7, 10], self.trips(4))
         self.assertEqual([1, 2, 5, 7, 10], self.trips(5))
         self.assertEqual(list(range(1, 11)), self.trips(24))
+
+    def test_the_largest_comes_first(self):
+        self.drains[3] = dataclasses.replace(self.drains[3], servers=12)
+        self.assertEqual([4, 1, 2, 3, *range(5, 11)], self.trips(24))
 
     def test_what_is_left_out(self):
         self.assertEqual([], drains.notes(self.drains, self.drains))
