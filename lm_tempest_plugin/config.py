@@ -331,7 +331,8 @@ _drain_opts = [
     _integer(
         'round_trips', 1, 1, 1000,
         'How often the servers of a drain go to the other host and back, '
-        'for each batch size; 20 in the white paper of 2017.'),
+        'for each batch size, and those of a cell; 20 in the white paper of '
+        '2017.'),
     _integer(
         'seed', 0, 0, 2 ** 31 - 1,
         'Batch sizes of each round trip, and cells, come in an order drawn '

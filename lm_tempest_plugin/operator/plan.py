@@ -76,7 +76,7 @@ def by_test(conf: Any, volumes: bool = False) -> dict[str, int]:
 
 
 def _cells(conf: Any) -> int:
-    """Return how many there are in all cells: a warm-up, flavors, a drain."""
+    """Return how many there are in all cells: a warm-up, flavors, drains."""
     options = conf.live_migration_ha_cells
     values = [getattr(options, name) for name in config.SETTINGS
               if getattr(options, name)]
@@ -84,4 +84,5 @@ def _cells(conf: Any) -> int:
         return 0
     drained = options.drain_servers if options.drain_servers > 1 else 0
     return len(list(itertools.product(*values))) * 2 * (
-        1 + (len(options.flavors) or 1) + drained)
+        1 + conf.live_migration_ha.round_trips * (
+            (len(options.flavors) or 1) + drained))

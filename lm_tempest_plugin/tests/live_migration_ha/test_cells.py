@@ -122,7 +122,8 @@ class CellsTest(base.LiveMigrationHaTest):
         # OS_TEST_TIMEOUT is meant for one server, there and back.
         flavors = len(options.flavors) or 1
         cls.TIMEOUT_SCALING_FACTOR = 2 * len(cls.matrix) * (
-            1 + flavors + options.drain_servers // 4 + 1)
+            1 + CONF.live_migration_ha.round_trips * (
+                flavors + options.drain_servers // 4 + 1))
 
     @decorators.idempotent_id('c0a8c2e6-54a7-4b0b-8f0a-5be6f1d9c7d3')
     @decorators.attr(type=['slow', 'multinode'])
@@ -130,9 +131,9 @@ class CellsTest(base.LiveMigrationHaTest):
         """Live-migrate servers in every cell, one of each flavor and a few.
 
         The options of group live_migration_ha_cells are set on all hosts,
-        nova-compute is restarted, and in the end all is as it was. A guest
-        that goes there and back before is not measured. Asserted in each
-        cell:
+        nova-compute is restarted, and in the end all is as it was. Servers
+        make round_trips round trips; a guest that goes there and back before
+        is not measured. Asserted in each cell:
 
         * of each server, what test_block_live_migration_round_trip asserts,
           or, where the settings cannot work together, that it stays where
@@ -259,12 +260,17 @@ class CellsTest(base.LiveMigrationHaTest):
                 cell.max_concurrent_live_migrations or len(fleet))),
             bounds=self._bounds(cell),
             expected=_stayed() if stays else (verdicts.Kind.COMPLETED,))
-        for host in route[:1] if stays else route:
-            arrival = self.travel(dataclasses.replace(trip, destination=host))
+        legs = ([(1, route[0])] if stays else
+                [(number + 1, host)
+                 for number in range(CONF.live_migration_ha.round_trips)
+                 for host in route])
+        for number, host in legs:
+            arrival = self.travel(dataclasses.replace(
+                trip, destination=host, number=number))
             self.rows.extend(Row(cell, flavor, found, arrival)
                              for found in arrival.findings)
-            self.report(arrival, '%s, flavor %s, %d to %s' % (
-                cell, flavor or 'as configured', len(fleet), host))
+            self.report(arrival, '%s, flavor %s, %d to %s, trip %d' % (
+                cell, flavor or 'as configured', len(fleet), host, number))
             if stays:
                 self._assert_stayed(arrival)
         self.assert_unharmed(watched)

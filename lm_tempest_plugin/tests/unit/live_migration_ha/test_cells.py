@@ -98,6 +98,9 @@ class SkipTest(CellsTestCase):
         self.options.flavors = ['1', '2', '3']
         self.kind.skip_checks()
         self.assertEqual(24, self.kind.TIMEOUT_SCALING_FACTOR)
+        self.conf.live_migration_ha.round_trips = 3
+        self.kind.skip_checks()
+        self.assertEqual(64, self.kind.TIMEOUT_SCALING_FACTOR)
 
 
 class EachCellTest(CellsTestCase):
@@ -124,6 +127,16 @@ class EachCellTest(CellsTestCase):
         self.changed.restore.assert_called_once_with()
         self.changed.close.assert_called_once_with()
 
+    def test_round_trips(self):
+        self.conf.live_migration_ha.round_trips = 3
+        test = self.prepare(tunnelled=[False], drain_servers=0)
+        test.test_each_cell()
+        self.assertEqual(
+            [(number, host) for number in (1, 2, 3)
+             for host in ('beta', 'alpha')],
+            [(trip.number, trip.destination) for trip in self.trips])
+        test.delete_guests.assert_called_once()
+
     def test_a_guest_that_is_not_measured_goes_first(self):
         test = self.prepare(tunnelled=[False], drain_servers=0)
         del test._warm_up
@@ -149,6 +162,7 @@ class EachCellTest(CellsTestCase):
     def test_servers_that_have_to_stay(self):
         self.conf.live_migration_ha.storage = 'block'
         self.evidence = builders.evidence(server=builders.server())
+        self.conf.live_migration_ha.round_trips = 3
         self.prepare(tunnelled=[True]).test_each_cell()
         trip, = self.trips
         self.assertEqual('beta', trip.destination)

@@ -59,10 +59,10 @@ class PlanTest(base.TestCase):
         profile = profiles.load('osic')
         text = ('[live_migration_ha_hosts]\nssh_user = root\n'
                 '[live_migration_ha]\nstorage = block\n')
-        # 8 cells of a warm-up, three flavors and a drain of 12, there and
-        # back; 20 round trips of 12 servers in batches of four sizes.
+        # 8 cells of a warm-up, three flavors and a drain of 12, 20 times
+        # there and back; as often 12 servers in batches of four sizes.
         self.assertEqual(
-            8 * 2 * (1 + 3 + 12) + 20 * 2 * 12 * 4,
+            8 * 2 * (1 + 20 * (3 + 12)) + 20 * 2 * 12 * 4,
             plan.expected(self.conf(profile.path, text=text), profile))
 
     def test_cells_take_storage(self):
