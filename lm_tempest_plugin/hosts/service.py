@@ -37,7 +37,12 @@ Reported = Callable[[str], str | None]
 
 
 class NotStarted(remotes.HostError):
-    """nova-compute was restarted, and ends as soon as it has begun."""
+    """nova-compute was restarted, and does not get to work.
+
+    It ends as soon as it has begun; or it lives, and nova never hears of it:
+    where oslo.service runs threads of the system (nova 34 does), they outlive
+    the error that ended the main one.
+    """
 
 
 class Restarter:
@@ -60,9 +65,9 @@ class Restarter:
         """Restart nova-compute, and return when the new one is at work.
 
         :param remote: the host
-        :raises NotStarted: the new process does not stay
-        :raises HostError: the host refuses, the old process does not go, or
-            the new one does not report in time
+        :raises NotStarted: the new process does not stay, or does not report
+            in time
+        :raises HostError: the host refuses, or the old process does not go
         """
         end = self._clock() + self._timeout_s
         old = process_id(remote)
@@ -82,7 +87,7 @@ class Restarter:
             self._await(
                 remote, end,
                 lambda: self._report(remote) not in (None, before),
-                'its new process, %d, to report to nova' % new)
+                'its new process, %d, to report to nova' % new, NotStarted)
         LOG.info('Host %s: nova-compute is process %d', remote.name, new)
 
     def _report(self, remote: remotes.Remote) -> str | None:

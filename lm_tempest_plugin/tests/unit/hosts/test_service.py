@@ -64,6 +64,7 @@ class RestartTest(base.TestCase):
         self.assertGreaterEqual(self.now, 20)
 
     def test_the_new_one_does_not_report(self):
+        self.kind = service.NotStarted
         self.refused('to report to nova', reported=self.reported)
 
     def test_the_old_one_stays(self):
