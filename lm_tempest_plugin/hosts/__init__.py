@@ -29,8 +29,8 @@ change
     all of that together: hosts that are changed, and put back;
 uninterrupted
     what no signal may break off;
-jobs, sockets, sampler
+jobs, sockets, counters
     what libvirt, the sockets and the kernel of a host say of a migration;
-transport, observer
+transport, sampler, observer
     looking at the latter two while servers move.
 """
