@@ -107,13 +107,17 @@ class Writer(Chain):
     def append(self, kind: str, body: Mapping[str, Any]) -> bytes:
         """Add a line, down to the disk, and return it.
 
-        :raises RecordsError: it cannot be written
+        :raises RecordsError: it cannot be written, or its head. It is taken
+            back, so that the next one follows the last whole one
         """
+        before = self.count, self.previous, os.fstat(self._descriptor).st_size
         text = super().append(kind, body)
         try:
             self._write(text + b'\n')
             self._write_head()
         except OSError as exc:
+            self.count, self.previous, size = before
+            os.ftruncate(self._descriptor, size)
             raise RecordsError('a record cannot be added to %s: %s' % (
                 self.path, exc.strerror)) from exc
         return text
@@ -256,7 +260,15 @@ class Reader:
             raise RecordsError(
                 '%s was altered: it has %d lines, and had %d' % (
                     self.path, number, head['lines']))
+        elif number > head['lines'] + 1:
+            raise RecordsError(
+                '%s was altered: it has %d lines, and whoever wrote it had '
+                'come to line %d' % (self.path, number, head['lines']))
         elif digests[0] != head['digest']:
             raise RecordsError(
                 '%s was altered: line %d is not what was written' % (
                     self.path, head['lines']))
+        elif number > head['lines']:
+            self.remarks.append(
+                '%s has a line more than its head tells, as after a crash '
+                'between the two' % self.path)

@@ -81,4 +81,5 @@ def _level(at_once: int,
         [leg.drain.wall_s / leg.drain.servers for leg in found
          if leg.counts],
         len(attempts), sum(not each.good for each in attempts),
-        [each.outage.seconds for each in attempts if each.outage])
+        [each.outage.seconds for each in attempts
+         if each.measured and each.outage])

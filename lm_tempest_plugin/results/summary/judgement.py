@@ -89,7 +89,7 @@ def _never_judged(collection: Collection) -> Iterator[str]:
 
 def _longest(collection: Collection) -> Iterator[str]:
     longest = max((each.outage for each in collection.attempts
-                   if each.outage), key=lambda each: each.seconds,
+                   if each.measured and each.outage), key=lambda each: each.seconds,
                   default=None)
     if longest:
         yield 'longest outage %.2f s of %g s allowed' % (

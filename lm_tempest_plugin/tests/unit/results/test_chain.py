@@ -13,6 +13,7 @@
 import json
 import os
 import pathlib
+from unittest import mock
 
 import fixtures
 
@@ -90,6 +91,29 @@ class WriterTest(ChainTest):
             chain.RecordsError, writer.append, 'run', builders.run_line())
         self.assertIn('No space left on device', str(exc))
 
+    def test_a_disk_that_is_full_for_a_while(self):
+        writer = chain.Writer(self.directory, 'one')
+        self.addCleanup(writer.close)
+        writer.append('run', builders.run_line())
+        write = os.write
+
+        def full(descriptor, text):
+            if len(text) < 20:
+                raise OSError(28, 'No space left on device')
+            return write(descriptor, text[:19])
+
+        for module, name, broken in (
+                (os, 'write', full),
+                (os, 'replace', mock.Mock(side_effect=OSError(5, 'broken')))):
+            with fixtures.MockPatchObject(module, name, broken):
+                self.assertRaises(chain.RecordsError, writer.append,
+                                  'attempt', builders.attempt_line(1))
+        writer.append('attempt', builders.attempt_line(2))
+        reader = chain.Reader(writer.path)
+        self.assertEqual(['run', 'attempt'],
+                         [line['kind'] for line in reader])
+        self.assertEqual([], reader.remarks)
+
     def test_a_head_that_cannot_be_written_leaves_nothing(self):
         writer = chain.Writer(self.directory, 'one')
         self.addCleanup(writer.close)
@@ -138,7 +162,16 @@ class AlteredTest(ChainTest):
         third = path.read_bytes().splitlines()[2]
         chain.head_path(path).write_text(json.dumps(
             {'lines': 3, 'digest': chain.digest(third)}))
-        self.assertEqual(4, len(self.read(path)[0]))
+        lines, remarks = self.read(path)
+        self.assertEqual(4, len(lines))
+        self.assertIn('a line more than its head', *remarks)
+
+    def test_lines_that_were_added_at_the_end(self):
+        path = self.write()
+        second = path.read_bytes().splitlines()[1]
+        chain.head_path(path).write_text(json.dumps(
+            {'lines': 2, 'digest': chain.digest(second)}))
+        self.assert_refused(path, 'was altered', '4 lines', 'line 2')
 
     def test_a_crash_in_a_line(self):
         path = self.write()

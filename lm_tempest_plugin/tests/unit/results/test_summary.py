@@ -168,7 +168,7 @@ class VerdictTest(base.TestCase):
         self.assertTrue(found.good)
         self.assertEqual(
             '5 of 5 live migrations of 2 flavors in 1 cell did what was '
-            'expected; longest outage 0.41 s of 1 s allowed', found.sentence)
+            'expected; longest outage 0.25 s of 1 s allowed', found.sentence)
         self.assertEqual((), found.failures)
         self.assertEqual(('run-1',), found.runs)
         self.assertEqual(
