@@ -13,6 +13,9 @@
 """What bootstrap and verify have in common."""
 
 import argparse
+import contextlib
+import os
+from typing import TextIO
 
 from cliff import command
 
@@ -70,13 +73,34 @@ class OperatorCommand(command.Command):
         try:
             return int(super().run(parsed_args) or 0)
         except errors.OperatorError as exc:
-            self.app.stderr.write('%s\n' % exc)
+            _put(self.app.stderr, str(exc))
             return CANNOT
 
     def say(self, text: str) -> None:
-        """Print a line, now."""
-        self.app.stdout.write(text + '\n')
-        self.app.stdout.flush()
+        """Print a line, now; on stderr once nobody reads stdout."""
+        if not _put(self.app.stdout, text):
+            self.app.stdout = self.app.stderr
+            _put(self.app.stdout, text)
+
+
+def _put(stream: TextIO, text: str) -> bool:
+    """Print a line; return whether that could be done.
+
+    A pipe whose reader has ended or a terminal that is gone ends nothing
+    here: what was made has to be deleted all the same.
+    """
+    try:
+        print(text, file=stream, flush=True)
+    except OSError:
+        _discard(stream)
+        return False
+    return True
+
+
+def _discard(stream: TextIO) -> None:
+    """Let a stream go nowhere: Python writes what it holds as it ends."""
+    with contextlib.suppress(OSError), open(os.devnull, 'wb') as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
 
 
 def wishes(parsed_args: argparse.Namespace) -> bootstrap.Wishes:

@@ -52,7 +52,8 @@ class Account:
     :ivar project_domain: name of the project's domain
     :ivar region: name of the region; empty if clouds.yaml has none
     :ivar interface: of the endpoints: public, internal or admin
-    :ivar ca_file: path of certificates; empty for those of the system
+    :ivar ca_file: absolute path of certificates; empty for those of the
+        system
     :ivar insecure: whether no certificate is looked at
     """
 
@@ -209,7 +210,8 @@ def _check_type(cloud: str, region: Any, auth: dict[str, Any]) -> None:
 
 def _account(region: Any, auth: dict[str, Any], token: Any) -> Account:
     """Return who asks: names from the token, for clouds.yaml may have ids."""
-    verify = region.config.get('verify')
+    # As openstacksdk itself understands clouds.yaml.
+    verify, _ = region.get_requests_verify_args()
     return Account(
         auth_url=_versioned(str(auth['auth_url'])), username=token.username,
         password=str(auth['password']), project=token.project_name,
@@ -217,8 +219,9 @@ def _account(region: Any, auth: dict[str, Any], token: Any) -> Account:
         project_domain=token.project_domain_name,
         region=region.get_region_name() or '',
         interface=region.get_interface() or 'public',
-        ca_file=region.config.get('cacert') or '',
-        insecure=verify is False or str(verify).lower() == 'false')
+        # Tempest runs in the workspace.
+        ca_file=os.path.abspath(verify) if isinstance(verify, str) else '',
+        insecure=not verify)
 
 
 def _versioned(auth_url: str) -> str:

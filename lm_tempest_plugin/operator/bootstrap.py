@@ -13,6 +13,8 @@
 """Makes in a cloud what a run needs, and takes it away again."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
 import dataclasses
 import pathlib
 from typing import Any
@@ -20,14 +22,17 @@ from typing import Any
 from lm_tempest_plugin.operator import access as accesses
 from lm_tempest_plugin.operator import configuration
 from lm_tempest_plugin.operator import discovery
+from lm_tempest_plugin.operator import errors
 from lm_tempest_plugin.operator import flavors
 from lm_tempest_plugin.operator import images
 from lm_tempest_plugin.operator import inventory
 from lm_tempest_plugin.operator import logins
 from lm_tempest_plugin.operator import made as mades
 from lm_tempest_plugin.operator import manifest as manifests
+from lm_tempest_plugin.operator import marks
 from lm_tempest_plugin.operator import networks
 from lm_tempest_plugin.operator import options
+from lm_tempest_plugin.operator import plan
 from lm_tempest_plugin.operator import profiles
 from lm_tempest_plugin.operator import workspace as workspaces
 
@@ -102,7 +107,8 @@ def prepare(cloud: str, wishes: Wishes, workspace: workspaces.Workspace,
     :raises OperatorError: something is in the way
     """
     manifest = manifests.load(workspace.directory, cloud)
-    wishes = wishes.or_else(dict(manifest.wishes))
+    wishes = _with_image(wishes).or_else(_still_there(manifest.wishes))
+    names = flavors.names(wishes.flavors)
     paths = [profile.path] if profile else []
     others: options.Options = {}
     if wishes.config:
@@ -113,12 +119,45 @@ def prepare(cloud: str, wishes: Wishes, workspace: workspaces.Workspace,
     conf = options.registered(*paths)
     access = accesses.connect(cloud)
     found = discovery.discover(access)
-    named = tuple(flavors.named(access, [
-        each.strip() for each in wishes.flavors.split(',')])
-        if wishes.flavors else ())
-    return Prepared(
+    named = tuple(flavors.named(access, names) if names else ())
+    prepared = Prepared(
         access, found, wishes, manifest, workspace,
         networks.choose(access, wishes.network), named, conf, others)
+    _check_storage(prepared, profile)
+    return prepared
+
+
+def _with_image(wishes: Wishes) -> Wishes:
+    """Return wishes that name an image's file wherever one looks from."""
+    path = pathlib.Path(wishes.image)
+    if not path.is_file():
+        return wishes
+    return dataclasses.replace(wishes, image=str(path.absolute()))
+
+
+def _still_there(before: Mapping[str, str]) -> dict[str, str]:
+    """Return wishes of before, without an image's file that has gone.
+
+    The image that was made of it may be in the cloud.
+    """
+    path = pathlib.Path(before.get('image', ''))
+    gone = path.is_absolute() and not path.is_file()
+    return {**before, 'image': ''} if gone else dict(before)
+
+
+def _check_storage(prepared: Prepared,
+                   profile: profiles.Profile | None) -> None:
+    """Refuse a profile whose cells would be left out without a word.
+
+    :raises OperatorError: nobody said where disks are
+    """
+    if (profile is not None and plan.has_cells(prepared.conf, profile) and
+            not _storage(prepared)):
+        raise errors.OperatorError(
+            'cloud %s: what is to come of the settings of hosts in profile '
+            '%s depends on where disks of servers are, which no API tells '
+            'here: say --storage block or --storage shared' % (
+                prepared.access.cloud, profile.name))
 
 
 def provide(prepared: Prepared, sizes: tuple[flavors.Size, ...], say: Say
@@ -228,25 +267,51 @@ def delete(cloud: str, workspace: workspaces.Workspace,
            say: Say) -> bool:
     """Delete what was made, and nothing else.
 
+    What cannot be deleted keeps nothing else from it. The files that hold
+    the password go first, even if the cloud cannot be asked.
+
     :param cloud: its name in clouds.yaml
-    :param workspace: whose tempest.conf goes as well
+    :param workspace: whose configuration goes as well
     :param say: called with a line for each thing
     :returns: whether all of it is gone
-    :raises OperatorError: the cloud cannot be asked
+    :raises OperatorError: the cloud cannot be reached, or the workspace is
+        another cloud's, or what it knows cannot be written
     """
     manifest = manifests.load(workspace.directory, cloud)
+    files = workspace.clear(workspace.tempest_conf, workspace.verify_conf)
+    _tell(say, *files)
     access = accesses.connect(cloud)
     removal = inventory.remove(access)
-    pairs, manifest = logins.remove(access, workspace.directory, manifest)
-    deleted = [*removal.deleted, *pairs]
-    if workspace.remove(workspace.tempest_conf):
-        deleted.append(str(workspace.tempest_conf))
-    if manifest.made and not removal.kept:
-        dataclasses.replace(manifest, made=()).save(workspace.directory)
+    _tell(say, removal.deleted, removal.kept)
+    pairs, held, manifest = _delete_pair(access, workspace, manifest)
+    _tell(say, pairs, held)
+    if not any((*files, removal.deleted, removal.kept, pairs, held)):
+        say('Nothing to delete: there is nothing that was made here.')
+    left = dataclasses.replace(
+        manifest, wishes={}, made=manifest.made if removal.kept else ())
+    if left != manifest:
+        left.save(workspace.directory)
+    return not (files[1] or removal.kept or held)
+
+
+def _delete_pair(access: accesses.Access, workspace: workspaces.Workspace,
+                 manifest: manifests.Manifest
+                 ) -> tuple[list[str], list[str], manifests.Manifest]:
+    """Delete the key pair.
+
+    :returns: what was deleted, and what could not be, in words, and what
+        the workspace knows then
+    """
+    try:
+        deleted, left = logins.remove(access, workspace.directory, manifest)
+    except errors.OperatorError as exc:
+        return [], ['key pair %s: %s' % (marks.NAME, exc)], manifest
+    return deleted, [], left
+
+
+def _tell(say: Say, deleted: Iterable[str], kept: Iterable[str]) -> None:
+    """Say what became of what was to be deleted."""
     for each in deleted:
         say('%s: deleted' % each)
-    for each in removal.kept:
+    for each in kept:
         say('NOT deleted: %s' % each)
-    if not deleted and not removal.kept:
-        say('Nothing to delete: there is nothing that was made here.')
-    return not removal.kept

@@ -63,3 +63,19 @@ def read(path: pathlib.Path) -> str | None:
     except (OSError, UnicodeDecodeError) as exc:
         raise errors.OperatorError('%s cannot be read: %s' % (
             path, getattr(exc, 'strerror', None) or exc)) from exc
+
+
+def remove(path: pathlib.Path) -> bool:
+    """Delete a file; return whether there was one.
+
+    :param path: the file
+    :raises OperatorError: it cannot be deleted
+    """
+    try:
+        path.unlink()
+    except FileNotFoundError:
+        return False
+    except OSError as exc:
+        raise errors.OperatorError('%s cannot be deleted: %s' % (
+            path, exc.strerror)) from exc
+    return True

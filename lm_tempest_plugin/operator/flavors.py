@@ -102,6 +102,20 @@ def _provide(access: accesses.Access, there: Any, size: Size,
                      _size(size.vcpus, ram, disk))
 
 
+def names(text: str) -> list[str]:
+    """Return the names in what was asked for.
+
+    :param text: names or ids, separated by commas; empty for none
+    :raises OperatorError: it is not one for each of small, medium and large
+    """
+    found = [each.strip() for each in text.split(',')] if text else []
+    if found and not (all(found) and len(found) == len(WORDS)):
+        raise errors.OperatorError(
+            '--flavors takes a name or id for each of %s, separated by '
+            'commas, and not %r' % (', '.join(WORDS), text))
+    return found
+
+
 def named(access: accesses.Access, wanted: Sequence[str]) -> list[made.Made]:
     """Return flavors that have to be there.
 

@@ -25,8 +25,12 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupted(Exception):
-    """The command was told to end."""
+class Interrupted(BaseException):
+    """The command was told to end.
+
+    As with KeyboardInterrupt, no library takes it for an error of its own:
+    openstacksdk does so with every Exception while it uploads an image.
+    """
 
 
 class Interrupts:

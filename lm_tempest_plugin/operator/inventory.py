@@ -22,6 +22,7 @@ from typing import Any
 from openstack import exceptions as sdk_exc
 
 from lm_tempest_plugin.operator import access as accesses
+from lm_tempest_plugin.operator import errors
 from lm_tempest_plugin.operator import marks
 
 # In the order in which they can be deleted.
@@ -69,59 +70,64 @@ def find(access: accesses.Access) -> list[Found]:
     :param access: the way to the cloud
     :raises OperatorError: the cloud cannot be asked
     """
-    network = access.connection.network
-    with access.to('list what was made before'):
-        return [
-            *_marked('router', network.routers),
-            *_marked('subnet', network.subnets),
-            *_marked('network', network.networks),
-            *_marked('security group', network.security_groups),
-            *_described(access.connection.compute.flavors()),
-            *_tagged(access.connection.image.images(tag=marks.TAG))]
+    return [each for kind in KINDS for each in _find(access, kind)]
 
 
-def _marked(kind: str, listing: Callable[..., Iterable[Any]]
-            ) -> Iterator[Found]:
+def _find(access: accesses.Access, kind: str) -> list[Found]:
+    """Return what was made here of one kind.
+
+    :raises OperatorError: the cloud cannot be asked
+    """
+    with access.to('list %ss' % kind):
+        return [Found(kind, each.id, each.name)
+                for each in _LIST[kind](access.connection)
+                if marks.ours(each)]
+
+
+def _marked(listing: Callable[..., Iterable[Any]]) -> Iterator[Any]:
     """Yield networks and the like: by tag, and by name what has none yet."""
     seen: set[str] = set()
     for query in ({'tags': marks.TAG}, {'name': marks.NAME}):
         for each in listing(**query):
-            if marks.ours(each) and each.id not in seen:
+            if each.id not in seen:
                 seen.add(each.id)
-                yield Found(kind, each.id, each.name)
-
-
-def _described(flavors: Iterable[Any]) -> Iterator[Found]:
-    for each in flavors:
-        if marks.ours(each):
-            yield Found('flavor', each.id, each.name)
-
-
-def _tagged(images: Iterable[Any]) -> Iterator[Found]:
-    for each in images:
-        if marks.ours(each):
-            yield Found('image', each.id, each.name)
+                yield each
 
 
 def remove(access: accesses.Access, keep: Collection[str] = ()) -> Removal:
     """Delete what was made here, and nothing else.
 
+    What cannot be listed or deleted keeps nothing else from being deleted.
+
     :param access: the way to the cloud
     :param keep: ids of what is to stay
-    :raises OperatorError: the cloud cannot be asked
     """
-    deleted, kept = [], []
-    for each in find(access):
-        if each.identifier in keep:
-            continue
+    deleted: list[str] = []
+    kept: list[str] = []
+    for kind in KINDS:
         try:
-            with access.to('delete %s' % each):
-                _DELETE[each.kind](access.connection, each)
-        except InUse as exc:
-            kept.append('%s is in use: %s' % (each, exc))
-        else:
-            deleted.append(str(each))
+            found = _find(access, kind)
+        except errors.OperatorError as exc:
+            kept.append('%ss, if there are any: %s' % (kind, exc))
+            continue
+        for each in found:
+            if each.identifier not in keep:
+                _remove(access, each, deleted, kept)
     return Removal(tuple(deleted), tuple(kept))
+
+
+def _remove(access: accesses.Access, found: Found, deleted: list[str],
+            kept: list[str]) -> None:
+    """Delete one thing, and note what became of it."""
+    try:
+        with access.to('delete %s' % found):
+            _DELETE[found.kind](access.connection, found)
+    except InUse as exc:
+        kept.append('%s is in use: %s' % (found, exc))
+    except errors.OperatorError as exc:
+        kept.append('%s: %s' % (found, exc))
+    else:
+        deleted.append(str(found))
 
 
 def _delete_router(connection: Any, found: Found) -> None:
@@ -217,6 +223,14 @@ def _unless_used(call: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         raise InUse(' '.join(str(exc).split())) from exc
 
 
+_LIST: dict[str, Callable[[Any], Iterable[Any]]] = {
+    'router': lambda connection: _marked(connection.network.routers),
+    'subnet': lambda connection: _marked(connection.network.subnets),
+    'network': lambda connection: _marked(connection.network.networks),
+    'security group': lambda connection: _marked(
+        connection.network.security_groups),
+    'flavor': lambda connection: connection.compute.flavors(),
+    'image': lambda connection: connection.image.images(tag=marks.TAG)}
 _DELETE: dict[str, Callable[[Any, Found], None]] = {
     'router': _delete_router, 'subnet': _delete_subnet,
     'network': _delete_network, 'security group': _delete_group,

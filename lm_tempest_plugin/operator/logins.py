@@ -76,7 +76,8 @@ def remove(access: accesses.Access, workspace: pathlib.Path,
     """Delete the key pair if it is ours.
 
     :returns: what was deleted, in words, and what the manifest says then
-    :raises OperatorError: the cloud cannot be asked
+    :raises OperatorError: the cloud cannot be asked, or a file not be
+        changed
     """
     there = _find(access)
     deleted = []
@@ -84,7 +85,7 @@ def remove(access: accesses.Access, workspace: pathlib.Path,
         _delete(access, there)
         deleted.append('key pair %s' % there.name)
     if marks.NAME in manifest.key_pairs:
-        (workspace / FILE).unlink(missing_ok=True)
+        files.remove(workspace / FILE)
         manifest = dataclasses.replace(manifest, key_pairs={})
         manifest.save(workspace)
     return deleted, manifest

@@ -21,8 +21,6 @@ from collections.abc import Sequence
 import dataclasses
 from typing import Any
 
-from openstack import exceptions as sdk_exc
-
 from lm_tempest_plugin.operator import access as accesses
 from lm_tempest_plugin.operator import errors
 from lm_tempest_plugin.operator import made
@@ -60,18 +58,33 @@ def choose(access: accesses.Access, wanted: str) -> Any:
     :param access: the way to the cloud
     :param wanted: its name or id; empty for the only one that comes into
         question
+    :raises OperatorError: there is none, or more than one, or its name is
+        not its own
+    """
+    with access.to('list networks'):
+        known = list(access.connection.network.networks())
+    chosen = (_named(access, wanted, known) if wanted
+              else _only(access, known))
+    _check_name(access, chosen, known)
+    return chosen
+
+
+def _usable(network: Any) -> bool:
+    """Return whether projects that are made for the tests can use one."""
+    return bool(network.is_router_external or network.is_shared)
+
+
+def _only(access: accesses.Access, known: Sequence[Any]) -> Any:
+    """Return the only network that comes into question.
+
     :raises OperatorError: there is none, or more than one
     """
-    if wanted:
-        return _named(access, wanted)
-    with access.to('list networks'):
-        known = [each for each in access.connection.network.networks()
-                 if each.subnet_ids and not marks.ours(each)]
-    external = [each for each in known if each.is_router_external]
+    usable = [each for each in known if _usable(each) and
+              each.subnet_ids and not marks.ours(each)]
+    external = [each for each in usable if each.is_router_external]
     for kind, found in (
             ('external', external),
-            ('shared', [each for each in known
-                        if each.is_shared and each not in external])):
+            ('shared', [each for each in usable if each not in external])):
         if len(found) == 1:
             return found[0]
         if found:
@@ -85,24 +98,51 @@ def choose(access: accesses.Access, wanted: str) -> Any:
         'between projects, so guests could not be reached' % access.cloud)
 
 
-def _named(access: accesses.Access, wanted: str) -> Any:
-    with access.to('look for network %s' % wanted):
-        try:
-            found = access.connection.network.find_network(
-                wanted, ignore_missing=True)
-        except sdk_exc.DuplicateResource as exc:
-            raise errors.OperatorError(
-                'cloud %s: several networks are called %s: give an id' % (
-                    access.cloud, wanted)) from exc
-    if found is None:
+def _named(access: accesses.Access, wanted: str, known: Sequence[Any]) -> Any:
+    """Return the network of a name or an id.
+
+    :raises OperatorError: there is none, the tests cannot use it, or it
+        takes an id to tell it from others
+    """
+    found = [each for each in known if wanted in (each.id, each.name)]
+    if not found:
         raise errors.OperatorError('cloud %s has no network %s' % (
             access.cloud, wanted))
-    if not (found.is_router_external or found.is_shared):
+    usable = [each for each in found if _usable(each)]
+    if not usable:
         raise errors.OperatorError(
             'cloud %s: network %s is neither external nor shared between '
             'projects: those of the tests cannot use it' % (
                 access.cloud, wanted))
-    return found
+    external = [each for each in usable if each.is_router_external]
+    if external and len(usable) > 1:
+        raise errors.OperatorError(
+            'cloud %s: several networks are called %s: give the id of one '
+            'that is external: %s' % (access.cloud, wanted, ', '.join(
+                sorted(each.id for each in external))))
+    return usable[0]
+
+
+def _check_name(access: accesses.Access, chosen: Any,
+                known: Sequence[Any]) -> None:
+    """Refuse to put guests on a network that shares its name with another.
+
+    tempest.conf has the name alone (fixed_network_name), and Tempest finds
+    no network if there are two of that name. An external network is there
+    by its id; guests are then on one of ours.
+
+    :raises OperatorError: says which
+    """
+    name = marks.NAME if chosen.is_router_external else chosen.name
+    others = sorted(each.id for each in known if each.name == name and
+                    each.id != chosen.id and _usable(each) and
+                    not marks.ours(each))
+    if others:
+        raise errors.OperatorError(
+            'cloud %s: guests are to be on network %s, which Tempest knows '
+            'by its name alone, and others have the same name (%s): rename '
+            'these, or give another network with --network' % (
+                access.cloud, name, ', '.join(others)))
 
 
 def provide(access: accesses.Access, chosen: Any) -> Network:

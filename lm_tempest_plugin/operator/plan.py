@@ -12,6 +12,7 @@
 
 """How many live migrations a run is going to be, so far as that is known."""
 
+from collections.abc import Sequence
 import itertools
 import re
 from typing import Any
@@ -23,6 +24,7 @@ PREFIX = 'lm_tempest_plugin.tests.live_migration_ha.'
 # Those that ask for block migration, or for none, by what tempest.conf says
 # of disks. Where nobody said it, they could only guess.
 NEED_STORAGE = 'OldApiTest'
+CELLS = 'test_cells.CellsTest.test_each_cell'
 
 
 def expected(conf: Any, profile: profiles.Profile, exclude: str = '',
@@ -44,6 +46,17 @@ def expected(conf: Any, profile: profiles.Profile, exclude: str = '',
         not (exclude and re.search(exclude, PREFIX + name)))
 
 
+def has_cells(conf: Any, profile: profiles.Profile) -> bool:
+    """Return whether a profile sets settings of hosts, cell by cell.
+
+    What is to come of a cell depends on where disks are.
+
+    :param conf: the plugin's options, as oslo.config has them
+    :param profile: whose tests
+    """
+    return bool(_values(conf) and re.search(profile.regex, PREFIX + CELLS))
+
+
 def by_test(conf: Any, volumes: bool = False) -> dict[str, int]:
     """Return how many live migrations each test asks for.
 
@@ -54,12 +67,12 @@ def by_test(conf: Any, volumes: bool = False) -> dict[str, int]:
     there_and_back = 2 * own.drain_servers * own.round_trips
     declared = own.max_concurrent_live_migrations
     return {
+        CELLS: _cells(conf),
         'test_block_migration.BlockMigrationTest.'
         'test_block_live_migration_round_trip': 2,
         'test_drain.DrainTest.test_drain_in_batches':
             there_and_back * len(own.batch_sizes),
         'test_drain.DrainTest.test_drain_in_window': there_and_back,
-        'test_cells.CellsTest.test_each_cell': _cells(conf),
         'test_intervention.InterventionTest.test_abort_running':
             int(own.recovers_from_failure),
         'test_intervention.InterventionTest.test_abort_queued':
@@ -77,12 +90,17 @@ def by_test(conf: Any, volumes: bool = False) -> dict[str, int]:
 
 def _cells(conf: Any) -> int:
     """Return how many there are in all cells: a warm-up, flavors, drains."""
-    options = conf.live_migration_ha_cells
-    values = [getattr(options, name) for name in config.SETTINGS
-              if getattr(options, name)]
+    options, values = conf.live_migration_ha_cells, _values(conf)
     if not values or not conf.live_migration_ha.storage:
         return 0
     drained = options.drain_servers if options.drain_servers > 1 else 0
     return len(list(itertools.product(*values))) * 2 * (
         1 + conf.live_migration_ha.round_trips * (
             (len(options.flavors) or 1) + drained))
+
+
+def _values(conf: Any) -> list[Sequence[Any]]:
+    """Return the values of each setting that has some."""
+    options = conf.live_migration_ha_cells
+    return [getattr(options, name) for name in config.SETTINGS
+            if getattr(options, name)]

@@ -192,10 +192,11 @@ class _Check:
         """Tell the tests to end; return when they have to have ended."""
         if signals > 1:
             return 0.0
+        # First of all: it is what was asked for.
+        run.interrupt()
         self._say('%s: the test in hand ends and deletes what it made, which '
                   'may take up to %g s; once more, and it is killed.' % (
                       self._told.name, self._order.cleanup_s))
-        run.interrupt()
         return time.monotonic() + self._order.cleanup_s
 
     def _report(self, code: int) -> int:
@@ -218,29 +219,41 @@ class _Check:
 
     def _clear(self, before: Collection[str]) -> bool:
         """Delete what was made for this run; return whether it is gone."""
-        order, access = self._order, self._prepared.access
-        if order.keep:
-            self._say('What was made is kept: `tempest live-migration-ha '
-                      'bootstrap --os-cloud %s --delete` deletes it; %s has '
-                      'the password.' % (
-                          order.cloud, order.workspace.verify_conf))
-            return True
-        order.workspace.remove(order.workspace.verify_conf)
-        self._say('What was made is deleted; no signal ends that.')
-        try:
-            deleted, kept = leftovers.clear(access, self._name)
-            for each in deleted:
-                self._say('Left over by the tests: %s: deleted' % each)
-            removal = inventory.remove(access, keep=before)
-        except errors.OperatorError:
+        self._say('%s is deleted; no signal ends that.' % (
+            'What tests left behind' if self._order.keep
+            else 'What was made'))
+        kept = self._forget()
+        deleted, stuck = leftovers.clear(self._prepared.access, self._name)
+        for each in deleted:
+            self._say('Left over by the tests: %s: deleted' % each)
+        kept += stuck
+        kept += self._remove(before)
+        for each in kept:
+            self._say('NOT deleted: %s' % each)
+        if kept:
             self._say('NOT all was deleted: what is named %s* is of the '
                       'tests; the rest is deleted by `tempest '
                       'live-migration-ha bootstrap --os-cloud %s --delete`.' %
-                      (self._name, order.cloud))
-            raise
+                      (self._name, self._order.cloud))
+        return not deleted and not kept
+
+    def _forget(self) -> list[str]:
+        """Delete the file with the password; return what is in the way."""
+        workspace = self._order.workspace
+        if self._order.keep:
+            return []
+        return workspace.clear(workspace.verify_conf)[1]
+
+    def _remove(self, before: Collection[str]) -> list[str]:
+        """Delete what was made, and return what could not be, in words."""
+        order = self._order
+        if order.keep:
+            self._say('What was made is kept: `tempest live-migration-ha '
+                      'bootstrap --os-cloud %s --delete` deletes it, and %s, '
+                      'which has the password.' % (
+                          order.cloud, order.workspace.verify_conf))
+            return []
+        removal = inventory.remove(self._prepared.access, keep=before)
         for each in removal.deleted:
             self._say('%s: deleted' % each)
-        kept += removal.kept
-        for each in kept:
-            self._say('NOT deleted: %s' % each)
-        return not deleted and not kept
+        return list(removal.kept)

@@ -120,17 +120,35 @@ class Workspace:
     def remove(self, path: pathlib.Path) -> bool:
         """Delete a file of ours; return whether there was one.
 
-        :raises OperatorError: it cannot be read
+        :raises OperatorError: it cannot be read, or not be deleted
         """
-        if not path.exists() or not self._ours(path):
-            return False
-        path.unlink()
-        return True
+        text = files.read(path)
+        return text is not None and _marked(text) and files.remove(path)
+
+    def clear(self, *paths: pathlib.Path) -> tuple[list[str], list[str]]:
+        """Delete files of ours.
+
+        :param paths: the files; they need not be there
+        :returns: what was deleted, and what could not be, in words
+        """
+        deleted: list[str] = []
+        kept: list[str] = []
+        for path in paths:
+            try:
+                if self.remove(path):
+                    deleted.append(str(path))
+            except errors.OperatorError as exc:
+                kept.append(str(exc))
+        return deleted, kept
 
     def _ours(self, path: pathlib.Path) -> bool:
         """Return whether a file may be written: ours, or none."""
         text = files.read(path)
-        return text is None or text.partition('\n')[0] == MARK
+        return text is None or _marked(text)
+
+
+def _marked(text: str) -> bool:
+    return text.partition('\n')[0] == MARK
 
 
 def _stestr_conf() -> str:

@@ -11,6 +11,7 @@
 # under the License.
 
 import io
+import os
 import types
 
 import fixtures
@@ -78,6 +79,35 @@ class OperatorTest(base.TestCase):
             self.patch(where, name, errors.OperatorError('it is so'))
             self.assertEqual(2, self.run_command(cls))
         self.assertEqual('it is so\n' * 2, self.stderr.getvalue())
+
+    def test_nobody_reads_stdout(self):
+        self.app.stdout = self.broken()
+        self.assertEqual(0, self.delete('one', 'two'))
+        self.assertEqual('one\ntwo\n', self.stderr.getvalue())
+
+    def test_nobody_reads_anything(self):
+        self.app.stdout, self.app.stderr = self.broken(), self.broken()
+        self.assertEqual(0, self.delete('one', 'two'))
+        self.patch(making, 'delete', errors.OperatorError('it is so'))
+        self.assertEqual(2, self.run_command(
+            bootstrap.Bootstrap, '--delete'))
+
+    def broken(self):
+        """Return a pipe that nobody reads; it is to close without error."""
+        reader, writer = os.pipe()
+        os.close(reader)
+        stream = open(writer, 'w')
+        self.addCleanup(stream.close)
+        return stream
+
+    def delete(self, *lines):
+        """Return the exit code of a command that says these lines."""
+        def call(cloud, workspace, say):
+            for each in lines:
+                say(each)
+            return True
+        self.useFixture(fixtures.MockPatchObject(making, 'delete', call))
+        return self.run_command(bootstrap.Bootstrap, '--delete')
 
     def test_verify(self):
         self.patch(verification, 'verify', 130)

@@ -115,6 +115,8 @@ class Compute:
         self.all_servers = Store(server.Server, 'server')
         self.all_services = Store(service.Service, 'service')
         self.all_keypairs = {}
+        # By users' ids.
+        self.others_keypairs = {}
         self.keypair_writes = 0
         self.oldest, self.newest = (2, 1), (2, 96)
         self.error = None
@@ -160,8 +162,8 @@ class Compute:
     def delete_server(self, identifier):
         self.all_servers.drop(identifier)
 
-    def keypairs(self):
-        return iter(list(self.all_keypairs.values()))
+    def keypairs(self, user_id=None):
+        return iter(list(self._of(user_id).values()))
 
     def create_keypair(self, name, public_key):
         self.keypair_writes += 1
@@ -170,9 +172,14 @@ class Compute:
             fingerprint='aa:bb')
         return self.all_keypairs[name]
 
-    def delete_keypair(self, name):
+    def delete_keypair(self, name, user_id=None):
         self.keypair_writes += 1
-        del self.all_keypairs[name]
+        del self._of(user_id)[name]
+
+    def _of(self, user):
+        """Return the key pairs of a user, by default of who asks."""
+        return self.others_keypairs.setdefault(
+            user, {}) if user else self.all_keypairs
 
 
 class Image:
@@ -181,6 +188,8 @@ class Image:
     def __init__(self):
         self.all_images = Store(image.Image, 'image')
         self.uploaded = []
+        # Called while an image is uploaded.
+        self.meanwhile = lambda: None
 
     def images(self, **query):
         return self.all_images.listed(**query)
@@ -199,8 +208,14 @@ class Image:
         made = self.all_images.add(
             name=name, disk_format=disk_format, tags=list(tags),
             container_format=container_format, visibility=visibility,
-            status='active', hash_algo='sha512', hash_value=_sha512(content),
+            status='saving', hash_algo='sha512', hash_value=_sha512(content),
             **properties)
+        try:
+            self.meanwhile()
+        except Exception as exc:
+            # As openstacksdk does.
+            raise sdk_exc.SDKException('Image creation failed') from exc
+        made._body.attributes['status'] = 'active'
         return made
 
     def delete_image(self, identifier):
@@ -229,10 +244,6 @@ class Network:
 
     def networks(self, **query):
         return self.all_networks.listed(**query)
-
-    def find_network(self, wanted, ignore_missing):
-        assert ignore_missing
-        return self.all_networks.named(wanted)
 
     def create_network(self, **attributes):
         return self.all_networks.add(subnet_ids=[], **attributes)

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
 import pathlib
 import socket
 
@@ -84,6 +85,19 @@ class ConnectTest(base.TestCase):
         found = access.connect('one').account
         self.assertEqual(('north', 'internal', True),
                          (found.region, found.interface, found.insecure))
+
+    def test_certificates(self):
+        body = self.clouds()
+        for said, found in (
+                ({'insecure': True}, ('', True)),
+                ({'insecure': True, 'cacert': 'ca.pem'}, ('', True)),
+                ({'cacert': '~/ca.pem'}, (os.path.expanduser('~/ca.pem'),
+                                          False)),
+                ({'cacert': 'ca.pem'}, (os.path.abspath('ca.pem'), False)),
+                ({'verify': True}, ('', False))):
+            self.write({'one': {**body, **said}})
+            account = access.connect('one').account
+            self.assertEqual(found, (account.ca_file, account.insecure))
 
     def region(self, *regions):
         self.url = self.useFixture(keystone.Keystone(*regions)).url

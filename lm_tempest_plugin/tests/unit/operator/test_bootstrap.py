@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
 import pathlib
 
 import fixtures
@@ -18,6 +19,7 @@ from lm_tempest_plugin.operator import access
 from lm_tempest_plugin.operator import bootstrap
 from lm_tempest_plugin.operator import errors
 from lm_tempest_plugin.operator import logins
+from lm_tempest_plugin.operator import manifest
 from lm_tempest_plugin.operator import options
 from lm_tempest_plugin.operator import workspace
 from lm_tempest_plugin.tests.unit import base
@@ -104,6 +106,62 @@ class BootstrapTest(base.TestCase):
             ['Nothing to delete: there is nothing that was made here.'],
             self.said)
 
+    def test_a_file_by_a_relative_path(self):
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
+        self.make(image=self.image.name)
+        os.chdir('/')
+        self.make()
+        self.assertEqual(1, len(self.connection.image.uploaded))
+        self.assertEqual(str(self.image), manifest.load(
+            self.workspace.directory, 'here').wishes['image'])
+
+    def test_a_file_that_has_gone(self):
+        self.make(image=str(self.image))
+        self.image.unlink()
+        self.make()
+        self.assertEqual(1, len(self.connection.image.all_images))
+        # Whoever asks for it now is told.
+        exc = self.assertRaises(errors.OperatorError, self.make,
+                                image=str(self.image))
+        self.assertIn('there is no file', str(exc))
+
+    def test_what_was_asked_for_is_forgotten_with_what_was_made(self):
+        self.make(image=str(self.image), storage='block')
+        self.delete()
+        left = manifest.load(self.workspace.directory, 'here')
+        self.assertEqual(manifest.Manifest('here'), left)
+
+    def test_files_with_the_password_go_whatever_the_cloud_says(self):
+        self.make(image=str(self.image))
+        paths = self.workspace.tempest_conf, self.workspace.verify_conf
+        self.workspace.write(paths[1], '[a]\n')
+        self.connect.side_effect = errors.OperatorError('gone')
+        exc = self.assertRaises(errors.OperatorError, self.delete)
+        self.assertEqual('gone', str(exc))
+        self.assertEqual(['%s: deleted' % each for each in paths],
+                         self.said)
+        for path in paths:
+            self.assertFalse(path.exists())
+
+    def test_what_cannot_be_deleted_keeps_nothing_else(self):
+        self.make(image=str(self.image))
+        for service, name in (
+                (self.connection.network, 'delete_router'),
+                (self.connection.compute, 'delete_keypair')):
+            self.useFixture(fixtures.MockPatchObject(
+                service, name, side_effect=fakes.forbidden()))
+        self.assertFalse(self.delete())
+        text = '\n'.join(self.said)
+        self.assertIn('NOT deleted: router live-migration-ha', text)
+        self.assertIn('NOT deleted: key pair live-migration-ha: cloud here',
+                      text)
+        self.assertIn('flavor lm.large', text)
+        self.assertFalse(self.workspace.tempest_conf.exists())
+        self.assertEqual({}, dict(self.connection.image.all_images))
+        self.assertNotEqual((), manifest.load(
+            self.workspace.directory, 'here').made)
+
     def test_deleted_from_another_workspace(self):
         self.make(image=str(self.image))
         self.workspace = workspace.Workspace(self.folder / 'other')
@@ -168,6 +226,11 @@ class BootstrapTest(base.TestCase):
         self.connection.compute.all_services.popitem()
         self.assertIn('two compute hosts',
                       self.refused(image=str(self.image)))
+
+    def test_flavors_that_are_not_three(self):
+        self.assertIn('for each of small, medium, large', self.refused(
+            image=str(self.image), flavors='m1,m2'))
+        self.connect.assert_not_called()
 
     def test_named_flavors(self):
         for name in ('a', 'b', 'c'):

@@ -74,6 +74,14 @@ class FlavorsTest(base.TestCase):
                                 self.access, ['m2'])
         self.assertEqual('cloud here has no flavor m2; it has: m1', str(exc))
 
+    def test_names(self):
+        self.assertEqual(['a', 'b c', 'd'], flavors.names('a, b c ,d'))
+        self.assertEqual([], flavors.names(''))
+        for text in ('a', 'a,b', 'a,b,', 'a,,b', 'a,b,c,d', ','):
+            exc = self.assertRaises(errors.OperatorError, flavors.names,
+                                    text)
+            self.assertIn('for each of small, medium, large', str(exc))
+
     def test_parse(self):
         self.assertEqual(flavors.Size('a b', 2, 4096, 40),
                          flavors.parse(' a b: 2:4096 :40'))

@@ -47,6 +47,17 @@ class InterruptsTest(base.TestCase):
         self.assertEqual(0, told.count)
         self.assertEqual(signal.SIG_IGN, signal.getsignal(signal.SIGHUP))
 
+    def test_no_library_takes_it_for_an_error_of_its_own(self):
+        def work(told):
+            with told.ending():
+                try:
+                    self.send()
+                except Exception as exc:
+                    raise ValueError('it failed') from exc
+
+        with interrupts.Interrupts() as told:
+            self.assertRaises(interrupts.Interrupted, work, told)
+
     def test_ending(self):
         reached = []
 

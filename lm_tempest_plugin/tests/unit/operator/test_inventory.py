@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import fixtures
 from openstack import exceptions as sdk_exc
 
 from lm_tempest_plugin.operator import errors
@@ -165,6 +166,27 @@ class InventoryTest(base.TestCase):
         self.assertEqual(1, len(removal.kept))
         self.assertIn('is in use: ', removal.kept[0])
         self.assertIn('%s is in use' % group.id, removal.kept[0])
+
+    def test_what_cannot_be_listed_keeps_nothing_else(self):
+        self.make_all()
+        self.useFixture(fixtures.MockPatchObject(
+            self.network, 'security_groups',
+            side_effect=fakes.forbidden()))
+        removal = inventory.remove(self.access)
+        self.assertEqual(7, len(removal.deleted))
+        self.assertEqual(1, len(removal.kept))
+        self.assertIn('security groups, if there are any: cloud here: user '
+                      'admin may not list security groups', removal.kept[0])
+
+    def test_what_cannot_be_deleted_keeps_nothing_else(self):
+        self.make_all()
+        self.useFixture(fixtures.MockPatchObject(
+            self.network, 'delete_router', side_effect=fakes.forbidden()))
+        removal = inventory.remove(self.access)
+        self.assertEqual(7, len(removal.deleted))
+        self.assertEqual(1, len(removal.kept))
+        self.assertRegex(removal.kept[0], r'^router live-migration-ha \S+: '
+                         'cloud here: user admin may not delete')
 
     def test_what_goes_meanwhile_counts_as_deleted(self):
         self.make_all()

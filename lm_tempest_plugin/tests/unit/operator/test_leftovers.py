@@ -11,6 +11,7 @@
 # under the License.
 
 import fixtures
+from openstack.compute.v2 import keypair
 
 from lm_tempest_plugin.operator import leftovers
 from lm_tempest_plugin.tests.unit import base
@@ -44,7 +45,10 @@ class LeftoversTest(base.TestCase):
             name=PREFIX + '-volume')
         nova.all_servers.add(name=PREFIX + '-guest')
         mine = keystone.all_projects.add(name=PREFIX + '-project')
-        keystone.all_users.add(name=PREFIX + '-user')
+        user = keystone.all_users.add(name=PREFIX + '-user')
+        nova.others_keypairs = {
+            user.id: {'a': keypair.Keypair(name='a')},
+            'other': {'b': keypair.Keypair(name='b')}}
         neutron.all_ips.add(name='203.0.113.9', project_id=mine.id)
         neutron.all_groups.add(name='default', project_id=mine.id)
         neutron.all_groups.add(name=PREFIX + '-group')
@@ -56,12 +60,14 @@ class LeftoversTest(base.TestCase):
         deleted, kept = self.clear()
         self.assertEqual([], kept)
         self.assertEqual(
-            ['server', 'volume', 'floating', 'security', 'security', 'user',
-             'project'], [each.split()[0] for each in deleted])
+            ['server', 'volume', 'security', 'key', 'user', 'floating',
+             'security', 'project'], [each.split()[0] for each in deleted])
         for each, store in zip(others, (
                 nova.all_servers, keystone.all_users, neutron.all_groups,
                 neutron.all_ips)):
             self.assertEqual([each.id], list(store))
+        self.assertEqual({user.id: {}, 'other': {
+            'b': keypair.Keypair(name='b')}}, nova.others_keypairs)
         self.assertEqual(
             ['admin'],
             [each.name for each in keystone.all_projects.values()])
@@ -84,3 +90,35 @@ class LeftoversTest(base.TestCase):
             side_effect=fakes.forbidden()))
         self.assertIn('may not delete user verify-1-user',
                       self.clear()[1][0])
+
+    def refuse(self, service, name):
+        self.useFixture(fixtures.MockPatchObject(
+            service, name, side_effect=fakes.forbidden()))
+
+    def test_what_cannot_be_listed_keeps_nothing_else(self):
+        self.connection.identity.all_users.add(name=PREFIX + '-user')
+        self.refuse(self.connection.compute, 'servers')
+        deleted, kept = self.clear()
+        self.assertEqual(['user verify-1-user (user-1)'], deleted)
+        self.assertEqual(1, len(kept))
+        self.assertIn('servers, if there are any: cloud here: user admin '
+                      'may not list servers', kept[0])
+
+    def test_an_owner_stays_with_what_could_not_be_deleted(self):
+        nova, keystone = self.connection.compute, self.connection.identity
+        user = keystone.all_users.add(name=PREFIX + '-user')
+        project = keystone.all_projects.add(name=PREFIX + '-project')
+        keystone.all_projects.add(name=PREFIX + '-other')
+        nova.others_keypairs = {user.id: {'a': keypair.Keypair(name='a')}}
+        self.refuse(nova, 'delete_keypair')
+        self.connection.network.all_ips.add(
+            name='203.0.113.9', project_id=project.id)
+        self.refuse(self.connection.network, 'delete_ip')
+        deleted, kept = self.clear()
+        self.assertEqual(['project verify-1-other (project-3)'], deleted)
+        self.assertEqual(
+            ['key', 'user', 'floating', 'project'],
+            [each.split()[0] for each in kept])
+        self.assertEqual(
+            'user verify-1-user (user-1): it is the owner of what was not '
+            'deleted', kept[1])

@@ -66,10 +66,41 @@ class ChooseTest(base.TestCase):
         self.assertIn('cloud here has no network other',
                       self.refused('other'))
 
-    def test_a_name_of_several(self):
+    def test_guests_on_a_network_that_shares_its_name(self):
+        ids = [self.connection.add_network('prov', is_shared=True).id, *(
+            self.connection.network.all_networks)]
+        for wanted in ('prov', *ids):
+            text = self.refused(wanted)
+            self.assertIn('guests are to be on network prov, which Tempest '
+                          'knows by its name alone', text)
+            self.assertNotIn('an id', text)
+
+    def test_a_name_that_networks_of_projects_have_too(self):
+        # The tests do not see them.
         self.connection.add_network('prov')
-        self.assertIn('several networks are called prov',
-                      self.refused('prov'))
+        self.assertEqual('prov', self.choose())
+        self.assertEqual('prov', self.choose('prov'))
+
+    def test_external_networks_of_one_name(self):
+        first, second = (
+            self.connection.add_network('public', is_router_external=True)
+            for _ in range(2))
+        self.assertIn(
+            'several networks are called public: give the id of one that is '
+            'external: %s, %s' % (first.id, second.id),
+            self.refused('public'))
+        # They are written by id.
+        self.assertEqual(second.id, networks.choose(
+            self.access, second.id).id)
+
+    def test_a_network_of_somebody_else_with_the_name_of_ours(self):
+        self.connection.go_external()
+        self.connection.add_network(marks.NAME)
+        self.assertEqual('public', self.choose())
+        other = self.connection.add_network(marks.NAME, is_shared=True)
+        self.assertIn('guests are to be on network %s' % marks.NAME,
+                      self.refused())
+        self.assertIn(other.id, self.refused())
 
     def test_one_of_a_project(self):
         self.connection.add_network('private')

@@ -65,6 +65,17 @@ class PlanTest(base.TestCase):
             8 * 2 * (1 + 20 * (3 + 12)) + 20 * 2 * 12 * 4,
             plan.expected(self.conf(profile.path, text=text), profile))
 
+    def test_profiles_with_cells(self):
+        text = '[live_migration_ha_hosts]\nssh_user = root\n'
+        cells = text + '[live_migration_ha_cells]\ntunnelled = true\n'
+        for name, more, found in (('osic', text, True),
+                                  ('gate', text, False),
+                                  ('gate', cells, True),
+                                  ('quick', cells, False)):
+            profile = profiles.load(name)
+            self.assertIs(found, plan.has_cells(
+                self.conf(profile.path, text=more), profile))
+
     def test_cells_take_storage(self):
         profile = profiles.load('osic')
         text = '[live_migration_ha_hosts]\nssh_user = root\n'

@@ -25,7 +25,6 @@ from lm_tempest_plugin.operator import bootstrap
 from lm_tempest_plugin.operator import errors
 from lm_tempest_plugin.operator import images
 from lm_tempest_plugin.operator import interrupts
-from lm_tempest_plugin.operator import leftovers
 from lm_tempest_plugin.operator import profiles
 from lm_tempest_plugin.operator import reporting
 from lm_tempest_plugin.operator import running
@@ -189,11 +188,36 @@ class VerificationTest(base.TestCase):
         self.assertEqual(3, len(self.connection.compute.all_flavors))
         self.assertTrue(self.workspace.verify_conf.exists())
         self.assertIn('bootstrap --os-cloud here --delete', self.text())
+        bootstrap.delete('here', self.workspace, self.said.append)
+        self.assert_clear()
+
+    def test_keep_does_not_keep_what_tests_left_over(self):
+        self.leave_over()
+        self.assertEqual(1, self.verify(keep=True))
+        self.assertIn('Left over by the tests: user verify-', self.text())
+        self.assertEqual({}, dict(self.connection.identity.all_users))
+        self.assertEqual(3, len(self.connection.compute.all_flavors))
 
     def test_storage_that_nobody_knows(self):
         self.verify(wishes={'storage': ''})
         self.assertEqual('OldApiTest', self.arguments[0][1])
         self.assertIn('are left out', self.text())
+
+    def test_cells_and_storage_that_nobody_knows(self):
+        path = self.folder / 'hosts.conf'
+        path.write_text('[live_migration_ha_hosts]\nssh_user = root\n')
+        before = self.connection.writes()
+        exc = self.assertRaises(
+            errors.OperatorError, self.verify,
+            profile=profiles.load('osic'),
+            wishes={'storage': '', 'config': str(path)})
+        self.assertIn('say --storage block or --storage shared', str(exc))
+        self.assertEqual(before, self.connection.writes())
+        path.write_text(path.read_text() +
+                        '[live_migration_ha]\nstorage = shared\n')
+        self.assertEqual(0, self.verify(
+            profile=profiles.load('osic'),
+            wishes={'storage': '', 'config': str(path)}))
 
     def test_a_report_elsewhere(self):
         page = self.folder / 'mine.html'
@@ -225,6 +249,15 @@ class VerificationTest(base.TestCase):
             log, = self.workspace.logs.glob('*.log')
             self.assertIn('deleted what was made', log.read_text())
 
+    def test_tests_are_told_before_anybody_else_is(self):
+        told = []
+        self.patch(running.Run, 'interrupt', lambda run: told.append(run))
+        self.when['test test_drain'] = lambda: os.kill(
+            os.getpid(), signal.SIGINT)
+        self.when['the test in hand'] = lambda: self.assertEqual(
+            1, len(told))
+        self.assertEqual(130, self.verify('waits', cleanup_s=0.1))
+
     def test_told_twice(self):
         self.when['test test_drain'] = lambda: os.kill(
             os.getpid(), signal.SIGINT)
@@ -249,6 +282,13 @@ class VerificationTest(base.TestCase):
         self.assertEqual([], self.arguments)
         self.assertIn('SIGINT: it ends here.', self.text())
 
+    def test_told_to_end_while_an_image_is_uploaded(self):
+        self.connection.image.meanwhile = lambda: os.kill(
+            os.getpid(), signal.SIGINT)
+        self.assertEqual(130, self.verify())
+        self.assert_clear()
+        self.assertIn('SIGINT: it ends here.', self.text())
+
     def test_told_to_end_before_anything_is_made(self):
         before = self.connection.writes()
         self.patch(access, 'connect', lambda cloud: os.kill(
@@ -262,12 +302,15 @@ class VerificationTest(base.TestCase):
         self.assertEqual(130, self.verify())
         self.assert_clear()
 
-    def test_what_the_tests_left_over(self):
+    def leave_over(self):
         self.when['test test_drain'] = lambda: (
             self.connection.identity.all_users.add(
                 name='%s-user' % next(
                     each for each in self.said if each.startswith(
                         'Profile')).rpartition('/')[2][:-4]))
+
+    def test_what_the_tests_left_over(self):
+        self.leave_over()
         self.assertEqual(1, self.verify())
         self.assertIn('Left over by the tests: user verify-', self.text())
         self.assertEqual({}, dict(self.connection.identity.all_users))
@@ -279,15 +322,29 @@ class VerificationTest(base.TestCase):
         self.assertEqual(1, self.verify())
         self.assertIn('NOT deleted: flavor lm.small', self.text())
 
-    def test_the_cloud_is_gone_in_the_end(self):
-        self.patch(leftovers, 'clear', self.gone)
-        exc = self.assertRaises(errors.OperatorError, self.verify)
-        self.assertEqual('gone', str(exc))
-        self.assertIn('NOT all was deleted', self.text())
+    def test_a_service_is_gone_in_the_end(self):
+        self.when['test test_drain'] = lambda: self.patch(
+            self.connection.compute, 'servers', self.gone)
+        self.assertEqual(1, self.verify())
+        for said in ('NOT deleted: servers, if there are any: cloud here',
+                     'NOT deleted: flavor lm.small', 'NOT deleted: image',
+                     'NOT all was deleted'):
+            self.assertIn(said, self.text())
         self.assertFalse(self.workspace.verify_conf.exists())
+        self.assertEqual({}, dict(self.connection.network.all_routers))
 
-    def gone(self, *args):
-        raise errors.OperatorError('gone')
+    def gone(self, **query):
+        raise fakes.forbidden()
+
+    def test_a_file_that_cannot_be_deleted(self):
+        self.when['What was made is deleted'] = lambda: self.patch(
+            workspace.Workspace, 'remove', self.stuck)
+        self.assertEqual(1, self.verify())
+        self.assertIn('NOT deleted: it is stuck', self.text())
+        self.assertEqual({}, dict(self.connection.compute.all_flavors))
+
+    def stuck(self, path):
+        raise errors.OperatorError('it is stuck')
 
     def test_an_error_of_our_own_ends_the_child(self):
         started = []

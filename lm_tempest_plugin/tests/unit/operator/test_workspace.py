@@ -14,6 +14,7 @@ import configparser
 import os
 import pathlib
 import stat
+from unittest import mock
 
 import fixtures
 
@@ -84,6 +85,26 @@ class WorkspaceTest(base.TestCase):
         self.assertTrue(self.workspace.remove(path))
         self.assertFalse(self.workspace.remove(path))
         self.assertFalse(path.exists())
+
+    def test_clear(self):
+        paths = self.workspace.tempest_conf, self.workspace.verify_conf
+        self.assertEqual(([], []), self.workspace.clear(*paths))
+        for path in paths:
+            self.workspace.write(path, '[a]\n')
+        unlink = pathlib.Path.unlink
+
+        def refuse(path):
+            if path == paths[0]:
+                raise PermissionError(13, 'Permission denied')
+            unlink(path)
+
+        with mock.patch.object(pathlib.Path, 'unlink', refuse):
+            self.assertEqual(
+                ([str(paths[1])],
+                 ['%s cannot be deleted: Permission denied' % paths[0]]),
+                self.workspace.clear(*paths))
+        self.assertEqual(([str(paths[0])], []),
+                         self.workspace.clear(*paths))
 
     def test_a_file_is_in_the_way(self):
         self.workspace.directory.write_text('')
