@@ -17,6 +17,7 @@ and more; what is kept of it here is what statistics, report and comparison
 use. What the lines have is told in doc/source/records.rst.
 """
 
+import collections
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -73,6 +74,27 @@ class Flavor:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Way:
+    """How many servers were moved together, and how.
+
+    A live migration among four waits for others and shares the link with
+    them: it is another thing than one of a server alone.
+
+    :ivar servers: how many
+    :ivar strategy: how many at once, in words: window of 2; empty for a
+        single server, to which all strategies are the same
+    """
+
+    servers: int
+    strategy: str
+
+    def __str__(self) -> str:
+        return ('%d servers, %s' % (self.servers, self.strategy)
+                if self.strategy else '%d server%s' % (
+                    self.servers, '' if self.servers == 1 else 's'))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Longest:
     """The longest outage or stall of an attempt.
 
@@ -100,6 +122,7 @@ class Attempt:
     :ivar cell: what was configured
     :ivar flavor: how large the server is
     :ivar strategy: how many at once, in words: window of 2
+    :ivar servers: how many were moved together
     :ivar trip: number of the round trip, from 1
     :ivar server_id: UUID
     :ivar server_name: what its owner calls it: to be escaped
@@ -129,6 +152,7 @@ class Attempt:
     cell: Cell
     flavor: Flavor
     strategy: str
+    servers: int
     trip: int
     server_id: str
     server_name: str
@@ -149,6 +173,11 @@ class Attempt:
     stall: Longest | None
     downtime_s: float | None
     memory_bytes: int | None
+
+    @property
+    def way(self) -> Way:
+        """How many servers were moved together, and how."""
+        return _way(self.servers, self.strategy)
 
     @property
     def good(self) -> bool:
@@ -227,6 +256,11 @@ class Drain:
     samples: Mapping[str, tuple[Sample, ...]]
 
     @property
+    def way(self) -> Way:
+        """How many servers were moved together, and how."""
+        return _way(self.servers, self.strategy)
+
+    @property
     def good(self) -> bool:
         """Whether all was as declared, and nothing is left over."""
         return not self.contradictions and not self.left_over
@@ -297,6 +331,7 @@ class _Gathered:
 
         :raises RecordsError: it cannot be used
         """
+        begin = len(self.attempts), len(self.drains)
         for number, line in enumerate(reader, 1):
             try:
                 self._take_line(reader, line)
@@ -304,9 +339,21 @@ class _Gathered:
                 raise chain.RecordsError(
                     'line %d of %s is not as its schema has it: %r' % (
                         number, reader.path, exc)) from exc
+        self._count(*begin)
         self.unjudged.extend(self._ended.values())
         self._ended.clear()
         self.remarks.extend(reader.remarks)
+
+    def _count(self, attempts: int, drains: int) -> None:
+        """Tell attempts how many they were; a drain's line comes last."""
+        servers = {
+            **collections.Counter(
+                each.drain for each in self.attempts[attempts:]),
+            **{each.identifier: each.servers
+               for each in self.drains[drains:]}}
+        self.attempts[attempts:] = [
+            dataclasses.replace(each, servers=servers[each.drain])
+            for each in self.attempts[attempts:]]
 
     def _take_line(self, reader: chain.Reader,
                    line: Mapping[str, Any]) -> None:
@@ -344,7 +391,7 @@ def _attempt(body: Mapping[str, Any]) -> Attempt:
     return Attempt(
         run=sys.intern(body['run']), drain=sys.intern(body['drain']),
         cell=_cell(body['cell']), flavor=_flavor(body['flavor']),
-        strategy=sys.intern(body['strategy']), trip=body['trip'],
+        strategy=sys.intern(body['strategy']), servers=1, trip=body['trip'],
         server_id=sys.intern(body['server_id']),
         server_name=sys.intern(body['server_name']),
         source=sys.intern(body['source']),
@@ -417,6 +464,11 @@ def _sample(row: Mapping[str, Any]) -> Sample:
 # The same few cells and flavors come again and again.
 _cached_cell = functools.lru_cache(maxsize=1000)(Cell)
 _cached_flavor = functools.lru_cache(maxsize=1000)(Flavor)
+
+
+@functools.lru_cache(maxsize=1000)
+def _way(servers: int, strategy: str) -> Way:
+    return Way(servers, strategy if servers != 1 else '')
 
 
 def _cell(body: Mapping[str, Any]) -> Cell:

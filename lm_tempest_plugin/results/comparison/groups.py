@@ -20,12 +20,12 @@ that were among four as well.
 
 from collections.abc import Collection as AnyOf
 from collections.abc import Mapping
-from collections.abc import Sequence
 import dataclasses
 from typing import TypeVar
 
 from lm_tempest_plugin.results import collection
 from lm_tempest_plugin.results.summary import drains as legs
+from lm_tempest_plugin.results.summary import loads as loads_of
 
 STORAGE, STRATEGY = 'storage', 'strategy'
 
@@ -88,7 +88,7 @@ def gather(collected: collection.Collection, ignored: AnyOf[str] = (),
     :param only: values, in words, of what else is left out
     """
     lots: Lots = {}
-    loads = _loads(collected.attempts)
+    loads = loads_of.loads(collected.attempts)
     for attempt in collected.attempts:
         if _wanted(attempt, only or {}):
             lot = _lot(lots, attempt, attempt.flavor, ignored,
@@ -172,19 +172,6 @@ def _lot(lots: Lots, each: _Each, flavor: collection.Flavor | None,
     lot.conditions.add((collection.Cell(each.cell.storage, tuple(
         sorted(each.cell.settings))), each.strategy))
     return lot
-
-
-def _loads(attempts: Sequence[collection.Attempt]
-           ) -> dict[tuple[str, str], str]:
-    """Return what was moved together in each drain, in words."""
-    counts: dict[tuple[str, str], dict[str, int]] = {}
-    for each in attempts:
-        found = counts.setdefault((each.run, each.drain), {})
-        name = str(each.flavor)
-        found[name] = found.get(name, 0) + 1
-    return {key: ', '.join('%d %s' % (count, name)
-                           for name, count in sorted(found.items()))
-            for key, found in counts.items()}
 
 
 def _nothing(before: Lots, after: Lots) -> str:

@@ -348,24 +348,29 @@ def _change(effect: statistics.Effect) -> float:
 
 def _failures(both: Sequence[groups.Group], first: groups.Lots,
               second: groups.Lots) -> Iterator[Failures]:
-    """Compare what did not do what was expected of it."""
+    """Compare what did not do what was expected of it.
+
+    All together are those in groups that one side alone has as well: what
+    fails there is no less a failure.
+    """
     for what, of in (('live migrations', _good_attempts),
                      ('drains', _good_drains)):
-        counted = []
-        for group in both:
-            before, after = of(first[group]), of(second[group])
-            if before and after:
-                counted.append((str(group), (
-                    before.count(False), len(before), after.count(False),
-                    len(after))))
-        if len(counted) > 1:
-            sums = [sum(column) for column in zip(
-                *(counts for _where, counts in counted))]
-            counted.append((TOGETHER, (
-                sums[0], sums[1], sums[2], sums[3])))
+        counted = [
+            (str(group), _counts(of(first[group]), of(second[group])))
+            for group in both if of(first[group]) and of(second[group])]
+        if len(counted) > 1 or first.keys() != second.keys():
+            counted.append((TOGETHER, _counts(*(
+                [good for lot in lots.values() for good in of(lot)]
+                for lots in (first, second)))))
         for where, counts in counted:
-            if counts[0] or counts[2]:
+            if (counts[0] or counts[2]) and counts[1] and counts[3]:
                 yield Failures(where, what, *counts, _failing(*counts))
+
+
+def _counts(before: list[bool],
+            after: list[bool]) -> tuple[int, int, int, int]:
+    """Return how many failed, and of how many, before and after."""
+    return (before.count(False), len(before), after.count(False), len(after))
 
 
 def _good_attempts(lot: groups.Lot) -> list[bool]:

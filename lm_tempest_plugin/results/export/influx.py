@@ -152,6 +152,7 @@ def _common_tags(each: collection.Attempt | collection.Drain
 
 def _attempt_tags(attempt: collection.Attempt) -> dict[str, str]:
     return {**_common_tags(attempt), 'flavor': str(attempt.flavor),
+            'servers': str(attempt.way.servers),
             'verdict': attempt.verdict}
 
 

@@ -17,8 +17,9 @@ All of these metrics are gauges, since they tell of one run and not of all
 there ever were, and a text that has gauges alone is the same in both. (The
 "# EOF" at its end, which OpenMetrics wants, is a comment to Prometheus.)
 
-There is a series for each cell, flavor and strategy, and none for each
-server: Prometheus keeps every series that it has seen.
+There is a series for each cell, flavor and way in which servers were moved
+(how many together, by what strategy), and none for each server: Prometheus
+keeps every series that it has seen.
 """
 
 from collections.abc import Iterable
@@ -32,11 +33,12 @@ from prometheus_client import registry as registries
 
 from lm_tempest_plugin.results import collection
 from lm_tempest_plugin.results.statistics import intervals
+from lm_tempest_plugin.results.summary import drains
 from lm_tempest_plugin.results.summary import groups as summarized
 
 PREFIX = 'lm_live_migration_'
-GROUP = ('cell', 'storage', 'flavor', 'strategy')
-DRAINS = ('cell', 'storage', 'strategy', 'servers')
+GROUP = ('cell', 'storage', 'flavor', 'servers', 'strategy')
+DRAINS = ('cell', 'storage', 'servers', 'strategy')
 STATISTIC = ('statistic',)
 
 Labels = tuple[str, ...]
@@ -69,7 +71,7 @@ class _Collector(registries.Collector):
     def collect(self) -> Iterator[metrics_core.Metric]:
         yield from _of_run(self._collected)
         yield from _of_attempts(self._collected.attempts)
-        yield from _of_drains(self._collected.drains)
+        yield from _of_drains(drains.legs(self._collected))
 
 
 def _of_run(collected: collection.Collection
@@ -122,25 +124,28 @@ def _of_attempts(attempts: Sequence[collection.Attempt]
             for each in attempts))
 
 
-def _of_drains(drains: Sequence[collection.Drain]
-               ) -> Iterator[metrics_core.Metric]:
-    measured = [each for each in drains if each.measured]
+def _of_drains(legs: Sequence[drains.Leg]) -> Iterator[metrics_core.Metric]:
     yield _gauge('drains', 'Drains of a host, by the number of servers',
-                 DRAINS, _counts(map(_drained, measured)))
+                 DRAINS, _counts(_drained(leg.drain) for leg in legs
+                                 if leg.drain.measured))
     yield _figures('drain_seconds',
-                   'From the first request of a drain to its last end',
-                   DRAINS, ((_drained(each), each.wall_s)
-                            for each in measured))
+                   'From the first request of a drain to its last end, where '
+                   'all servers were moved',
+                   DRAINS, ((_drained(leg.drain), leg.drain.wall_s)
+                            for leg in legs if leg.counts))
 
 
 def _group(attempt: collection.Attempt) -> Labels:
     return (str(attempt.cell), attempt.cell.storage, str(attempt.flavor),
-            attempt.strategy)
+            *_way(attempt.way))
 
 
 def _drained(drain: collection.Drain) -> Labels:
-    return (str(drain.cell), drain.cell.storage, drain.strategy,
-            str(drain.servers))
+    return (str(drain.cell), drain.cell.storage, *_way(drain.way))
+
+
+def _way(way: collection.Way) -> Labels:
+    return str(way.servers), way.strategy
 
 
 def _counts(keys: Iterable[Labels]) -> dict[Labels, int]:

@@ -43,7 +43,7 @@ def cells(material: materials.Material) -> table.Table:
 
 def _cells(material: materials.Material,
            group: summary.Group) -> Iterator[str]:
-    yield material.names.group(group.cell, group.strategy)
+    yield material.names.group(group.cell, group.way)
     yield str(group.flavor)
     yield '%s %d of %d%s' % (
         '✓' if group.good == group.attempts else '✗', group.good,
@@ -59,7 +59,7 @@ def _cells(material: materials.Material,
         words.number(downtime.median.value), words.number(downtime.largest))
         if downtime else words.NOTHING)
     drains = [each for each in material.summary.drains
-              if (each.cell, each.strategy) == (group.cell, group.strategy)]
+              if (each.cell, each.way) == (group.cell, group.way)]
     ran = [number for each in drains if each.ran for number in each.ran]
     yield _range(min(ran), max(ran)) if ran else words.NOTHING
     yield ', '.join(sorted({name for each in drains
@@ -96,12 +96,12 @@ def drains(material: materials.Material) -> table.Table | None:
     return table.Table(
         'Drains: how long it took to empty a host, how many live migrations '
         'ran at once, and what queueing alone would come to',
-        ('Cell', 'Servers', 'Drains', 'Wall time (s)', 'Longest (s)',
-         'At once', 'Most waiting', 'Mean of one (s)', 'By the model (s)',
-         'Off by (%)'),
+        ('Cell', 'Servers', 'Strategy', 'Drains', 'Wall time (s)',
+         'Longest (s)', 'At once', 'Most waiting', 'Mean of one (s)',
+         'By the model (s)', 'Off by (%)'),
         [table.Row((
-            '%s – %s' % (material.names.cell(each.cell), each.strategy),
-            '%d' % each.servers, '%d' % each.drains,
+            material.names.cell(each.cell), each.load, each.way.strategy,
+            '%d' % each.drains,
             words.estimate(each.wall.median),
             words.number(each.wall.largest),
             _range(*each.ran) if each.ran else words.NOTHING,

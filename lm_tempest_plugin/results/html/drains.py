@@ -34,9 +34,10 @@ def chosen(material: materials.Material, drains: Sequence[collection.Drain],
     :param most: how many
     """
     ranks = {id(drain): 3 for drain in drains}
-    cells: dict[tuple[collection.Cell, str], list[collection.Drain]] = {}
+    cells: dict[tuple[collection.Cell, collection.Way],
+                list[collection.Drain]] = {}
     for drain in drains:
-        cells.setdefault((drain.cell, drain.strategy), []).append(drain)
+        cells.setdefault((drain.cell, drain.way), []).append(drain)
     for group in cells.values():
         for each in (min(group, key=_trip), max(group, key=_trip)):
             ranks[id(each)] = 2

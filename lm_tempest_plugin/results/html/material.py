@@ -19,7 +19,7 @@ from lm_tempest_plugin.results import collection
 from lm_tempest_plugin.results.html import names as names_of
 from lm_tempest_plugin.results import summary
 
-Key = tuple[collection.Cell, collection.Flavor, str]
+Key = tuple[collection.Cell, collection.Flavor, collection.Way]
 
 
 class Material:
@@ -37,19 +37,19 @@ class Material:
         self.summary = found
         self.records = records
         self.names = names_of.Names(
-            (group.cell, group.strategy) for group in found.groups)
+            (group.cell, group.way) for group in found.groups)
         self._measured: dict[Key, list[collection.Attempt]] = {}
         self._drains: dict[tuple[str, str], list[collection.Attempt]] = {}
         for each in records.attempts:
             self._drains.setdefault((each.run, each.drain), []).append(each)
             if each.measured:
                 self._measured.setdefault(
-                    (each.cell, each.flavor, each.strategy), []).append(each)
+                    (each.cell, each.flavor, each.way), []).append(each)
 
     def measured(self, group: summary.Group) -> Sequence[collection.Attempt]:
         """Return the attempts of a group whose figures count."""
         return self._measured.get(
-            (group.cell, group.flavor, group.strategy), ())
+            (group.cell, group.flavor, group.way), ())
 
     def moved(self, group: summary.Group) -> list[collection.Attempt]:
         """Return those of them in which the server was moved."""

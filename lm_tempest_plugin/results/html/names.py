@@ -21,21 +21,21 @@ SHORT = {'max_concurrent_live_migrations': 'limit'}
 
 
 class Names:
-    """Short names of cells and strategies.
+    """Short names of cells, and of ways in which servers went.
 
     What all cells have in common is said once, so that names have room on
     a phone.
 
-    :param groups: cells and strategies that the report is about
+    :param groups: cells and ways that the report is about
     :ivar common: what all cells have in common, in words; empty if there
         is one cell only, whose name says all
     :ivar explained: what is not called by its own name, in words
     """
 
-    def __init__(self,
-                 groups: Iterable[tuple[collection.Cell, str]]) -> None:
+    def __init__(self, groups: Iterable[tuple[
+            collection.Cell, collection.Way]]) -> None:
         pairs = dict.fromkeys(groups)
-        parts = {cell: _parts(cell) for cell, _strategy in pairs}
+        parts = {cell: _parts(cell) for cell, _way in pairs}
         self._common = set[str]()
         if len(parts) > 1:
             self._common = set.intersection(*map(set, parts.values()))
@@ -45,7 +45,7 @@ class Names:
         self.explained = '; '.join(
             '%s: %s' % (short, name) for name, short in SHORT.items()
             if any(name in dict(cell.settings) for cell in parts))
-        self._strategies = len({strategy for _cell, strategy in pairs}) > 1
+        self._ways = len({way for _cell, way in pairs}) > 1
 
     def cell(self, cell: collection.Cell) -> str:
         """Return what a cell is called."""
@@ -53,20 +53,20 @@ class Names:
         return ', '.join(part for part in parts if part not in self._common
                          ) or ', '.join(parts) or str(cell)
 
-    def group(self, cell: collection.Cell, strategy: str) -> str:
+    def group(self, cell: collection.Cell, way: collection.Way) -> str:
         """Return what a cell is called where servers went in some way.
 
         :param cell: the cell
-        :param strategy: how many at once, in words; it is left out if it
+        :param way: how many, and how many at once; it is left out if it
             is the same everywhere
         """
         return self.cell(cell) + (
-            ' – ' + strategy if self._strategies else '')
+            ' – %s' % way if self._ways else '')
 
     def label(self, cell: collection.Cell, flavor: collection.Flavor,
-              strategy: str) -> str:
+              way: collection.Way) -> str:
         """Return what a cell is called, and a flavor in it."""
-        return '%s, %s' % (self.group(cell, strategy), flavor)
+        return '%s, %s' % (self.group(cell, way), flavor)
 
 
 def setting(name: str) -> str:

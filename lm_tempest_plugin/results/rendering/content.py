@@ -29,7 +29,7 @@ from lm_tempest_plugin.results import summary as summaries
 LEGEND = ('In seconds. Duration: median and its 95 % interval, where there '
           'are enough values. Outage, stall (TCP) and downtime (of the '
           'guest\'s CPUs): the longest.')
-DRAIN_LEGEND = ('In seconds: median and its 95 % interval. Queue model: by '
+DRAIN_LEGEND = ('In seconds: median and its 95 % interval. Model: by '
                 'how much requests took longer than if they had only waited '
                 'for each other.')
 DIFFERENCE_LEGEND = (

@@ -26,7 +26,7 @@ from lm_tempest_plugin.results import summary as summaries
 
 COLUMNS = 100
 # Columns whose texts have no end; the others leave so much.
-NARROW = {'Flavor': 13, 'Strategy': 12, 'Transport': 10}
+NARROW = {'Flavor': 13, 'Servers': 13, 'Strategy': 12, 'Transport': 10}
 
 
 def render(summary: summaries.Summary,

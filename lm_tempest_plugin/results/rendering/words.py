@@ -59,7 +59,7 @@ def group_row(group: summaries.Group) -> dict[str, str]:
     """Return the row of live migrations, by the headings of its columns."""
     return {
         'Flavor': str(group.flavor),
-        'Strategy': group.strategy,
+        'Servers': _way(group.way),
         'Good': '%d of %d' % (group.good, group.attempts),
         'Duration': _median(group, 'duration_s'),
         'p95': _p95(group, 'duration_s'),
@@ -74,7 +74,7 @@ def verdicts(groups: Iterable[summaries.Group]) -> Iterator[str]:
     for each in groups:
         if each.completed < each.attempts:
             yield '%s, %s, %s: %s' % (
-                each.cell, each.flavor, each.strategy, ', '.join(
+                each.cell, each.flavor, each.way, ', '.join(
                     '%d %s' % (count, verdict)
                     for verdict, count in each.verdicts.items()))
 
@@ -82,8 +82,8 @@ def verdicts(groups: Iterable[summaries.Group]) -> Iterator[str]:
 def drain_row(group: summaries.DrainGroup) -> dict[str, str]:
     """Return the row of drains, by the headings of its columns."""
     return {
-        'Strategy': group.strategy,
-        'Servers': str(group.servers),
+        'Servers': group.load,
+        'Strategy': group.way.strategy,
         'Drains': str(group.drains),
         'Drained in': estimate(group.wall.median),
         'At once': '' if group.ran is None else
@@ -91,7 +91,7 @@ def drain_row(group: summaries.DrainGroup) -> dict[str, str]:
         '%d to %d' % group.ran,
         'Waiting': '' if group.queued is None else str(group.queued),
         'Transport': ', '.join(group.transports),
-        'Queue model': '' if group.model is None else
+        'Model': '' if group.model is None else
         '%+.0f %%' % (100 * group.model.mean_error.value),
     }
 
@@ -101,7 +101,7 @@ def drifts(found: Sequence[summaries.Drift]) -> Iterator[str]:
     drifting = [each for each in found if each.per_trip.excludes(0)]
     for each in drifting:
         yield '%s of %s, %s, %s: %+.3f s with each of %d trips (%s)' % (
-            NAMES[each.quantity], each.flavor, each.strategy, each.cell,
+            NAMES[each.quantity], each.flavor, each.way, each.cell,
             each.per_trip.value, each.trips, _span(each.per_trip, '%+.3f'))
     rest = len(found) - len(drifting)
     if rest:
@@ -115,7 +115,7 @@ def fits(found: Sequence[summaries.CellFit]) -> Iterator[str]:
         line = each.fit
         yield ('%s, %s: %.1f s + %.2f s for each GiB (%s), of %d live '
                'migrations, +/- %.1f s' % (
-                   each.cell, each.strategy, line.seconds.value,
+                   each.cell, each.way, line.seconds.value,
                    line.seconds_per_gib.value,
                    _span(line.seconds_per_gib, '%.2f'), line.count,
                    line.residual_s))
@@ -140,7 +140,7 @@ def difference_row(each: summaries.Difference) -> dict[str, str]:
     effect = each.effect
     return {
         'Flavor': str(each.flavor),
-        'Strategy': each.strategy,
+        'Servers': _way(each.way),
         'What': NAMES[each.quantity],
         'Before': number(effect.before.value),
         'After': number(effect.after.value),
@@ -150,6 +150,11 @@ def difference_row(each: summaries.Difference) -> dict[str, str]:
                 effect.difference.high) if value is not None),
         'Times': '%.2f' % effect.ratio.value if effect.ratio.known else '',
     }
+
+
+def _way(way: collection.Way) -> str:
+    """Return it as short as a table needs it: 4, window of 2."""
+    return ', '.join(filter(None, (str(way.servers), way.strategy)))
 
 
 def signed(value: float) -> str:

@@ -66,9 +66,11 @@ def recommend(places: Mapping[str, Sequence[Level]],
     """Return how many live migrations a host should run at once.
 
     The number with the shortest drains, if these are found to be shorter
-    than those of all others, and nothing went wrong with it. If one of the
-    others is as good as far as can be seen, it is undecided; so it is if
-    different places have different answers.
+    than those of all others, and nothing went wrong with it. Where something
+    went wrong with all others, it is the one that is left, with nothing to
+    be found shorter than. If one of the others is as good as far as can be
+    seen, it is undecided; so it is if different places have different
+    answers.
 
     :param places: levels, by what else was configured and done: what is
         true of one storage need not be true of another
@@ -127,11 +129,14 @@ def _choose(levels: Sequence[Level], seed: int) -> _Choice:
     :param levels: from the least
     """
     told = tuple(map(_told, levels))
-    usable = [each for each in levels
-              if not each.bad and each.per_server_s]
+    tried = [each for each in levels if each.bad or each.per_server_s]
+    usable = [each for each in tried if not each.bad]
     if not usable:
-        return _Choice(None, 'live migrations failed with every number',
-                       told)
+        return _Choice(None, 'live migrations failed with every number'
+                       if tried else 'no drain counts', told)
+    if len(tried) < 2:
+        return _Choice(None, 'of drains that count, none ran other than %d '
+                       'at once' % usable[0].at_once, told)
     if len(usable) < 2:
         return _Choice(usable[0].at_once, 'live migrations failed with '
                        'every other number that was tried', told)

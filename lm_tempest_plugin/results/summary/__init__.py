@@ -13,7 +13,7 @@
 """What files of records come to: everything that a report tells.
 
 * shapes: what a summary consists of
-* groups: live migrations of one flavor, cell and strategy
+* groups: live migrations of one flavor and cell, moved in one way
 * drains: drains that belong together, beside the model of a queue
 * trends: from trip to trip, and against memory
 * differences: between cells that differ in one setting

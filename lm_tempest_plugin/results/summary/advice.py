@@ -30,12 +30,10 @@ class _Place:
 
     cell: collection.Cell
     strategy: str
-    servers: int
-    flavors: tuple[str, ...]
+    load: str
 
     def __str__(self) -> str:
-        return '%s, %d servers (%s), %s' % (
-            self.cell, self.servers, ', '.join(self.flavors), self.strategy)
+        return '%s, %s, %s' % (self.cell, self.load, self.strategy)
 
 
 def recommend(legs: Sequence[drains.Leg],
@@ -63,14 +61,12 @@ def recommend(legs: Sequence[drains.Leg],
 def _place(leg: drains.Leg) -> _Place:
     cell = leg.drain.cell
     parts = order.strategy_parts(leg.drain.strategy)
-    flavors = sorted({each.flavor for each in leg.attempts},
-                     key=order.flavor)
     return _Place(
         collection.Cell(cell.storage, tuple(
             each for each in cell.settings if each[0] != LIMIT)),
         {'batch': 'batches', 'window': 'windows'}[parts[0]] if parts
         else leg.drain.strategy,
-        leg.drain.servers, tuple(map(str, flavors)))
+        leg.load)
 
 
 def _level(at_once: int,

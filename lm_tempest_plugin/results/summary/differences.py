@@ -25,8 +25,6 @@ from lm_tempest_plugin.results.summary import order
 from lm_tempest_plugin.results.summary import shapes
 
 STORAGE = 'storage'
-# Values are compared one by one if no more than this part has no partner.
-LONELY = 0.25
 
 Attempts = Sequence[collection.Attempt]
 
@@ -38,14 +36,14 @@ def differences(gathered: groups.Gathered,
     :param gathered: attempts by what they have in common
     :param seed: of the random numbers
     """
-    cells: dict[tuple[collection.Flavor, str], dict[
+    cells: dict[tuple[collection.Flavor, collection.Way], dict[
         collection.Cell, Attempts]] = collections.defaultdict(dict)
-    for (cell, flavor, strategy), attempts in gathered.items():
-        cells[flavor, strategy][cell] = attempts
+    for (cell, flavor, way), attempts in gathered.items():
+        cells[flavor, way][cell] = attempts
     return tuple(
-        shapes.Difference(setting, before, after, flavor, strategy, quantity,
+        shapes.Difference(setting, before, after, flavor, way, quantity,
                           effect)
-        for (flavor, strategy), found in cells.items()
+        for (flavor, way), found in cells.items()
         for before, after in itertools.combinations(
             sorted(found, key=order.cell), 2)
         for setting in different(before, after)
@@ -71,37 +69,7 @@ def different(before: collection.Cell,
 def _effects(before: Attempts, after: Attempts,
              seed: int) -> Iterator[tuple[str, comparison.Effect]]:
     for quantity in groups.QUANTITIES:
-        if len(pairs := _pairs(before, after, quantity)) > 1:
-            first, second = zip(*pairs)
-            yield quantity, comparison.compare(first, second, True, seed)
-            continue
         lot, other = (groups.values(each, quantity)
                       for each in (before, after))
         if lot.size and other.size:
             yield quantity, comparison.compare(lot, other, seed=seed)
-
-
-def _pairs(before: Attempts, after: Attempts,
-           quantity: str) -> list[tuple[float, float]]:
-    """Return values of the same servers on the same trips.
-
-    None if they are not the same servers, by and large, or if one of them
-    was moved more than once on a trip from the same host.
-    """
-    first, second = (_by_server(each, quantity) for each in (before, after))
-    common = first.keys() & second.keys()
-    if len(common) < (1 - LONELY) * max(len(first), len(second)):
-        return []
-    return [(first[key], second[key]) for key in first if key in common]
-
-
-def _by_server(attempts: Attempts, quantity: str) -> dict[
-        tuple[str, str, int, str], float]:
-    found = {}
-    number = 0
-    for each in attempts:
-        value = groups.value(each, quantity)
-        if value is not None:
-            number += 1
-            found[each.run, each.server_id, each.trip, each.source] = value
-    return found if len(found) == number else {}

@@ -21,16 +21,23 @@ import numpy
 from lm_tempest_plugin.results import collection as collection_module
 from lm_tempest_plugin.results.statistics import queueing
 from lm_tempest_plugin.results.summary import groups as groups_module
+from lm_tempest_plugin.results.summary import loads as loads_of
 from lm_tempest_plugin.results.summary import order
 from lm_tempest_plugin.results.summary import shapes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Leg:
-    """A drain with its attempts."""
+    """A drain with its attempts.
+
+    :ivar drain: the drain
+    :ivar attempts: of its servers
+    :ivar load: what was moved, in words: 4 lm.small
+    """
 
     drain: collection_module.Drain
     attempts: Sequence[collection_module.Attempt]
+    load: str
 
     @property
     def counts(self) -> bool:
@@ -49,8 +56,11 @@ def legs(collection: collection_module.Collection) -> tuple[Leg, ...]:
     attempts = collections.defaultdict(list)
     for each in collection.attempts:
         attempts[each.run, each.drain].append(each)
-    return tuple(Leg(drain, attempts.get((drain.run, drain.identifier), ()))
-                 for drain in collection.drains)
+    loads = loads_of.loads(collection.attempts)
+    return tuple(Leg(drain, attempts.get(key, ()),
+                     loads.get(key, '%d servers' % drain.servers))
+                 for drain in collection.drains
+                 for key in [(drain.run, drain.identifier)])
 
 
 def groups(found: Sequence[Leg],
@@ -65,21 +75,21 @@ def groups(found: Sequence[Leg],
     together = collections.defaultdict(list)
     for leg in found:
         drain = leg.drain
-        together[drain.cell, drain.strategy, drain.servers].append(leg)
+        together[drain.cell, drain.way, leg.load].append(leg)
     keys = sorted(together, key=lambda key: (
-        order.cell(key[0]), order.strategy(key[1]), key[2]))
+        order.cell(key[0]), order.way(key[1]), key[2]))
     return tuple(_group(*key, together[key], seed) for key in keys
                  if any(leg.counts for leg in together[key]))
 
 
-def _group(cell: collection_module.Cell, strategy: str, servers: int,
-           found: Sequence[Leg], seed: int) -> shapes.DrainGroup:
+def _group(cell: collection_module.Cell, way: collection_module.Way,
+           load: str, found: Sequence[Leg], seed: int) -> shapes.DrainGroup:
     ran = [leg.drain.ran for leg in found if leg.drain.ran is not None]
     queued = [leg.drain.queued for leg in found
               if leg.drain.queued is not None]
     counting = [leg for leg in found if leg.counts]
     return shapes.DrainGroup(
-        cell, strategy, servers, drains=len(found),
+        cell, way, load, drains=len(found),
         wall=groups_module.spread(numpy.array(
             [leg.drain.wall_s for leg in counting])),
         ran=(min(ran), max(ran)) if ran else None,

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Live migrations of one flavor, cell and strategy."""
+"""Live migrations of one flavor and cell, moved in one way."""
 
 import collections
 from collections.abc import Callable
@@ -26,7 +26,7 @@ from lm_tempest_plugin.results.statistics import intervals
 from lm_tempest_plugin.results.summary import order
 from lm_tempest_plugin.results.summary import shapes
 
-Key = tuple[collection.Cell, collection.Flavor, str]
+Key = tuple[collection.Cell, collection.Flavor, collection.Way]
 Gathered = Mapping[Key, Sequence[collection.Attempt]]
 
 # Of servers that were moved; one that was not took no time to get there.
@@ -50,7 +50,7 @@ def gather(attempts: Iterable[collection.Attempt]) -> Gathered:
     found: dict[Key, list[collection.Attempt]] = collections.defaultdict(
         list)
     for each in attempts:
-        found[each.cell, each.flavor, each.strategy].append(each)
+        found[each.cell, each.flavor, each.way].append(each)
     return {key: found[key] for key in sorted(found, key=_place)}
 
 
@@ -91,11 +91,12 @@ def groups(gathered: Gathered) -> tuple[shapes.Group, ...]:
                  for key, attempts in gathered.items())
 
 
-def _group(cell: collection.Cell, flavor: collection.Flavor, strategy: str,
+def _group(cell: collection.Cell, flavor: collection.Flavor,
+           way: collection.Way,
            attempts: Sequence[collection.Attempt]) -> shapes.Group:
     found = {quantity: values(attempts, quantity) for quantity in QUANTITIES}
     return shapes.Group(
-        cell, flavor, strategy, attempts=len(attempts),
+        cell, flavor, way, attempts=len(attempts),
         completed=sum(each.completed for each in attempts),
         good=sum(each.good for each in attempts),
         verdicts=dict(collections.Counter(
@@ -119,5 +120,5 @@ def _phases(attempts: Iterable[collection.Attempt]) -> dict[str, float]:
 
 
 def _place(key: Key) -> tuple[Any, ...]:
-    cell, flavor, strategy = key
-    return order.cell(cell), order.flavor(flavor), order.strategy(strategy)
+    cell, flavor, way = key
+    return order.cell(cell), order.flavor(flavor), order.way(way)

@@ -88,9 +88,10 @@ def _never_judged(collection: Collection) -> Iterator[str]:
 
 
 def _longest(collection: Collection) -> Iterator[str]:
-    longest = max((each.outage for each in collection.attempts
-                   if each.measured and each.outage), key=lambda each: each.seconds,
-                  default=None)
+    longest = max(
+        (each.outage for each in collection.attempts
+         if each.measured and each.outage),
+        key=lambda each: each.seconds, default=None)
     if longest:
         yield 'longest outage %.2f s of %g s allowed' % (
             longest.seconds, longest.bound_s)

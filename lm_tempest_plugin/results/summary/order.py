@@ -30,10 +30,10 @@ def flavor(each: collection.Flavor) -> tuple[Any, ...]:
     return each.ram_gib, each.vcpus, each.disk_gib, each.name
 
 
-def strategy(words: str) -> tuple[Any, ...]:
-    """Return what strategies are sorted by: what they are, their size."""
-    name, size = strategy_parts(words) or (words, 0)
-    return name, size, words
+def way(each: collection.Way) -> tuple[Any, ...]:
+    """Return what ways are sorted by: the strategy, its size, servers."""
+    name, size = strategy_parts(each.strategy) or (each.strategy, 0)
+    return name, size, each.strategy, each.servers
 
 
 def strategy_parts(words: str) -> tuple[str, int] | None:

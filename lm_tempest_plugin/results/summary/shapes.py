@@ -40,11 +40,11 @@ class Spread:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Group:
-    """Live migrations of one flavor, cell and strategy.
+    """Live migrations of one flavor and cell, moved in one way.
 
     :ivar cell: what was configured
     :ivar flavor: how large the servers are
-    :ivar strategy: how many at once, in words
+    :ivar way: how many servers were moved together, and how
     :ivar attempts: how many there are, those of warm-ups as well
     :ivar completed: how many servers were moved
     :ivar good: how many were as expected
@@ -57,7 +57,7 @@ class Group:
 
     cell: collection.Cell
     flavor: collection.Flavor
-    strategy: str
+    way: collection.Way
     attempts: int
     completed: int
     good: int
@@ -68,11 +68,11 @@ class Group:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class DrainGroup:
-    """Drains of as many servers in one cell by one strategy.
+    """Drains of as many servers of the same flavors, cell and strategy.
 
     :ivar cell: what was configured
-    :ivar strategy: how many at once, in words
-    :ivar servers: how many each drain was of
+    :ivar way: how many servers were moved together, and how
+    :ivar load: what was moved together, in words: 4 lm.small
     :ivar drains: how many there are
     :ivar wall: from the first request to the last end, in seconds, of
         drains that count and in which all servers were moved
@@ -85,8 +85,8 @@ class DrainGroup:
     """
 
     cell: collection.Cell
-    strategy: str
-    servers: int
+    way: collection.Way
+    load: str
     drains: int
     wall: Spread
     ran: tuple[int, int] | None
@@ -101,7 +101,7 @@ class Drift:
 
     :ivar cell: what was configured
     :ivar flavor: how large the servers are
-    :ivar strategy: how many at once, in words
+    :ivar way: how many servers were moved together, and how
     :ivar quantity: its name, with its unit
     :ivar trips: how many there were
     :ivar per_trip: by how much it grew with each
@@ -109,7 +109,7 @@ class Drift:
 
     cell: collection.Cell
     flavor: collection.Flavor
-    strategy: str
+    way: collection.Way
     quantity: str
     trips: int
     per_trip: intervals.Estimate
@@ -120,12 +120,12 @@ class CellFit:
     """Durations without queueing against memory.
 
     :ivar cell: what was configured
-    :ivar strategy: how many at once, in words
+    :ivar way: how many servers were moved together, and how
     :ivar fit: the line
     """
 
     cell: collection.Cell
-    strategy: str
+    way: collection.Way
     fit: fitting.Fit
 
 
@@ -137,7 +137,7 @@ class Difference:
     :ivar before: the cell with the lesser value
     :ivar after: the other one, which differs in nothing else
     :ivar flavor: how large the servers are
-    :ivar strategy: how many at once, in words
+    :ivar way: how many servers were moved together, and how
     :ivar quantity: its name, with its unit
     :ivar effect: the comparison
     """
@@ -146,7 +146,7 @@ class Difference:
     before: collection.Cell
     after: collection.Cell
     flavor: collection.Flavor
-    strategy: str
+    way: collection.Way
     quantity: str
     effect: comparison.Effect
 

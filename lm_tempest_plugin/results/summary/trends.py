@@ -63,16 +63,16 @@ def fits(gathered: groups.Gathered,
     :param gathered: attempts by what they have in common
     :param seed: of the random numbers
     """
-    together: dict[tuple[collection.Cell, str], tuple[
+    together: dict[tuple[collection.Cell, collection.Way], tuple[
         list[float], list[float]]] = collections.defaultdict(
             lambda: ([], []))
-    for (cell, flavor, strategy), attempts in gathered.items():
-        sizes, seconds = together[cell, strategy]
+    for (cell, flavor, way), attempts in gathered.items():
+        sizes, seconds = together[cell, way]
         for each in attempts:
             if each.measured and each.completed:
                 sizes.append(flavor.ram_gib)
                 seconds.append(each.duration_s - each.queue_s)
     return tuple(
-        shapes.CellFit(cell, strategy, fitting.fit(sizes, seconds, seed))
-        for (cell, strategy), (sizes, seconds) in together.items()
+        shapes.CellFit(cell, way, fitting.fit(sizes, seconds, seed))
+        for (cell, way), (sizes, seconds) in together.items()
         if len(set(sizes)) > 1)

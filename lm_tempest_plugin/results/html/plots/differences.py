@@ -113,7 +113,7 @@ def _label(material: materials.Material, each: summary.Difference) -> str:
             '' if each.setting == 'storage' else each.before.storage,
             tuple(pair for pair in each.before.settings
                   if pair[0] != each.setting)),
-        each.flavor, each.strategy)
+        each.flavor, each.way)
     return '<b>%s</b><br>%s' % (
         theme.wrapped('%s: %s → %s' % (
             names.setting(each.setting), _value(each.before, each.setting),
@@ -133,7 +133,7 @@ def _hover(each: summary.Difference) -> str:
     effect = each.effect
     return theme.hover(
         '%s → %s' % (each.before, each.after),
-        '%s, %s' % (each.flavor, each.strategy),
+        '%s, %s' % (each.flavor, each.way),
         'before %s s, after %s s' % (
             words.estimate(effect.before), words.estimate(effect.after)),
         'difference %s s%s' % (

@@ -110,7 +110,7 @@ def _lines(material: materials.Material, quantity: Quantity) -> Lines:
             quantity.of, material.measured(group)) if each is not None]
         if known:
             found.setdefault(material.names.group(
-                group.cell, group.strategy), []).extend(known)
+                group.cell, group.way), []).extend(known)
     return found
 
 

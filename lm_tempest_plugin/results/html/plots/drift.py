@@ -24,6 +24,7 @@ from lm_tempest_plugin.results.html import table
 from lm_tempest_plugin.results.html import theme
 from lm_tempest_plugin.results.html import words
 from lm_tempest_plugin.results import summary
+from lm_tempest_plugin.results.summary import groups
 
 KEY, TITLE = 'drift', 'Drift over round trips'
 # What is plotted of a trip, in the names of the summary, and what it is
@@ -47,7 +48,7 @@ def plot(material: materials.Material) -> plots.Plot:
         return plots.Plot(KEY, TITLE, '', missing=(
             'No cell has as many round trips as it takes to tell whether '
             'anything changes from one to the next.'))
-    cells = list(dict.fromkeys((each.cell, each.strategy) for each in drifts))
+    cells = list(dict.fromkeys((each.cell, each.way) for each in drifts))
     shown = cells[:MOST_CHOICES]
     notes = [_counted(drifts)]
     if len(shown) < len(cells):
@@ -78,7 +79,7 @@ def _table(material: materials.Material) -> table.Table:
         'Drifts that were found: change with each round trip (95 % interval)',
         ('Cell', 'Flavor', 'What', 'Seconds per trip', 'Trips'),
         [table.Row((
-            material.names.group(each.cell, each.strategy), str(each.flavor),
+            material.names.group(each.cell, each.way), str(each.flavor),
             NAMES.get(each.quantity, each.quantity),
             words.signed(each.per_trip.value) + words.interval(
                 each.per_trip, sign=True),
@@ -97,9 +98,10 @@ def _counted(drifts: Sequence[summary.Drift]) -> str:
 
 
 def _figure(material: materials.Material,
-            cell: tuple[collection.Cell, str]) -> figures.Figure:
+            cell: tuple[collection.Cell, collection.Way]
+            ) -> figures.Figure:
     drifts = [each for each in material.summary.drifts
-              if (each.cell, each.strategy) == cell]
+              if (each.cell, each.way) == cell]
     rows = [(quantity, name) for quantity, name in QUANTITIES
             if any(each.quantity == quantity for each in drifts)]
     area = len(rows) * PART + max(0, len(rows) - 1) * GAP
@@ -162,11 +164,11 @@ def _trips(material: materials.Material,
     """Return the trips and the median of each."""
     values: dict[int, list[float]] = {}
     for group in material.summary.groups:
-        if (group.cell, group.flavor, group.strategy) != (
-                drift.cell, drift.flavor, drift.strategy):
+        if (group.cell, group.flavor, group.way) != (
+                drift.cell, drift.flavor, drift.way):
             continue
-        for each in material.moved(group):
-            value = _value(each, drift.quantity)
+        for each in material.measured(group):
+            value = groups.value(each, drift.quantity)
             if value is not None:
                 values.setdefault(each.trip, []).append(value)
     trips = sorted(values)
@@ -175,9 +177,3 @@ def _trips(material: materials.Material,
 
 def _medians(values: Sequence[Sequence[float]]) -> list[float]:
     return [float(numpy.median(each)) for each in values]
-
-
-def _value(attempt: collection.Attempt, quantity: str) -> float | None:
-    if quantity == 'outage_s':
-        return attempt.outage.seconds if attempt.outage else None
-    return attempt.duration_s

@@ -47,10 +47,10 @@ def plot(material: materials.Material) -> plots.Plot:
             'No server was moved in an attempt that was measured, so that '
             'there is no duration to show.'))
     labels = list(dict.fromkeys(
-        (group.cell, group.strategy) for group in groups))
+        (group.cell, group.way) for group in groups))
     shown = labels[:MOST_ROWS]
     groups = [group for group in groups
-              if (group.cell, group.strategy) in shown]
+              if (group.cell, group.way) in shown]
     notes = []
     if len(labels) > len(shown):
         notes.append(
@@ -81,7 +81,7 @@ def _figure(material: materials.Material, groups: Sequence[summary.Group],
     for number, flavor in enumerate(flavors):
         offset = (number - (len(flavors) - 1) / 2) * height
         _add(figure, flavor, number, height * 0.72,
-             [(labels.index((group.cell, group.strategy)) + offset, group,
+             [(labels.index((group.cell, group.way)) + offset, group,
                material.moved(group)) for group in groups
               if group.flavor == flavor])
     return figure
@@ -129,7 +129,7 @@ def _add(figure: figures.Figure, flavor: collection.Flavor,
                 'symbol': theme.symbol(number)},
         hoverinfo='text', hovertext=[
             theme.hover(
-                group.cell, '%s, %s' % (group.flavor, group.strategy),
+                group.cell, '%s, %s' % (group.flavor, group.way),
                 'median %s s' % words.estimate(
                     group.spreads['duration_s'].median),
                 'p95 %s s, longest %s s, of %d' % (
@@ -165,7 +165,7 @@ def _add_points(figure: figures.Figure,
 def _fits(material: materials.Material) -> list[table.Table]:
     """Return how duration grows with memory, where that is known."""
     rows = [table.Row((
-        material.names.group(each.cell, each.strategy),
+        material.names.group(each.cell, each.way),
         words.estimate(each.fit.seconds),
         words.estimate(each.fit.seconds_per_gib),
         words.number(each.fit.residual_s), '%d' % each.fit.count))

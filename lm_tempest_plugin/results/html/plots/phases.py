@@ -72,5 +72,5 @@ def plot(material: materials.Material) -> plots.Plot:
 
 def _label(material: materials.Material, group: summary.Group) -> str:
     return '%s<br><b>%s</b>' % (
-        theme.wrapped(material.names.group(group.cell, group.strategy),
+        theme.wrapped(material.names.group(group.cell, group.way),
                       lines=3), theme.short(group.flavor, theme.LABEL_WIDTH))

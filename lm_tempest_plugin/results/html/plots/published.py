@@ -87,7 +87,7 @@ def _serial(material: materials.Material, group: summary.Group) -> bool:
     """Return whether no more than one was seen to run at once."""
     return not any(
         each.ran and each.ran[1] > 1 for each in material.summary.drains
-        if (each.cell, each.strategy) == (group.cell, group.strategy))
+        if (each.cell, each.way) == (group.cell, group.way))
 
 
 def _ours(material: materials.Material, kinds: set[Kind]) -> list[Ours]:
@@ -159,7 +159,7 @@ def _add_ours(figure: figures.Figure, material: materials.Material,
                 'color': theme.colour(number)},
         hoverinfo='text', hovertext=[
             theme.hover(material.names.group(
-                each.group.cell, each.group.strategy), each.group.flavor,
+                each.group.cell, each.group.way), each.group.flavor,
                 'median %s s' % words.estimate(each.seconds))
             for each in ours])
 
@@ -184,7 +184,7 @@ def _table(material: materials.Material, ours: Sequence[Ours],
             if each.kind == kind:
                 rows.append(table.Row((
                     'ours', material.names.group(
-                        each.group.cell, each.group.strategy),
+                        each.group.cell, each.group.way),
                     str(each.group.flavor),
                     '%g' % each.group.flavor.ram_gib,
                     words.estimate(each.seconds),

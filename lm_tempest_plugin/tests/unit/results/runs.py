@@ -88,7 +88,7 @@ def _drain(rng: random.Random, cloud: Cloud,
             outage += rng.expovariate(1)
         attempts.append(collection.Attempt(
             run='r', drain=identifier, cell=cell, flavor=flavor,
-            strategy=strategy, trip=1 + number // 2,
+            strategy=strategy, servers=servers, trip=1 + number // 2,
             server_id='server-%d' % place, server_name='guest',
             source=source, destination=destination, requested_s=0.0,
             requested_monotonic_s=0.0, duration_s=waited + service,

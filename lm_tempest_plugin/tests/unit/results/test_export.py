@@ -118,10 +118,12 @@ class OpenMetricsTest(ExportTest):
 
     def test_labels(self):
         [(_name, labels)] = self.value(self.collected((
-            'attempt', builders.attempt_line(strategy=ODD))), 'attempts')
+            'attempt', builders.attempt_line(strategy=ODD)), (
+                'drain', builders.drain_line())), 'attempts')
         self.assertEqual({
             'cell': 'block, tunnelled off', 'storage': 'block',
-            'flavor': 'lm.small', 'strategy': ODD, 'verdict': 'completed'},
+            'flavor': 'lm.small', 'servers': '2', 'strategy': ODD,
+            'verdict': 'completed'},
             dict(labels))
 
     def test_the_same_figures_as_a_report(self):
@@ -133,7 +135,8 @@ class OpenMetricsTest(ExportTest):
                         ('p95', spread.p95.value), ('max', spread.largest)):
                     found = self.value(
                         collected, name + 'econds', statistic=statistic,
-                        flavor=str(group.flavor), strategy=group.strategy)
+                        flavor=str(group.flavor), servers=str(
+                            group.way.servers), strategy=group.way.strategy)
                     self.assertEqual([value], list(found.values()))
 
     def test_series_do_not_grow_with_servers(self):
@@ -143,10 +146,13 @@ class OpenMetricsTest(ExportTest):
 
     def test_drains(self):
         collected = self.collected(
-            *(('drain', builders.drain_line('d%d' % number, wall_s=wall_s))
-              for number, wall_s in enumerate((10.0, 30.0, 20.0))),
-            ('drain', builders.drain_line('w', measured=False, wall_s=99.0)))
-        self.assertEqual([3], list(self.value(collected, 'drains').values()))
+            *(line for number, wall_s in enumerate((10.0, 30.0, 20.0))
+              for line in builders.drain_lines(
+                  number, [9.0] * 2, wall_s=wall_s)),
+            *builders.drain_lines(3, [9.0] * 2, measured=False, wall_s=99.0),
+            # Nobody was moved.
+            ('drain', builders.drain_line('n', wall_s=2.0)))
+        self.assertEqual([4], list(self.value(collected, 'drains').values()))
         self.assertEqual([20], list(self.value(
             collected, 'drain_seconds', statistic='median',
             servers='2').values()))

@@ -209,15 +209,15 @@ class CellsTest(base.TestCase):
         self.assertEqual(4, len(found.rows))
         for row in found.rows:
             self.assertEqual(len(found.columns), len(row.cells))
-        self.assertIn('window of 6', found.rows[0].cells[0])
+        self.assertEqual('window of 6', found.rows[0].cells[2])
         self.assertEqual(['1', '1', '3', '1'],
-                         [row.cells[5] for row in found.rows])
+                         [row.cells[6] for row in found.rows])
 
     def test_no_model(self):
         found = cells.drains(materials.make([
             *materials.attempts(2, strategy='by hand'),
             ('drain', builders.drain_line(strategy='by hand'))]))
-        self.assertEqual((words.NOTHING,) * 3, found.rows[0].cells[7:])
+        self.assertEqual((words.NOTHING,) * 3, found.rows[0].cells[8:])
 
     def test_no_drain(self):
         self.assertIsNone(cells.drains(materials.make(

@@ -42,7 +42,7 @@ def run(service_s=10.0, first=1, **changes):
 def matrix():
     """Lines of two cells, with an effect, and with something that failed."""
     return [*run(), *run(15.0, 100, cell=builders.cell(tunnelled=True)),
-            ('attempt', builders.failed_line(99))]
+            ('attempt', builders.failed_line(99, drain='drain-2'))]
 
 
 def evil():
@@ -63,12 +63,12 @@ class TextTest(base.TestCase):
                 'was expected; 1 did not: 1 rolled back;',
                 'block, tunnelled off',
                 'Duration', '12 of 13', '12 of 12', 'guest-99',
-                '* block, tunnelled off, lm.small, window of 2: 12 '
+                '* block, tunnelled off, lm.small, 2 servers, window of 2: 12 '
                 'completed, 1 rolled back',
                 'tunnelled: on instead of off (block)', '1.49',
                 '* undecided: no host was seen to run other than 1 at once',
-                'service of lm.small, window of 2, block, tunnelled off: '
-                '+0.050 s with each of 6', 'run-1.jsonl'):
+                'service of lm.small, 2 servers, window of 2, block, '
+                'tunnelled off: +0.050 s with each of 6', 'run-1.jsonl'):
             self.assertIn(line, found)
 
     def test_good(self):
@@ -115,7 +115,7 @@ class MarkdownTest(base.TestCase):
     def test_tables(self):
         found = render(markdown, matrix())
         self.assertTrue(found.startswith('# Live migration: NOT GOOD\n'))
-        self.assertIn('### block, tunnelled off\n\n| Flavor | Strategy |',
+        self.assertIn('### block, tunnelled off\n\n| Flavor | Servers |',
                       found)
         for table in re.findall(r'(?:^\|.*\n)+', found, re.M):
             columns = {len(re.findall(r'(?<!\\)\|', line))

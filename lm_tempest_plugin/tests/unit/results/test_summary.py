@@ -30,16 +30,28 @@ class GroupsTest(base.TestCase):
 
     def test_what_belongs_together(self):
         found = summarize([
-            *attempts(2, flavor=MEDIUM), *attempts(3),
-            *attempts(1, strategy='window of 10'),
-            *attempts(1, cell=builders.cell(tunnelled=True))]).groups
+            *attempts(2, flavor=MEDIUM, drain='a'), *attempts(3, drain='b'),
+            *attempts(3, strategy='window of 10', drain='c'),
+            *attempts(1, strategy='window of 10', drain='d'),
+            *attempts(1, drain='e'), ('drain', builders.drain_line('e')),
+            *attempts(2, cell=builders.cell(tunnelled=True), drain='f'),
+        ]).groups
         self.assertEqual([
-            ('block, tunnelled off', 'lm.small', 'window of 2', 3),
-            ('block, tunnelled off', 'lm.small', 'window of 10', 1),
-            ('block, tunnelled off', 'lm.medium', 'window of 2', 2),
-            ('block, tunnelled on', 'lm.small', 'window of 2', 1),
-        ], [(str(each.cell), each.flavor.name, each.strategy, each.attempts)
+            ('block, tunnelled off', 'lm.small', '1 server', 1),
+            ('block, tunnelled off', 'lm.small', '2 servers, window of 2', 1),
+            ('block, tunnelled off', 'lm.small', '3 servers, window of 2', 3),
+            ('block, tunnelled off', 'lm.small', '3 servers, window of 10', 3),
+            ('block, tunnelled off', 'lm.medium', '2 servers, window of 2',
+             2),
+            ('block, tunnelled on', 'lm.small', '2 servers, window of 2', 2),
+        ], [(str(each.cell), each.flavor.name, str(each.way), each.attempts)
             for each in found])
+
+    def test_a_single_server_has_all_strategies(self):
+        group, = summarize([
+            *attempts(1, drain='a'),
+            *attempts(1, strategy='window of 4', drain='b')]).groups
+        self.assertEqual('1 server', str(group.way))
 
     def test_figures(self):
         group, = summarize(
@@ -112,8 +124,8 @@ class DrainsTest(base.TestCase):
             line for number in (1, 2, 3) for line in builders.drain_lines(
                 number, [10.0] * 4, strategy='window of 4', trip=number,
                 **builders.observed(1, queued=3))).drains
-        self.assertEqual(('window of 4', 4, 3), (
-            group.strategy, group.servers, group.drains))
+        self.assertEqual(('4 servers, window of 4', '4 lm.small', 3), (
+            str(group.way), group.load, group.drains))
         self.assertEqual(40, group.wall.median.value)
         self.assertEqual((1, 1), group.ran)
         self.assertEqual(3, group.queued)
@@ -134,7 +146,8 @@ class DrainsTest(base.TestCase):
         lines[-6] = ('attempt', builders.failed_line(
             3, drain='drain-3'))
         group, = summarize(lines).drains
-        self.assertEqual(4, group.drains)
+        self.assertEqual('4 lm.small', group.load)
+        self.assertEqual(3, group.drains)
         self.assertEqual(1, group.wall.median.count)
         self.assertEqual(40, group.wall.largest)
 

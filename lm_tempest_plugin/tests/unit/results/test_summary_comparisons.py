@@ -62,7 +62,7 @@ class TrendsTest(base.TestCase):
             *self.lines(3, lambda trip: 9.0),
             *self.lines(3, lambda trip: 12.25, flavor=MEDIUM)])
         fit, = found.fits
-        self.assertEqual('window of 2', fit.strategy)
+        self.assertEqual('2 servers, window of 2', str(fit.way))
         # 3.25 s for 0.8125 GiB more; what servers waited is left out.
         self.assertAlmostEqual(4, fit.fit.seconds_per_gib.value)
         self.assertEqual(12, fit.fit.count)
@@ -93,7 +93,7 @@ class DifferencesTest(base.TestCase):
         self.assertEqual('block, tunnelled off', str(service.before))
         self.assertEqual('block, tunnelled on', str(service.after))
         self.assertTrue(service.effect.found)
-        self.assertTrue(service.effect.paired)
+        self.assertFalse(service.effect.paired)
         self.assertAlmostEqual(5, service.effect.difference.value)
         self.assertFalse(found['tunnelled', 'outage_s'].effect.found)
 
