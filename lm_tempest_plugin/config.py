@@ -30,6 +30,9 @@ from tempest.lib import exceptions as lib_exc
 
 # Where `tempest live-migration-ha recover` looks as well.
 JOURNAL = '~/.local/state/live-migration-ha'
+# How long nova-compute may take to stop, and as long again to start.
+RESTART_S = 300.0
+RESTART_BOUNDS_S = (1.0, 3600.0)
 # Major and minor number, without leading zeros.
 MICROVERSION = r'([1-9][0-9]*)\.(0|[1-9][0-9]*)'
 
@@ -515,9 +518,12 @@ hosts_opts = [
         'How to call virsh on a compute host, as words separated by spaces; '
         '"docker exec nova_libvirt virsh" for a container.'),
     _number(
-        'restart_timeout', 120.0, 1.0, 3600.0,
-        'How long a restart of nova-compute may take, in seconds, until the '
-        'new process has reported to nova.'),
+        'restart_timeout', RESTART_S, *RESTART_BOUNDS_S,
+        'How long nova-compute may take to stop, in seconds, and as long '
+        'again to start and report to nova. Before it stops nova 34 waits '
+        'for what it is at, up to 180 s (nova.conf: '
+        '[DEFAULT]graceful_shutdown_timeout); the default leaves room for '
+        'that.'),
     _number(
         'sample_interval', 1.0, 0.0, 60.0,
         'Time between two samples of CPU, memory, network and disks of the '
@@ -547,7 +553,9 @@ _BOUNDED = ('block', 'shared', *(
 cells_opts = [
     _sizes(
         'max_concurrent_live_migrations', [],
-        'Values of nova.conf: [DEFAULT]max_concurrent_live_migrations.',
+        'Values of nova.conf: [DEFAULT]max_concurrent_live_migrations. Each '
+        'has to be smaller than drain_servers of this group: how many run at '
+        'once is seen where another one has to wait.',
         least=0),
     _booleans(
         'tunnelled',
@@ -561,7 +569,8 @@ cells_opts = [
     _sizes(
         'parallel_connections', [],
         'Values of nova.conf: [libvirt]live_migration_parallel_connections '
-        '(nova 33.0 and later).', least=0),
+        '(nova 33.0 and later). Not above 1 together with post_copy.',
+        least=0),
     _booleans(
         'native_tls',
         'Values of nova.conf: [libvirt]live_migration_with_native_tls.'),
@@ -584,7 +593,9 @@ cells_opts = [
         'drain_servers', 4, 0, 1000,
         'How many servers are drained in every cell, in a window of one more '
         'than the hosts run at once, so that their number shows. 0 or 1 for '
-        'none.'),
+        'none. Where hosts or quota have no room for as many, they are as '
+        'many as fit, and a cell fails if these are not more than the hosts '
+        'run at once.'),
 ]
 
 _groups = [
@@ -717,4 +728,28 @@ def _contradictions(conf: Any) -> list[str]:
             'group [%s] has settings to switch through (%s), and option '
             'ssh_user in group [%s] gives no access to the hosts' % (
                 cells_group.name, ', '.join(given), hosts_group.name))
+    return faults + _contradictory_cells(cells)
+
+
+def _contradictory_cells(cells: Any) -> list[str]:
+    """Return one sentence for each two values of cells, in the same way.
+
+    :param cells: the values of group live_migration_ha_cells
+    """
+    faults = []
+    most = max(cells.max_concurrent_live_migrations, default=0)
+    if most and most >= cells.drain_servers:
+        faults.append(
+            'option max_concurrent_live_migrations in group [%s] has the '
+            'value %d, and option drain_servers there is %d: that no more '
+            'run at once shows only where another one has to wait, so there '
+            'have to be more servers' % (
+                cells_group.name, most, cells.drain_servers))
+    if any(cells.post_copy) and max(
+            cells.parallel_connections, default=1) > 1:
+        faults.append(
+            'options post_copy and parallel_connections in group [%s] are '
+            'on and above 1: nova-compute does not start with both, unless '
+            'QEMU is 10.1 or later; go through them one after the other' % (
+                cells_group.name))
     return faults

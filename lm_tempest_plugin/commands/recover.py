@@ -23,9 +23,6 @@ from lm_tempest_plugin.hosts import journal as journals
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
 
-TIMEOUT_S = 120.0
-TIMEOUTS_S = (1.0, 3600.0)
-
 
 class Recover(command.Command):
     """Put compute hosts back that a killed run has left changed.
@@ -45,9 +42,11 @@ class Recover(command.Command):
             '%s)' % config.JOURNAL)
         parser.add_argument(
             '--timeout', metavar='SECONDS',
-            type=arguments.seconds(*TIMEOUTS_S), default=TIMEOUT_S,
-            help='how long a restart of nova-compute may take (default: '
-            '%(default)g)')
+            type=arguments.seconds(*config.RESTART_BOUNDS_S),
+            default=config.RESTART_S,
+            help='how long nova-compute may take to stop, and as long again '
+            'to start (default: %(default)g); nova 34 takes up to 180 s to '
+            'stop')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:

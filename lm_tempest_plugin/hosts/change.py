@@ -124,7 +124,10 @@ class ChangedHost:
         LOG.info('Host %s: %s is as it was', self.remote.name, path)
 
     def _put_back(self, entry: journals.Entry, path: str) -> None:
-        """Put the copy in its place, if it is the one that was made."""
+        """Put the copy in its place, if it is the one that was made.
+
+        Any other copy stays: it may be the only one of somebody's original.
+        """
         backup = entry.backup
         if self._exists(backup) and self._sha256(backup) == entry.sha256:
             self.remote.run('mv', '--force', '--', backup, path)
@@ -136,7 +139,13 @@ class ChangedHost:
                 'and remove the entry from %s' % (
                     self.remote.site, path, found, entry.sha256, backup,
                     self._journal.directory))
-        self.remote.run('rm', '--force', '--', path + PART, backup)
+        if self._exists(backup):
+            raise remotes.HostError(
+                '%s: %s is what it was before these tests, and %s is a copy '
+                'of something else, made by somebody else; see to it, and '
+                'remove the entry from %s' % (
+                    self.remote.site, path, backup, self._journal.directory))
+        self.remote.run('rm', '--force', '--', path + PART)
 
     def _forget(self) -> None:
         self._entry = None
@@ -154,12 +163,9 @@ class ChangedHost:
     def _keep(self, path: str) -> None:
         """See to it that there is a copy of nova.conf, and who knows it."""
         backup = path + BACKUP
+        new = self._entry is None
         if self._entry is None:
-            entry = journals.Entry(
-                self.remote.site, backup, _digest(self._original))
-            self._journal.add(entry)
-            self._entry = entry
-            self._refuse_strange(backup)
+            self._entry = self._enter(backup)
         elif not self._journal.holds(self.remote.name):
             raise remotes.HostError(
                 '%s: its entry in %s is gone; somebody has put it back '
@@ -171,21 +177,37 @@ class ChangedHost:
         self.remote.run('sync', '--', path + PART)
         if self._sha256(path + PART) != self._entry.sha256:
             self.remote.run('rm', '--force', '--', path + PART)
+            if not new:
+                raise remotes.HostError(
+                    '%s: %s, the copy of %s as it was, is gone' % (
+                        self.remote.site, backup, path))
             self._forget()
             raise remotes.HostError(
                 '%s: %s was changed by somebody else just now; nothing was '
                 'changed' % (self.remote.site, path))
         self.remote.run('mv', '--force', '--', path + PART, backup)
 
-    def _refuse_strange(self, backup: str) -> None:
-        """Refuse a host that has a copy of which our journal knows nothing."""
-        if self._exists(backup):
+    def _enter(self, backup: str) -> journals.Entry:
+        """Write the host down in the journal.
+
+        The host is looked at before: if that fails, there is nothing to be
+        put back. What the journal knows is told before what it does not.
+
+        :raises JournalError: the journal knows the host
+        :raises HostError: the host has a copy of which it knows nothing
+        """
+        strange = self._exists(backup)
+        entry = journals.Entry(
+            self.remote.site, backup, _digest(self._original))
+        self._journal.add(entry)
+        if strange:
             self._forget()
             raise remotes.HostError(
                 '%s: %s exists, and %s knew nothing of it: the host was '
                 'changed with another journal, by another user or from '
                 'another machine, which knows how to put it back' % (
                     self.remote.site, backup, self._journal.directory))
+        return entry
 
     def _path(self) -> str:
         """Return where nova.conf is: a link stays one."""

@@ -13,7 +13,7 @@
 """nova-compute's process: restart it, and see that it is another one.
 
 A host whose old nova-compute is still about while it shuts down (up to
-160 s in nova 34) takes requests and loses them. So the old process has to be
+180 s in nova 34) takes requests and loses them. So the old process has to be
 gone, and the new one has to have reported to nova.
 """
 
@@ -50,7 +50,8 @@ class Restarter:
 
     :param reported: asks nova when a host's service last reported; None to
         go by the process alone
-    :param timeout_s: how long a restart may take, in seconds
+    :param timeout_s: how long nova-compute may take to stop, and as long
+        again to start, in seconds
     """
 
     def __init__(self, reported: Reported | None, timeout_s: float,
@@ -68,19 +69,23 @@ class Restarter:
         :raises NotStarted: the new process does not stay, or does not report
             in time
         :raises HostError: the host refuses, or the old process does not go
+            in time
         """
-        end = self._clock() + self._timeout_s
         old = process_id(remote)
         LOG.info('Host %s: nova-compute, process %d, is restarted',
                  remote.name, old)
+        end = self._clock() + self._timeout_s
         try:
+            # It may well wait for both.
             remote.run('sh', '-c', remote.site.restart_command,
-                       timeout_s=self._timeout_s)
+                       timeout_s=2 * self._timeout_s)
         except remotes.CommandFailed as exc:
             # systemctl waits for a service that says when it is ready.
             raise NotStarted(str(exc)) from exc
         self._await(remote, end, lambda: not alive(remote, old),
                     'its old process, %d, to go' % old)
+        # The new one gets no less time because the old one took long.
+        end = self._clock() + self._timeout_s
         before = self._report(remote)
         new = self._await_steady(remote, end)
         if self._reported is not None:
@@ -116,8 +121,8 @@ class Restarter:
         while not holds():
             if self._clock() >= end:
                 raise kind(
-                    '%s: nova-compute was restarted with %r, and after %g s '
-                    'it still waits for %s' % (
+                    '%s: nova-compute was restarted with %r, and has '
+                    'waited %g s in vain for %s' % (
                         remote.site, remote.site.restart_command,
                         self._timeout_s, what))
             self._sleep(LOOK_SECONDS)

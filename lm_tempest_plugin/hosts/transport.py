@@ -12,7 +12,9 @@
 
 """How servers get from one host to another, looked at while they do."""
 
+from collections.abc import Callable
 import threading
+import time
 import types
 from typing import Any
 from typing import Self
@@ -26,6 +28,9 @@ LOG = logging.getLogger(__name__)
 
 # The copy of a small guest takes less than a second.
 PERIOD_S = 0.2
+# A look takes as long as a command on the host. What comes and goes within a
+# longer time than this between two looks is too much to be taken for nothing.
+MAX_GAP_S = 2.0
 
 
 class Watch:
@@ -36,12 +41,15 @@ class Watch:
     """
 
     def __init__(self, source: remotes.Remote, destination: remotes.Remote,
-                 period_s: float = PERIOD_S) -> None:
+                 period_s: float = PERIOD_S,
+                 clock: Callable[[], float] = time.monotonic) -> None:
         """Make ready.
 
         :param source: the host that servers leave
         :param destination: the host that they go to
-        :param period_s: time between two looks, in seconds
+        :param period_s: time from the end of a look to the next one, in
+            seconds
+        :param clock: says what time it is, in seconds
         """
         self._source = source
         self._destination = destination
@@ -51,6 +59,9 @@ class Watch:
             target=self._run, name='sockets of %s' % source.name, daemon=True)
         self._seen: sockets.Seen | None = None
         self._error: Exception | None = None
+        self._clock = clock
+        self._looked_s = 0.0
+        self._longest_gap_s = 0.0
 
     def start(self) -> None:
         """Begin to look.
@@ -68,18 +79,27 @@ class Watch:
         except ValueError as exc:
             raise remotes.HostError('hosts %s and %s: %s' % (
                 self._source.name, self._destination.name, exc)) from exc
+        self._looked_s = self._clock()
         self._thread.start()
 
     def _run(self) -> None:
         while not self._stopped.wait(self._period_s):
             try:
                 self._look().add(sockets.established(self._source))
+                self._note_gap()
             except Exception as exc:
                 # The migration goes on, and so does this; transport tells.
                 if self._error is None:
                     LOG.exception('The sockets of host %s cannot be seen',
                                   self._source.name)
                 self._error = exc
+
+    def _note_gap(self) -> None:
+        """Note for how long nobody has looked, now that somebody has."""
+        now_s = self._clock()
+        self._longest_gap_s = max(
+            self._longest_gap_s, now_s - self._looked_s)
+        self._looked_s = now_s
 
     def _look(self) -> sockets.Seen:
         assert self._seen is not None, 'start() comes first'
@@ -104,14 +124,20 @@ class Watch:
     def transport(self) -> sockets.Transport:
         """How servers went, as far as it was seen.
 
-        :raises HostError: the source host could not be asked at times, so
-            that what was not seen says nothing
+        :raises HostError: the source host could not be asked at times, or
+            was not asked for long, so that what was not seen says nothing
         """
         found = self._look().transport()
-        if self._error is not None and found != sockets.Transport.DIRECT:
+        if found == sockets.Transport.DIRECT:
+            return found
+        why: object = self._error
+        if why is None and self._longest_gap_s > MAX_GAP_S:
+            why = '%.1f s passed between two looks, more than %g s' % (
+                self._longest_gap_s, MAX_GAP_S)
+        if why is not None:
             raise remotes.HostError(
                 'the sockets of host %s could not be seen at times: %s' % (
-                    self._source.name, self._error)) from self._error
+                    self._source.name, why)) from self._error
         return found
 
     def __str__(self) -> str:

@@ -39,8 +39,9 @@ class Outcome(enum.Enum):
     """What a cell is to do."""
 
     MOVES = 'servers move'
-    # libvirt has one connection for its tunnel, and migrates no local disk
-    # through it; nova asks for memory alone, which libvirt calls unsafe.
+    # libvirt has one connection for its tunnel, does no post-copy through
+    # it, and migrates no local disk: nova asks for memory alone, which
+    # libvirt calls unsafe.
     REFUSES = 'servers stay, unharmed'
     # InvalidConfiguration when the driver starts.
     DOES_NOT_START = 'nova-compute does not start'
@@ -109,7 +110,7 @@ class Cell:
         """
         if self.tunnelled and self.native_tls:
             return Outcome.DOES_NOT_START
-        if self.tunnelled and (storage == Storage.BLOCK or
+        if self.tunnelled and (storage == Storage.BLOCK or self.post_copy or
                                (self.parallel_connections or 1) > 1):
             return Outcome.REFUSES
         return Outcome.MOVES

@@ -26,7 +26,7 @@ class Kind(enum.StrEnum):
     """What there is to be said of an attempt.
 
     * completed: the server runs on the destination, its record is
-      completed;
+      completed and names both hosts;
     * rolled back: the attempt was begun and failed, and the server is on
       the source as before;
     * failed: nova refused, or its checks did, before anything was begun
@@ -122,9 +122,10 @@ def _unharmed(evidence: evidences.Evidence) -> tuple[Kind, str]:
         evidence.status or 'missing',
         evidence.server.host if evidence.server else 'none')
     if evidence.status == 'completed':
-        if evidence.on_destination and not evidence.on_source:
-            return Kind.COMPLETED, ''
-        return Kind.INCONSISTENT, where
+        if not evidence.on_destination or evidence.on_source:
+            return Kind.INCONSISTENT, where
+        astray = _astray(evidence)
+        return (Kind.INCONSISTENT, astray) if astray else (Kind.COMPLETED, '')
     if not evidence.on_source:
         return Kind.INCONSISTENT, where
     if evidence.status == 'cancelled':
@@ -141,6 +142,20 @@ def _unharmed(evidence: evidences.Evidence) -> tuple[Kind, str]:
         return Kind.FAILED, 'nova refused (HTTP %s): %s' % (
             refusal.status or 'no answer', refusal.message)
     return Kind.FAILED, 'nova gave up before anything was begun'
+
+
+def _astray(evidence: evidences.Evidence) -> str:
+    """Return how a record names other hosts than those of the server.
+
+    :returns: in words; '' if it names the right ones
+    """
+    record, server = evidence.newest, evidence.server
+    if record is None or server is None or (
+            record.source, record.destination) == (
+                evidence.source, server.host):
+        return ''
+    return 'the %s, and the server went from %s to %s' % (
+        record, evidence.source, server.host)
 
 
 def _how_far(evidence: evidences.Evidence) -> str:

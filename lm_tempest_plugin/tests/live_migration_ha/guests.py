@@ -12,20 +12,25 @@
 
 """Guests to be moved: built, watched, looked into, and deleted for sure."""
 
+from collections.abc import Sequence
 import dataclasses
 import functools
 from typing import Any
 
 from oslo_log import log as logging
 from tempest import config
+from tempest.lib.common.utils import test_utils
 from tempest.lib import exceptions as lib_exc
 from tempest.scenario import manager
 from testtools import content
 
 from lm_tempest_plugin import cloud
 from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import placement
+from lm_tempest_plugin.cloud import quotas
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin import config as own_config
+from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.live_migration_ha import interruption
 from lm_tempest_plugin.workloads import disk
@@ -141,6 +146,9 @@ class GuestTest(manager.ScenarioTest):
                       flavor: str = '') -> list[Guest]:
         """Return new guests, all of them ACTIVE; built side by side.
 
+        If one cannot be built, the others are deleted: what comes next in
+        the test may need their room.
+
         :param number: how many
         :param host: name of the host on which they are built; empty to
             leave it to nova
@@ -153,8 +161,56 @@ class GuestTest(manager.ScenarioTest):
         if host:
             kwargs['host'] = host
         group = self._security_group
-        bodies = [self._build(group, kwargs) for _ in range(number)]
-        return [self._built(body, private_key) for body in bodies]
+        bodies: list[dict[str, Any]] = []
+        try:
+            for _ in range(number):
+                bodies.append(self._build(group, kwargs))
+            return [self._built(body, private_key) for body in bodies]
+        except Exception:
+            self._delete([body['id'] for body in bodies])
+            raise
+
+    def fitting(self, wanted: int, fewest: int, *names: str) -> int:
+        """Return how many guests to make of [compute]flavor_ref.
+
+        As many as are wanted, all hosts can take, and the project may have.
+
+        :param wanted: how many, at most
+        :param fewest: how many, at least
+        :param names: of the hosts, each of which has to take all of them
+        :raises CannotMove: fewer than that fit
+        """
+        flavor = self.owner.flavors_client.show_flavor(
+            CONF.compute.flavor_ref)['flavor']
+        each = placement.Resources.of_flavor(flavor)
+        fitting = {
+            'host %s' % name: each.times(preflight.room(self.clients, name))
+            for name in names}
+        allowed = self._allowed(each)
+        if allowed is not None:
+            fitting['the quota'] = allowed
+        number = min(wanted, *fitting.values())
+        if number < fewest:
+            raise preflight.CannotMove(
+                'no room for %d servers of flavor %s: %s' % (
+                    fewest, flavor['name'], ', '.join(
+                        '%s has room for %d' % item
+                        for item in fitting.items())))
+        if number < wanted:
+            LOG.warning('Only %d of %d servers fit: %s', number, wanted,
+                        fitting)
+        return number
+
+    def _allowed(self, each: placement.Resources) -> int | None:
+        """Return how many servers the project may have; None if any number.
+
+        A project that was made for these tests gets what it needs: nova's
+        default is ten servers.
+        """
+        if CONF.auth.use_dynamic_credentials:
+            quotas.lift(self.os_admin.quotas_client,
+                        self.owner.credentials.project_id)
+        return quotas.room(self.owner.limits_client, each)
 
     def flavor_id(self, wanted: str) -> str:
         """Return the id of a flavor.
@@ -229,11 +285,16 @@ class GuestTest(manager.ScenarioTest):
 
         :raises TimeoutException: one is still there
         """
-        for guest in fleet:
-            self.clients.servers.delete_server(guest.server_id)
-        for guest in fleet:
+        self._delete([guest.server_id for guest in fleet])
+
+    def _delete(self, server_ids: Sequence[str]) -> None:
+        """Delete servers side by side, and wait until all are gone."""
+        for server_id in server_ids:
+            test_utils.call_and_ignore_notfound_exc(
+                self.clients.servers.delete_server, server_id)
+        for server_id in server_ids:
             servers.delete(
-                self.clients.servers, guest.server_id,
+                self.clients.servers, server_id,
                 CONF.compute.build_timeout, CONF.compute.build_interval)
 
     def wait_for(self, guest: Guest, status: str) -> None:
@@ -243,14 +304,21 @@ class GuestTest(manager.ScenarioTest):
             CONF.compute.build_timeout, CONF.compute.build_interval)
 
     def start_watch(self, *guests: Guest) -> watch.Watch:
-        """Return a watch on guests that answer."""
+        """Return a watch on guests that answer.
+
+        It is stopped when the test ends; at once if one does not answer.
+        """
         options = CONF.live_migration_ha
         watched = watch.Watch(
             [guest.address for guest in guests], options.probe_interval,
             watch.Echo(options.tcp_echo_port, options.tcp_interval))
         self.addCleanup(watched.stop)
-        watched.start()
-        watched.await_answers(options.ready_timeout)
+        try:
+            watched.start()
+            watched.await_answers(options.ready_timeout)
+        except Exception:
+            watched.stop()
+            raise
         return watched
 
     def read_boot_id(self, guest: Guest) -> str:

@@ -12,7 +12,9 @@
 
 """The same live migrations with each combination of settings."""
 
+from collections.abc import Iterator
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 
 from oslo_log import log as logging
@@ -29,14 +31,21 @@ from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.migration import cells
 from lm_tempest_plugin.migration import finding as findings
 from lm_tempest_plugin.migration import observation
+from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import strategy as strategies
 from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.live_migration_ha import base
 from lm_tempest_plugin.tests.live_migration_ha import guests
 
 CONF = config.CONF
 LOG = logging.getLogger(__name__)
+
+# What says nothing of the other cells: hosts, nova or a guest refuse, do not
+# answer, or are not as they should be.
+REFUSALS = (remotes.HostError, journal.JournalError,
+            lib_exc.TempestException, errors.ProbeError, *poll.BROKEN)
 
 
 def _stayed() -> tuple[verdicts.Kind, ...]:
@@ -177,8 +186,7 @@ class CellsTest(base.LiveMigrationHaTest):
             self._test_cell(changed, cell)
         except change.NotRestored:
             raise
-        except (self.failureException, remotes.HostError,
-                journal.JournalError, lib_exc.TempestException) as exc:
+        except (self.failureException, *REFUSALS) as exc:
             LOG.exception('Cell %s', cell)
             return str(exc)
         return ''
@@ -205,8 +213,20 @@ class CellsTest(base.LiveMigrationHaTest):
                 outcome)
         if options.drain_servers > 1 and outcome == cells.Outcome.MOVES:
             self._travel(cell, '', self.create_guests(
-                options.drain_servers, source), [destination, source],
-                outcome)
+                self._number(cell, source, destination), source),
+                [destination, source], outcome)
+
+    def _number(self, cell: cells.Cell, *names: str) -> int:
+        """Return how many servers are drained in a cell.
+
+        One more than the hosts run at once, at least: else none ever has to
+        wait, and nobody sees how many run at once.
+
+        :raises CannotMove: fewer fit
+        """
+        return self.fitting(
+            CONF.live_migration_ha_cells.drain_servers,
+            1 + (cell.max_concurrent_live_migrations or 1), *names)
 
     def _warm_up(self, source: str, destination: str) -> None:
         """Move a guest there and back without asking how long it stops.
@@ -215,17 +235,26 @@ class CellsTest(base.LiveMigrationHaTest):
         helpers: what that costs is none of the cell's.
         """
         fleet = self.create_guests(1, source)
-        watched = self.start_watch(*fleet)
         forced = CONF.live_migration_ha.max_forced_outage
-        try:
+        with self._watching(fleet) as watched:
             for host in (destination, source):
                 self.report(self.travel(base.Trip(
                     fleet, host, watched, {}, self.new_move(),
                     bounds=findings.Bounds(forced, 2 * forced + 1),
                     measured=False)), 'warm-up to %s' % host)
-        finally:
-            watched.stop()
-            self.delete_guests(*fleet)
+
+    @contextlib.contextmanager
+    def _watching(self, fleet: Sequence[guests.Guest]
+                  ) -> Iterator[watch.Watch]:
+        """Watch guests; in the end, whatever comes of it, delete them.
+
+        What comes next needs the room, and no probes of these.
+        """
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.delete_guests, *fleet)
+            watched = self.start_watch(*fleet)
+            stack.callback(watched.stop)
+            yield watched
 
     def _bounds(self, cell: cells.Cell) -> findings.Bounds:
         """Return what a live migration may do to a guest in a cell."""
@@ -240,13 +269,8 @@ class CellsTest(base.LiveMigrationHaTest):
                 fleet: Sequence[guests.Guest], route: Sequence[str],
                 outcome: cells.Outcome) -> None:
         """Move guests, and delete them."""
-        watched = self.start_watch(*fleet)
-        try:
+        with self._watching(fleet) as watched:
             self._go(cell, flavor, fleet, watched, route, outcome)
-        finally:
-            # The next cell needs the room, and no probes of this one.
-            watched.stop()
-            self.delete_guests(*fleet)
 
     def _go(self, cell: cells.Cell, flavor: str,
             fleet: Sequence[guests.Guest], watched: watch.Watch,

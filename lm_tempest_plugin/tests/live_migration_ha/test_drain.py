@@ -15,18 +15,13 @@
 import dataclasses
 import random
 
-from oslo_log import log as logging
 from tempest import config
 from tempest.lib import decorators
 
-from lm_tempest_plugin.cloud import placement
-from lm_tempest_plugin.cloud import quotas
-from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import strategy as strategies
 from lm_tempest_plugin.tests.live_migration_ha import base
 
 CONF = config.CONF
-LOG = logging.getLogger(__name__)
 
 FEWEST = 2
 
@@ -77,9 +72,12 @@ class DrainTest(base.LiveMigrationHaTest):
     def _drain(self, plan: list[strategies.Strategy]) -> None:
         """Make a fleet, and move it there and back by each strategy."""
         source, destination = self.choose_hosts()
-        fleet = self.create_guests(self._number(source, destination), source)
+        fleet = self.create_guests(self.fitting(
+            CONF.live_migration_ha.drain_servers, FEWEST, source,
+            destination), source)
         watched = self.start_watch(*fleet)
         boot_ids = self.read_boot_ids(*fleet)
+        sums = self.write_disks(*fleet)
         trip = base.Trip(fleet, '', watched, boot_ids, self.new_move())
         order = random.Random(CONF.live_migration_ha.seed)
         for number in range(CONF.live_migration_ha.round_trips):
@@ -91,47 +89,8 @@ class DrainTest(base.LiveMigrationHaTest):
                         'drain to %s, %s, trip %d' % (
                             host, strategy, number + 1))
         self.assert_unharmed(watched)
+        self.assert_disks(sums, *fleet)
 
     def _leg(self, trip: base.Trip, name: str) -> None:
         """Move all of a fleet one way."""
         self.report(self.travel(trip), name)
-
-    def _number(self, *names: str) -> int:
-        """Return how many servers to make.
-
-        As many as are wanted, both hosts can take, and the project may have.
-
-        :raises CannotMove: not even two
-        """
-        wanted = CONF.live_migration_ha.drain_servers
-        flavor = self.owner.flavors_client.show_flavor(
-            CONF.compute.flavor_ref)['flavor']
-        each = placement.Resources.of_flavor(flavor)
-        fitting = {
-            'host %s' % name: each.times(preflight.room(self.clients, name))
-            for name in names}
-        allowed = self._allowed(each)
-        if allowed is not None:
-            fitting['the quota'] = allowed
-        number = min(wanted, *fitting.values())
-        if number < FEWEST:
-            raise preflight.CannotMove(
-                'no room for %d servers of flavor %s: %s' % (
-                    FEWEST, flavor['name'], ', '.join(
-                        '%s has room for %d' % item
-                        for item in fitting.items())))
-        if number < wanted:
-            LOG.warning('Only %d of %d servers fit: %s', number, wanted,
-                        fitting)
-        return number
-
-    def _allowed(self, each: placement.Resources) -> int | None:
-        """Return how many servers the project may have; None if any number.
-
-        A project that was made for these tests gets what it needs: nova's
-        default is ten servers.
-        """
-        if CONF.auth.use_dynamic_credentials:
-            quotas.lift(self.os_admin.quotas_client,
-                        self.owner.credentials.project_id)
-        return quotas.room(self.owner.limits_client, each)

@@ -55,8 +55,9 @@ class Intervention:
                 continue
             try:
                 self._act(each.request.server_id, newest.number)
-            except lib_exc.BadRequest:
-                # It has gone on since: nova says that the state is another.
+            except (lib_exc.BadRequest, lib_exc.Conflict):
+                # It has gone on since: nova says that the state of the
+                # migration is another (400), or that of the server (409).
                 continue
             self.done.append(each.request.server_id)
 
@@ -77,8 +78,8 @@ class InterventionTest(base.LiveMigrationHaTest):
         """Abort a live migration while it copies.
 
         Asserted: the record is cancelled; the server is ACTIVE on the
-        source as before, its guest runs on, and neither an allocation nor a
-        port binding is left on the destination.
+        source as before, its guest runs on, its disk is unharmed, and
+        neither an allocation nor a port binding is left on the destination.
         """
         if not CONF.live_migration_ha.recovers_from_failure:
             raise self.skipException(
@@ -121,6 +122,7 @@ class InterventionTest(base.LiveMigrationHaTest):
             fleet += self.create_guests(number - 1, first.host)
         watched = self.start_watch(*fleet)
         boot_ids = self.read_boot_ids(*fleet)
+        sums = self.write_disks(*fleet)
         self.keep_writing(first, self._to_write())
         arrival = self.travel(
             base.Trip(
@@ -137,6 +139,7 @@ class InterventionTest(base.LiveMigrationHaTest):
                 'well: %s' % '; '.join(
                     found.line() for found in arrival.findings))
         self.assert_unharmed(watched)
+        self.assert_disks(sums, *fleet)
 
     def _to_write(self) -> int:
         """Return how much a guest is to write: an eighth of its memory."""

@@ -36,12 +36,14 @@ class OldApiTest(base.LiveMigrationHaTest):
         """Ask for block migration on shared storage, or the other way round.
 
         Asserted: nova refuses (HTTP 400) or rolls back; the server is as it
-        was, on its host, its guest unharmed, and nothing is left over.
+        was, on its host, its guest and its disk unharmed, and nothing is
+        left over.
         """
         right = (CONF.compute_feature_enabled
                  .block_migration_for_live_migration)
         guest = self.create_guest()
         watched = self.start_watch(guest)
+        sums = self.write_disks(guest)
         arrival = self.travel(base.Trip(
             [guest], self.choose_destination(guest.host), watched,
             self.read_boot_ids(guest),
@@ -50,6 +52,7 @@ class OldApiTest(base.LiveMigrationHaTest):
         self.report(arrival, 'wrong flag')
         self._assert_clean(arrival)
         self.assert_unharmed(watched)
+        self.assert_disks(sums, guest)
 
     def _assert_clean(self, arrival: base.Arrival) -> None:
         """Assert that a refusal is the client's fault, not the server's."""
@@ -70,11 +73,13 @@ class OldApiTest(base.LiveMigrationHaTest):
         """
         guest = self.create_guest()
         watched = self.start_watch(guest)
+        sums = self.write_disks(guest)
         self.report(self.travel(base.Trip(
             [guest], self.choose_destination(guest.host), watched,
             self.read_boot_ids(guest),
             self.new_move(microversion=OLD))), 'old API')
         self.assert_unharmed(watched)
+        self.assert_disks(sums, guest)
 
 
 @decorators.serial
@@ -87,12 +92,14 @@ class PausedTest(base.LiveMigrationHaTest):
         """Live-migrate a paused server, and let it go on.
 
         Asserted: it is PAUSED on the destination, nothing is left over, and
-        the guest goes on where it was: the boot id is the same and the
-        connection from before lives, without a message lost.
+        the guest goes on where it was: the boot id is the same, the
+        connection from before lives, without a message lost, and it reads
+        from its disk what it wrote before.
         """
         guest = self.create_guest()
         watched = self.start_watch(guest)
         boot_ids = self.read_boot_ids(guest)
+        sums = self.write_disks(guest)
         self.servers_client.pause_server(guest.server_id)
         self.wait_for(guest, 'PAUSED')
         self.report(self.travel(base.Trip(
@@ -102,6 +109,7 @@ class PausedTest(base.LiveMigrationHaTest):
         self.wait_for(guest, 'ACTIVE')
         self.assertEqual(boot_ids, self.read_boot_ids(guest))
         self.assert_unharmed(watched)
+        self.assert_disks(sums, guest)
 
 
 @decorators.serial
@@ -125,6 +133,7 @@ class ManagerTest(base.LiveMigrationHaTest):
         """
         guest = self.create_guest()
         watched = self.start_watch(guest)
+        sums = self.write_disks(guest)
         arrival = self.travel(
             base.Trip([guest], '', watched, self.read_boot_ids(guest),
                       self.new_move(), expected=(
@@ -140,3 +149,4 @@ class ManagerTest(base.LiveMigrationHaTest):
         self.assertEqual(verdicts.Kind.COMPLETED, found.verdict.kind,
                          found.message())
         self.assert_unharmed(watched)
+        self.assert_disks(sums, guest)

@@ -244,6 +244,39 @@ class ContradictionsTest(ConfigTestCase):
             '[live_migration_ha_hosts]\nssh_user = nova\n'
             'addresses = a:192.0.2.1,b:192.0.2.2\n'))
 
+    def cells(self, **options):
+        """Return a configuration with these options of cells."""
+        return ('[live_migration_ha_hosts]\nssh_user = nova\n'
+                '[live_migration_ha_cells]\n' + ''.join(
+                    '%s = %s\n' % item for item in options.items()))
+
+    def test_as_many_at_once_as_there_are_servers(self):
+        for most, servers in (('1,4', 4), ('5', 4), ('1', 1), ('1', 0)):
+            fault = self.fault(self.cells(
+                max_concurrent_live_migrations=most, drain_servers=servers))
+            for part in ('max_concurrent_live_migrations',
+                         '[live_migration_ha_cells]', 'drain_servers',
+                         'is %d' % servers, 'value %s' % most[-1]):
+                self.assertIn(part, fault)
+
+    def test_fewer_at_once_than_there_are_servers(self):
+        for options in (
+                {'max_concurrent_live_migrations': '1,3',
+                 'drain_servers': 4},
+                {'tunnelled': 'true', 'native_tls': 'true',
+                 'drain_servers': 0}):
+            config.check(self.conf(self.cells(**options)))
+
+    def test_post_copy_over_parallel_connections(self):
+        fault = self.fault(self.cells(
+            post_copy='false,true', parallel_connections='1,4'))
+        for part in ('post_copy', 'parallel_connections', '10.1'):
+            self.assertIn(part, fault)
+        for post_copy, number in (('false', '4'), ('true', '1'),
+                                  ('true', '')):
+            config.check(self.conf(self.cells(
+                post_copy=post_copy, parallel_connections=number)))
+
 
 class OptionsTest(base.TestCase):
 

@@ -207,6 +207,41 @@ class SetTest(ChangeTestCase):
         self.assertEqual(CHANGED, self.alpha.files[fakes.NOVA_CONF])
         self.assertEqual(['alpha'], self.entries())
 
+    def test_a_copy_of_somebody_else_is_not_removed(self):
+        backup = fakes.NOVA_CONF + change.BACKUP
+        hosts = self.hosts()
+        hosts.set(THREE)
+        # As if somebody had put ours back, and changed the host since.
+        self.alpha.files[fakes.NOVA_CONF] = fakes.TEXT
+        self.alpha.files[backup] = 'theirs'
+        said = self.refused(hosts.restore)
+        self.assertIn('made by somebody else', said)
+        self.assertEqual('theirs', self.alpha.files[backup])
+        self.assertEqual(['alpha'], self.entries())
+        self.assert_as_before(self.cloud['beta'])
+
+    def test_a_host_that_cannot_be_looked_at_is_not_written_down(self):
+        backup = fakes.NOVA_CONF + change.BACKUP
+        self.alpha.files[backup] = 'theirs'
+        self.alpha.fails = 'ls '
+        self.assertNotIsInstance(self.assertRaises(
+            remote.HostError, self.hosts().set, THREE), change.NotRestored)
+        self.assertEqual([], self.entries())
+        self.assertEqual(('theirs', fakes.TEXT), (
+            self.alpha.files[backup], self.alpha.files[fakes.NOVA_CONF]))
+
+    def test_a_copy_that_is_gone_while_the_host_is_changed(self):
+        hosts = self.hosts()
+        hosts.set(THREE)
+        self.alpha.files.pop(fakes.NOVA_CONF + change.BACKUP)
+        said = self.refused(
+            hosts.set, {configuration.Option('libvirt', 'x'): '1'})
+        self.assertIn('is gone', said)
+        self.assertNotIn('nothing was changed', said)
+        self.assertIsInstance(self.exc, change.NotRestored)
+        self.assertEqual(['alpha'], self.entries())
+        self.assert_as_before(self.cloud['beta'])
+
     def test_hosts_that_cannot_be_changed_are_named_before(self):
         self.alpha.fails = 'readlink'
         self.assertIn('host alpha', self.refused(self.hosts().check))

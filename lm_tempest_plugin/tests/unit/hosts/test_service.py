@@ -57,6 +57,21 @@ class RestartTest(base.TestCase):
         self.restart(self.reported)
         self.assertGreaterEqual(self.now, 30)
 
+    def test_a_slow_end_takes_nothing_from_the_start(self):
+        self.host.processes = {100}
+        restart = self.host._restart
+
+        def slowly():
+            restart()
+            self.host.processes.add(100)
+
+        self.host._restart = slowly
+        self.events = [
+            (50, lambda: self.host.processes.discard(100)),
+            (90, lambda: self.reports.append('12:01:40'))]
+        self.restart(self.reported)
+        self.assertGreaterEqual(self.now, 90)
+
     def test_one_that_was_down_before(self):
         self.reports = [None]
         self.events = [(20, lambda: self.reports.append('12:00:40'))]

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import itertools
 import threading
 
 from lm_tempest_plugin.hosts import remote as remotes
@@ -49,10 +50,15 @@ class Host:
 
 class WatchTest(base.TestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.clock = itertools.count(0, 0.5)
+
     def watch(self, *answers, destination=DESTINATION):
         self.source = Host('alpha', SOURCE, *answers)
         return transport.Watch(
-            self.source, Host('beta', destination), 0.001)
+            self.source, Host('beta', destination), 0.001,
+            lambda: next(self.clock))
 
     def test_what_comes_while_it_looks(self):
         watched = self.watch(BEFORE, BEFORE + QEMU, BEFORE)
@@ -84,6 +90,21 @@ class WatchTest(base.TestCase):
             self.source.looked.wait(10)
         self.assertEqual(sockets.Transport.DIRECT, watched.transport)
         self.assertEqual('what?', watched.as_dict()['error'])
+
+    def test_looks_that_are_far_apart(self):
+        for answers, good in (((BEFORE, BEFORE), False),
+                              ((BEFORE, BEFORE + QEMU), True)):
+            self.clock = itertools.chain([0.0, 2.1], itertools.repeat(2.1))
+            watched = self.watch(*answers)
+            with watched:
+                self.source.looked.wait(10)
+            if good:
+                self.assertEqual(
+                    sockets.Transport.DIRECT, watched.transport)
+                continue
+            exc = self.assertRaises(
+                remotes.HostError, getattr, watched, 'transport')
+            self.assertIn('could not be seen at times: 2.1 s', str(exc))
 
     def test_hosts_that_cannot_be_told_apart(self):
         exc = self.assertRaises(

@@ -12,6 +12,8 @@
 
 from unittest import mock
 
+import urllib3
+
 from lm_tempest_plugin.hosts import change
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
@@ -19,6 +21,7 @@ from lm_tempest_plugin.migration import cells
 from lm_tempest_plugin.migration import concurrency
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
 from lm_tempest_plugin.tests.live_migration_ha import test_cells
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
@@ -57,6 +60,8 @@ class CellsTestCase(fakes.LiveMigrationHaTestCase):
         test.new_move = mock.Mock(return_value=builders.move())
         test.assert_unharmed = mock.Mock()
         test.delete_guests = mock.Mock()
+        test.fitting = mock.Mock(
+            side_effect=lambda wanted, fewest, *hosts: wanted)
         test._warm_up = mock.Mock()
         test.travel = self.travel
         test.report = mock.Mock()
@@ -218,6 +223,51 @@ class EachCellTest(CellsTestCase):
         self.assertRaises(test.failureException, test.test_each_cell)
         test.delete_guests.assert_called_once()
         test.start_watch.return_value.stop.assert_called_once_with()
+
+    def test_as_many_are_drained_as_there_is_room_for(self):
+        test = self.prepare(max_concurrent_live_migrations=[2])
+        test.fitting.side_effect = None
+        test.fitting.return_value = 3
+        test.test_each_cell()
+        # One more than run at once, at least.
+        test.fitting.assert_called_once_with(4, 3, 'alpha', 'beta')
+        self.assertEqual([(1, 'alpha', ''), (3, 'alpha', '')], self.built)
+
+    def fails_alone(self, exc):
+        """Let a guest of the first cell not answer; test two cells."""
+        test = self.prepare(tunnelled=[False, True], drain_servers=0)
+        watched = mock.Mock()
+        test.start_watch.side_effect = [exc, watched]
+        said = str(self.assertRaises(
+            test.failureException, test.test_each_cell))
+        self.assertIn('1 of 2 cells', said)
+        self.assertIn(str(exc), said)
+        self.assertEqual(2, len(self.trips))
+        # Also those that never answered.
+        self.assertEqual([mock.call(fakes.guest())] * 2,
+                         test.delete_guests.mock_calls)
+        watched.stop.assert_called_once_with()
+
+    def test_a_guest_that_does_not_answer_fails_its_cell_alone(self):
+        for exc in (errors.NotAnswering('192.0.2.1: silent'),
+                    errors.BadEcho('192.0.2.1: no echo'),
+                    ConnectionResetError('reset'),
+                    urllib3.exceptions.HTTPError('no answer')):
+            self.fails_alone(exc)
+
+    def test_a_mistake_of_ours_ends_it(self):
+        test = self.prepare(tunnelled=[False, True])
+        test.start_watch.side_effect = TypeError('what?')
+        self.assertRaises(TypeError, test.test_each_cell)
+        test.delete_guests.assert_called_once()
+
+    def test_guests_go_though_their_watch_has_died(self):
+        test = self.prepare(tunnelled=[False], drain_servers=0)
+        test.start_watch.return_value.stop.side_effect = (
+            errors.ProbeError('died'))
+        exc = self.assertRaises(test.failureException, test.test_each_cell)
+        self.assertIn('died', str(exc))
+        test.delete_guests.assert_called_once()
 
     def test_a_server_that_did_not_stay(self):
         self.conf.live_migration_ha.storage = 'block'

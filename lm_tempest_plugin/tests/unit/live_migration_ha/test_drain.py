@@ -57,6 +57,8 @@ class PlanTest(DrainTestCase):
         self.test.start_watch = mock.Mock()
         self.test.read_boot_ids = lambda *fleet: {'server-0': 'boot-1'}
         self.test.assert_unharmed = mock.Mock()
+        self.test.write_disks = mock.Mock(return_value={'server-0': 'sum'})
+        self.test.assert_disks = mock.Mock()
         self.test.travel = self.travel
         self.test.report = lambda arrival, name: self.names.append(name)
         options = self.conf.live_migration_ha
@@ -78,6 +80,10 @@ class PlanTest(DrainTestCase):
         self.test.create_guests.assert_called_once_with(6, 'alpha')
         self.test.assert_unharmed.assert_called_once_with(
             self.test.start_watch.return_value)
+        fleet = self.test.create_guests.return_value
+        self.test.write_disks.assert_called_once_with(*fleet)
+        self.test.assert_disks.assert_called_once_with(
+            {'server-0': 'sum'}, *fleet)
 
     def test_round_trips(self):
         self.conf.live_migration_ha.round_trips = 2
@@ -122,11 +128,10 @@ class PlanTest(DrainTestCase):
             self.assertEqual(expected, kind.TIMEOUT_SCALING_FACTOR)
 
 
-class NumberTest(DrainTestCase):
+class FittingTest(DrainTestCase):
 
     def setUp(self):
         super().setUp()
-        self.conf.live_migration_ha.drain_servers = 6
         self.total = {'VCPU': 100, 'MEMORY_MB': 100000, 'DISK_GB': 1000}
         self.used = {}
         self.cloud.list_resource_provider_inventories = lambda uuid: {
@@ -136,8 +141,8 @@ class NumberTest(DrainTestCase):
         self.cloud.list_resource_provider_usages = lambda uuid: {
             'usages': self.used.get(uuid, {})}
 
-    def number(self):
-        return self.test._number('alpha', 'beta')
+    def number(self, fewest=2):
+        return self.test.fitting(6, fewest, 'alpha', 'beta')
 
     def test_as_many_as_are_wanted(self):
         self.assertEqual(6, self.number())
@@ -156,6 +161,12 @@ class NumberTest(DrainTestCase):
         for part in ('2 servers of flavor small', 'host alpha has room for 41',
                      'host beta has room for 1'):
             self.assertIn(part, str(exc))
+
+    def test_not_as_many_as_it_takes(self):
+        self.used = {'uuid-of-beta': {'VCPU': 94}}
+        self.assertEqual(3, self.number(3))
+        exc = self.assertRaises(preflight.CannotMove, self.number, 4)
+        self.assertIn('4 servers of flavor small', str(exc))
 
     def test_as_many_as_the_project_may_have(self):
         lifted = self.test.os_admin.quotas_client.update_quota_set

@@ -148,12 +148,20 @@ class CreateTest(GuestTestCase):
         self.assertNotIn('host', kwargs)
         self.assertEqual(['server-1'], self.delete_all())
 
-    def test_a_guest_that_is_not_built_is_deleted_all_the_same(self):
-        self.shown(builders.server(status='ERROR', fault='No valid host'))
+    def deleted_at_once(self, *arguments):
+        """Return what is said if not all are built, and what is deleted."""
+        self.admin.delete_server.side_effect = lambda server_id: setattr(
+            self.admin.show_server, 'side_effect', lib_exc.NotFound())
         exc = self.assertRaises(
-            lib_exc.TempestException, self.test.create_guest)
-        self.assertIn('No valid host', str(exc))
-        self.assertEqual(['server-1'], self.delete_all())
+            lib_exc.TempestException, self.test.create_guests, *arguments)
+        return str(exc), {call.args[0] for call in
+                          self.admin.delete_server.call_args_list}
+
+    def test_a_guest_that_is_not_built_is_deleted_at_once(self):
+        self.shown(builders.server(status='ERROR', fault='No valid host'))
+        said, deleted = self.deleted_at_once(1, '')
+        self.assertIn('No valid host', said)
+        self.assertEqual({'server-1'}, deleted)
 
     def test_several_are_built_side_by_side_on_a_host(self):
         found = self.test.create_guests(3, 'alpha')
@@ -165,11 +173,22 @@ class CreateTest(GuestTestCase):
         self.test.create_empty_security_group.assert_called_once()
         self.assertEqual(3, len(self.delete_all()))
 
-    def test_if_one_is_not_built_all_are_deleted(self):
+    def test_if_one_is_not_built_all_are_deleted_at_once(self):
         self.shown(builders.server(), builders.server(status='ERROR'))
-        self.assertRaises(lib_exc.TempestException,
-                          self.test.create_guests, 3, 'alpha')
-        self.assertEqual(3, len(self.delete_all()))
+        _, deleted = self.deleted_at_once(3, 'alpha')
+        self.assertEqual({'server-1', 'server-2', 'server-3'}, deleted)
+
+    def test_if_one_is_refused_the_others_are_deleted_at_once(self):
+        self.test.create_server.side_effect = [
+            {'id': 'server-1'}, lib_exc.Forbidden('Quota exceeded')]
+        said, deleted = self.deleted_at_once(2, 'alpha')
+        self.assertIn('Quota exceeded', said)
+        self.assertEqual({'server-1'}, deleted)
+
+    def test_a_guest_that_is_gone_is_deleted(self):
+        guest = self.test.create_guest()
+        self.admin.delete_server.side_effect = lib_exc.NotFound()
+        self.test.delete_guests(guest)
 
     def test_only_an_administrator_may_name_the_host(self):
         self.assertIs(self.managers['os_primary'], self.test.owner)
@@ -220,8 +239,9 @@ class LookIntoTest(GuestTestCase):
             watch, 'Watch', return_value=watched))
         self.assertRaises(watch.errors.NotAnswering, self.test.start_watch,
                           fakes.guest())
-        self.test.doCleanups()
+        # At once: what comes next in the test is not to be disturbed.
         watched.stop.assert_called_once_with()
+        self.test.doCleanups()
 
     def test_all_are_watched_together(self):
         with mock.patch.object(watch, 'Watch', autospec=True) as made:

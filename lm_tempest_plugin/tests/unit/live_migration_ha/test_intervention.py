@@ -50,9 +50,12 @@ class InterventionTest(base.TestCase):
                          self.intervention.done)
 
     def test_one_that_has_gone_on_since(self):
-        self.act.side_effect = [lib_exc.BadRequest('not running'), None]
-        self.look('running')
-        self.assertEqual([], self.intervention.done)
+        self.act.side_effect = [
+            lib_exc.BadRequest('not running'),
+            lib_exc.Conflict('not migrating'), None]
+        for _ in range(2):
+            self.look('running')
+            self.assertEqual([], self.intervention.done)
         self.look('running')
         self.assertEqual(1, len(self.intervention.done))
 
@@ -86,6 +89,8 @@ class StepInTest(fakes.LiveMigrationHaTestCase):
         self.test.read_boot_ids = lambda *fleet: {}
         self.test.start_watch = mock.Mock()
         self.test.assert_unharmed = mock.Mock()
+        self.test.write_disks = mock.Mock(return_value={'server-0': 'sum'})
+        self.test.assert_disks = mock.Mock()
         self.test.report = mock.Mock()
         self.test.travel = self.travel
         self.looks = [['queued'], ['running'], ['running']]
@@ -125,6 +130,9 @@ class StepInTest(fakes.LiveMigrationHaTestCase):
         self.client.post.assert_called_once()
         self.assertEqual(((), findings.Bounds(8, 17)), (
             self.aborted, self.trip.bounds))
+        self.test.write_disks.assert_called_once_with(*self.trip.guests)
+        self.test.assert_disks.assert_called_once_with(
+            {'server-0': 'sum'}, *self.trip.guests)
 
     def test_the_first_guest_writes_an_eighth_of_its_memory(self):
         for ram, expected in ((2048, 256), (64, 8), (4, 1)):

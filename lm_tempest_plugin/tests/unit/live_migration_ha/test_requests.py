@@ -39,10 +39,17 @@ class RequestsTestCase(fakes.LiveMigrationHaTestCase):
         test.wait_for = mock.Mock()
         test.report = mock.Mock()
         test.assert_unharmed = mock.Mock()
+        test.write_disks = mock.Mock(return_value={'server-0': 'sum'})
+        test.assert_disks = mock.Mock()
         test.travel = mock.Mock(return_value=mock.Mock(
             findings=[finding], drained=mock.Mock(
                 attempts=[finding.attempt])))
         return test
+
+    def assert_disk_read(self, test):
+        test.write_disks.assert_called_once_with(fakes.guest())
+        test.assert_disks.assert_called_once_with(
+            {'server-0': 'sum'}, fakes.guest())
 
     def trip(self, test):
         test.travel.assert_called_once()
@@ -73,6 +80,7 @@ class OldApiTest(RequestsTestCase):
                 requests.Move('', not right, '2.24'), trip.move)
             self.assertEqual({Kind.FAILED, Kind.ROLLED_BACK},
                              set(trip.expected))
+            self.assert_disk_read(test)
 
     def test_a_rollback_is_good_too(self):
         self.wrong_flag(records=(builders.record('failed'),))[1]()
@@ -95,6 +103,7 @@ class OldApiTest(RequestsTestCase):
             {'host': None, 'block_migration': True,
              'disk_over_commit': False}, self.trip(test).move.body())
         test.assert_unharmed.assert_called_once()
+        self.assert_disk_read(test)
 
 
 class PausedTest(RequestsTestCase):
@@ -113,6 +122,12 @@ class PausedTest(RequestsTestCase):
             call.args[1] for call in self.test.wait_for.call_args_list])
         self.test.assert_unharmed.assert_called_once_with(
             self.test.start_watch.return_value)
+        self.assert_disk_read(self.test)
+
+    def test_its_disk_is_written_before_it_is_paused(self):
+        self.test.write_disks.side_effect = ValueError
+        self.assertRaises(ValueError, self.run_test)
+        self.test.servers_client.pause_server.assert_not_called()
 
     def test_it_has_to_go_on_where_it_was(self):
         self.test.read_boot_ids.side_effect = [
@@ -138,6 +153,7 @@ class ManagerTest(RequestsTestCase):
         self.assertIs(test.os_project_manager.servers_client,
                       test.travel.call_args.kwargs['asker'])
         test.report.assert_called_once()
+        self.assert_disk_read(test)
 
     def test_the_policy_does_not_allow_it(self):
         _, run = self.new_test(403)

@@ -18,6 +18,7 @@ import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
 
+from lm_tempest_plugin.cloud import progress
 from lm_tempest_plugin.cloud import volumes
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
 from lm_tempest_plugin.tests.live_migration_ha import test_volumes
@@ -183,6 +184,23 @@ class AttachedTest(TravelCase):
         for call in self.test.report.call_args_list:
             self.assertEqual(['volume v is elsewhere'],
                              call.args[0].left_over)
+
+    def copied(self, gib, disk_gib):
+        """Return what is said of a server of which so much was copied."""
+        found = builders.finding(attempt=builders.attempt(
+            server=builders.server(disk_gib=disk_gib)))
+        found.attempt.add_sample(builders.REQUESTED_NS, progress.Progress(
+            1, 1, 0, round(gib * builders.GIB), 0, 0))
+        return self.test.look_further([found])
+
+    def test_a_volume_that_was_copied(self):
+        # It has one GiB; the first of each was booted from it.
+        for gib, disk_gib in ((0.0, 0.0), (0.1, 0.0), (20.0, 20.0),
+                              (20.1, 20.0), (0.0, 20.0)):
+            self.assertEqual([], self.copied(gib, disk_gib))
+        for gib, disk_gib in ((1.0, 0.0), (21.0, 20.0)):
+            said, = self.copied(gib, disk_gib)
+            self.assertIn('its volume was among them', said)
 
     def test_a_server_that_is_gone(self):
         self.test.attached = {GUEST_ID: ['v']}

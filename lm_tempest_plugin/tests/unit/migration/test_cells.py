@@ -60,6 +60,11 @@ class CellTest(base.TestCase):
                  cells.Outcome.DOES_NOT_START),
                 (cells.Cell(tunnelled=True, parallel_connections=4), shared,
                  cells.Outcome.REFUSES),
+                (cells.Cell(tunnelled=True, post_copy=True), shared,
+                 cells.Outcome.REFUSES),
+                (cells.Cell(tunnelled=True, post_copy=False), shared,
+                 cells.Outcome.MOVES),
+                (cells.Cell(post_copy=True), shared, cells.Outcome.MOVES),
                 (cells.Cell(native_tls=True), shared, cells.Outcome.MOVES)):
             self.assertEqual(expected, cell.outcome(storage), str(cell))
 

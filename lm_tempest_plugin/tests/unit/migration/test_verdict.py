@@ -153,6 +153,13 @@ class JudgeTest(base.TestCase):
             Kind.INCONSISTENT, 'on host gamma',
             server=builders.server(host='gamma'))
 
+    def test_completed_by_a_record_of_other_hosts(self):
+        for hosts_of in ({'source': 'gamma'}, {'destination': 'gamma'}):
+            self.assert_kind(
+                Kind.INCONSISTENT, 'gamma',
+                'the server went from alpha to beta',
+                records=(builders.record(**hosts_of),))
+
     def test_completed_and_in_error(self):
         self.assert_kind(
             Kind.INCONSISTENT, 'is ERROR', 'the record is completed',
