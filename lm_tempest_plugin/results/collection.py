@@ -21,6 +21,7 @@ import collections
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from collections.abc import Set
 import dataclasses
 import datetime
 import functools
@@ -31,7 +32,8 @@ from typing import Any
 from lm_tempest_plugin.results import chain
 
 # Kinds of lines.
-RUN, ENDED, ATTEMPT, DRAIN = 'run', 'ended', 'attempt', 'drain'
+RUN, BEGAN, ENDED, ATTEMPT, DRAIN, FAILED = (
+    'run', 'began', 'ended', 'attempt', 'drain', 'failed')
 COMPLETED = 'completed'
 
 
@@ -282,6 +284,21 @@ class Run:
     body: Mapping[str, Any]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Failed:
+    """A test that failed, for whatever reason.
+
+    :ivar test: its id
+    :ivar said: why, in words
+    """
+
+    test: str
+    said: str
+
+    def __str__(self) -> str:
+        return 'test %s failed: %s' % (self.test.rpartition('.')[2], self.said)
+
+
 @dataclasses.dataclass(frozen=True)
 class Collection:
     """What one or more files say.
@@ -289,9 +306,11 @@ class Collection:
     :ivar runs: in the order of the files
     :ivar attempts: in the order in which they were written
     :ivar drains: the same
-    :ivar unjudged: servers whose attempt had ended and was never judged,
-        since the run had ended before: a line for each, in words
+    :ivar unjudged: servers that were to be moved, and of which nothing was
+        judged, since the run had ended before: a line for each, in words
     :ivar remarks: what is to be said of the files, in words
+    :ivar failed: tests that failed, in the order in which they did
+    :ivar tests: ids of all tests that moved something, or failed
     """
 
     runs: Sequence[Run]
@@ -299,6 +318,8 @@ class Collection:
     drains: Sequence[Drain]
     unjudged: Sequence[str]
     remarks: Sequence[str]
+    failed: Sequence[Failed] = ()
+    tests: Set[str] = frozenset()
 
 
 def read(paths: Iterable[str | os.PathLike[str]]) -> Collection:
@@ -312,7 +333,8 @@ def read(paths: Iterable[str | os.PathLike[str]]) -> Collection:
         gathered.take(chain.Reader(path))
     return Collection(
         list(gathered.runs.values()), gathered.attempts, gathered.drains,
-        gathered.unjudged, gathered.remarks)
+        gathered.unjudged, gathered.remarks, gathered.failed,
+        frozenset(gathered.tests))
 
 
 class _Gathered:
@@ -324,7 +346,10 @@ class _Gathered:
         self.drains: list[Drain] = []
         self.unjudged: list[str] = []
         self.remarks: list[str] = []
-        self._ended: dict[str, str] = {}
+        self.failed: list[Failed] = []
+        self.tests: set[str] = set()
+        # What is known of servers that are not judged, by drain and server.
+        self._open: dict[tuple[str, str], str] = {}
 
     def take(self, reader: chain.Reader) -> None:
         """Take all lines of a file.
@@ -340,8 +365,8 @@ class _Gathered:
                     'line %d of %s is not as its schema has it: %r' % (
                         number, reader.path, exc)) from exc
         self._count(*begin)
-        self.unjudged.extend(self._ended.values())
-        self._ended.clear()
+        self.unjudged.extend(self._open.values())
+        self._open.clear()
         self.remarks.extend(reader.remarks)
 
     def _count(self, attempts: int, drains: int) -> None:
@@ -360,13 +385,23 @@ class _Gathered:
         kind = line['kind']
         if kind == RUN:
             _add_run(self.runs, reader, line)
+        elif kind == BEGAN:
+            self.tests.add(line['test'])
+            self._open.update({
+                (line['drain'], server_id): 'server %s from %s to %s: it was '
+                'under way' % (server_id, line['source'] or 'its host',
+                               line['destination'] or 'another')
+                for server_id in line['server_ids']})
         elif kind == ENDED:
-            self._ended[line['attempt']] = _told(line)
+            self._open[line['drain'], line['server_id']] = _told(line)
         elif kind == ATTEMPT:
-            self._ended.pop(line['attempt'], None)
+            self._open.pop((line['drain'], line['server_id']), None)
             self.attempts.append(_attempt(line))
         elif kind == DRAIN:
             self.drains.append(_drain(line))
+        elif kind == FAILED:
+            self.tests.add(line['test'])
+            self.failed.append(Failed(line['test'], line['said']))
 
 
 def _add_run(runs: dict[str, Run], reader: chain.Reader,

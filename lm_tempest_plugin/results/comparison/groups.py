@@ -40,7 +40,8 @@ class Group:
 
     :ivar cell: what was configured, without what is ignored
     :ivar flavor: how large the servers are; None for drains
-    :ivar strategy: how many at once, in words; empty if it is ignored
+    :ivar strategy: how many at once, in words; empty if it is ignored, and
+        for a single server, to which all are the same
     :ivar load: what was moved together, in words: 4 lm.small
     """
 
@@ -167,10 +168,10 @@ def _lot(lots: Lots, each: _Each, flavor: collection.Flavor | None,
         tuple(sorted((name, value) for name, value in each.cell.settings
                      if name not in ignored)))
     lot = lots.setdefault(Group(
-        cell, flavor, '' if STRATEGY in ignored else each.strategy, load),
+        cell, flavor, '' if STRATEGY in ignored else each.way.strategy, load),
         Lot())
     lot.conditions.add((collection.Cell(each.cell.storage, tuple(
-        sorted(each.cell.settings))), each.strategy))
+        sorted(each.cell.settings))), each.way.strategy))
     return lot
 
 

@@ -182,7 +182,8 @@ def compare(before: collection.Collection, after: collection.Collection,
     attempts = list(_attempts(both, first, second, wanted))
     rows = [*_judged(walls, DRAIN_LIMIT, tolerance_percent),
             *_judged(attempts, ATTEMPT_LIMIT, tolerance_percent)]
-    failures = [*_failures(both, first, second), *_unjudged(before, after)]
+    failures = [*_failures(both, first, second), *_unjudged(before, after),
+                *_failed(before, after)]
     if not failures and all(row.word == FEW for row in rows):
         raise groups.NotComparable(
             'these records cannot be compared: in no group are two values '
@@ -409,6 +410,17 @@ def _unjudged(before: collection.Collection,
             len(before.unjudged), len(before.attempts) + len(before.unjudged),
             len(after.unjudged), len(after.attempts) + len(after.unjudged),
             WORSE if more else NONE)
+
+
+def _failed(before: collection.Collection,
+            after: collection.Collection) -> Iterator[Failures]:
+    """Compare how many tests failed."""
+    counts = [number for lot in (before, after) for number in (
+        len({each.test for each in lot.failed}), len(lot.tests))]
+    if counts[0] or counts[2]:
+        yield Failures(TOGETHER, 'tests', *counts,
+                       WORSE if counts[2] > counts[0] else
+                       BETTER if counts[2] < counts[0] else NONE)
 
 
 def _conditions(both: Sequence[groups.Group], first: groups.Lots,

@@ -85,6 +85,8 @@ def _of_run(collected: collection.Collection
     yield _gauge('unjudged_servers',
                  'Servers that the run did not judge before it ended', (),
                  {(): len(collected.unjudged)})
+    yield _gauge('failed_tests', 'Tests that failed, for whatever reason', (),
+                 {(): len({each.test for each in collected.failed})})
     yield _gauge('cloud_info', 'What the newest run was run on and with',
                  ('plugin_version', 'region', 'compute_api'),
                  {_about(collected): 1} if collected.runs else {})
@@ -93,6 +95,7 @@ def _of_run(collected: collection.Collection
 def _good(collected: collection.Collection) -> bool:
     """Return whether there is something, and nothing of it is bad."""
     return (bool(collected.attempts) and not collected.unjudged and
+            not collected.failed and
             all(each.good for each in collected.attempts) and
             all(each.good for each in collected.drains))
 

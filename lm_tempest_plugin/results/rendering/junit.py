@@ -70,6 +70,9 @@ def render(summary: summaries.Summary,
         suites[RECORDS].append(_Case(
             RECORDS, line, 0, ('the run had ended before it was judged',),
             'never judged'))
+    for each in collection.failed:
+        suites[RECORDS].append(_Case(
+            RECORDS, each.test, 0, (each.said,), 'test failed'))
     if not collection.attempts:
         suites[RECORDS].append(_Case(
             RECORDS, 'live migrations', 0, (summary.sentence,), 'no records'))

@@ -25,7 +25,7 @@ def sentence(collection: Collection) -> str:
     attempts = collection.attempts
     if not attempts:
         return '; '.join(['no live migration was judged',
-                          *_never_judged(collection)])
+                          *_never_judged(collection), *_failed(collection)])
     good = sum(each.good for each in attempts)
     return '; '.join([
         '%d of %s of %s in %s did what was expected' % (
@@ -33,7 +33,7 @@ def sentence(collection: Collection) -> str:
             _number(len({each.flavor for each in attempts}), 'flavor'),
             _number(len({each.cell for each in attempts}), 'cell')),
         *_bad(collection), *_drains(collection), *_never_judged(collection),
-        *_longest(collection)])
+        *_failed(collection), *_longest(collection)])
 
 
 def failures(collection: Collection) -> tuple[str, ...]:
@@ -48,7 +48,8 @@ def failures(collection: Collection) -> tuple[str, ...]:
             (*each.contradictions, *each.left_over)))
           for each in collection.drains if not each.good),
         *('never judged, as the run had ended: %s' % each
-          for each in collection.unjudged))
+          for each in collection.unjudged),
+        *map(str, collection.failed))
 
 
 def remarks(collection: Collection) -> tuple[str, ...]:
@@ -85,6 +86,12 @@ def _never_judged(collection: Collection) -> Iterator[str]:
     if collection.unjudged:
         yield '%s never judged' % _number(
             len(collection.unjudged), 'live migration')
+
+
+def _failed(collection: Collection) -> Iterator[str]:
+    number = len({each.test for each in collection.failed})
+    if number:
+        yield '%s failed' % _number(number, 'test')
 
 
 def _longest(collection: Collection) -> Iterator[str]:

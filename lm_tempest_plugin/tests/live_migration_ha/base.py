@@ -123,6 +123,30 @@ class LiveMigrationHaTest(guests.GuestTest):
     # One for the process, whatever classes it runs.
     recorder: recorders.Recorder | None = None
 
+    def setUp(self) -> None:
+        # Before anything can fail.
+        self.addOnException(self._record_failure)
+        super().setUp()
+
+    def _record_failure(self, raised: tuple[Any, Any, Any]) -> None:
+        """Record that the test fails.
+
+        What attempts came to has been recorded; that a disk was harmed, or
+        that something could not be deleted, stands nowhere else.
+
+        :param raised: class, exception, traceback
+        """
+        kind, exc, _ = raised
+        if issubclass(kind, self.skipException) or self.recorder is None:
+            return
+        try:
+            line = self.recorder.failed(self.id(), exc)
+        except Exception:
+            # The test fails anyhow, and what it failed of matters more.
+            LOG.exception('That test %s failed is not recorded', self.id())
+        else:
+            self.addDetail('failed', content.text_content(line.decode()))
+
     @classmethod
     def resource_setup(cls) -> None:
         super().resource_setup()
@@ -253,7 +277,7 @@ class LiveMigrationHaTest(guests.GuestTest):
         return self.recorder.begin(recorders.Leg(
             self.id(), self.declared, trip.strategy, trip.number,
             trip.measured, sources.pop() if len(sources) == 1 else '',
-            trip.destination))
+            trip.destination), [server.server_id for server in moved])
 
     def _judge(self, trip: Trip, drained: drain.Drained,
                aborted: Collection[str],

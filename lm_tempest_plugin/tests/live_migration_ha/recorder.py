@@ -24,6 +24,7 @@ import dataclasses
 import datetime
 from importlib import metadata
 import os
+import textwrap
 import time
 from typing import Any
 
@@ -37,6 +38,8 @@ from lm_tempest_plugin.results import chain
 from lm_tempest_plugin.results import collection
 
 PACKAGE = 'lm-tempest-plugin'
+# Of what a test failed, in characters; its log has the whole.
+LONGEST_REASON = 500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,14 +99,27 @@ class Recorder:
         self._chain: chain.Chain | None = None
         self._drains = 0
 
-    def begin(self, leg: Leg) -> 'Recording':
+    def begin(self, leg: Leg, server_ids: Sequence[str]) -> 'Recording':
         """Begin to record a drain.
 
         :param leg: what it is
+        :param server_ids: UUIDs of the servers that are to be moved
         :raises RecordsError: there can be no file
         """
         self._drains += 1
-        return Recording(self._opened(), 'drain-%d' % self._drains, leg)
+        return Recording(self._opened(), 'drain-%d' % self._drains, leg,
+                         server_ids)
+
+    def failed(self, test: str, exc: BaseException) -> bytes:
+        """Record that a test failed, whatever its attempts came to.
+
+        :param test: its id
+        :param exc: of what
+        :returns: the line that was written, without its end
+        :raises RecordsError: there can be no file
+        """
+        return self._opened().append(
+            collection.FAILED, {'test': test, 'said': _reason(exc)})
 
     def _opened(self) -> chain.Chain:
         """Return the chain, which begins with what is known of the run."""
@@ -126,11 +142,13 @@ class Recording:
     :param lines: where records go
     :param identifier: of the drain
     :param leg: what it is
+    :param server_ids: UUIDs of the servers that are to be moved
     :ivar written: the lines that were written, without their ends
+    :raises RecordsError: nothing can be written
     """
 
-    def __init__(self, lines: chain.Chain, identifier: str,
-                 leg: Leg) -> None:
+    def __init__(self, lines: chain.Chain, identifier: str, leg: Leg,
+                 server_ids: Sequence[str]) -> None:
         self.written: list[bytes] = []
         self._lines = lines
         self._identifier = identifier
@@ -138,6 +156,10 @@ class Recording:
         self._ended: set[int] = set()
         # CLOCK_MONOTONIC when the time of day was 1970.
         self._epoch_ns = time.monotonic_ns() - time.time_ns()
+        self._write(collection.BEGAN, {
+            'drain': identifier, 'name': str(leg), **leg.as_dict(),
+            'source': leg.source, 'destination': leg.destination,
+            'server_ids': list(server_ids)})
 
     def look(self, followed: Sequence[attempts.Attempt]) -> None:
         """Record attempts that have ended since the last look.
@@ -216,6 +238,19 @@ class Recording:
         return datetime.datetime.fromtimestamp(
             (at_ns - self._epoch_ns) / poll.NS, datetime.UTC).isoformat(
                 timespec='milliseconds')
+
+
+def _reason(exc: BaseException) -> str:
+    """Return of what a test failed, on one line.
+
+    Of what others raise no more is told than what it is: Tempest's own
+    message on SSH has the password in it.
+    """
+    ours = isinstance(exc, AssertionError) or type(exc).__module__.startswith(
+        __name__.partition('.')[0] + '.')
+    said = str(exc) if ours else ''
+    return textwrap.shorten(said, LONGEST_REASON, placeholder=' ...') or (
+        type(exc).__name__)
 
 
 def about(region: str, compute_api: str,

@@ -13,6 +13,7 @@
 """The Tempest tests' own code, without a cloud."""
 
 import json
+import sys
 import time
 from unittest import mock
 
@@ -23,12 +24,15 @@ from lm_tempest_plugin.migration import attempt as attempts
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence as evidences
 from lm_tempest_plugin.migration import finding as findings
+from lm_tempest_plugin.migration import observation
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request as requests
 from lm_tempest_plugin.migration import strategy as strategies
 from lm_tempest_plugin.migration import verdict as verdicts
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
+from lm_tempest_plugin.tests.live_migration_ha import guests
+from lm_tempest_plugin.tests.live_migration_ha import recorder as recorders
 from lm_tempest_plugin.tests.live_migration_ha import test_block_migration
 from lm_tempest_plugin.tests.unit import fakes as api_fakes
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
@@ -155,8 +159,11 @@ class TravelTest(BaseTestCase):
 
     def test_all_is_recorded(self):
         arrival = self.travel(2, number=3, measured=False)
-        ended, _, first, second, whole = map(json.loads, arrival.records)
-        self.assertEqual('ended', ended['kind'])
+        began, ended, _, first, second, whole = map(
+            json.loads, arrival.records)
+        self.assertEqual(
+            ('began', ['server-0', 'server-1'], 'ended'),
+            (began['kind'], began['server_ids'], ended['kind']))
         self.assertEqual(
             [('server-0', 3, False, 'alpha', 'beta'),
              ('server-1', 3, False, 'alpha', 'beta')],
@@ -170,17 +177,39 @@ class TravelTest(BaseTestCase):
 
     def test_what_has_ended_is_recorded_before_it_is_judged(self):
         recorder = self.test.recorder
-        recording = recorder.begin(mock.Mock())
+        recording = recorder.begin(recorders.Leg(
+            'a.test', observation.Declared(), strategies.window(2), 1, True,
+            'alpha', 'beta'), ['server-0'])
         self.useFixture(fixtures.MockPatchObject(
             recorder, 'begin', autospec=True, return_value=recording))
         self.useFixture(fixtures.MockPatchObject(
             self.test, '_judge', side_effect=lib_exc.TempestException()))
         self.assertRaises(
             lib_exc.TempestException, self.test.travel, self.trip())
-        line, = map(json.loads, recording.written)
+        _, line = map(json.loads, recording.written)
         self.assertEqual(('ended', 'server-0', 'completed', 'ACTIVE'), (
             line['kind'], line['server_id'], line['record_status'],
             line['server_status']))
+
+    def test_that_a_test_fails_is_recorded(self):
+        self.useFixture(fixtures.MockPatchObject(
+            guests.GuestTest, 'setUp', autospec=True))
+        self.test.setUp()
+        for exc in (self.test.failureException('a disk'),
+                    self.test.skipException('not here')):
+            try:
+                raise exc
+            except Exception:
+                self.test.onException(sys.exc_info())
+        line = json.loads(self.test.getDetails()['failed'].as_text())
+        self.assertEqual(('failed', self.test.id(), 'a disk'), (
+            line['kind'], line['test'], line['said']))
+
+    def test_that_it_fails_cannot_be_recorded(self):
+        self.useFixture(fixtures.MockPatchObject(
+            self.test.recorder, 'failed', side_effect=OSError('full')))
+        self.test._record_failure((AssertionError, AssertionError(), None))
+        self.assertNotIn('failed', self.test.getDetails())
 
     def test_several_by_a_strategy(self):
         arrival = self.travel(2, strategy=strategies.window(2))

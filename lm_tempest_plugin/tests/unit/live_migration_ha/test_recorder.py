@@ -14,6 +14,7 @@ import json
 import os
 
 import fixtures
+from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.migration import cells
 from lm_tempest_plugin.migration import concurrency
@@ -49,7 +50,8 @@ class RecorderTest(base.TestCase):
         self.found = builders.finding()
 
     def record(self, *found, **kwargs):
-        recording = self.recorder.begin(LEG)
+        recording = self.recorder.begin(LEG, [
+            each.attempt.request.server_id for each in found])
         ended_ns = max(each.attempt.ended_ns for each in found)
         recording.finish(**{
             'drained': drain.Drained(
@@ -108,7 +110,9 @@ class RecorderTest(base.TestCase):
     def test_builders_have_what_is_written(self):
         """What other unit tests take for a record has the same parts."""
         recording = self.record(self.found)
-        ended, attempt, whole = map(json.loads, recording.written)
+        began, ended, attempt, whole = map(json.loads, recording.written)
+        self.assertEqual([self.found.attempt.request.server_id],
+                         began['server_ids'])
         for line, built in ((attempt, lines.attempt_line()),
                             (whole, lines.drain_line())):
             self.assertEqual(set(), set(built) - set(line))
@@ -121,14 +125,33 @@ class RecorderTest(base.TestCase):
             set(whole['observed_concurrency'][0]))
 
     def test_a_run_that_was_killed(self):
-        recording = self.recorder.begin(LEG)
-        recording.look([self.found.attempt])
-        recording.look([self.found.attempt])
+        server_id = self.found.attempt.request.server_id
+        recording = self.recorder.begin(LEG, [server_id, 'another'])
+        for known in ('it was under way', 'record completed'):
+            read = self.read()
+            self.assertEqual([], read.attempts)
+            told, another = read.unjudged
+            self.assertIn(server_id, told)
+            self.assertIn(known, told)
+            self.assertEqual(
+                'server another from alpha to beta: it was under way',
+                another)
+            recording.look([self.found.attempt])
+            recording.look([self.found.attempt])
+
+    def test_a_test_that_fails(self):
+        self.record(self.found)
+        for exc in (AssertionError('disk of\nserver x ' + 'y' * 600),
+                    chain.RecordsError('no disk'),
+                    lib_exc.SSHTimeout(password='secret')):
+            self.recorder.failed('a.test.of_it', exc)
         read = self.read()
-        self.assertEqual([], read.attempts)
-        told, = read.unjudged
-        self.assertIn(self.found.attempt.request.server_id, told)
-        self.assertIn('record completed', told)
+        disk, ours, theirs = map(str, read.failed)
+        self.assertIn('test of_it failed: disk of server x', disk)
+        self.assertLess(len(disk), 600)
+        self.assertEqual('test of_it failed: no disk', ours)
+        self.assertEqual('test of_it failed: SSHTimeout', theirs)
+        self.assertEqual({'a.test', 'a.test.of_it'}, read.tests)
 
     def test_drains_of_one_process_are_in_one_file(self):
         self.record(self.found)
@@ -143,7 +166,7 @@ class RecorderTest(base.TestCase):
         self.recorder = recorder.Recorder('', '', about)
         recording = self.record(self.found)
         self.assertEqual([], os.listdir(self.directory))
-        self.assertEqual(3, len(recording.written))
+        self.assertEqual(4, len(recording.written))
 
     def test_named_by_the_time(self):
         self.recorder = recorder.Recorder(self.directory, '', about)
@@ -157,5 +180,5 @@ class RecorderTest(base.TestCase):
             pass
         self.recorder = recorder.Recorder(path, '', about)
         exc = self.assertRaises(
-            chain.RecordsError, self.recorder.begin, LEG)
+            chain.RecordsError, self.recorder.begin, LEG, [])
         self.assertIn(path, str(exc))

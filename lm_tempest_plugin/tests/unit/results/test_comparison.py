@@ -267,7 +267,8 @@ class JudgementTest(base.TestCase):
         said = self.words(self.run_of(1), after)
         self.assertEqual('too few values', said['wall_s'])
         self.assertEqual('no difference found', said['service_s'])
-        one = runs.run(3, runs.Cloud(), drains=1, servers=1)
+        one = runs.run(3, runs.Cloud(), drains=1, servers=1,
+                       strategies=('window of 2',))
         exc = self.assertRaises(
             groups.NotComparable, judgement.compare, one, one)
         self.assertIn('cannot be compared', str(exc))
@@ -343,6 +344,31 @@ class JudgementTest(base.TestCase):
         after = dataclasses.replace(self.run_of(2), unjudged=['server x'])
         self.assertEqual([('servers not judged', 0, 1, 'worse')],
                          self.failures(self.run_of(1), after))
+
+    def test_tests_that_failed(self):
+        tests = {'a.test', 'another'}
+        before, after = (dataclasses.replace(
+            self.run_of(number), tests=tests, failed=failed)
+            for number, failed in ((1, []), (2, [
+                collection.Failed('a.test', 'a disk')] * 2)))
+        self.assertEqual([('tests', 0, 1, 'worse')],
+                         self.failures(before, after))
+        self.assertEqual([('tests', 1, 0, 'better')],
+                         self.failures(after, before))
+        self.assertEqual([('tests', 1, 1, 'no difference found')],
+                         self.failures(after, after))
+
+    def test_failures_in_groups_of_one_side_alone(self):
+        before = self.run_of(1)
+        strange = [dataclasses.replace(
+            each, drain='another', strategy='window of 9',
+            violations=('it failed',))
+            for each in self.run_of(2).attempts]
+        after = dataclasses.replace(
+            self.run_of(2), attempts=[*self.run_of(2).attempts, *strange])
+        what, failed, failing, word = self.failures(before, after)[-1]
+        self.assertEqual(('live migrations', 0, len(strange), 'worse'),
+                         (what, failed, failing, word))
 
     def test_unknown_setting(self):
         exc = self.assertRaises(

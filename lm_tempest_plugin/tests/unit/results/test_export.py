@@ -170,6 +170,11 @@ class OpenMetricsTest(ExportTest):
                 [], [('attempt', builders.failed_line())],
                 [attempt, ('drain', builders.drain_line(left_over=['x']))]):
             self.assertEqual(0, self.good(self.collected(*lines)))
+        failed = dataclasses.replace(self.collected(attempt), failed=[
+            collection.Failed('a.test', 'a disk')])
+        self.assertEqual(0, self.good(failed))
+        self.assertEqual([1], list(self.value(
+            failed, 'failed_tests').values()))
         unjudged = dataclasses.replace(
             self.collected(attempt), unjudged=['server x'])
         self.assertEqual(0, self.good(unjudged))

@@ -247,6 +247,14 @@ class VerdictTest(base.TestCase):
         self.assertEqual('no live migration was judged; 1 live migration '
                          'never judged', found.sentence)
 
+    def test_tests_that_failed(self):
+        failed = ('failed', {'test': 'a.test', 'said': 'the disk'})
+        found = summarize([*attempts(2), failed, failed])
+        self.assertFalse(found.good)
+        self.assertIn('was expected; 1 test failed; longest',
+                      found.sentence)
+        self.assertEqual(('test test failed: the disk',) * 2, found.failures)
+
     def test_remarks_of_the_files(self):
         records = builders.read(attempts(1))
         records.remarks.append('run-1 ends in the middle of line 9')
