@@ -149,7 +149,7 @@ def value(each: collection.Attempt | collection.Drain, name: str) -> str:
 
 def told(condition: tuple[collection.Cell, str]) -> str:
     """Return cell and strategy in words."""
-    return '%s; %s' % condition
+    return '; '.join(filter(None, map(str, condition)))
 
 
 _Each = TypeVar('_Each', collection.Attempt, collection.Drain)

@@ -165,6 +165,15 @@ class GroupsTest(base.TestCase):
         exc = self.assertRaises(groups.NotComparable, groups.common, {}, {})
         self.assertIn('BEFORE has nothing; AFTER has nothing', str(exc))
 
+    def test_a_single_server_has_no_strategy(self):
+        one, *others = groups.gather(runs.run(
+            1, runs.Cloud(), servers=1, flavors=runs.FLAVORS[:1]))
+        self.assertEqual(('', 1), (one.strategy, len(others)))
+        cell = str(one.cell)
+        self.assertEqual(cell, groups.told((one.cell, '')))
+        self.assertEqual(cell + '; window of 2',
+                         groups.told((one.cell, 'window of 2')))
+
     def test_words_of_settings(self):
         [attempt, *_] = runs.run(1, runs.Cloud()).attempts
         self.assertEqual(['1', 'off', 'block', 'window of 2', ''], [
