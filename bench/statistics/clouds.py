@@ -140,7 +140,8 @@ def _attempt(random: Generator, cloud: Cloud, plan: Plan, trip: int,
     asked, begin, end = times
     return collection.Attempt(
         run='run', drain=name, cell=cloud.cell, flavor=plan.flavors[number],
-        strategy=plan.strategy, trip=trip, server_id=f'server-{number}',
+        strategy=plan.strategy, servers=len(plan.flavors), trip=trip,
+        server_id=f'server-{number}',
         server_name=f'guest-{number}', source=HOSTS[0], destination=HOSTS[1],
         requested_s=asked, requested_monotonic_s=asked,
         duration_s=end - asked, queue_s=begin - asked,

@@ -415,12 +415,13 @@ def _unjudged(before: collection.Collection,
 def _failed(before: collection.Collection,
             after: collection.Collection) -> Iterator[Failures]:
     """Compare how many tests failed."""
-    counts = [number for lot in (before, after) for number in (
-        len({each.test for each in lot.failed}), len(lot.tests))]
-    if counts[0] or counts[2]:
-        yield Failures(TOGETHER, 'tests', *counts,
-                       WORSE if counts[2] > counts[0] else
-                       BETTER if counts[2] < counts[0] else NONE)
+    failed, failing = (len({each.test for each in lot.failed})
+                       for lot in (before, after))
+    if failed or failing:
+        yield Failures(
+            TOGETHER, 'tests', failed, len(before.tests), failing,
+            len(after.tests), WORSE if failing > failed else
+            BETTER if failing < failed else NONE)
 
 
 def _conditions(both: Sequence[groups.Group], first: groups.Lots,

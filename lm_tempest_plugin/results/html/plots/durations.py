@@ -67,7 +67,7 @@ def plot(material: materials.Material) -> plots.Plot:
 
 
 def _figure(material: materials.Material, groups: Sequence[summary.Group],
-            labels: Sequence[tuple[collection.Cell, str]]
+            labels: Sequence[tuple[collection.Cell, collection.Way]]
             ) -> figures.Figure:
     flavors = [flavor for flavor in material.flavors() if any(
         group.flavor == flavor for group in groups)]
