@@ -29,7 +29,7 @@ change
     all of that together: hosts that are changed, and put back;
 uninterrupted
     what no signal may break off;
-jobs, sockets, counters
+jobs, pulse, sockets, counters
     what libvirt, the sockets and the kernel of a host say of a migration;
 transport, sampler, observer
     looking at the latter two while servers move.

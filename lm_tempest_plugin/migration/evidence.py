@@ -34,12 +34,15 @@ class Guest:
     :ivar boot_id_before: what its kernel drew by lot; empty if not known
     :ivar boot_id_after: the same after the migration
     :ivar unread: why a boot id could not be read; empty if none was asked
+    :ivar pulse: of one that does not answer, what libvirt sees of it, in
+        words; empty without access to hosts
     """
 
     answers: bool | None = None
     boot_id_before: str = ''
     boot_id_after: str = ''
     unread: str = ''
+    pulse: str = ''
 
     @property
     def rebooted(self) -> bool | None:
@@ -53,7 +56,7 @@ class Guest:
                    None: 'was not asked'}[self.answers]
         rebooted = {True: ', was started anew', False: ', runs on',
                     None: ''}[self.rebooted]
-        return answers + rebooted
+        return answers + rebooted + (self.pulse and '; ' + self.pulse)
 
 
 UNSEEN = Guest()

@@ -388,7 +388,9 @@ class LiveMigrationHaTest(guests.GuestTest):
             answers = not (outage.open and outage.longest_s > (
                 CONF.live_migration_ha.max_outage))
         before = trip.boot_ids.get(guest.server_id, '')
-        if not before or answers is False:
+        if answers is False:
+            return evidences.Guest(answers, before, pulse=self._pulse(guest))
+        if not before:
             return evidences.Guest(answers, before)
         try:
             return evidences.Guest(
@@ -397,6 +399,18 @@ class LiveMigrationHaTest(guests.GuestTest):
             LOG.exception('The boot id of server %s cannot be read',
                           guest.server_id)
             return evidences.Guest(answers, before, unread=str(exc))
+
+    def _pulse(self, guest: guests.Guest) -> str:
+        """Return what libvirt sees of a guest that does not answer."""
+        if self.reach is None:
+            return ''
+        try:
+            return self.reach.pulse(servers.show(
+                self.clients.servers, guest.server_id).host, guest.server_id)
+        except (remotes.HostError, lib_exc.TempestException) as exc:
+            LOG.exception('What server %s does cannot be seen',
+                          guest.server_id)
+            return 'what it does cannot be seen: %s' % exc
 
     def report(self, arrival: Arrival, name: str) -> None:
         """Log what was found, attach it to the result, fail if it is bad.

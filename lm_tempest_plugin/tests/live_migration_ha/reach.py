@@ -25,6 +25,7 @@ from lm_tempest_plugin.hosts import change
 from lm_tempest_plugin.hosts import jobs
 from lm_tempest_plugin.hosts import journal
 from lm_tempest_plugin.hosts import observer
+from lm_tempest_plugin.hosts import pulse
 from lm_tempest_plugin.hosts import remote as remotes
 from lm_tempest_plugin.hosts import sampler
 from lm_tempest_plugin.hosts import service
@@ -124,6 +125,18 @@ class Reach:
         if host not in self._remotes:
             return None
         return jobs.completed(self._remotes[host], self._virsh, server_id)
+
+    def pulse(self, host: str, server_id: str) -> str:
+        """Return in words what a guest does that answers nothing.
+
+        :param host: name of the host that it is on
+        :param server_id: the server's UUID
+        :returns: empty if the host is none of ours
+        :raises HostError: the host cannot be asked
+        """
+        if host not in self._remotes:
+            return ''
+        return pulse.take(self._remotes[host], self._virsh, server_id)
 
     def libvirt_versions(self) -> dict[str, str]:
         """Return the version of each host's libvirt, by the host's name.

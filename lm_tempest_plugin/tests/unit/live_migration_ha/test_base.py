@@ -20,6 +20,7 @@ from unittest import mock
 import fixtures
 from tempest.lib import exceptions as lib_exc
 
+from lm_tempest_plugin.hosts import remote as remotes
 from lm_tempest_plugin.migration import attempt as attempts
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence as evidences
@@ -282,6 +283,21 @@ class TravelTest(BaseTestCase):
     def test_a_guest_that_was_started_anew(self):
         self.remote.exec_command.return_value = 'boot-2\n'
         self.assertIn('started anew', self.violations()[0])
+
+    def test_a_guest_that_answers_nothing_is_looked_at(self):
+        self.watched.continuity.return_value = builders.continuity(
+            outage=builders.outage(50.0, open=True))
+        self.test.reach = mock.Mock()
+        self.test.reach.observe.return_value = None
+        for destination, pulse, said in (
+                ('beta', mock.Mock(return_value='its CPUs worked'),
+                 'does not answer; its CPUs worked'),
+                ('alpha', mock.Mock(side_effect=remotes.HostError('gone')),
+                 'does not answer; what it does cannot be seen: gone')):
+            self.test.reach.pulse = pulse
+            (found,) = self.travel(destination=destination).findings
+            self.assertEqual(said, str(found.verdict.evidence.guest))
+            pulse.assert_called_once_with(destination, 'server-0')
 
     def test_a_guest_that_is_not_to_answer(self):
         (found,) = self.travel(watched=None, boot_ids={}).findings

@@ -16,6 +16,7 @@ from unittest import mock
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.hosts import jobs
+from lm_tempest_plugin.hosts import pulse
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.tests.live_migration_ha import reach
 from lm_tempest_plugin.tests.unit import fakes as api_fakes
@@ -72,6 +73,13 @@ class ReachTest(fakes.LiveMigrationHaTestCase):
             (['docker', 'exec', 'nova_libvirt', 'virsh'], 'server-1'),
             completed.call_args.args[1:])
         self.assertIsNone(self.reach.job('gamma', 'server-1'))
+
+    def test_what_a_silent_guest_does(self):
+        with mock.patch.object(pulse, 'take') as take:
+            found = self.reach.pulse('alpha', 'server-1')
+        self.assertIs(take.return_value, found)
+        self.assertEqual((['virsh'], 'server-1'), take.call_args.args[1:])
+        self.assertEqual('', self.reach.pulse('gamma', 'server-1'))
 
     def test_when_a_host_has_reported(self):
         self.services.list_services.side_effect = [
