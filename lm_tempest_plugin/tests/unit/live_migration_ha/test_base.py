@@ -284,20 +284,24 @@ class TravelTest(BaseTestCase):
         self.remote.exec_command.return_value = 'boot-2\n'
         self.assertIn('started anew', self.violations()[0])
 
-    def test_a_guest_that_answers_nothing_is_looked_at(self):
+    def look_at(self, pulse):
         self.watched.continuity.return_value = builders.continuity(
             outage=builders.outage(50.0, open=True))
-        self.test.reach = mock.Mock()
+        self.test.reach = mock.Mock(pulse=pulse)
         self.test.reach.observe.return_value = None
-        for destination, pulse, said in (
-                ('beta', mock.Mock(return_value='its CPUs worked'),
-                 'does not answer; its CPUs worked'),
-                ('alpha', mock.Mock(side_effect=remotes.HostError('gone')),
-                 'does not answer; what it does cannot be seen: gone')):
-            self.test.reach.pulse = pulse
-            (found,) = self.travel(destination=destination).findings
-            self.assertEqual(said, str(found.verdict.evidence.guest))
-            pulse.assert_called_once_with(destination, 'server-0')
+        (found,) = self.travel().findings
+        pulse.assert_called_once_with('beta', 'server-0')
+        return str(found.verdict.evidence.guest)
+
+    def test_a_guest_that_answers_nothing_is_looked_at(self):
+        self.assertEqual(
+            'does not answer; its CPUs worked',
+            self.look_at(mock.Mock(return_value='its CPUs worked')))
+
+    def test_a_guest_that_cannot_be_looked_at(self):
+        self.assertEqual(
+            'does not answer; what it does cannot be seen: gone',
+            self.look_at(mock.Mock(side_effect=remotes.HostError('gone'))))
 
     def test_a_guest_that_is_not_to_answer(self):
         (found,) = self.travel(watched=None, boot_ids={}).findings
