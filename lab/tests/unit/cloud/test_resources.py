@@ -50,8 +50,13 @@ class TestResources(unittest.TestCase):
         self.assertEqual(3, len(made))
         small = made[0]
         for factor, flavor in zip((1, 2, 4), made, strict=True):
-            for what in ('vcpus', 'ram', 'disk'):
+            for what in ('ram', 'disk'):
                 self.assertEqual(factor * small[what], flavor[what])
+
+    def test_no_flavor_takes_more_cpus_than_a_lab_has(self):
+        resources.make_flavors(self.cloud)
+        self.assertEqual([1, 2, 2], [
+            each['vcpus'] for each in self.cloud.compute.all('flavor')])
 
     def test_quotas_of_the_administrator(self):
         lifted = []
