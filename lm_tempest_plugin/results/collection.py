@@ -90,6 +90,11 @@ class Way:
     servers: int
     strategy: str
 
+    @property
+    def short(self) -> str:
+        """It as a table has it, in a column of servers: 4, window of 2."""
+        return ', '.join(filter(None, (str(self.servers), self.strategy)))
+
     def __str__(self) -> str:
         return ('%d servers, %s' % (self.servers, self.strategy)
                 if self.strategy else '%d server%s' % (

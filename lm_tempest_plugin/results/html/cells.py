@@ -32,7 +32,7 @@ def cells(material: materials.Material) -> table.Table:
         'Live migrations by cell and flavor: medians with 95 % intervals; '
         'longest outage and stall with error, and what is allowed; median '
         "/ longest of libvirt's downtime",
-        ('Cell', 'Flavor', 'As expected', 'Median duration (s)', 'p95 (s)',
+        ('Cell', 'Servers', 'As expected', 'Median duration (s)', 'p95 (s)',
          'Longest outage (s)', 'Longest stall (s)',
          "libvirt's downtime (s)", 'At once', 'Transport'),
         [table.Row(
@@ -43,8 +43,9 @@ def cells(material: materials.Material) -> table.Table:
 
 def _cells(material: materials.Material,
            group: summary.Group) -> Iterator[str]:
-    yield material.names.group(group.cell, group.way)
-    yield str(group.flavor)
+    yield material.names.cell(group.cell)
+    yield ', '.join(filter(None, (
+        '%d %s' % (group.way.servers, group.flavor), group.way.strategy)))
     yield '%s %d of %d%s' % (
         '✓' if group.good == group.attempts else '✗', group.good,
         group.attempts, _others(group))

@@ -59,7 +59,7 @@ def group_row(group: summaries.Group) -> dict[str, str]:
     """Return the row of live migrations, by the headings of its columns."""
     return {
         'Flavor': str(group.flavor),
-        'Servers': _way(group.way),
+        'Servers': group.way.short,
         'Good': '%d of %d' % (group.good, group.attempts),
         'Duration': _median(group, 'duration_s'),
         'p95': _p95(group, 'duration_s'),
@@ -140,7 +140,7 @@ def difference_row(each: summaries.Difference) -> dict[str, str]:
     effect = each.effect
     return {
         'Flavor': str(each.flavor),
-        'Servers': _way(each.way),
+        'Servers': each.way.short,
         'What': NAMES[each.quantity],
         'Before': number(effect.before.value),
         'After': number(effect.after.value),
@@ -150,11 +150,6 @@ def difference_row(each: summaries.Difference) -> dict[str, str]:
                 effect.difference.high) if value is not None),
         'Times': '%.2f' % effect.ratio.value if effect.ratio.known else '',
     }
-
-
-def _way(way: collection.Way) -> str:
-    """Return it as short as a table needs it: 4, window of 2."""
-    return ', '.join(filter(None, (str(way.servers), way.strategy)))
 
 
 def signed(value: float) -> str:

@@ -178,7 +178,7 @@ class CellsTest(base.TestCase):
                          ('drain', builders.drain_line(servers=8))])[0]
         self.assertEqual('good', row.mark)
         self.assertEqual((
-            'block, tunnelled off', 'lm.small', '✓ 8 of 8',
+            'block, tunnelled off', '8 lm.small, window of 2', '✓ 8 of 8',
             '9.00 (9.00 to 9.00)', '9.00', '0.250 ± 0.015 of 1',
             '0.400 ± 0.060 of 3', '0.180 / 0.180', '1', 'direct'),
             row.cells)
