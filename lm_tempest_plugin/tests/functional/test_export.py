@@ -248,7 +248,8 @@ class PromtoolTest(ExportTest):
             ('attempt', builders.attempt_line(1, flavor=FLAVOR, cell={
                 'storage': None, 'settings': {}})),
             ('attempt', builders.failed_line(2, cause=ODD)),
-            ('ended', {'attempt': 'attempt-9', 'server_id': 'x',
+            ('ended', {'attempt': 'attempt-9', 'drain': 'drain-1',
+                       'server_id': 'x',
                        'source': ODD, 'destination': '', 'record_status': '',
                        'server_status': 'GONE'}),
             ('drain', builders.drain_line(strategy=ODD))])
