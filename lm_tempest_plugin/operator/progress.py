@@ -88,7 +88,8 @@ class Progress:
             kind = body['kind']
             return {collection.RUN: self._run, collection.ENDED: self._ended,
                     collection.ATTEMPT: self._attempt,
-                    collection.DRAIN: self._drain}[kind](body)
+                    collection.DRAIN: self._drain}.get(
+                        kind, lambda body: '')(body)
         except (KeyError, TypeError, ValueError) as exc:
             return 'a record that cannot be read: %r' % exc
 

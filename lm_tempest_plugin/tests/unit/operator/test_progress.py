@@ -81,10 +81,14 @@ class ProgressTest(base.TestCase):
         self.assertIn('BAD: ran 2 at once', said)
 
     def test_what_is_no_record(self):
-        for line in (b'{', b'[]', b'{"kind": "other"}',
-                     b'{"kind": "ended"}'):
+        for line in (b'{', b'[]', b'{"kind": "ended"}'):
             self.assertIn('a record that cannot be read',
                           self.progress.record(line))
+
+    def test_records_of_which_nothing_is_told(self):
+        for kind in (b'began', b'failed', b'one of tomorrow'):
+            self.assertEqual('', self.progress.record(
+                b'{"kind": "%s"}' % kind))
 
     def test_output_of_tempest(self):
         for line, said in (
