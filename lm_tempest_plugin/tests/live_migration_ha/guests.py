@@ -22,6 +22,7 @@ from tempest import config
 from tempest.lib.common.utils import test_utils
 from tempest.lib import exceptions as lib_exc
 from tempest.scenario import manager
+import testtools
 from testtools import content
 
 from lm_tempest_plugin import cloud
@@ -32,6 +33,7 @@ from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin import config as own_config
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.tests.live_migration_ha import attachments
 from lm_tempest_plugin.tests.live_migration_ha import interruption
 from lm_tempest_plugin.workloads import disk
 from lm_tempest_plugin.workloads import echo
@@ -63,6 +65,17 @@ class Guest:
     def server_id(self) -> str:
         """The server's UUID."""
         return str(self.body['id'])
+
+
+def attach_in_pieces(test: testtools.TestCase) -> None:
+    """Have what a test attaches cut in the end.
+
+    It has to be called before anything else: what is cleaned up later, such
+    as the fixture that holds the log, has been attached by then.
+
+    :param test: one that is not set up yet
+    """
+    test.addCleanup(attachments.split, test.getDetails())
 
 
 class GuestTest(manager.ScenarioTest):
@@ -134,6 +147,7 @@ class GuestTest(manager.ScenarioTest):
         return cls.os_primary
 
     def setUp(self) -> None:
+        attach_in_pieces(self)
         super().setUp()
         self.useFixture(interruption.Interruption())
 
