@@ -142,8 +142,10 @@ def connect(cloud: str) -> Access:
     auth = region.config.get('auth') or {}
     _check_type(cloud, region, auth)
     connection = openstack.connection.Connection(config=region)
-    # It says the same that the exception does.
-    logging.getLogger('keystoneauth.identity').setLevel(logging.ERROR)
+    # The first says the same that the exception does, the second that a cloud
+    # has no service, such as cinder, that it need not have.
+    for name in ('keystoneauth.identity', 'openstack.config'):
+        logging.getLogger(name).setLevel(logging.ERROR)
     auth_url = str(auth['auth_url'])
     with explained(cloud, 'reach keystone at %s' % auth_url,
                    str(auth.get('username') or auth.get('user_id') or '?'),
