@@ -35,6 +35,7 @@ from lm_tempest_plugin.results import collection
 from lm_tempest_plugin.results.statistics import intervals
 from lm_tempest_plugin.results.summary import drains
 from lm_tempest_plugin.results.summary import groups as summarized
+from lm_tempest_plugin.results.summary import judgement
 
 PREFIX = 'lm_live_migration_'
 GROUP = ('cell', 'storage', 'flavor', 'servers', 'strategy')
@@ -81,7 +82,7 @@ def _of_run(collected: collection.Collection
                  {(): max(each.started_s for each in collected.runs)}
                  if collected.runs else {})
     yield _gauge('good', 'Whether everything in these records was as it is '
-                 'expected: 1 or 0', (), {(): int(_good(collected))})
+                 'expected: 1 or 0', (), {(): int(judgement.good(collected))})
     yield _gauge('unjudged_servers',
                  'Servers that the run did not judge before it ended', (),
                  {(): len(collected.unjudged)})
@@ -90,14 +91,6 @@ def _of_run(collected: collection.Collection
     yield _gauge('cloud_info', 'What the newest run was run on and with',
                  ('plugin_version', 'region', 'compute_api'),
                  {_about(collected): 1} if collected.runs else {})
-
-
-def _good(collected: collection.Collection) -> bool:
-    """Return whether there is something, and nothing of it is bad."""
-    return (bool(collected.attempts) and not collected.unjudged and
-            not collected.failed and
-            all(each.good for each in collected.attempts) and
-            all(each.good for each in collected.drains))
 
 
 def _about(collected: collection.Collection) -> Labels:

@@ -51,9 +51,8 @@ def summarize(collection: collections.Collection,
     """
     by_group = groups.gather(collection.attempts)
     legs = drains.legs(collection)
-    failures = judgement.failures(collection)
     return shapes.Summary(
-        good=bool(collection.attempts) and not failures,
+        good=judgement.good(collection),
         sentence=judgement.sentence(collection),
         runs=tuple(run.name for run in collection.runs),
         groups=groups.groups(by_group),
@@ -62,5 +61,5 @@ def summarize(collection: collections.Collection,
         fits=trends.fits(by_group, seed),
         differences=differences.differences(by_group, seed),
         recommendation=advice.recommend(legs, seed),
-        failures=failures,
+        failures=judgement.failures(collection),
         remarks=judgement.remarks(collection))

@@ -36,6 +36,11 @@ def sentence(collection: Collection) -> str:
         *_failed(collection), *_longest(collection)])
 
 
+def good(collection: Collection) -> bool:
+    """Return whether all was as expected, and there was anything."""
+    return bool(collection.attempts) and not failures(collection)
+
+
 def failures(collection: Collection) -> tuple[str, ...]:
     """Return everything that was not as expected, a line for each."""
     return (
