@@ -25,7 +25,7 @@ from typing import TypeVar
 
 from lm_tempest_plugin.results import collection
 from lm_tempest_plugin.results.summary import drains as legs
-from lm_tempest_plugin.results.summary import loads as loads_of
+from lm_tempest_plugin.results.summary import loads
 
 STORAGE, STRATEGY = 'storage', 'strategy'
 
@@ -89,17 +89,16 @@ def gather(collected: collection.Collection, ignored: AnyOf[str] = (),
     :param only: values, in words, of what else is left out
     """
     lots: Lots = {}
-    loads = loads_of.loads(collected.attempts)
-    for attempt in collected.attempts:
-        if _wanted(attempt, only or {}):
-            lot = _lot(lots, attempt, attempt.flavor, ignored,
-                       loads[attempt.run, attempt.drain])
-            lot.attempts.append(attempt)
+    for together in loads.together(collected.attempts).values():
+        load = loads.load(together)
+        for attempt in together:
+            if _wanted(attempt, only or {}):
+                lot = _lot(lots, attempt, attempt.flavor, ignored, load)
+                lot.attempts.append(attempt)
     for leg in legs.legs(collected):
         drain = leg.drain
         if _wanted(drain, only or {}):
-            lot = _lot(lots, drain, None, ignored, loads.get(
-                (drain.run, drain.identifier), '%d servers' % drain.servers))
+            lot = _lot(lots, drain, None, ignored, leg.load)
             lot.drains.append(drain)
             if leg.counts:
                 lot.walls.append(drain)

@@ -21,23 +21,23 @@ import numpy
 from lm_tempest_plugin.results import collection as collection_module
 from lm_tempest_plugin.results.statistics import queueing
 from lm_tempest_plugin.results.summary import groups as groups_module
-from lm_tempest_plugin.results.summary import loads as loads_of
+from lm_tempest_plugin.results.summary import loads
 from lm_tempest_plugin.results.summary import order
 from lm_tempest_plugin.results.summary import shapes
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Leg:
-    """A drain with its attempts.
-
-    :ivar drain: the drain
-    :ivar attempts: of its servers
-    :ivar load: what was moved, in words: 4 lm.small
-    """
+    """A drain with its attempts."""
 
     drain: collection_module.Drain
     attempts: Sequence[collection_module.Attempt]
-    load: str
+
+    @property
+    def load(self) -> str:
+        """What was moved, in words: 4 lm.small."""
+        return (loads.load(self.attempts) or
+                '%d servers' % self.drain.servers)
 
     @property
     def counts(self) -> bool:
@@ -53,14 +53,9 @@ class Leg:
 
 def legs(collection: collection_module.Collection) -> tuple[Leg, ...]:
     """Return all drains, in the order in which they were made."""
-    attempts = collections.defaultdict(list)
-    for each in collection.attempts:
-        attempts[each.run, each.drain].append(each)
-    loads = loads_of.loads(collection.attempts)
-    return tuple(Leg(drain, attempts.get(key, ()),
-                     loads.get(key, '%d servers' % drain.servers))
-                 for drain in collection.drains
-                 for key in [(drain.run, drain.identifier)])
+    attempts = loads.together(collection.attempts)
+    return tuple(Leg(drain, attempts.get((drain.run, drain.identifier), ()))
+                 for drain in collection.drains)
 
 
 def groups(found: Sequence[Leg],

@@ -18,17 +18,25 @@ from collections.abc import Iterable
 from lm_tempest_plugin.results import collection
 
 
-def loads(attempts: Iterable[collection.Attempt]
-          ) -> dict[tuple[str, str], str]:
-    """Return what was moved together, in words: 4 lm.small.
+Drains = dict[tuple[str, str], list[collection.Attempt]]
+
+
+def together(attempts: Iterable[collection.Attempt]) -> Drains:
+    """Return attempts by the names of run and drain.
 
     :param attempts: any
-    :returns: by the names of run and drain
     """
-    counts: dict[tuple[str, str], collections.Counter[str]] = (
-        collections.defaultdict(collections.Counter))
+    found: Drains = collections.defaultdict(list)
     for each in attempts:
-        counts[each.run, each.drain][str(each.flavor)] += 1
-    return {key: ', '.join('%d %s' % (count, name)
-                           for name, count in sorted(found.items()))
-            for key, found in counts.items()}
+        found[each.run, each.drain].append(each)
+    return found
+
+
+def load(attempts: Iterable[collection.Attempt]) -> str:
+    """Return what was moved, in words: 4 lm.small.
+
+    :param attempts: of one drain
+    """
+    counts = collections.Counter(str(each.flavor) for each in attempts)
+    return ', '.join('%d %s' % (count, name)
+                     for name, count in sorted(counts.items()))
