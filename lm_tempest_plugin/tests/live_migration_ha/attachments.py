@@ -21,9 +21,21 @@ longer.
 from collections.abc import Iterator
 from collections.abc import MutableMapping
 
+import testtools
 from testtools import content
 
 PIECE_BYTES = 1024 * 1024
+
+
+def in_pieces(test: testtools.TestCase) -> None:
+    """Have what a test attaches cut in the end.
+
+    It has to be called before anything else: what is cleaned up later, such
+    as the fixture that holds the log, has been attached by then.
+
+    :param test: one that is not set up yet
+    """
+    test.addCleanup(split, test.getDetails())
 
 
 def split(details: MutableMapping[str, content.Content]) -> None:

@@ -22,7 +22,6 @@ from tempest import config
 from tempest.lib.common.utils import test_utils
 from tempest.lib import exceptions as lib_exc
 from tempest.scenario import manager
-import testtools
 from testtools import content
 
 from lm_tempest_plugin import cloud
@@ -65,17 +64,6 @@ class Guest:
     def server_id(self) -> str:
         """The server's UUID."""
         return str(self.body['id'])
-
-
-def attach_in_pieces(test: testtools.TestCase) -> None:
-    """Have what a test attaches cut in the end.
-
-    It has to be called before anything else: what is cleaned up later, such
-    as the fixture that holds the log, has been attached by then.
-
-    :param test: one that is not set up yet
-    """
-    test.addCleanup(attachments.split, test.getDetails())
 
 
 class GuestTest(manager.ScenarioTest):
@@ -147,7 +135,7 @@ class GuestTest(manager.ScenarioTest):
         return cls.os_primary
 
     def setUp(self) -> None:
-        attach_in_pieces(self)
+        attachments.in_pieces(self)
         super().setUp()
         self.useFixture(interruption.Interruption())
 

@@ -17,7 +17,6 @@ import testtools
 from testtools import content
 
 from lm_tempest_plugin.tests.live_migration_ha import attachments
-from lm_tempest_plugin.tests.live_migration_ha import guests
 from lm_tempest_plugin.tests.unit import base
 
 # Characters of two bytes, so that a piece may end within one.
@@ -46,7 +45,7 @@ class SplitTest(base.TestCase):
         class LongTest(testtools.TestCase):
 
             def setUp(self):
-                guests.attach_in_pieces(self)
+                attachments.in_pieces(self)
                 super().setUp()
                 self.addCleanup(
                     self.addDetail, 'log', content.text_content(LONG))
