@@ -83,6 +83,10 @@ class Settings(_Part, kw_only=True):
     storage: str = ''
     values: dict[str, int | bool] = {}
 
+    def __hash__(self) -> int:
+        # A dict has none, and settings are keys of groups.
+        return hash((self.storage, frozenset(self.values.items())))
+
     def __str__(self) -> str:
         words = [self.storage] if self.storage else []
         for name, value in self.values.items():
