@@ -12,77 +12,181 @@
 
 """The lab's guest: a small bootable image made from Debian's packages.
 
-Kernel and busybox in one initramfs on a FAT partition, and root's home on a
-second one, built as files only: nothing is mounted and no loop device is used.
+A FAT partition boots: it holds syslinux, the kernel, and busybox in an
+initramfs. A second partition, an empty ext4, is root's home: the guest's own
+root is in memory, and this gives it something on its disk. Everything is
+written into files; nothing is mounted and no loop device is used.
 """
 
+import hashlib
 import os
 import pathlib
 import tempfile
 
-from lab.image import commands
-from lab.image import disk
-from lab.image import identity
 from lab.image import initramfs
-from lab.image import kernel
+from lab.image import tools
 
-ImageError = commands.ImageError
-# The package behind which the guest's kernel stands; it is not installed.
-KERNEL = kernel.METAPACKAGE
-
+ImageError = tools.ImageError
+# The guest's kernel comes from this package; it is not installed.
+KERNEL = initramfs.KERNEL
 # Debian packages that the builder needs on the machine.
 PACKAGES = ('busybox-static', 'cpio', 'dosfstools', 'dropbear-bin',
             'e2fsprogs', 'fdisk', 'kmod', 'mtools', 'qemu-utils', 'socat',
             'syslinux', 'syslinux-common')
 
+SECTOR_BYTES = 512
+# The partitions begin here; each ends where the next one or the disk does.
+BOOT_START = 1024 * 1024
+HOME_START = 40 * 1024 * 1024
+DISK_BYTES = 104 * 1024 * 1024
+# Fixed, so that the same input gives the same image.
+HOME_UUID = '6c616d68-6f6d-4000-8000-000000000000'
+# From Debian's syslinux-common: starts the partition marked as bootable.
+MBR = pathlib.Path('/usr/lib/syslinux/mbr/mbr.bin')
+MBR_BYTES = 440
+
+# - The console named last is /dev/console; the guest prints to it.
+# - loglevel=4: warnings and worse; each line costs an emulated port write
+#   per character.
+# - mitigations, nokaslr, audit, lsm, nowatchdog, cryptomgr and the self-test
+#   crypto_kdf108_init (0.2 s): work that this guest has no use for.
+# - tsc=reliable, no_timer_check: emulated clock sources are not compared with
+#   each other; on a busy machine and after a migration they would fail.
+# - 8250.nr_uarts=1: three ports less to search.
+# - panic=10: a guest that died boots again, with its reason on the console.
+KERNEL_PARAMETERS = (
+    'console=tty0 console=ttyS0,115200n8 loglevel=4 panic=10 '
+    'mitigations=off nokaslr audit=0 lsm= nowatchdog cryptomgr.notests '
+    'initcall_blacklist=crypto_kdf108_init random.trust_cpu=on '
+    'tsc=reliable no_timer_check 8250.nr_uarts=1')
+
+# Neither prompt nor pause.
+SYSLINUX = f"""\
+DEFAULT lab
+PROMPT 0
+TIMEOUT 0
+NOESCAPE 1
+LABEL lab
+  LINUX /vmlinuz
+  INITRD /initrd
+  APPEND {KERNEL_PARAMETERS}
+"""
+
 
 def build(target: pathlib.Path, work: pathlib.Path) -> None:
     """Make the image; the target appears complete or not at all.
 
-    :param target: the qcow2 file to write or replace.
+    :param target: the qcow2 file to write or replace
     :param work: directory for the kernel's package file, which is kept for
-        the next build, and for some 200 MB during the build.
-    :raises ImageError: if the image cannot be made.
+        the next build, and for some 200 MB during the build
+    :raises ImageError: if the image cannot be made
     """
     try:
         work.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=work, prefix='build-') as name:
             folder = pathlib.Path(name)
-            image = _initramfs_and_kernel(folder, work)
+            package = initramfs.download_kernel(KERNEL, work)
+            kernel = initramfs.unpack_kernel(package, folder / 'kernel')
+            tree = folder / 'tree'
+            initramfs.stage(tree, kernel)
+            initramfs.pack(tree, folder / 'initrd')
             raw = folder / 'disk.raw'
-            disk.make(raw, image, folder / 'initrd')
+            write_disk(raw, kernel.image, folder / 'initrd')
             _publish(raw, target)
     except OSError as error:
-        raise ImageError(commands.explain_os_error(error)) from error
+        raise ImageError(tools.explain_os_error(error)) from error
 
 
 def fingerprint() -> str:
-    """Return a hex digest of all that determines the image.
+    """Return a hex digest that changes whenever the image would.
 
-    :raises ImageError: if a package of PACKAGES is not installed.
+    It covers the guest's files, the builder's code, the programs and
+    libraries that are copied, and the versions of the packages. It does not
+    cover the kernel: a newer one is no reason to build again, and looking it
+    up takes package lists, which need not be there.
+
+    :raises ImageError: if a package of PACKAGES is not installed
     """
-    return identity.digest(PACKAGES)
+    code = sorted(pathlib.Path(__file__).parent.glob('*.py'))
+    installed = tools.run(
+        'dpkg-query', '--show', '--showformat=${Package} ${Version}\n',
+        *PACKAGES)
+    entries = [
+        *((path.name, path.read_bytes()) for path in code),
+        *((f'guest/{path.relative_to(initramfs.GUEST)}', path.read_bytes())
+          for path in initramfs.guest_files()),
+        *((guest_path, pathlib.Path(path).read_bytes())
+          for guest_path, path in sorted(initramfs.binaries().items())),
+        ('packages', '\n'.join(sorted(installed.split('\n'))).encode())]
+    total = hashlib.sha256()
+    for label, content in entries:
+        # Lengths separate one entry's end from the next one's beginning.
+        total.update(f'{label}\0{len(content)}\0'.encode())
+        total.update(content)
+    return total.hexdigest()
 
 
-def _initramfs_and_kernel(folder: pathlib.Path,
-                          work: pathlib.Path) -> pathlib.Path:
-    """Write folder/initrd and return the kernel that it belongs to."""
-    unpacked = kernel.unpack(kernel.download(kernel.METAPACKAGE, work),
-                             folder / 'kernel')
-    tree = folder / 'tree'
-    initramfs.stage(tree, unpacked)
-    initramfs.pack(tree, folder / 'initrd')
-    return unpacked.image
+def write_disk(raw: pathlib.Path, kernel: pathlib.Path,
+               initrd: pathlib.Path) -> None:
+    """Write a raw disk that boots the kernel with the initramfs.
+
+    Nothing is mounted: every tool writes into the file at the offset of a
+    partition.
+
+    :param raw: the file to write
+    :param kernel: the kernel's file
+    :param initrd: the packed initramfs
+    :raises ImageError: if a tool fails
+    """
+    with open(raw, 'wb') as opened:
+        opened.truncate(DISK_BYTES)
+    boot_sector, home_sector = (
+        start // SECTOR_BYTES for start in (BOOT_START, HOME_START))
+    table = (f'label: dos\nlabel-id: 0x6c61626d\n'
+             f'start={boot_sector}, size={home_sector - boot_sector}, type=6, '
+             f'bootable\nstart={home_sector}, type=83\n')
+    tools.run('sfdisk', '--quiet', raw, stdin=table.encode())
+    # Invariant: a fixed serial number, so that a disk can be repeated.
+    tools.run('mkfs.vfat', '--invariant', '-F', '16', '-n', 'LAB',
+              '--offset', str(boot_sector), raw,
+              str((HOME_START - BOOT_START) // 1024))
+    # Not lazy: otherwise each guest initialises the file system at boot.
+    tools.run('mke2fs', '-q', '-F', '-t', 'ext4', '-b', '1024', '-m', '0',
+              '-L', 'home', '-U', HOME_UUID, '-E',
+              f'offset={HOME_START},hash_seed={HOME_UUID},'
+              'lazy_itable_init=0,lazy_journal_init=0', raw,
+              f'{(DISK_BYTES - HOME_START) // 1024}k')
+    config = raw.with_name('syslinux.cfg')
+    config.write_text(SYSLINUX)
+    for source, name in ((kernel, 'vmlinuz'), (initrd, 'initrd'),
+                         (config, 'syslinux.cfg')):
+        tools.run('mcopy', '-i', f'{raw}@@{BOOT_START}', source, f'::/{name}')
+    tools.run('syslinux', '--install', '--offset', str(BOOT_START), raw)
+    try:
+        code = MBR.read_bytes()[:MBR_BYTES]
+    except FileNotFoundError as error:
+        raise tools.not_installed(MBR) from error
+    with open(raw, 'r+b') as opened:
+        opened.write(code)
+
+
+def convert(raw: pathlib.Path, target: pathlib.Path) -> None:
+    """Write a raw disk as a compressed qcow2 image.
+
+    :raises ImageError: if qemu-img fails
+    """
+    tools.run('qemu-img', 'convert', '-c', '-f', 'raw', '-O', 'qcow2',
+              raw, target)
 
 
 def _publish(raw: pathlib.Path, target: pathlib.Path) -> None:
-    """Write the target by way of a temporary file beside it."""
+    """Convert into a temporary file beside the target, then replace it."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=target.parent,
                                     prefix=f'.{target.name}-')
     os.close(handle)
     try:
-        disk.convert(raw, pathlib.Path(name))
+        convert(raw, pathlib.Path(name))
         os.chmod(name, 0o644)
         os.replace(name, target)
     except BaseException:

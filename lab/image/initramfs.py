@@ -10,42 +10,200 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The guest's root file system: a directory tree, packed as an initramfs."""
+"""The guest's kernel and root file system, packed as an initramfs.
 
+Debian's kernel package is downloaded and unpacked, and not installed. The root
+file system is a directory tree: programs of this machine, the files in guest/,
+and those of the kernel's modules that the guest needs.
+"""
+
+import dataclasses
 import gzip
 import os
 import pathlib
 import re
 import shutil
 
-from lab.image import commands
-from lab.image import kernel
-from lab.image import modules
+from lab.image import tools
 
-# Laid out like the guest's root; everything in it is copied as it is.
+# The cloud kernel boots faster than the generic one and is smaller.
+KERNEL = 'linux-image-cloud-amd64'
+# Laid out like the guest's root; all files in it are copied unchanged.
 GUEST = pathlib.Path(__file__).parent / 'guest'
-# The path in the guest is the path on the machine.
+# Each has the same path in the guest and on the machine.
 PROGRAMS = ('/bin/busybox', '/usr/sbin/dropbear', '/usr/bin/dropbearkey',
             '/usr/bin/socat')
 # Mount points, and the places where busybox puts its applets' links.
 FOLDERS = ('bin', 'sbin', 'usr/bin', 'usr/sbin', 'dev', 'proc', 'sys', 'run',
            'tmp', 'mnt', 'root', 'etc', 'lib')
+# virtio_net depends on failover and net_failover; they are listed so that a
+# kernel without them is noticed. ext4 asks for crc32c_generic by an alias that
+# no dependency shows. button and evdev carry the power button.
+MODULES = ('virtio_pci', 'virtio_net', 'failover', 'net_failover',
+           'virtio_blk', 'virtio_rng', 'crc32c_generic', 'ext4', 'button',
+           'evdev')
+
+
+class MissingModule(tools.ImageError):
+    """The kernel lacks a module that the guest needs."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """An unpacked kernel.
+
+    :ivar image: the file to boot
+    :ivar modules: the directory /lib/modules/VERSION, after depmod
+    """
+
+    image: pathlib.Path
+    modules: pathlib.Path
+
+    @property
+    def version(self) -> str:
+        """The kernel's release, as uname -r prints it."""
+        return self.modules.name
+
+
+def find_kernel(metapackage: str) -> tuple[str, str]:
+    """Return name and version of the package that a metapackage depends on.
+
+    :raises ImageError: if apt does not know it
+    """
+    depends = tools.run('apt-cache', 'depends', '--important', metapackage)
+    names = [line.split()[-1] for line in depends.splitlines()
+             if line.strip().startswith('Depends: linux-image-')]
+    if not names:
+        raise tools.ImageError(
+            f'apt knows no kernel behind {metapackage}: run apt-get update.')
+    policy = tools.run('apt-cache', 'policy', names[0])
+    for line in policy.splitlines():
+        key, _, value = line.strip().partition(': ')
+        if key == 'Candidate':
+            return names[0], value
+    raise tools.ImageError(f'apt offers no version of {names[0]}.')
+
+
+def download_kernel(metapackage: str, work: pathlib.Path) -> pathlib.Path:
+    """Return the kernel's package file; download it if it is not there.
+
+    :param metapackage: Debian package that depends on the kernel's
+    :param work: directory that keeps package files from build to build
+    :raises ImageError: if it cannot be downloaded
+    """
+    name, version = find_kernel(metapackage)
+    # apt writes a colon, which separates an epoch, as %3a.
+    pattern = f'{name}_{version.replace(":", "%3a")}_*.deb'
+    if not list(work.glob(pattern)):
+        tools.run('apt-get', 'download', f'{name}={version}', folder=work)
+    found = sorted(work.glob(pattern))
+    if not found:
+        raise tools.ImageError(
+            f'apt-get download left no package file of {name} {version}.')
+    return found[-1]
+
+
+def unpack_kernel(package: pathlib.Path, folder: pathlib.Path) -> Kernel:
+    """Unpack a kernel's package file into a directory.
+
+    :raises ImageError: if the package holds no kernel
+    """
+    tools.run('dpkg-deb', '-x', package, folder)
+    images = sorted((folder / 'boot').glob('vmlinuz-*'))
+    if not images:
+        raise tools.ImageError(f'{package.name} holds no kernel.')
+    version = images[-1].name.removeprefix('vmlinuz-')
+    tools.run('depmod', '-b', folder, version)
+    return Kernel(images[-1], folder / 'lib/modules' / version)
+
+
+def module_name(path: str) -> str:
+    """Return the name by which modprobe knows a module's file."""
+    name = path.rsplit('/', 1)[-1]
+    return re.sub(r'\.ko(\.(gz|xz|zst))?$', '', name).replace('-', '_')
+
+
+def parse_dependencies(text: str) -> dict[str, tuple[str, list[str]]]:
+    """Parse modules.dep.
+
+    :returns: for each module's name its file and the files that it needs, in
+        the order of modules.dep: the module to load first comes last
+    """
+    table = {}
+    for line in text.splitlines():
+        path, _, needs = line.partition(':')
+        if path.strip():
+            table[module_name(path.strip())] = (path.strip(), needs.split())
+    return table
+
+
+def resolve_modules(dependencies: str, builtin: str,
+                    wanted: tuple[str, ...] = MODULES) -> list[str]:
+    """Return the files of the modules that the guest has to load, in order.
+
+    :param dependencies: the text of modules.dep
+    :param builtin: the text of modules.builtin
+    :param wanted: names of modules; those built into the kernel need no file
+    :raises MissingModule: if the kernel has a module in neither way
+    """
+    table = parse_dependencies(dependencies)
+    inside = {module_name(line) for line in builtin.split()}
+    order: list[str] = []
+    for name in wanted:
+        if name in table:
+            path, needs = table[name]
+            order.extend([*reversed(needs), path])
+        elif name not in inside:
+            raise MissingModule(
+                f'The kernel package lacks the module {name}.')
+    # The first occurrence counts: it comes after all that it needs.
+    return list(dict.fromkeys(order))
+
+
+def reduce_dependencies(dependencies: str, files: list[str]) -> str:
+    """Return the modules.dep of a guest that has only these files."""
+    table = parse_dependencies(dependencies)
+    lines = []
+    for path in files:
+        needs = table[module_name(path)][1]
+        lines.append(' '.join([f'{path}:', *needs]) + '\n')
+    return ''.join(lines)
+
+
+def install_modules(source: pathlib.Path, target: pathlib.Path) -> list[str]:
+    """Copy the modules that the guest needs into its tree.
+
+    :param source: an extracted /lib/modules/VERSION, after depmod
+    :param target: the same directory in the guest's tree
+    :returns: names of the modules to load, in order
+    :raises MissingModule: if the kernel lacks one
+    """
+    dependencies = (source / 'modules.dep').read_text()
+    files = resolve_modules(dependencies,
+                            (source / 'modules.builtin').read_text())
+    for path in files:
+        _copy(source / path, target / path)
+    target.mkdir(parents=True, exist_ok=True)
+    (target / 'modules.dep').write_text(
+        reduce_dependencies(dependencies, files))
+    return [module_name(path) for path in files]
 
 
 def guest_files() -> list[pathlib.Path]:
-    """Return the files that are copied into the guest as they are."""
+    """Return the files of the checkout that are copied into the guest."""
     return sorted(path for path in GUEST.rglob('*') if path.is_file())
 
 
 def libraries(program: str) -> dict[str, str]:
-    """Return what a program needs at run time.
+    """Return the shared libraries that a program needs, and its loader.
 
     :returns: path in the guest: path on the machine. All libraries go to
         /lib, where the loader looks without a cache; the loader itself
         stays where the program asks for it.
+    :raises ImageError: if a library is missing
     """
     needed = {}
-    for line in commands.run('ldd', program).splitlines():
+    for line in tools.run('ldd', program).splitlines():
         library = re.match(r'\s*(\S+) => (/\S+) \(', line)
         loader = re.match(r'\s*(/\S+) \(', line)
         if library:
@@ -53,42 +211,34 @@ def libraries(program: str) -> dict[str, str]:
         elif loader:
             needed[loader[1]] = loader[1]
         elif 'not found' in line:
-            raise commands.ImageError(
+            raise tools.ImageError(
                 f'{program} lacks a library: {line.strip()}.')
     return needed
-
-
-def is_dynamic(program: str) -> bool:
-    """Tell whether a program names a loader, which a static one does not.
-
-    ldd answers a static program with a failure.
-    """
-    with open(program, 'rb') as opened:
-        return b'/ld-linux' in opened.read(4096)
 
 
 def binaries() -> dict[str, str]:
     """Return the guest's programs and their libraries.
 
-    :returns: path in the guest: path on the machine.
-    :raises ImageError: if one is not installed.
+    :returns: path in the guest: path on the machine
+    :raises ImageError: if one is not installed
     """
     files = {}
     for program in PROGRAMS:
         if not os.path.exists(program):
-            raise commands.ImageError(
-                f'{program} is not on this machine: install the packages in '
-                'lab.image.PACKAGES.')
+            raise tools.not_installed(program)
         files[program] = program
-        if is_dynamic(program):
+        # A static program names no loader, and ldd fails for it.
+        with open(program, 'rb') as opened:
+            is_dynamic = b'/ld-linux' in opened.read(4096)
+        if is_dynamic:
             files.update(libraries(program))
     return files
 
 
-def stage(tree: pathlib.Path, unpacked: kernel.Kernel) -> None:
+def stage(tree: pathlib.Path, kernel: Kernel) -> None:
     """Lay out the guest's root file system in an empty directory.
 
-    :raises ImageError: if a program or a module is missing.
+    :raises ImageError: if a program or a module is missing
     """
     for folder in FOLDERS:
         (tree / folder).mkdir(parents=True, exist_ok=True)
@@ -96,14 +246,23 @@ def stage(tree: pathlib.Path, unpacked: kernel.Kernel) -> None:
         _copy(pathlib.Path(path), tree / guest_path.lstrip('/'))
     for source in guest_files():
         _copy(source, tree / source.relative_to(GUEST))
-    names = modules.install(
-        unpacked.modules, tree / 'lib/modules' / unpacked.version)
+    names = install_modules(
+        kernel.modules, tree / 'lib/modules' / kernel.version)
     (tree / 'etc/modules').write_text('\n'.join(names) + '\n')
-    _set_modes(tree)
+    # Modes and times depend on the content alone: some ways to copy a
+    # checkout lose modes. The first bytes tell programs and scripts.
+    for path in tree.rglob('*'):
+        executable = path.is_dir() or path.read_bytes()[:4].startswith(
+            (b'#!', b'\x7fELF'))
+        path.chmod(0o755 if executable else 0o644)
+        os.utime(path, (0, 0))
+    for secret, mode in (('root', 0o700), ('etc/shadow', 0o600)):
+        if (tree / secret).exists():
+            (tree / secret).chmod(mode)
 
 
 def members(tree: pathlib.Path) -> list[str]:
-    """Return the archive's members; a directory stands before its content."""
+    """Return the archive's members; a directory comes before its content."""
     return sorted(str(path.relative_to(tree)) for path in tree.rglob('*'))
 
 
@@ -112,15 +271,15 @@ def pack(tree: pathlib.Path, target: pathlib.Path) -> None:
 
     No device node is needed: the guest mounts devtmpfs.
 
-    :raises ImageError: if cpio fails.
+    :raises ImageError: if cpio fails
     """
     archive = target.with_suffix('.cpio')
     names = ''.join(f'{name}\0' for name in members(tree))
-    # The names are relative to the tree, the archive's must not be.
-    commands.run('cpio', '--create', '--null', '--quiet', '--format=newc',
-                 '--reproducible', '--owner=+0:+0',
-                 f'--file={archive.resolve()}', stdin=names.encode(),
-                 folder=tree)
+    # cpio runs in the tree, so the archive needs an absolute path.
+    tools.run('cpio', '--create', '--null', '--quiet', '--format=newc',
+              '--reproducible', '--owner=+0:+0',
+              f'--file={archive.resolve()}', stdin=names.encode(),
+              folder=tree)
     with open(archive, 'rb') as plain, open(target, 'wb') as raw:
         # Neither name nor time in the header: the same tree gives the same
         # bytes.
@@ -132,20 +291,3 @@ def pack(tree: pathlib.Path, target: pathlib.Path) -> None:
 def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-
-
-def _set_modes(tree: pathlib.Path) -> None:
-    """Give every file a mode and a time that depend on its content alone.
-
-    The modes of the files in the checkout do not count: some ways to copy
-    it lose them. Programs and scripts are known by their first bytes.
-    """
-    for path in tree.rglob('*'):
-        executable = path.is_dir() or path.read_bytes()[:4].startswith(
-            (b'#!', b'\x7fELF'))
-        path.chmod(0o755 if executable else 0o644)
-        os.utime(path, (0, 0))
-    for secret in ('root', 'etc/shadow'):
-        path = tree / secret
-        if path.exists():
-            path.chmod(0o700 if path.is_dir() else 0o600)

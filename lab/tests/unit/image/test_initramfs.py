@@ -17,10 +17,8 @@ import tempfile
 import unittest
 from unittest import mock
 
-from lab.image import commands
 from lab.image import initramfs
-from lab.image import kernel
-from lab.image import modules
+from lab.image import tools
 
 LDD = """\
 \tlinux-vdso.so.1 (0x00007fff)
@@ -32,7 +30,7 @@ LDD = """\
 class TestLibraries(unittest.TestCase):
 
     def test_places(self):
-        with mock.patch.object(commands, 'run', return_value=LDD):
+        with mock.patch.object(tools, 'run', return_value=LDD):
             self.assertEqual(
                 {'/lib/libz.so.1': '/lib/x/libz.so.1',
                  '/lib64/ld-linux-x86-64.so.2':
@@ -40,14 +38,14 @@ class TestLibraries(unittest.TestCase):
                 initramfs.libraries('/bin/some'))
 
     def test_missing(self):
-        with mock.patch.object(commands, 'run',
+        with mock.patch.object(tools, 'run',
                                return_value='\tlibq.so => not found\n'):
-            with self.assertRaisesRegex(commands.ImageError, 'libq.so'):
+            with self.assertRaisesRegex(tools.ImageError, 'libq.so'):
                 initramfs.libraries('/bin/some')
 
     def test_program_not_installed(self):
         with mock.patch.object(initramfs, 'PROGRAMS', ('/no/such',)):
-            with self.assertRaisesRegex(commands.ImageError, '/no/such'):
+            with self.assertRaisesRegex(tools.ImageError, '/no/such'):
                 initramfs.binaries()
 
 
@@ -63,12 +61,12 @@ class TestTree(unittest.TestCase):
         program.write_bytes(b'\x7fELF...')
         for owner, name, result in (
                 (initramfs, 'binaries', {'/bin/busybox': str(program)}),
-                (modules, 'install', ['virtio', 'virtio_net'])):
+                (initramfs, 'install_modules', ['virtio', 'virtio_net'])):
             patch = mock.patch.object(owner, name, return_value=result)
             patch.start()
             self.addCleanup(patch.stop)
         (self.tree / 'lib/modules/6.1').mkdir(parents=True)
-        initramfs.stage(self.tree, kernel.Kernel(
+        initramfs.stage(self.tree, initramfs.Kernel(
             self.folder / 'vmlinuz', self.folder / '6.1'))
 
     def _mode(self, name):
@@ -105,7 +103,7 @@ class TestTree(unittest.TestCase):
             pathlib.Path(name).write_bytes(stdin)
 
         target = self.folder / 'initrd'
-        with mock.patch.object(commands, 'run', cpio):
+        with mock.patch.object(tools, 'run', cpio):
             initramfs.pack(self.tree, target)
             first = target.read_bytes()
             initramfs.pack(self.tree, target)
@@ -135,3 +133,126 @@ class TestGuestFiles(unittest.TestCase):
         # Moved within one file system, so that none is seen half.
         self.assertIn('mv /run/metadata/keys /root/.ssh/authorized_keys',
                       (initramfs.GUEST / 'lab/metadata').read_text())
+
+
+DEPENDS = """\
+linux-image-cloud-amd64
+  Depends: linux-image-6.1.0-9-cloud-amd64
+"""
+POLICY = """\
+linux-image-6.1.0-9-cloud-amd64:
+  Installed: (none)
+  Candidate: 1:6.1.9-2
+"""
+
+
+class TestKernel(unittest.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.work = pathlib.Path(folder.name)
+        self.deb = (self.work /
+                    'linux-image-6.1.0-9-cloud-amd64_1%3a6.1.9-2_amd64.deb')
+        self.downloads = 0
+        patch = mock.patch.object(tools, 'run', self._run)
+        patch.start()
+        self.addCleanup(patch.stop)
+
+    def _run(self, *command, **_options):
+        if command[0] == 'apt-cache':
+            return DEPENDS if command[1] == 'depends' else POLICY
+        self.downloads += 1
+        self.deb.touch()
+        return ''
+
+    def test_resolve(self):
+        self.assertEqual(
+            ('linux-image-6.1.0-9-cloud-amd64', '1:6.1.9-2'),
+            initramfs.find_kernel('linux-image-cloud-amd64'))
+
+    def test_resolve_without_package_lists(self):
+        with mock.patch.object(tools, 'run', return_value=''):
+            with self.assertRaisesRegex(tools.ImageError,
+                                        'apt-get update'):
+                initramfs.find_kernel('linux-image-cloud-amd64')
+
+    def test_download_once(self):
+        for _ in range(2):
+            self.assertEqual(self.deb, initramfs.download_kernel(
+                'linux-image-cloud-amd64', self.work))
+        self.assertEqual(1, self.downloads)
+
+    def test_unpack_without_kernel(self):
+        with self.assertRaisesRegex(tools.ImageError, 'holds no kernel'):
+            initramfs.unpack_kernel(pathlib.Path('some.deb'), self.work)
+
+
+DEPENDENCIES = """\
+kernel/virtio/virtio_ring.ko:
+kernel/virtio/virtio.ko: kernel/virtio/virtio_ring.ko
+kernel/net/failover.ko:
+kernel/net/net_failover.ko: kernel/net/failover.ko
+kernel/net/virtio_net.ko.xz: kernel/net/net_failover.ko \
+kernel/net/failover.ko kernel/virtio/virtio.ko kernel/virtio/virtio_ring.ko
+kernel/char/virtio-rng.ko: kernel/virtio/virtio.ko \
+kernel/virtio/virtio_ring.ko
+"""
+INSIDE = ('ext4', 'crc32c_generic')
+BUILTIN = 'kernel/fs/ext4/ext4.ko\nkernel/crypto/crc32c_generic.ko\n'
+
+
+class TestModules(unittest.TestCase):
+
+    def test_module_name(self):
+        for path in ('a/virtio-rng.ko', 'virtio_rng.ko.xz', 'virtio-rng'):
+            self.assertEqual('virtio_rng', initramfs.module_name(path))
+
+    def test_resolve_puts_needed_modules_first(self):
+        self.assertEqual(
+            ['kernel/virtio/virtio_ring.ko', 'kernel/virtio/virtio.ko',
+             'kernel/net/failover.ko', 'kernel/net/net_failover.ko',
+             'kernel/net/virtio_net.ko.xz', 'kernel/char/virtio-rng.ko'],
+            initramfs.resolve_modules(
+                DEPENDENCIES, BUILTIN, ('virtio_net', 'virtio_rng')))
+
+    def test_resolve_skips_what_is_built_in(self):
+        self.assertEqual([], initramfs.resolve_modules(
+            DEPENDENCIES, BUILTIN, ('ext4',)))
+
+    def test_resolve_names_what_is_missing(self):
+        with self.assertRaisesRegex(initramfs.MissingModule, 'module button'):
+            initramfs.resolve_modules(
+                DEPENDENCIES, BUILTIN, ('ext4', 'button'))
+
+    def test_reduced_dependencies(self):
+        self.assertEqual(
+            'kernel/net/failover.ko:\n'
+            'kernel/net/net_failover.ko: kernel/net/failover.ko\n',
+            initramfs.reduce_dependencies(
+                DEPENDENCIES, ['kernel/net/failover.ko',
+                               'kernel/net/net_failover.ko']))
+
+    def test_install(self):
+        with tempfile.TemporaryDirectory() as name:
+            source = pathlib.Path(name, 'source')
+            target = pathlib.Path(name, 'target')
+            paths = [f'kernel/{module}.ko' for module in initramfs.MODULES
+                     if module not in INSIDE]
+            for path in [*paths, 'kernel/unwanted.ko']:
+                (source / path).parent.mkdir(parents=True, exist_ok=True)
+                (source / path).write_text(path)
+            (source / 'modules.dep').write_text(
+                ''.join(f'{path}:\n' for path in paths))
+            (source / 'modules.builtin').write_text(BUILTIN)
+            names = initramfs.install_modules(source, target)
+            self.assertEqual(
+                [module for module in initramfs.MODULES
+                 if module not in INSIDE],
+                names)
+            self.assertEqual('kernel/evdev.ko',
+                             (target / 'kernel/evdev.ko').read_text())
+            self.assertFalse((target / 'kernel/unwanted.ko').exists())
+            self.assertIn('kernel/virtio_net.ko:',
+                          (target / 'modules.dep').read_text())

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Running the tools that make the image, and saying what went wrong."""
+"""Run the tools that make the image, and explain their failures."""
 
 import errno
 import os
@@ -18,26 +18,27 @@ import pathlib
 import subprocess
 
 DISK_FULL = 'No space left on device'
-# The first time that FAT knows (1980).
+# The earliest time that FAT can store (1980).
 EPOCH = '315532800'
-# Untranslated messages, because some are read here; and one fixed time, by
-# mke2fs's name for it too, so that the same input gives the same image.
+# LC_ALL: some messages are parsed here, so they must not be translated.
+# One fixed time, also under mke2fs's own name for it: the same input then
+# gives the same image.
 ENVIRONMENT = {'LC_ALL': 'C', 'SOURCE_DATE_EPOCH': EPOCH,
                'E2FSPROGS_FAKE_TIME': EPOCH}
 
 
 class ImageError(Exception):
-    """The guest's image cannot be made; the message is one sentence."""
+    """The guest image cannot be made; the message is one sentence."""
 
 
 def run(*command: str | pathlib.Path, stdin: bytes = b'',
         folder: pathlib.Path | None = None) -> str:
     """Run a command and return its standard output.
 
-    :param command: program and arguments.
-    :param stdin: what the command reads from its standard input.
-    :param folder: the directory to run it in; None for the current one.
-    :raises ImageError: if it is missing or fails.
+    :param command: program and arguments
+    :param stdin: the command's standard input
+    :param folder: its working directory; None for the current one
+    :raises ImageError: if it is missing or fails
     """
     words = [str(word) for word in command]
     try:
@@ -45,12 +46,24 @@ def run(*command: str | pathlib.Path, stdin: bytes = b'',
                               capture_output=True,
                               env={**os.environ, **ENVIRONMENT})
     except FileNotFoundError as error:
-        raise ImageError(
-            f'{words[0]} is not on this machine: install the packages in '
-            'lab.image.PACKAGES.') from error
+        raise not_installed(words[0]) from error
     except subprocess.CalledProcessError as error:
-        raise ImageError(_explain(words, error)) from error
+        output = (error.stderr or b'').decode(errors='replace')
+        # apt's warnings (W:) may follow the error that counts.
+        lines = [line.strip() for line in output.splitlines()
+                 if line.strip() and not line.startswith('W: ')]
+        last = lines[-1] if lines else f'exit status {error.returncode}'
+        raise ImageError(
+            f'The disk is full: {words[0]} failed ({last}).'
+            if DISK_FULL in output else
+            f'The command "{" ".join(words)}" failed: {last}') from error
     return done.stdout.decode(errors='replace')
+
+
+def not_installed(path: str | pathlib.Path) -> ImageError:
+    """Return the error for a program or a file that the machine lacks."""
+    return ImageError(f'{path} is missing on this machine: install the '
+                      f'packages in lab.image.PACKAGES.')
 
 
 def explain_os_error(error: OSError) -> str:
@@ -59,14 +72,3 @@ def explain_os_error(error: OSError) -> str:
         where = f' under {error.filename}' if error.filename else ''
         return f'The disk is full{where}: the image was not made.'
     return f'The image was not made: {error}.'
-
-
-def _explain(words: list[str], error: subprocess.CalledProcessError) -> str:
-    output = (error.stderr or b'').decode(errors='replace')
-    # apt's warnings (W:) may follow the error that counts.
-    lines = [line.strip() for line in output.splitlines()
-             if line.strip() and not line.startswith('W: ')]
-    last = lines[-1] if lines else f'exit status {error.returncode}'
-    if DISK_FULL in output:
-        return f'The disk is full: {words[0]} failed ({last}).'
-    return f'The command "{" ".join(words)}" failed: {last}'

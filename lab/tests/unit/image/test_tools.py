@@ -15,7 +15,7 @@ import subprocess
 import unittest
 from unittest import mock
 
-from lab.image import commands
+from lab.image import tools
 
 
 class TestRun(unittest.TestCase):
@@ -23,15 +23,15 @@ class TestRun(unittest.TestCase):
     def test_output(self):
         done = subprocess.CompletedProcess([], 0, b'out', b'')
         with mock.patch('subprocess.run', return_value=done) as run:
-            self.assertEqual('out', commands.run('tool', 'x', stdin=b'in'))
+            self.assertEqual('out', tools.run('tool', 'x', stdin=b'in'))
         self.assertEqual(['tool', 'x'], run.call_args.args[0])
         self.assertEqual(b'in', run.call_args.kwargs['input'])
         self.assertEqual('C', run.call_args.kwargs['env']['LC_ALL'])
 
     def _message(self, failure):
         with mock.patch('subprocess.run', side_effect=failure):
-            with self.assertRaises(commands.ImageError) as caught:
-                commands.run('tool', 'x')
+            with self.assertRaises(tools.ImageError) as caught:
+                tools.run('tool', 'x')
         return str(caught.exception)
 
     def test_failure_names_command_and_last_line(self):
@@ -61,8 +61,8 @@ class TestExplainOSError(unittest.TestCase):
         error = OSError(errno.ENOSPC, 'No space', 'some/file')
         self.assertEqual(
             'The disk is full under some/file: the image was not made.',
-            commands.explain_os_error(error))
+            tools.explain_os_error(error))
 
     def test_other(self):
-        self.assertIn('denied', commands.explain_os_error(
+        self.assertIn('denied', tools.explain_os_error(
             OSError(errno.EACCES, 'denied')))
