@@ -9,14 +9,13 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+"""Requests to the OpenStack APIs, with small values in place of their JSON.
 
-"""What we ask of the OpenStack APIs: small values in place of their JSON.
-
-The clients are those of tempest.lib, handed in by the caller, who also sees
-to the microversion: MICROVERSION or later.
+Callers hand in the clients, which are tempest.lib's, and set the microversion
+of the compute API: MICROVERSION or later.
 """
 
-# 2.80 for os-migrations as it is read here, 2.34 for asynchronous checks of
-# a live migration, 2.47 for the flavor within the server, 2.84 for the
-# details of failed events: nova since Victoria (22.0).
+# os-migrations in the form that is read here came with 2.80, asynchronous
+# checks of a live migration with 2.34, the flavor within the server with 2.47,
+# and the details of failed events with 2.84: nova since Victoria (22.0).
 MICROVERSION = '2.84'

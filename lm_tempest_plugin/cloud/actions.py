@@ -9,8 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
-"""What nova did for one request, step by step: its instance actions."""
+"""nova's instance actions: the steps of one request."""
 
 import dataclasses
 import datetime
@@ -18,8 +17,8 @@ from typing import Any
 
 from tempest.lib import exceptions as lib_exc
 
-# The events of a live migration, in the order in which they come; as of
-# nova 34 (compute/manager.py). The second one ends when the job is queued.
+# Events of a live migration in order, as of nova 34 (compute/manager.py). JOB
+# ends when the migration is queued on the source host.
 CHECKS = 'conductor_live_migrate_instance'
 JOB = 'compute_live_migration'
 PRE = 'compute_pre_live_migration'
@@ -28,15 +27,15 @@ ABORT = 'compute_live_migration_abort'
 
 
 @dataclasses.dataclass(frozen=True)
-class Event:
+class ActionEvent:
     """One event of an instance action.
 
     :ivar name: such as compute_pre_live_migration
-    :ivar host: where it happened; empty if nova does not say
+    :ivar host: name of its host; empty if nova does not say
     :ivar start: when it began, by that host's clock, to the second; UTC
-    :ivar finish: when it ended; None if nova does not know it to have ended
-    :ivar result: Success or Error; empty as long as it has not ended
-    :ivar details: why it failed; empty if nova does not say
+    :ivar finish: when it ended; None if nova has recorded no end
+    :ivar result: Success or Error; empty while it has not ended
+    :ivar details: cause of an error; empty if nova does not say
     """
 
     name: str
@@ -53,63 +52,64 @@ class Event:
 
     @property
     def open(self) -> bool:
-        """Whether it began and is not known to have ended."""
+        """Whether nova has recorded no end."""
         return self.finish is None
 
     def __str__(self) -> str:
-        words = '%s on host %s: %s' % (
-            self.name, self.host or 'unknown', self.result or 'not ended')
-        return words + (' (%s)' % self.details if self.details else '')
+        details = f' ({self.details})' if self.details else ''
+        return (f'{self.name} on host {self.host or "unknown"}: '
+                f'{self.result or "not ended"}{details}')
 
 
 @dataclasses.dataclass(frozen=True)
-class Action:
-    """One request that nova took, with what came of it.
+class InstanceAction:
+    """One request that nova accepted, with its events.
 
     :ivar name: live-migration
     :ivar start: when it began, to the second; UTC
-    :ivar message: what nova says of it; empty unless it failed
+    :ivar message: nova's message; empty unless it failed
     :ivar events: in the order in which they began
     """
 
     name: str
     start: datetime.datetime
     message: str
-    events: tuple[Event, ...]
+    events: tuple[ActionEvent, ...]
 
-    def event(self, name: str) -> Event | None:
+    def event(self, name: str) -> ActionEvent | None:
         """Return the first event of a name; None if there is none."""
         return next((event for event in self.events if event.name == name),
                     None)
 
     def describe(self) -> str:
-        """Return all events, in words."""
+        """Return a text that lists all events."""
         return '; '.join(map(str, self.events)) or 'no event'
 
 
 def show(servers_client: Any, server_id: str,
-         request_id: str) -> Action | None:
-    """Return the action of one request; None if nova knows of none.
+         request_id: str) -> InstanceAction | None:
+    """Return the action of one request; None if nova has none.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
-    :param request_id: of the request that caused the action: req-...
+    :param request_id: id of the request: req-...
     """
     try:
         body = servers_client.show_instance_action(
             server_id, request_id)['instanceAction']
     except lib_exc.NotFound:
         return None
-    # nova lists the newest first, also of those that began within a second.
+    # nova lists the newest first. sorted() is stable, so reversing them first
+    # keeps the order of events that began within the same second.
     events = sorted(map(_event, reversed(body.get('events', []))),
                     key=lambda event: event.start)
-    return Action(body['action'], _time(body['start_time']),
-                  body.get('message') or '', tuple(events))
+    return InstanceAction(body['action'], _time(body['start_time']),
+                          body.get('message') or '', tuple(events))
 
 
-def _event(body: dict[str, Any]) -> Event:
+def _event(body: dict[str, Any]) -> ActionEvent:
     finish = body.get('finish_time')
-    return Event(
+    return ActionEvent(
         name=body['event'], host=body.get('host') or '',
         start=_time(body['start_time']),
         finish=_time(finish) if finish else None,
@@ -117,6 +117,6 @@ def _event(body: dict[str, Any]) -> Event:
 
 
 def _time(text: str) -> datetime.datetime:
-    """Return a time of the API, which is UTC without saying so."""
+    # The API's times are UTC but carry no zone.
     return datetime.datetime.fromisoformat(text).replace(
         tzinfo=datetime.UTC)

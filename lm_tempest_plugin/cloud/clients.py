@@ -9,8 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
-"""The clients of tempest.lib that moving servers takes, in one value."""
+"""The tempest.lib clients that live migrations need, in one value."""
 
 import dataclasses
 from typing import Any
@@ -25,6 +24,7 @@ class Clients:
     :ivar services: tempest.lib's compute ServicesClient
     :ivar hypervisors: tempest.lib's compute HypervisorClient
     :ivar versions: tempest.lib's compute VersionsClient
+    :ivar quotas: tempest.lib's compute QuotasClient
     :ivar providers: tempest.lib's placement ResourceProvidersClient
     :ivar placement: tempest.lib's PlacementClient
     :ivar ports: tempest.lib's network PortsClient
@@ -35,6 +35,7 @@ class Clients:
     services: Any
     hypervisors: Any
     versions: Any
+    quotas: Any
     providers: Any
     placement: Any
     ports: Any
@@ -43,7 +44,7 @@ class Clients:
     def of(cls, manager: Any) -> 'Clients':
         """Return the clients of a manager.
 
-        :param manager: tempest.clients.Manager, of an administrator
+        :param manager: tempest.clients.Manager of an administrator
         """
         return cls(
             servers=manager.servers_client,
@@ -51,6 +52,7 @@ class Clients:
             services=manager.services_client,
             hypervisors=manager.hypervisor_client,
             versions=manager.compute_versions_client,
+            quotas=manager.quotas_client,
             providers=manager.resource_providers_client,
             placement=manager.placement_client,
             ports=manager.ports_client)

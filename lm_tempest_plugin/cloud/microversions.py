@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Microversions of the compute API: which there are, and using another."""
+"""Microversions of the compute API."""
 
 from collections.abc import Iterator
 import contextlib
@@ -24,19 +24,19 @@ from lm_tempest_plugin import config
 
 
 def parse(version: str) -> tuple[int, int]:
-    """Return a microversion as two numbers, which can be compared.
+    """Return major and minor number of a microversion, to compare them.
 
     :param version: such as 2.84
-    :raises ValueError: it is none
+    :raises ValueError: it is not a microversion
     """
     match = re.fullmatch(config.MICROVERSION, version)
     if match is None:
-        raise ValueError('%r is no microversion, such as 2.84' % version)
+        raise ValueError(f'{version!r} is no microversion, such as 2.84')
     return int(match[1]), int(match[2])
 
 
 def at_least(version: str, wanted: str) -> bool:
-    """Return whether one microversion is another one or later."""
+    """Return whether a microversion is the wanted one or a later one."""
     return parse(version) >= parse(wanted)
 
 
@@ -54,21 +54,21 @@ def offered(versions_client: Any) -> tuple[str, str]:
 
 
 def choose(versions_client: Any, wanted: str, default: str) -> str:
-    """Return the microversion with which to ask.
+    """Return the microversion for requests.
 
     :param versions_client: tempest.lib's VersionsClient
-    :param wanted: a microversion that has to be used; empty for the newest
-        up to the default that the cloud offers
+    :param wanted: the only acceptable microversion; empty for the newest up
+        to the default that the cloud offers
     :param default: the newest that the caller knows
-    :raises InvalidConfiguration: the cloud does not offer what is wanted
+    :raises InvalidConfiguration: the cloud does not offer the wanted one
     """
     oldest, newest = offered(versions_client)
     if not wanted:
         return min(default, newest, key=parse)
     if not parse(oldest) <= parse(wanted) <= parse(newest):
         raise lib_exc.InvalidConfiguration(
-            'microversion %s is wanted, and the compute API of this cloud '
-            'offers %s to %s' % (wanted, oldest, newest))
+            f'microversion {wanted} is wanted, but the compute API of this '
+            f'cloud offers {oldest} to {newest}')
     return wanted
 
 
@@ -76,10 +76,11 @@ def choose(versions_client: Any, wanted: str, default: str) -> str:
 def used(version: str) -> Iterator[None]:
     """Use a microversion for the requests of all compute clients.
 
-    tempest.lib keeps it for the whole process; what it was comes back.
+    The previous one is restored afterwards.
 
     :param version: such as 2.24
     """
+    # tempest.lib has one microversion for the whole process.
     before = base_compute_client.COMPUTE_MICROVERSION
     base_compute_client.COMPUTE_MICROVERSION = version
     try:

@@ -9,20 +9,37 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
-"""What placement knows: who has allocated what, and how much is left."""
+"""Room for servers: placement's inventories and allocations, and quotas."""
 
 from collections.abc import Mapping
 import dataclasses
 import math
 from typing import Any
 
+from tempest.lib import exceptions as lib_exc
+
+from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import servers
+
+UNLIMITED = -1
+
+
+class NoHypervisor(lib_exc.TempestException):
+    """nova lists no hypervisor on a host."""
+
+    message = 'No hypervisor'
+
+
+class NoRoom(lib_exc.TempestException):
+    """Hosts or quotas have no room for the servers."""
+
+    message = 'No room for servers'
 
 
 @dataclasses.dataclass(frozen=True)
 class Resources:
-    """An amount of the three things that every flavor takes.
+    """An amount of the three resources that every flavor has.
 
     :ivar vcpus: virtual CPUs
     :ivar ram_mib: memory
@@ -35,17 +52,18 @@ class Resources:
 
     @classmethod
     def of(cls, server: servers.Server) -> 'Resources':
-        """Return what a server takes by its flavor."""
+        """Return the resources of a server, by its flavor."""
         return cls(server.vcpus, round(server.ram_gib * 1024),
                    math.ceil(server.disk_gib))
 
     @classmethod
     def of_flavor(cls, flavor: Mapping[str, Any]) -> 'Resources':
-        """Return what a server with a flavor takes.
+        """Return the resources of a server with a flavor.
 
-        Its root disk is counted, though one that is a volume takes none.
+        The root disk counts, although a server that boots from a volume needs
+        none.
 
-        :param flavor: as nova's JSON has it in the flavors API
+        :param flavor: JSON of the flavors API
         """
         return cls(
             flavor['vcpus'], flavor['ram'],
@@ -58,56 +76,97 @@ class Resources:
             self.disk_gib + other.disk_gib)
 
     def beyond(self, free: 'Resources') -> list[str]:
-        """Return what this amount is more than what is free, in words."""
+        """Return one text for each resource that exceeds the free amount."""
         return [
-            '%s: %d needed, %d free' % (
-                name, getattr(self, field), getattr(free, field))
+            f'{name}: {getattr(self, field)} needed, '
+            f'{getattr(free, field)} free'
             for name, field in _CLASSES.items()
             if getattr(self, field) > max(0, getattr(free, field))]
 
     def times(self, free: 'Resources') -> int:
-        """Return how often this amount fits into what is free."""
+        """Return how often this amount fits into the free amount."""
         return max(0, min(
             getattr(free, field) // getattr(self, field)
             for field in _CLASSES.values() if getattr(self, field)))
 
 
-# placement's names for them
+# Resources by the names of placement's resource classes.
 _CLASSES = {'VCPU': 'vcpus', 'MEMORY_MB': 'ram_mib', 'DISK_GB': 'disk_gib'}
 NOTHING = Resources(0, 0, 0)
 
 
-def free(providers_client: Any, provider_uuid: str) -> Resources:
-    """Return what a host has left, overcommitment included.
+def free_on_host(admin: clients.Clients, host: str) -> Resources:
+    """Return the free resources of a host.
 
-    That is (total - reserved) * allocation_ratio - used, as placement
-    reckons. A class that the host does not have, such as local disk in a
-    cloud with shared storage, is not limited there.
+    :param admin: clients of an administrator
+    :param host: name of the host
+    :raises NoHypervisor: nova lists no hypervisor on this host
+    """
+    uuid = compute_hosts.provider_uuids(admin.hypervisors).get(host)
+    if uuid is None:
+        raise NoHypervisor(f'nova lists no hypervisor on host {host}')
+    return free(admin.providers, uuid)
+
+
+def free(providers_client: Any, provider_uuid: str) -> Resources:
+    """Return the free resources of a provider, overcommitment included.
 
     :param providers_client: tempest.lib's ResourceProvidersClient
-    :param provider_uuid: of the host: that of its hypervisor in nova
+    :param provider_uuid: UUID of the host's provider: of its hypervisor
     """
     inventories = providers_client.list_resource_provider_inventories(
         provider_uuid)['inventories']
     usages = providers_client.list_resource_provider_usages(
         provider_uuid)['usages']
+
+    def left(name: str) -> int:
+        inventory = inventories.get(name)
+        if inventory is None:
+            # A host without this resource class does not limit it, such as
+            # local disk where storage is shared.
+            return 2 ** 31
+        return int((inventory['total'] - inventory['reserved']) *
+                   inventory['allocation_ratio']) - int(usages.get(name, 0))
+
     return Resources(**{
-        field: _left(inventories.get(name), usages.get(name, 0))
-        for name, field in _CLASSES.items()})
-
-
-def _left(inventory: Mapping[str, Any] | None, used: int) -> int:
-    if inventory is None:
-        return 2 ** 31
-    return int((inventory['total'] - inventory['reserved']) *
-               inventory['allocation_ratio']) - used
+        field: left(name) for name, field in _CLASSES.items()})
 
 
 def allocations(placement_client: Any, consumer: str) -> frozenset[str]:
-    """Return the UUIDs of the providers on which a consumer has something.
+    """Return the UUIDs of the providers on which a consumer has allocations.
 
     :param placement_client: tempest.lib's PlacementClient
-    :param consumer: UUID of a server, or of a migration record
+    :param consumer: UUID of a server or of a migration record
     """
     found = placement_client.list_allocations(consumer)
     return frozenset(found['allocations'])
+
+
+def lift_quota(quotas_client: Any, project_id: str) -> None:
+    """Remove a project's limits on the number and size of its servers.
+
+    A cloud with unified limits accepts the request and ignores it, so call
+    quota_room() afterwards.
+
+    :param quotas_client: tempest.lib's compute QuotasClient, of an admin
+    :param project_id: the project's id
+    """
+    quotas_client.update_quota_set(
+        project_id, instances=UNLIMITED, cores=UNLIMITED, ram=UNLIMITED)
+
+
+def quota_room(limits_client: Any, each: Resources) -> int | None:
+    """Return how many more servers a project may have; None if unlimited.
+
+    :param limits_client: tempest.lib's compute LimitsClient, of the project
+    :param each: resources of one server
+    """
+    limits = limits_client.show_limits()['limits']['absolute']
+    found = [
+        max(0, limits[most] - limits[used]) // needed
+        for most, used, needed in (
+            ('maxTotalInstances', 'totalInstancesUsed', 1),
+            ('maxTotalCores', 'totalCoresUsed', each.vcpus),
+            ('maxTotalRAMSize', 'totalRAMUsed', each.ram_mib))
+        if limits[most] != UNLIMITED]
+    return min(found, default=None)

@@ -9,49 +9,31 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+"""A live migration that is under way: progress, abort, force-complete."""
 
-"""A live migration under way: what it has copied, ending it, forcing it."""
-
-import dataclasses
 import json
 from typing import Any
 
 from tempest.lib import exceptions as lib_exc
 
+from lm_tempest_plugin.results import schema
 
-@dataclasses.dataclass(frozen=True)
-class Progress:
-    """What nova last knew of a copy, all in bytes.
-
-    nova asks libvirt every [libvirt]live_migration_monitor_interval
-    seconds, 5 by default.
-
-    :ivar memory_total: memory to copy
-    :ivar memory_processed: sent, pages that were sent again included
-    :ivar memory_remaining: still to be sent
-    :ivar disk_total: local disks to copy
-    :ivar disk_processed: of them, sent
-    :ivar disk_remaining: of them, still to be sent
-    """
-
-    memory_total: int
-    memory_processed: int
-    memory_remaining: int
-    disk_total: int
-    disk_processed: int
-    disk_remaining: int
-
-    @property
-    def known(self) -> bool:
-        """Whether nova has asked libvirt yet."""
-        return self.memory_total > 0
+_FIELDS = ('memory_total_bytes', 'memory_processed_bytes',
+           'memory_remaining_bytes', 'disk_total_bytes',
+           'disk_processed_bytes', 'disk_remaining_bytes')
 
 
-def show(servers_client: Any, server_id: str) -> Progress | None:
-    """Return how far a server's live migration is; None if nova shows none.
+def show(servers_client: Any, server_id: str,
+         at_s: float = 0.0) -> schema.Progress | None:
+    """Return the progress of a server's live migration.
+
+    nova asks libvirt for it every [libvirt]live_migration_monitor_interval
+    seconds, 5 by default. All values are 0 until it has done so once.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
+    :param at_s: seconds from the migration's request until now
+    :returns: None if nova shows no live migration of the server
     """
     try:
         found = servers_client.list_in_progress_live_migration(
@@ -61,36 +43,40 @@ def show(servers_client: Any, server_id: str) -> Progress | None:
         return None
     if not found:
         return None
-    # A migration that waits has none of them yet.
-    return Progress(**{
-        name: found[-1]['%s_bytes' % name] or 0
-        for name in (field.name for field in dataclasses.fields(Progress))})
+    # The values of a migration that is queued are null.
+    return schema.Progress(
+        at_s=at_s, **{name: found[-1][name] or 0 for name in _FIELDS})
+
+
+def is_known(progress: schema.Progress) -> bool:
+    """Return whether nova has asked libvirt for the progress yet."""
+    return progress.memory_total_bytes > 0
 
 
 def abort(servers_client: Any, server_id: str, number: int) -> None:
-    """Ask nova to end a live migration and leave the server where it is.
+    """Request that nova aborts a live migration.
 
     :param servers_client: tempest.lib's ServersClient, of an admin; with
-        microversion 2.24, or 2.65 for a migration that waits
+        microversion 2.24, or 2.65 for a migration that is queued
     :param server_id: the server's UUID
-    :param number: of the migration record
+    :param number: id of the migration record
     """
-    resp, _ = servers_client.delete('servers/%s/migrations/%d' % (
-        server_id, number))
+    resp, _ = servers_client.delete(
+        f'servers/{server_id}/migrations/{number}')
     servers_client.expected_success(202, resp.status)
 
 
 def force_complete(servers_client: Any, server_id: str, number: int) -> None:
-    """Ask nova to end the copy soon: it pauses the guest or goes post-copy.
+    """Request that nova pauses the guest or switches to post-copy.
 
     :param servers_client: tempest.lib's ServersClient, of an admin; with
         microversion 2.22
     :param server_id: the server's UUID
-    :param number: of the migration record
+    :param number: id of the migration record
     """
-    # tempest.lib's method sends the string 'null', and reads a body where
-    # there is none.
+    # tempest.lib's own method sends the string 'null' and parses a body that
+    # the answer does not have.
     resp, _ = servers_client.post(
-        'servers/%s/migrations/%d/action' % (server_id, number),
+        f'servers/{server_id}/migrations/{number}/action',
         json.dumps({'force_complete': None}))
     servers_client.expected_success(202, resp.status)

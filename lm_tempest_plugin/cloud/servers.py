@@ -9,10 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+"""Servers as an administrator sees them, with their port bindings."""
 
-"""A server as an administrator sees it, and how it is waited for."""
-
-from collections.abc import Callable
 import dataclasses
 import datetime
 import time
@@ -21,26 +19,28 @@ from typing import Any
 from oslo_log import log as logging
 from tempest.lib import exceptions as lib_exc
 
+from lm_tempest_plugin import utils
+
 LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """What is of interest about a server.
+    """A server.
 
     :ivar server_id: UUID
-    :ivar name: as its owner calls it
+    :ivar name: its name
     :ivar status: ACTIVE, MIGRATING, ERROR and so on
-    :ivar task_state: what nova is doing with it; None if nothing
+    :ivar task_state: nova's current task; None if there is none
     :ivar host: name of the compute host; empty if it has none yet
-    :ivar fault: message of the last fault, if nova shows one
+    :ivar fault: message of the last fault; empty if nova shows none
     :ivar vcpus: virtual CPUs of its flavor
     :ivar ram_gib: memory of its flavor
-    :ivar disk_gib: its local disks: those of its flavor, without the root
-        disk if that is a volume
+    :ivar disk_gib: local disks of its flavor, without the root disk if that
+        is a volume
     :ivar flavor: name of its flavor; empty if nova does not show it
-    :ivar updated_at: when nova has last written to it, by the cloud's clock;
-        None if nova does not say
+    :ivar updated_at: when nova last updated it, by the cloud's clock; None if
+        nova does not say
     """
 
     server_id: str
@@ -57,13 +57,13 @@ class Server:
 
     @property
     def state(self) -> str:
-        """Status, task state and host, in words."""
-        return 'status %s, task state %s, host %s' % (
-            self.status, self.task_state, self.host or 'none')
+        """A text with status, task state and host."""
+        return (f'status {self.status}, task state {self.task_state}, '
+                f'host {self.host or "none"}')
 
 
 def show(servers_client: Any, server_id: str) -> Server:
-    """Return a server as it is now.
+    """Return a server in its present state.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
@@ -72,7 +72,7 @@ def show(servers_client: Any, server_id: str) -> Server:
 
 
 def find(servers_client: Any, server_id: str) -> Server | None:
-    """Return a server as it is now; None if it is gone.
+    """Return a server in its present state; None if it is gone.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
@@ -87,7 +87,7 @@ def list_changed(servers_client: Any,
                  since: datetime.datetime) -> list[Server]:
     """Return the servers of all projects that have changed since a time.
 
-    Those that were deleted since are among them, with status DELETED.
+    Servers that were deleted since are included, with status DELETED.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param since: by the cloud's clock; with a zone
@@ -105,7 +105,6 @@ def list_on_host(servers_client: Any, host: str) -> list[Server]:
 
 
 def _list(servers_client: Any, query: dict[str, Any]) -> list[Server]:
-    """Return the servers of all projects that a query finds, page by page."""
     query = {'all_tenants': True, **query}
     found: list[Server] = []
     while True:
@@ -133,68 +132,104 @@ def _server(body: dict[str, Any]) -> Server:
 
 
 def wait_for(servers_client: Any, server_id: str, status: str,
-             timeout_s: float, interval_s: float,
-             clock: Callable[[], float] = time.monotonic,
-             sleep: Callable[[float], None] = time.sleep) -> Server:
-    """Wait until a server has a status and nova does nothing with it.
+             timeout_s: float, interval_s: float, **clock: Any) -> Server:
+    """Wait until a server has a status and no task.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
     :param status: such as ACTIVE
-    :param timeout_s: how long to wait, in seconds
-    :param interval_s: time between two looks, in seconds
+    :param timeout_s: time to wait, in seconds
+    :param interval_s: time between two reads, in seconds
+    :param clock: clock and sleep, as in utils.wait_until()
     :raises TempestException: it went into ERROR
-    :raises TimeoutException: it does not have it in that time
+    :raises TimeoutException: it did not reach that status in time
     """
-    start_s = clock()
-    while True:
+    awaited = f'server {server_id} to become {status} with no task'
+
+    def reached(server: Server) -> bool:
+        return server.status == status and server.task_state is None
+
+    def read() -> Server:
         server = show(servers_client, server_id)
-        if server.status == status and server.task_state is None:
-            return server
-        waited_s = clock() - start_s
-        what = 'server %s (%s) to become %s with no task' % (
-            server_id, server.name, status)
-        if server.status == 'ERROR':
+        if server.status == 'ERROR' and not reached(server):
             raise lib_exc.TempestException(
-                'Waited for %s, but after %.1f s: %s; fault: %s' % (
-                    what, waited_s, server.state, server.fault or 'none'))
-        if waited_s >= timeout_s:
-            raise lib_exc.TimeoutException(
-                'Waited %.1f s for %s; last seen: %s' % (
-                    waited_s, what, server.state))
-        sleep(interval_s)
+                f'waited for {awaited}; it went into ERROR: '
+                f'{_describe(server)}')
+        return server
+
+    return utils.wait_until(
+        reached, read, awaited, timeout_s, interval_s, _describe,
+        lib_exc.TimeoutException, **clock)
 
 
 def delete(servers_client: Any, server_id: str, timeout_s: float,
-           interval_s: float,
-           clock: Callable[[], float] = time.monotonic,
-           sleep: Callable[[float], None] = time.sleep) -> None:
-    """Delete a server, in whatever state it is, and wait until it is gone.
-
-    A server in ERROR stays in ERROR while it is deleted, so that says
-    nothing; one that is soft-deleted is deleted for good.
+           interval_s: float, **clock: Any) -> None:
+    """Delete a server in any state, and wait until it is gone.
 
     :param servers_client: tempest.lib's ServersClient, of an admin
     :param server_id: the server's UUID
-    :param timeout_s: how long to wait, in seconds
-    :param interval_s: time between two looks, in seconds
+    :param timeout_s: time to wait, in seconds
+    :param interval_s: time between two reads, in seconds
+    :param clock: clock and sleep, as in utils.wait_until()
     :raises TimeoutException: it is still there after that time
     """
-    start_s = clock()
+    # ERROR is no reason to stop waiting: a server in ERROR keeps this status
+    # while it is deleted.
+    def read() -> Server:
+        server = show(servers_client, server_id)
+        if server.status == 'SOFT_DELETED':
+            # Where [DEFAULT]reclaim_instance_interval is set, it would stay.
+            servers_client.force_delete_server(server_id)
+        return server
+
+    begin_s = time.monotonic()
     try:
         servers_client.delete_server(server_id)
-        while True:
-            server = show(servers_client, server_id)
-            if server.status == 'SOFT_DELETED':
-                servers_client.force_delete_server(server_id)
-            waited_s = clock() - start_s
-            if waited_s >= timeout_s:
-                raise lib_exc.TimeoutException(
-                    'Waited %.1f s for server %s (%s) to be deleted; last '
-                    'seen: %s; fault: %s' % (
-                        waited_s, server_id, server.name, server.state,
-                        server.fault or 'none'))
-            sleep(interval_s)
+        utils.wait_until(
+            lambda server: False, read, f'server {server_id} to be deleted',
+            timeout_s, interval_s, _describe, lib_exc.TimeoutException,
+            **clock)
     except lib_exc.NotFound:
         LOG.info('Server %s is gone after %.1f s', server_id,
-                 clock() - start_s)
+                 time.monotonic() - begin_s)
+
+
+def _describe(server: Server) -> str:
+    return f'{server.name}: {server.state}; fault: {server.fault or "none"}'
+
+
+@dataclasses.dataclass(frozen=True)
+class PortBinding:
+    """One binding of a server's port to a host.
+
+    :ivar port_id: the port's UUID
+    :ivar host: name of the host
+    :ivar status: ACTIVE or INACTIVE
+    """
+
+    port_id: str
+    host: str
+    status: str
+
+    @property
+    def active(self) -> bool:
+        """Whether the port's traffic goes to this host."""
+        return self.status == 'ACTIVE'
+
+    def __str__(self) -> str:
+        return f'port {self.port_id} bound to {self.host} ({self.status})'
+
+
+def list_port_bindings(ports_client: Any,
+                       server_id: str) -> list[PortBinding]:
+    """Return all bindings of a server's ports.
+
+    :param ports_client: tempest.lib's PortsClient, of an admin
+    :param server_id: the server's UUID
+    """
+    # tempest.lib has no method for the extension binding-extended.
+    return [
+        PortBinding(port['id'], binding['host'], binding['status'])
+        for port in ports_client.list_ports(device_id=server_id)['ports']
+        for binding in ports_client.list_resources(
+            f'/ports/{port["id"]}/bindings')['bindings']]

@@ -9,36 +9,34 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+"""Cinder's volumes and attachments, as an administrator sees them."""
 
-
-"""A volume as an administrator sees it, and to what it is attached."""
-
-from collections.abc import Callable
 from collections.abc import Mapping
 import dataclasses
 import json
-import time
 from typing import Any
 from urllib import parse
 
 from tempest.lib import exceptions as lib_exc
 
-# Attachments of their own came with 3.27: cinder since Pike (11.0).
+from lm_tempest_plugin import utils
+
+# The attachments API came with 3.27: cinder since Pike (11.0).
 MICROVERSION = '3.27'
 ATTACHED = 'attached'
-# What cinder does not leave by itself is error, error_deleting and so on.
+# Cinder leaves none of these by itself: error, error_deleting and so on.
 ERROR = 'error'
 
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """What is of interest about a volume.
+    """A volume.
 
     :ivar volume_id: UUID
-    :ivar name: as its owner calls it; empty for none
+    :ivar name: its name; empty if it has none
     :ivar status: available, in-use, detaching, error and so on
     :ivar hosts: names of the compute hosts to which it is attached, by the
-        UUID of the attachment; empty where cinder was told none
+        attachment's UUID; empty if cinder does not know the name
     """
 
     volume_id: str
@@ -47,12 +45,12 @@ class Volume:
     hosts: Mapping[str, str]
 
     def __str__(self) -> str:
-        return 'volume %s (%s)' % (self.volume_id, self.name)
+        return f'volume {self.volume_id} ({self.name})'
 
 
 @dataclasses.dataclass(frozen=True)
 class Attachment:
-    """A volume at a server, or on the way to or from it.
+    """An attachment of a volume, in any status.
 
     :ivar attachment_id: UUID
     :ivar volume_id: the volume's UUID
@@ -66,15 +64,15 @@ class Attachment:
     status: str
 
     def __str__(self) -> str:
-        return 'attachment %s is %s, of server %s' % (
-            self.attachment_id, self.status, self.server_id or 'none')
+        return (f'attachment {self.attachment_id} is {self.status}, of '
+                f'server {self.server_id or "none"}')
 
 
 def show(volumes_client: Any, volume_id: str) -> Volume:
-    """Return a volume as it is now.
+    """Return a volume in its present state.
 
-    :param volumes_client: tempest.lib's VolumesClient, of an admin: cinder
-        shows hosts to nobody else
+    :param volumes_client: tempest.lib's VolumesClient, of an admin, because
+        cinder shows hosts to nobody else
     :param volume_id: the volume's UUID
     """
     body = volumes_client.show_volume(volume_id)['volume']
@@ -86,17 +84,16 @@ def show(volumes_client: Any, volume_id: str) -> Volume:
 
 def list_attachments(attachments_client: Any,
                      volume_id: str) -> list[Attachment]:
-    """Return a volume's attachments, whatever their status.
-
-    tempest.lib's own client shows one whose UUID is known (as of Tempest
-    47.0.0), and a volume itself shows those alone that are attached.
+    """Return a volume's attachments in any status.
 
     :param attachments_client: tempest.lib's AttachmentsClient, of an admin,
         with MICROVERSION or later
     :param volume_id: the volume's UUID
     """
-    resp, body = attachments_client.get('attachments/detail?%s' % (
-        parse.urlencode({'all_tenants': True, 'volume_id': volume_id})))
+    # tempest.lib's client only shows an attachment by its UUID (as of Tempest
+    # 47.0.0), and the volume lists only those in status attached.
+    query = parse.urlencode({'all_tenants': True, 'volume_id': volume_id})
+    resp, body = attachments_client.get(f'attachments/detail?{query}')
     attachments_client.expected_success(200, resp.status)
     return [Attachment(
         attachment_id=each['id'], volume_id=each['volume_id'],
@@ -106,85 +103,89 @@ def list_attachments(attachments_client: Any,
 
 def misplaced(volumes_client: Any, attachments_client: Any, volume_id: str,
               server_id: str, host: str) -> list[str]:
-    """Return what is wrong with a volume that is attached, in words.
+    """Return one text for each fault of an attached volume.
 
-    It has to be in-use, with one attachment, which is attached, is the
-    server's, and is on the server's host.
+    The volume has to be in-use and to have one attachment, which is in status
+    attached, belongs to the server, and is on the server's host.
 
     :param volumes_client: tempest.lib's VolumesClient, of an admin
     :param attachments_client: tempest.lib's AttachmentsClient, of an admin
     :param volume_id: the volume's UUID
-    :param server_id: UUID of the server that has it
-    :param host: name of the host on which that server is
+    :param server_id: UUID of the server to which it belongs
+    :param host: name of the server's host
     """
     volume = show(volumes_client, volume_id)
     found = list_attachments(attachments_client, volume_id)
     faults = []
     if volume.status != 'in-use':
-        faults.append('its status is %s, not in-use' % volume.status)
+        faults.append(f'its status is {volume.status}, not in-use')
     if [(each.server_id, each.status) for each in found] != [
             (server_id, ATTACHED)]:
-        faults.append('not attached to server %s once: %s' % (
-            server_id, '; '.join(map(str, found)) or 'no attachment'))
+        faults.append(
+            f'not attached to server {server_id} once: '
+            f'{"; ".join(map(str, found)) or "no attachment"}')
     faults += [
-        'attachment %s is on host %s, not on %s' % (
-            attachment_id, where or 'unknown', host)
+        f'attachment {attachment_id} is on host {where or "unknown"}, not on '
+        f'{host}'
         for attachment_id, where in volume.hosts.items() if where != host]
-    return ['%s: %s' % (volume, fault) for fault in faults]
+    return [f'{volume}: {fault}' for fault in faults]
 
 
 def wait_for(volumes_client: Any, volume_id: str, status: str,
-             timeout_s: float, interval_s: float,
-             clock: Callable[[], float] = time.monotonic,
-             sleep: Callable[[float], None] = time.sleep) -> Volume:
+             timeout_s: float, interval_s: float, **clock: Any) -> Volume:
     """Wait until a volume has a status.
 
     :param volumes_client: tempest.lib's VolumesClient, of an admin
     :param volume_id: the volume's UUID
     :param status: such as available
-    :param timeout_s: how long to wait, in seconds
-    :param interval_s: time between two looks, in seconds
-    :raises TempestException: it went into error
-    :raises TimeoutException: it does not have it in that time
+    :param timeout_s: time to wait, in seconds
+    :param interval_s: time between two reads, in seconds
+    :param clock: clock and sleep, as in utils.wait_until()
+    :raises TempestException: it went into an error status
+    :raises TimeoutException: it did not reach that status in time
     """
-    start_s = clock()
-    while True:
-        volume = show(volumes_client, volume_id)
-        if volume.status == status:
-            return volume
-        waited_s = clock() - start_s
-        said = 'Waited %.1f s for %s to become %s; last seen: %s' % (
-            waited_s, volume, status, volume.status)
-        if volume.status.startswith(ERROR):
-            raise lib_exc.TempestException(said)
-        if waited_s >= timeout_s:
-            raise lib_exc.TimeoutException(said)
-        sleep(interval_s)
+    awaited = f'volume {volume_id} to become {status}'
+    return utils.wait_until(
+        lambda volume: volume.status == status,
+        lambda: _show_good(volumes_client, volume_id, awaited, status),
+        awaited, timeout_s, interval_s, _describe, lib_exc.TimeoutException,
+        **clock)
 
 
 def delete(volumes_client: Any, volume_id: str, timeout_s: float,
-           interval_s: float,
-           clock: Callable[[], float] = time.monotonic,
-           sleep: Callable[[float], None] = time.sleep) -> None:
+           interval_s: float, **clock: Any) -> None:
     """Delete a volume, and wait until it is gone.
 
     :param volumes_client: tempest.lib's VolumesClient, of an admin
     :param volume_id: the volume's UUID
-    :param timeout_s: how long to wait, in seconds
-    :param interval_s: time between two looks, in seconds
-    :raises BadRequest: it is attached, so cinder refuses
+    :param timeout_s: time to wait, in seconds
+    :param interval_s: time between two reads, in seconds
+    :param clock: clock and sleep, as in utils.wait_until()
+    :raises BadRequest: cinder refuses, because it is attached
+    :raises TempestException: it went into an error status
     :raises TimeoutException: it is still there after that time
     """
-    start_s = clock()
+    awaited = f'volume {volume_id} to be deleted'
     try:
         volumes_client.delete_volume(volume_id)
-        while True:
-            volume = show(volumes_client, volume_id)
-            waited_s = clock() - start_s
-            if waited_s >= timeout_s or volume.status.startswith(ERROR):
-                raise lib_exc.TimeoutException(
-                    'Waited %.1f s for %s to be deleted; last seen: %s' % (
-                        waited_s, volume, volume.status))
-            sleep(interval_s)
+        utils.wait_until(
+            lambda volume: False,
+            lambda: _show_good(volumes_client, volume_id, awaited),
+            awaited, timeout_s, interval_s, _describe,
+            lib_exc.TimeoutException, **clock)
     except lib_exc.NotFound:
         return
+
+
+def _show_good(volumes_client: Any, volume_id: str, awaited: str,
+               status: str = '') -> Volume:
+    # An error status never changes by itself, so do not wait for the time-out.
+    volume = show(volumes_client, volume_id)
+    if volume.status.startswith(ERROR) and volume.status != status:
+        raise lib_exc.TempestException(
+            f'waited for {awaited}; last state: {_describe(volume)}')
+    return volume
+
+
+def _describe(volume: Volume) -> str:
+    return f'{volume}: {volume.status}'

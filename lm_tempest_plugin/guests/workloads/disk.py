@@ -10,15 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A file on the guest's disk, written before a migration and read after it.
+"""A file on the guest's disk, written before a migration and read after."""
 
-Shell commands for busybox's ash, dash and bash; each fails with a word on
-standard error if it cannot do what it is for.
-"""
+from lm_tempest_plugin.guests import workloads
 
-# The mount with the longest path counts, and of several at one place the
-# last, which covers the others. An overlay keeps what is written elsewhere; a
-# place that is not in sight from here is seen as the overlay itself.
+# The mount with the longest path counts; of several at one path the last,
+# because it covers the others. An overlay stores written files in its
+# upperdir. If that directory is not visible from here, the lookup returns the
+# overlay itself, which is no disk.
 _LOCATE = """\
 look() {
     kind=nothing source= options= best=0
@@ -52,7 +51,8 @@ if [ $disk = no ]; then
 fi
 """
 
-# What was written is summed up from memory, where it still is.
+# The checksum is computed from the page cache: it is that of the data that
+# was written, whatever reached the disk.
 _WRITE = """\
 dd if=/dev/urandom of="$HOME/lm-disk" bs=1048576 count={mib} conv=fsync \
     || exit
@@ -60,9 +60,9 @@ sum=$(sha256sum < "$HOME/lm-disk") || exit
 echo "${{sum%% *}}"
 """
 
-# Only what is on the disk already can be dropped, and this is, since it was
-# written. Without that there is nothing to go on with: the memory has
-# migrated, and a sum of what is cached says nothing of the disk.
+# The guest's memory was migrated with its page cache, so a checksum of cached
+# data says nothing about the disk: drop the cache, or fail. Only clean pages
+# can be dropped; conv=fsync above has written these.
 _READ = """\
 caches=/proc/sys/vm/drop_caches
 if [ -w $caches ]; then
@@ -76,10 +76,10 @@ echo "${sum%% *}"
 
 
 def locate() -> str:
-    """Return shell commands that print the file system's type of HOME.
+    """Return shell commands that print the type of HOME's file system.
 
-    They fail if HOME is not on a disk, or on one of which that cannot be
-    seen: only what has a block device behind it counts.
+    They fail if HOME is not on a disk. Only a file system on a block device
+    counts as one.
     """
     return _LOCATE + 'echo "$over$kind"\n'
 
@@ -87,21 +87,46 @@ def locate() -> str:
 def write(mib: int) -> str:
     """Return shell commands that write a file and print its SHA-256 sum.
 
-    It is a file of random data in HOME, which is on the disk when they
+    The file is in HOME and holds random data. It is on the disk when they
     return. They fail if HOME is not on a disk.
 
-    :param mib: how much, in MiB
+    :param mib: size of the file, in MiB
     """
     if mib < 1:
-        raise ValueError('%s MiB cannot be written to a disk' % mib)
+        raise ValueError(f'{mib} MiB cannot be written to a disk')
     return _LOCATE + _WRITE.format(mib=mib)
 
 
 def read() -> str:
-    """Return shell commands that print the sum of what is on the disk.
+    """Return shell commands that print the SHA-256 sum of the file on disk.
 
-    All that the guest has cached is dropped before, since it has migrated
-    with the memory. They fail where that is allowed neither to the user nor
-    through sudo without a password.
+    They drop the guest's page cache first, and fail where neither the user
+    nor sudo without a password may do that.
     """
     return _READ
+
+
+class DiskWorkload:
+    """Writes a file to the guest's disk and reads it back."""
+
+    name = 'disk'
+
+    def __init__(self, mib: int) -> None:
+        """Prepare the workload.
+
+        :param mib: size of the file, in MiB
+        """
+        self._mib = mib
+        self._written = ''
+
+    def start(self, run: workloads.Run) -> None:
+        """Write the file."""
+        self._written = run(write(self._mib))
+
+    def verify(self, run: workloads.Run) -> str:
+        """Return a problem if the disk does not hold the written file."""
+        found = run(read())
+        if found == self._written:
+            return ''
+        return ('the guest reads other data from its disk than it wrote: '
+                f'SHA-256 {found} instead of {self._written}')

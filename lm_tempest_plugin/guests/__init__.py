@@ -10,4 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What guests do while they are moved."""
+"""Servers made for a test, and the workloads that run in them.
+
+Nothing here reads CONF or is a TestCase: callers hand in values.
+"""

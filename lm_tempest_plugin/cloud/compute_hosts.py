@@ -9,8 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
-"""Which compute hosts there are to migrate to."""
+"""nova's compute services: the hosts between which servers can move."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -21,16 +20,16 @@ from tempest.lib import exceptions as lib_exc
 
 
 class NoSuitableHost(lib_exc.TempestException):
-    """A server cannot be moved the way that is asked for."""
+    """No compute host can take the server."""
 
     message = 'No suitable compute host'
 
 
 @dataclasses.dataclass(frozen=True)
-class Host:
+class ComputeService:
     """One nova-compute service.
 
-    :ivar name: the host's name, as servers and records show it
+    :ivar name: the host's name, as in servers and migration records
     :ivar status: enabled or disabled
     :ivar state: up or down
     """
@@ -41,12 +40,12 @@ class Host:
 
     @property
     def usable(self) -> bool:
-        """Whether servers can be moved to it."""
+        """Whether servers can move to this host."""
         return self.status == 'enabled' and self.state == 'up'
 
 
-def list_hosts(services_client: Any, avoid: str = '') -> list[Host]:
-    """Return the compute hosts in the order of their names.
+def list_hosts(services_client: Any, avoid: str = '') -> list[ComputeService]:
+    """Return the compute services, ordered by name of host.
 
     :param services_client: tempest.lib's ServicesClient, of an admin
     :param avoid: regular expression for hosts to leave out, as in Tempest's
@@ -54,23 +53,24 @@ def list_hosts(services_client: Any, avoid: str = '') -> list[Host]:
     """
     services = services_client.list_services(
         binary='nova-compute')['services']
-    # The services of a cell that is down come without a state.
-    hosts = [Host(service['host'], service['status'],
-                  service.get('state', 'unknown'))
+    # nova lists the services of a cell that is down without a state.
+    hosts = [ComputeService(service['host'], service['status'],
+                            service.get('state', 'unknown'))
              for service in services]
     return sorted((host for host in hosts
                    if not avoid or not re.search(avoid, host.name)),
                   key=lambda host: host.name)
 
 
-def choose_destination(hosts: Iterable[Host], source: str,
+def choose_destination(hosts: Iterable[ComputeService], source: str,
                        wanted: str | None = None) -> str:
-    """Return the name of a host to which a server can be moved.
+    """Return the name of a host to which a server can move.
 
-    :param hosts: the cloud's compute hosts
-    :param source: where the server is
-    :param wanted: the host that it has to be; None for any other than source
-    :raises NoSuitableHost: there is none; says why for every host
+    :param hosts: the cloud's compute services
+    :param source: name of the server's host
+    :param wanted: name of the only acceptable host; None or empty for any
+        host other than the source
+    :raises NoSuitableHost: there is none; names every host and its state
     """
     hosts = list(hosts)
     for host in hosts:
@@ -78,21 +78,23 @@ def choose_destination(hosts: Iterable[Host], source: str,
                 wanted in (None, '', host.name)):
             return host.name
     if wanted and wanted == source:
-        raise NoSuitableHost('the server is on host %s already' % wanted)
+        raise NoSuitableHost(f'the server is on host {wanted} already')
     if wanted and wanted not in [host.name for host in hosts]:
-        raise NoSuitableHost('host %s has no nova-compute service; those '
-                             'that have: %s' % (wanted, describe(hosts)))
+        raise NoSuitableHost(
+            f'host {wanted} has no nova-compute service; hosts that have one: '
+            f'{describe(hosts)}')
+    named = f' and is named {wanted}' if wanted else ''
     raise NoSuitableHost(
-        'no compute host other than %s is enabled and up%s: %s' % (
-            source, ' and is named %s' % wanted if wanted else '',
-            describe(hosts)))
+        f'no compute host other than {source} is enabled and up{named}: '
+        f'{describe(hosts)}')
 
 
 def provider_uuids(hypervisors_client: Any) -> dict[str, str]:
-    """Return the UUID of each host's resource provider, by the host's name.
+    """Return the UUID of each host's resource provider, by name of host.
 
-    It is that of the hypervisor (since microversion 2.53). The provider's
-    name is no help: a hypervisor may call itself otherwise than nova does.
+    It is the hypervisor's UUID (since microversion 2.53). The provider's name
+    does not help, because it is the hypervisor's hostname, which may differ
+    from nova's name of the host.
 
     :param hypervisors_client: tempest.lib's HypervisorClient, of an admin
     """
@@ -100,18 +102,18 @@ def provider_uuids(hypervisors_client: Any) -> dict[str, str]:
     return {body['service']['host']: str(body['id']) for body in found}
 
 
-def describe(hosts: Iterable[Host]) -> str:
-    """Return the hosts with status and state, in words."""
-    return ', '.join('%s (%s, %s)' % (host.name, host.status, host.state)
+def describe(hosts: Iterable[ComputeService]) -> str:
+    """Return a text that lists the hosts with status and state."""
+    return ', '.join(f'{host.name} ({host.status}, {host.state})'
                      for host in hosts) or 'none at all'
 
 
 def reported(services_client: Any, name: str) -> str | None:
-    """Return when a host's nova-compute last reported, as nova has it.
+    """Return when a host's nova-compute last reported, in nova's format.
 
     :param services_client: tempest.lib's ServicesClient, of an admin
     :param name: name of the host
-    :returns: None if there is no such service, or nova takes it for down
+    :returns: None if there is no such service or nova shows it as down
     """
     for service in services_client.list_services(
             binary='nova-compute', host=name)['services']:

@@ -1,0 +1,331 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+"""Build servers for a test, run commands in them, and delete them."""
+
+import base64
+from collections.abc import Sequence
+import dataclasses
+import functools
+import importlib.resources
+import shlex
+from typing import Any
+
+from oslo_log import log as logging
+from tempest.lib.common.utils import test_utils
+from tempest.lib import exceptions as lib_exc
+
+from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin.cloud import placement
+from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.guests import workloads
+from lm_tempest_plugin.guests.workloads import disk
+from lm_tempest_plugin.results import schema
+
+LOG = logging.getLogger(__name__)
+
+SSH_PORT = 22
+BOOT_ID = 'cat /proc/sys/kernel/random/boot_id'
+
+
+def echo_script(port: int) -> str:
+    """Return a shell script that starts a TCP echo service, run as root.
+
+    :param port: TCP port of the service
+    """
+    if not 1 <= port <= 65535:
+        raise ValueError(f'{port} is no TCP port')
+    source = importlib.resources.files(__package__).joinpath('echo.sh')
+    return source.read_text('utf-8').replace(
+        '@PORT@', shlex.quote(str(port)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Guest:
+    """A server that was built for a test, with the access to it.
+
+    :ivar body: JSON of the server, as its owner sees it
+    :ivar host: name of the host on which it was built
+    :ivar address: address for probes and SSH
+    :ivar private_key: for SSH; None if SSH takes a password
+    """
+
+    body: dict[str, Any]
+    host: str
+    address: str
+    private_key: str | None
+
+    @property
+    def server_id(self) -> str:
+        """The server's UUID."""
+        return str(self.body['id'])
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestOptions:
+    """Options of a GuestBuilder. Tempest adds image and network by itself.
+
+    :ivar flavor_ref: id of the default flavor
+    :ivar tcp_echo_port: TCP port of the echo service in the guests
+    :ivar build_timeout_s: time to wait for a server to be built, to change
+        its status, or to be deleted, in seconds
+    :ivar build_interval_s: time between two reads meanwhile, in seconds
+    :ivar ip_version: 4 or 6; version of the guests' addresses
+    :ivar auth_method: keypair, or any other for a password
+    :ivar disk_mib: data that write_disks() writes, in MiB; 0 for none
+    :ivar dynamic_credentials: whether the project was made for these tests,
+        so that its quota may be lifted
+    """
+
+    flavor_ref: str
+    tcp_echo_port: int
+    build_timeout_s: float
+    build_interval_s: float
+    ip_version: int = 4
+    auth_method: str = 'keypair'
+    disk_mib: int = 0
+    dynamic_credentials: bool = False
+
+
+class GuestBuilder:
+    """Builds servers for one test and runs commands in them."""
+
+    def __init__(self, test: Any, owner: Any, admin: clients.Clients,
+                 options: GuestOptions) -> None:
+        """Prepare the builder. It makes no request yet.
+
+        :param test: tempest.scenario.manager.ScenarioTest whose methods
+            create servers, keys and security groups and delete them again
+        :param owner: client manager of the project that owns the servers
+        :param admin: clients of an administrator
+        :param options: see GuestOptions
+        """
+        self._test = test
+        self._owner = owner
+        self._admin = admin
+        self._options = options
+        self._workloads: dict[tuple[str, str], workloads.Workload] = {}
+
+    def build(self, number: int = 1, host: str = '', flavor: str = '',
+              **kwargs: Any) -> list[Guest]:
+        """Build servers side by side and return them when all are ACTIVE.
+
+        If one cannot be built, all are deleted at once, because the rest of
+        the test may need the room.
+
+        :param number: number of servers
+        :param host: name of the host on which they are built, which takes an
+            owner who is an administrator; empty to leave it to nova
+        :param flavor: id of their flavor; empty for the default flavor
+        :param kwargs: more parameters of create_server()
+        """
+        private_key, login = self._login
+        kwargs = {**login, **kwargs}
+        if flavor:
+            kwargs['flavor'] = flavor
+        if host:
+            kwargs['host'] = host
+        group = self._security_group
+        user_data = base64.b64encode(echo_script(
+            self._options.tcp_echo_port).encode()).decode()
+        server_ids: list[str] = []
+        try:
+            for _ in range(number):
+                body = self._test.create_server(
+                    clients=self._owner, wait_until=None,
+                    security_groups=[{'name': group['name']}],
+                    user_data=user_data, **kwargs)
+                # Cleanups run last-in first-out: this one comes before
+                # Tempest's own, which does not wait for a server in ERROR.
+                self._test.addCleanup(
+                    servers.delete, self._admin.servers, body['id'],
+                    self._options.build_timeout_s,
+                    self._options.build_interval_s)
+                server_ids.append(body['id'])
+            return [self._built(server_id, private_key)
+                    for server_id in server_ids]
+        except Exception:
+            self._delete(server_ids)
+            raise
+
+    def _built(self, server_id: str, private_key: str | None) -> Guest:
+        server = self._wait_for(server_id, 'ACTIVE')
+        body = self._owner.servers_client.show_server(server_id)['server']
+        address = self._test.get_server_ip(body)
+        LOG.info('Server %s (%s) was built on host %s and has address %s',
+                 server_id, server.name, server.host, address)
+        return Guest(body, server.host, address, private_key)
+
+    # One key pair and one security group for all guests of a test, because
+    # their quotas are small.
+    @functools.cached_property
+    def _login(self) -> tuple[str | None, dict[str, Any]]:
+        if self._options.auth_method != 'keypair':
+            return None, {}
+        keypair = self._test.create_keypair(self._owner.keypairs_client)
+        return keypair['private_key'], {'keypair': keypair}
+
+    @functools.cached_property
+    def _security_group(self) -> dict[str, Any]:
+        group: dict[str, Any] = self._test.create_empty_security_group(
+            self._owner.security_groups_client, namestart='live-migration')
+        version = self._options.ip_version
+        icmp = 'icmp' if version == 4 else 'ipv6-icmp'
+        rules: list[dict[str, Any]] = [{'protocol': icmp}]
+        # A set, because the echo service may use the port of SSH.
+        for port in {SSH_PORT, self._options.tcp_echo_port}:
+            rules.append({'protocol': 'tcp', 'port_range_min': port,
+                          'port_range_max': port})
+        for rule in rules:
+            self._test.create_security_group_rule(
+                secgroup=group, direction='ingress',
+                sec_group_rules_client=(
+                    self._owner.security_group_rules_client),
+                security_groups_client=self._owner.security_groups_client,
+                ethertype=f'IPv{version}', **rule)
+        return group
+
+    def room(self, wanted: int, fewest: int, *hosts: str) -> int:
+        """Return how many servers of the default flavor can be built.
+
+        The number is limited by the room on each host and by the quota of the
+        project.
+
+        :param wanted: largest number to return
+        :param fewest: smallest acceptable number
+        :param hosts: names of hosts, each of which has to take all servers
+        :raises NoHypervisor: nova lists no hypervisor on a host
+        :raises NoRoom: fewer than the smallest acceptable number fit
+        """
+        flavor = self._owner.flavors_client.show_flavor(
+            self._options.flavor_ref)['flavor']
+        each = placement.Resources.of_flavor(flavor)
+        limits = {
+            f'host {host}': each.times(
+                placement.free_on_host(self._admin, host))
+            for host in hosts}
+        if self._options.dynamic_credentials:
+            # nova's default quota is ten servers.
+            placement.lift_quota(self._admin.quotas,
+                                 self._owner.credentials.project_id)
+        allowed = placement.quota_room(self._owner.limits_client, each)
+        if allowed is not None:
+            limits['the quota'] = allowed
+        number = min(wanted, *limits.values())
+        found = ', '.join(f'{place} has room for {limit}'
+                          for place, limit in limits.items())
+        if number < fewest:
+            raise placement.NoRoom(
+                f'no room for {fewest} servers of flavor {flavor["name"]}: '
+                f'{found}')
+        if number < wanted:
+            LOG.warning('Only %d of %d servers fit: %s', number, wanted,
+                        found)
+        return number
+
+    def flavor_id(self, wanted: str) -> str:
+        """Return the id of a flavor.
+
+        :param wanted: its name or its id; empty for none, which returns an
+            empty id
+        :raises InvalidConfiguration: there is no such flavor
+        """
+        if not wanted:
+            return ''
+        known = self._owner.flavors_client.list_flavors()['flavors']
+        for flavor in known:
+            if wanted in (flavor['id'], flavor['name']):
+                return str(flavor['id'])
+        names = ', '.join(sorted(flavor['name'] for flavor in known))
+        raise lib_exc.InvalidConfiguration(
+            f'there is no flavor {wanted!r}; there are: {names or "none"}')
+
+    def delete(self, *guests: Guest) -> None:
+        """Delete guests now instead of at the end of the test.
+
+        :raises TimeoutException: one is still there
+        """
+        self._delete([guest.server_id for guest in guests])
+
+    def _delete(self, server_ids: Sequence[str]) -> None:
+        # Request all first, so that nova deletes them side by side.
+        for server_id in server_ids:
+            test_utils.call_and_ignore_notfound_exc(
+                self._admin.servers.delete_server, server_id)
+        for server_id in server_ids:
+            servers.delete(
+                self._admin.servers, server_id,
+                self._options.build_timeout_s, self._options.build_interval_s)
+
+    def wait_for(self, guest: Guest, status: str) -> None:
+        """Wait until a guest's server has a status and no task."""
+        self._wait_for(guest.server_id, status)
+
+    def _wait_for(self, server_id: str, status: str) -> servers.Server:
+        return servers.wait_for(
+            self._admin.servers, server_id, status,
+            self._options.build_timeout_s, self._options.build_interval_s)
+
+    def run(self, guest: Guest, command: str) -> str:
+        """Run a shell command in a guest and return its output, stripped."""
+        remote = self._test.get_remote_client(
+            guest.address, private_key=guest.private_key, server=guest.body)
+        return str(remote.exec_command(command)).strip()
+
+    def boot_id(self, guest: Guest) -> str:
+        """Return the random id that the guest's kernel chose at boot."""
+        return self.run(guest, BOOT_ID)
+
+    def boot_ids(self, *guests: Guest) -> dict[str, str]:
+        """Return the boot id of each guest by the server's UUID."""
+        return {guest.server_id: self.boot_id(guest) for guest in guests}
+
+    def start(self, guest: Guest, workload: workloads.Workload) -> None:
+        """Start a workload in a guest. verify() finds it again.
+
+        :param guest: the guest
+        :param workload: replaces an earlier one of the same name in the same
+            guest, because both write to the same place
+        """
+        workload.start(functools.partial(self.run, guest))
+        self._workloads[guest.server_id, workload.name] = workload
+
+    def write_disks(self, *guests: Guest) -> None:
+        """Start a disk workload in each guest, unless disk_mib is 0."""
+        if self._options.disk_mib:
+            for guest in guests:
+                self.start(guest, disk.DiskWorkload(self._options.disk_mib))
+
+    def verify(self, *guests: Guest) -> list[schema.Problem]:
+        """Return the problems of all workloads that run in guests."""
+        found = []
+        for guest in guests:
+            for (server_id, name), workload in self._workloads.items():
+                if server_id != guest.server_id:
+                    continue
+                text = workload.verify(functools.partial(self.run, guest))
+                if text:
+                    found.append(schema.Problem(
+                        check=name, text=text, server_id=server_id))
+        return found
+
+    def console(self, server_id: str) -> str:
+        """Return the guest's console log, or why it cannot be read.
+
+        Read it before the test ends: the log goes with the server, and a
+        migration starts a new one on the destination.
+        """
+        try:
+            return str(self._admin.servers.get_console_output(
+                server_id)['output'])
+        except lib_exc.RestClientException as exc:
+            LOG.exception('Cannot read the console of server %s', server_id)
+            return f'The console cannot be read: {exc}'
