@@ -30,7 +30,6 @@ from lab import layout as layouts
 from lab import lock
 from lab.machine import checks
 from lab.machine import debian
-from lab.machine import kvm
 from lab.machine import qemu
 from lab.machine import virtualenvs
 from lab import steps
@@ -178,7 +177,7 @@ def _installation(layout: layouts.Layout, topology: topologies.Topology
     found.append(steps.Step('guest image', lambda: _make_image(layout),
                             needs))
     if topology.kvm:
-        found.append(steps.Step('guest under KVM', lambda: kvm.try_guest(
+        found.append(steps.Step('guest under KVM', lambda: qemu.try_kvm(
             layout.image), ('guest image',)))
     return found
 
@@ -190,7 +189,8 @@ def _make_image(layout: layouts.Layout) -> None:
         if (layout.image.exists() and stamp.exists()
                 and stamp.read_text() == wanted):
             return
-        debian.know(image.KERNEL, layout.root / 'install' / 'debian.log')
+        debian.ensure_lists(
+            image.KERNEL, layout.root / 'install' / 'debian.log')
         image.build(layout.image, layout.cache / 'image')
     except image.ImageError as error:
         raise errors.LabError(f'The guest image: {error}') from error

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Says in one sentence why a lab cannot run on this machine."""
+"""Refuse, in one sentence, a machine that cannot run a lab."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ import shutil
 import sys
 
 from lab import errors
-from lab import layout as layouts
+from lab import layout
 
 GIB = 1024 ** 3
-#: Free disk to ask for before a first installation and before a start;
-#: generous, so that a cloud does not fill the disk while it runs.
+#: Free disk that a first installation and a start ask for; generous, so that
+#: a cloud does not fill the disk while it runs.
 DISK_TO_INSTALL = 4 * GIB
 DISK_TO_RUN = 1 * GIB
-#: Free memory: the control plane, and what each compute host adds.
+#: Free memory: for the control plane, and for each addition to it.
 MEMORY_CONTROL_PLANE = 3 * GIB
 MEMORY_COMPUTE = GIB
 MEMORY_CEPH = GIB
@@ -38,7 +38,7 @@ MIN_PYTHON = (3, 11)
 
 
 def root() -> None:
-    """Refuse anybody but root.
+    """Refuse users other than root.
 
     :raises errors.LabError: if the user is not root
     """
@@ -51,7 +51,8 @@ def root() -> None:
 def system() -> None:
     """Refuse systems other than Debian and its descendants.
 
-    :raises errors.LabError: if the system or its Python is another one
+    :raises errors.LabError: if the system is another one, or its Python is
+        too old
     """
     try:
         release = platform.freedesktop_os_release()
@@ -61,7 +62,7 @@ def system() -> None:
     if 'debian' not in family or not shutil.which('apt-get'):
         name = release.get('PRETTY_NAME') or 'an unknown system'
         raise errors.LabError(
-            f'The lab is made of Debian packages and this machine runs '
+            f'The lab consists of Debian packages and this machine runs '
             f'{name}: use Debian 12.')
     if sys.version_info < MIN_PYTHON:
         raise errors.LabError(
@@ -70,50 +71,50 @@ def system() -> None:
             f'Debian 12 or later.')
 
 
-def state_folder(layout: layouts.Layout) -> None:
+def state_folder(paths: layout.Layout) -> None:
     """Refuse a state folder in which a cloud cannot live.
 
-    :param layout: paths of the lab
-    :raises errors.LabError: if it is too long a path, hidden by the lab's
-        own mounts, or something that the lab did not make
+    :param paths: paths of the lab
+    :raises errors.LabError: if its path is too long, hidden by the lab's own
+        mounts, or belongs to something else
     """
-    root = layout.root
-    length = len(os.fsencode(root))
-    if length > layouts.MAX_ROOT_LENGTH:
+    folder = paths.root
+    length = len(os.fsencode(folder))
+    if length > layout.MAX_ROOT_LENGTH:
         raise errors.LabError(
-            f'The path {root} has {length} bytes and sockets below it have '
-            f'room for {layouts.MAX_ROOT_LENGTH}: set LM_LAB_DIR to a shorter '
+            f'The path {folder} has {length} bytes and sockets below it have '
+            f'room for {layout.MAX_ROOT_LENGTH}: set LM_LAB_DIR to a shorter '
             f'one.')
-    if not re.fullmatch(r'[\w./+@=-]+', str(root)):
+    if not re.fullmatch(r'[\w./+@=-]+', str(folder)):
         raise errors.LabError(
-            f'The path {root} has characters that mean something in '
+            f'The path {folder} has characters with a meaning in '
             f'configuration files: set LM_LAB_DIR to one of letters, digits '
             f'and ./+@=-_ only.')
-    for covered in layouts.COVERED:
-        if root.is_relative_to(covered):
+    for covered in layout.COVERED:
+        if folder.is_relative_to(covered):
             raise errors.LabError(
-                f'The state folder {root} lies in {covered}, which the lab '
+                f'The state folder {folder} lies in {covered}, which the lab '
                 f'covers with its own: set LM_LAB_DIR to another folder.')
-    if root.exists() and not root.is_dir():
+    if folder.exists() and not folder.is_dir():
         raise errors.LabError(
-            f'{root} is not a folder: move it away or set LM_LAB_DIR.')
-    strange = sorted(entry.name for entry in root.iterdir()
-                     if not layouts.is_own(entry.name)
-                     ) if root.exists() else []
+            f'{folder} is not a folder: move it away or set LM_LAB_DIR.')
+    strange = sorted(entry.name for entry in folder.iterdir()
+                     if not layout.is_own(entry.name)
+                     ) if folder.exists() else []
     if strange:
         raise errors.LabError(
-            f'{root} holds {strange[0]!r}, which is not of the lab: '
-            f'set LM_LAB_DIR to a folder of its own, or move that away.')
+            f'{folder} holds {strange[0]!r}, which does not belong to the '
+            f'lab: set LM_LAB_DIR to a folder of its own, or move that away.')
 
 
-def disk(layout: layouts.Layout, needed: int) -> None:
-    """Refuse to begin what would fill the disk.
+def disk(paths: layout.Layout, needed: int) -> None:
+    """Refuse to start with too little free disk.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :param needed: bytes that will be written
     :raises errors.LabError: if fewer are free
     """
-    folder = layout.root
+    folder = paths.root
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
@@ -126,11 +127,11 @@ def disk(layout: layouts.Layout, needed: int) -> None:
 
 def memory(computes: int, has_ceph: bool = False,
            volumes: bool = False) -> None:
-    """Refuse a cloud that this machine cannot hold.
+    """Refuse a cloud that does not fit into this machine's memory.
 
-    :param computes: how many compute hosts
-    :param has_ceph: whether a Ceph cluster belongs to it
-    :param volumes: whether cinder belongs to it
+    :param computes: number of compute hosts
+    :param has_ceph: whether it includes a Ceph cluster
+    :param volumes: whether it includes cinder
     :raises errors.LabError: if less memory is available than they need
     """
     needed = (MEMORY_CONTROL_PLANE + computes * MEMORY_COMPUTE

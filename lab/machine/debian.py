@@ -10,20 +10,31 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Installs the Debian packages that the lab is made of."""
+"""Install the Debian packages that the lab consists of.
+
+A package may come from Debian's backports for one call of apt-get; the
+machine's apt is not changed. Backports lie beside the release that they belong
+to: the machine's own entry for the release, with another suite in it, is the
+entry for its backports.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import pathlib
+import platform
+import re
 import subprocess
+import tempfile
 import typing
 
 from lab import errors
-from lab.machine import commands
+from lab import machine
 
-#: What one finds here and not on PyPI. The guest image names its own, and
-#: QEMU has a module of its own.
+#: Packages that are not on PyPI. The guest image lists its own, and so does
+#: QEMU's module.
 PACKAGES = (
     # control plane
     'mariadb-server-core', 'mariadb-client', 'rabbitmq-server', 'memcached',
@@ -37,12 +48,12 @@ PACKAGES = (
     'nftables', 'openssh-client', 'procps',
 )
 
-#: What is added for storage in Ceph. Its daemons and clients are of one
-#: release; QEMU's part of it goes with QEMU.
+#: Added for storage in Ceph: daemons and clients of one release. QEMU's part
+#: of it goes with QEMU.
 CEPH_PACKAGES = ('ceph-common', 'ceph-mgr', 'ceph-mon', 'ceph-osd',
                  'python3-rados', 'python3-rbd')
 
-#: A virtualenv of Debian's own Python.
+#: Makes virtualenvs of Debian's own Python.
 PYTHON = ('python3-venv',)
 
 #: Maintainer scripts start services through these two. They are covered
@@ -50,9 +61,21 @@ PYTHON = ('python3-venv',)
 #: of the machine is started and no policy file can be left behind.
 SERVICE_STARTERS = ('/usr/sbin/invoke-rc.d', '/usr/bin/deb-systemd-invoke')
 
+SOURCES = pathlib.Path('/etc/apt/sources.list')
+PARTS = pathlib.Path('/etc/apt/sources.list.d')
+#: An entry in a file of the format "list": a line.
+LINE = re.compile(
+    r'\s*deb\s+(?P<options>\[[^]]*\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+'
+    r'(?P<components>[^#\s][^#]*)')
+#: A field of an entry in a file of the format "sources", with its
+#: continuation lines.
+FIELD = re.compile(r'^([\w-]+):(.*(?:\n[ \t].*)*)', re.MULTILINE)
+#: Values that apt reads as false.
+NEGATIVE = ('no', 'false', 'without', 'off', 'disable', '0')
+
 
 def versions(packages: typing.Iterable[str]) -> dict[str, str]:
-    """The versions that are installed.
+    """Return the installed versions.
 
     :param packages: names of Debian packages
     :returns: name and version of those that dpkg lists as installed
@@ -67,10 +90,9 @@ def versions(packages: typing.Iterable[str]) -> dict[str, str]:
 
 
 def missing(packages: typing.Iterable[str]) -> list[str]:
-    """Which of the packages are not installed.
+    """Return the packages that are not installed, in the order given.
 
     :param packages: names of Debian packages
-    :returns: those of them that dpkg does not list as installed
     """
     wanted = list(packages)
     installed = versions(wanted)
@@ -78,9 +100,9 @@ def missing(packages: typing.Iterable[str]) -> list[str]:
 
 
 def is_at_least(version: str, oldest: str) -> bool:
-    """Whether a version is another one or later.
+    """Return whether a version is equal to another one or later.
 
-    :param version: version of a Debian package; no version is too old
+    :param version: version of a Debian package; an empty one is too old
     :param oldest: the version to compare it with
     """
     result = subprocess.run(
@@ -90,7 +112,7 @@ def is_at_least(version: str, oldest: str) -> bool:
 
 
 def install(packages: typing.Iterable[str], log: pathlib.Path) -> None:
-    """Install what is missing, without starting any service.
+    """Install the missing ones of these packages; start no service.
 
     :param packages: names of Debian packages
     :param log: file for apt's output
@@ -99,20 +121,20 @@ def install(packages: typing.Iterable[str], log: pathlib.Path) -> None:
     wanted = missing(packages)
     if not wanted:
         return
-    get(wanted, log)
+    install_or_upgrade(wanted, log)
     absent = missing(wanted)
     if absent:
         raise errors.LabError(
-            f'apt-get ended well but {absent[0]} is not installed: see {log}.')
+            f'apt-get succeeded but {absent[0]} is not installed: see {log}.')
 
 
-def get(packages: typing.Iterable[str], log: pathlib.Path,
-        options: typing.Sequence[str] = ()) -> None:
-    """Install or upgrade packages, without starting any service.
+def install_or_upgrade(packages: typing.Iterable[str], log: pathlib.Path,
+                       options: typing.Sequence[str] = ()) -> None:
+    """Install or upgrade packages; start no service.
 
     :param packages: names of Debian packages
     :param log: file for apt's output
-    :param options: of apt-get, for its ``update`` as well
+    :param options: options of apt-get, used for its ``update`` as well
     :raises errors.LabError: if apt-get fails
     """
     command = ['install', '--no-install-recommends', *packages]
@@ -124,43 +146,42 @@ def get(packages: typing.Iterable[str], log: pathlib.Path,
         _apt_get(command, log, options)
 
 
-def know(package: str, log: pathlib.Path) -> None:
-    """Get the package lists where they do not name a package.
+def ensure_lists(package: str, log: pathlib.Path) -> None:
+    """Download the package lists if they do not name a package.
 
     :param package: name of a Debian package
     :param log: file for apt's output
-    :raises errors.LabError: if the lists cannot be had
+    :raises errors.LabError: if the lists cannot be downloaded
     """
     if not places(package):
         _apt_get(['update'], log)
 
 
 def places(package: str) -> set[str]:
-    """Where the package lists say that a package can be had.
+    """Return the sources that offer a package, by the package lists.
 
     :param package: name of a Debian package
-    :returns: ``URI SUITE/COMPONENT`` of each source of it
+    :returns: ``URI SUITE/COMPONENT`` of each source
     """
     # PACKAGE | VERSION | URI SUITE/COMPONENT ARCHITECTURE Packages
-    lines = _ask('madison', package)
+    lines = _apt_cache('madison', package)
     return {' '.join(line.split('|')[2].split()[:2]) for line in lines}
 
 
 def candidate(package: str) -> str:
-    """The version that apt would install now.
+    """Return the version that apt would install now.
 
     :param package: name of a Debian package
-    :returns: the version; ``(none)`` or nothing if there is none
+    :returns: the version; ``(none)`` or an empty text if there is none
     """
-    for line in _ask('policy', package):
+    for line in _apt_cache('policy', package):
         key, _, value = line.strip().partition(': ')
         if key == 'Candidate':
             return value
     return ''
 
 
-def _ask(question: str, package: str) -> list[str]:
-    """The lines of apt-cache's answer, untranslated."""
+def _apt_cache(question: str, package: str) -> list[str]:
     return subprocess.run(
         ['apt-cache', question, package], capture_output=True, text=True,
         env=os.environ | {'LC_ALL': 'C.UTF-8'}).stdout.splitlines()
@@ -170,8 +191,121 @@ def _apt_get(arguments: list[str], log: pathlib.Path,
              options: typing.Sequence[str] = ()) -> None:
     covered = ''.join(f'mount --bind /bin/true {path}; '
                       for path in SERVICE_STARTERS if os.path.exists(path))
-    commands.run(
+    machine.run_installer(
         ['unshare', '--mount', '--propagation', 'private', 'sh', '-ec',
-         covered + 'exec "$@"', 'apt-get', 'apt-get', '--yes', '--quiet',
+         f'{covered}exec "$@"', 'apt-get', 'apt-get', '--yes', '--quiet',
          '-o', 'DPkg::Lock::Timeout=300', *options, *arguments],
         log, f'apt-get {arguments[0]}', DEBIAN_FRONTEND='noninteractive')
+
+
+@dataclasses.dataclass(frozen=True)
+class AptSource:
+    """An entry in a file of apt's sources.
+
+    :ivar kind: suffix of files with this format: ``list`` or ``sources``
+    :ivar uris: archives
+    :ivar suites: suites that are used of each archive
+    :ivar components: components that are used of each suite
+    :ivar before: the entry's text up to its suites
+    :ivar after: the rest of it
+    """
+
+    kind: str
+    uris: tuple[str, ...]
+    suites: tuple[str, ...]
+    components: tuple[str, ...]
+    before: str
+    after: str
+
+    @property
+    def places(self) -> set[str]:
+        """The releases in it, in the form of :func:`places`.
+
+        Suites that only accompany a release (security, updates, backports)
+        are left out: their archive need not be the release's.
+        """
+        return {f'{uri.rstrip("/")} {suite}/{component}'
+                for uri in self.uris for suite in self.suites
+                for component in self.components if '-' not in suite}
+
+
+@contextlib.contextmanager
+def backports(package: str) -> typing.Iterator[list[str]]:
+    """Let apt-get take a package from backports.
+
+    :param package: name of a Debian package that the lists know
+    :returns: options of apt-get; valid until the context ends
+    :raises errors.LabError: if no entry for the release is understood
+    """
+    release = platform.freedesktop_os_release()
+    suite = f'{release.get("VERSION_CODENAME", "stable")}-backports'
+    # In apt's order.
+    files = [path for path in (SOURCES, *sorted(PARTS.glob('*')))
+             if path.suffix in ('.list', '.sources') and path.is_file()]
+    entries = [entry for file in files for entry in _read_sources(file)]
+    if any(suite in entry.suites for entry in entries):
+        # A second entry for the same suite might contradict the first.
+        yield ['-t', suite]
+        return
+    origin = _origin(package, entries, suite)
+    with tempfile.TemporaryDirectory(prefix='lab-apt-') as name:
+        folder = pathlib.Path(name)
+        # apt reads and downloads as a user of its own.
+        folder.chmod(0o755)
+        parts, lists = folder / 'parts', folder / 'lists'
+        parts.mkdir()
+        lists.mkdir()
+        for file in files:
+            if file != SOURCES:
+                (parts / file.name).symlink_to(file)
+        (parts / f'lab-backports.{origin.kind}').write_text(
+            f'{origin.before}{suite}{origin.after}\n')
+        yield ['-t', suite, '-o', f'Dir::Etc::sourceparts={parts}',
+               '-o', f'Dir::State::lists={lists}']
+
+
+def _origin(package: str, entries: list[AptSource], suite: str) -> AptSource:
+    """Return the entry for the release that offers a package."""
+    offering = places(package)
+    if not offering:
+        raise errors.LabError(
+            f'apt knows no source of {package}: check that apt-get update '
+            f'works.')
+    for entry in entries:
+        if entry.places & offering:
+            return entry
+    raise errors.LabError(
+        f'No entry that offers {package} is understood in {SOURCES} and '
+        f'{PARTS}: add {suite} to the sources there.')
+
+
+def _read_sources(file: pathlib.Path) -> typing.Iterator[AptSource]:
+    text = file.read_text(encoding='utf-8', errors='replace')
+    return (_from_lines if file.suffix == '.list' else _from_fields)(text)
+
+
+def _from_lines(text: str) -> typing.Iterator[AptSource]:
+    for line in filter(None, map(LINE.match, text.splitlines())):
+        components = line['components'].strip()
+        yield AptSource(
+            'list', (line['uri'],), (line['suite'],),
+            tuple(components.split()),
+            f'deb {line["options"] or ""}{line["uri"]} ', f' {components}')
+
+
+def _from_fields(text: str) -> typing.Iterator[AptSource]:
+    text = re.sub(r'^#.*\n?', '', text, flags=re.MULTILINE)
+    for paragraph in re.split(r'\n\s*\n', text):
+        fields = {name.lower(): value
+                  for name, value in FIELD.findall(paragraph)}
+        types = fields.pop('types', '').split()
+        enabled = fields.get('enabled', 'yes').strip().lower()
+        if 'deb' not in types or enabled in NEGATIVE:
+            continue
+        suites = fields.pop('suites', '')
+        rest = ''.join(f'\n{name}:{value}' for name, value in fields.items())
+        yield AptSource(
+            'sources', tuple(fields.get('uris', '').split()),
+            tuple(suites.split()),
+            tuple(fields.get('components', '').split()),
+            'types: deb\nsuites: ', rest)

@@ -10,36 +10,41 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""QEMU, recent enough to migrate guests that it emulates.
+"""QEMU: a version that migrates emulated guests safely, and a test of KVM.
 
-Before 9.0, migration cleared the marks of written memory behind the back of
-the emulated processor, which went on writing to pages without marking them
-again: such a write was not copied, and now and then a guest was dead on
-arrival. (QEMU's change: "physmem: Fix migration dirty bitmap coherency with
-TCG memory access".)
+Before 9.0, migration cleared the dirty bits of memory without telling the
+emulated processor, which kept writing to the same pages and did not mark them
+again. Such a write was not copied, and some guests were dead on arrival. (The
+fix in QEMU: "physmem: Fix migration dirty bitmap coherency with TCG memory
+access".)
 """
 
 from __future__ import annotations
 
 import pathlib
+import subprocess
+import threading
 import typing
 
 from lab import errors
-from lab.machine import backports
 from lab.machine import debian
 
-#: What runs guests, and what makes their disks.
+#: The emulator, and the tools for disk images.
 PACKAGES = ('qemu-system-x86', 'qemu-utils')
-#: What opens images in Ceph; of the same version as the others.
+#: Opens images in Ceph; of the same version as the others.
 CEPH_PACKAGE = 'qemu-block-extra'
 #: With Debian's epoch.
 OLDEST = '1:9.0'
-#: Rather fail than take away what depends on the QEMU that is there.
+#: Fail rather than remove packages that depend on the present QEMU.
 NO_REMOVAL = ('-o', 'APT::Get::Remove=false')
+#: The guest prints it on its console when it has booted.
+BOOTED = '-----BEGIN SSH HOST KEY KEYS-----'
+#: A guest boots in a second or two under KVM.
+BOOT_SECONDS = 20
 
 
 def packages(has_ceph: bool) -> tuple[str, ...]:
-    """The packages that a lab needs.
+    """Return the names of QEMU's packages that a lab needs.
 
     :param has_ceph: whether guests' disks live in Ceph
     """
@@ -47,7 +52,7 @@ def packages(has_ceph: bool) -> tuple[str, ...]:
 
 
 def is_current(has_ceph: bool = False) -> bool:
-    """Whether a QEMU that is recent enough is installed, all of it.
+    """Return whether all packages are installed and recent enough.
 
     :param has_ceph: whether guests' disks live in Ceph
     """
@@ -60,20 +65,20 @@ def install(log: pathlib.Path, has_ceph: bool = False) -> None:
 
     :param log: file for apt's output
     :param has_ceph: whether guests' disks live in Ceph
-    :raises errors.LabError: if no QEMU can be had that is recent enough
+    :raises errors.LabError: if no QEMU is offered that is recent enough
     """
     wanted = packages(has_ceph)
-    debian.know(PACKAGES[0], log)
+    debian.ensure_lists(PACKAGES[0], log)
     if _outdated(wanted, {name: debian.candidate(name) for name in wanted}):
-        with backports.options(PACKAGES[0]) as options:
-            debian.get(wanted, log, (*NO_REMOVAL, *options))
+        with debian.backports(PACKAGES[0]) as options:
+            debian.install_or_upgrade(wanted, log, (*NO_REMOVAL, *options))
     else:
-        debian.get(wanted, log, NO_REMOVAL)
+        debian.install_or_upgrade(wanted, log, NO_REMOVAL)
     installed = debian.versions(wanted)
     outdated = _outdated(wanted, installed)
     if outdated:
         raise errors.LabError(
-            f'apt-get ended well but {outdated[0]} is '
+            f'apt-get succeeded but {outdated[0]} is '
             f'{installed.get(outdated[0], "not installed")}, and the lab '
             f'needs {OLDEST} or later: see {log}.')
 
@@ -82,3 +87,39 @@ def _outdated(wanted: typing.Iterable[str],
               versions: typing.Mapping[str, str]) -> list[str]:
     return [name for name in wanted
             if not debian.is_at_least(versions.get(name, ''), OLDEST)]
+
+
+def try_kvm(image: pathlib.Path) -> None:
+    """Boot the guest image under KVM, and refuse a machine that cannot.
+
+    To open /dev/kvm proves nothing: on machines that are virtual themselves
+    it may create virtual machines that then cannot run a single instruction
+    of a kernel.
+
+    :param image: the guest image; it is not changed
+    :raises errors.LabError: if the guest does not boot, with QEMU's reason
+    """
+    command = ['qemu-system-x86_64', '-accel', 'kvm', '-cpu', 'host',
+               '-m', '192',
+               '-nographic', '-nodefaults', '-no-reboot', '-snapshot',
+               '-serial', 'stdio', '-drive', f'file={image},if=virtio']
+    lines: list[str] = []
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          text=True, errors='replace') as guest:
+        assert guest.stdout is not None
+        limit = threading.Timer(BOOT_SECONDS, guest.kill)
+        limit.start()
+        try:
+            for line in guest.stdout:
+                lines.append(line.strip())
+                if BOOTED in line:
+                    return
+        finally:
+            limit.cancel()
+            guest.kill()
+    telling = [line for line in lines if 'error' in line.lower()]
+    reason = (telling or lines or ['it prints nothing'])[0]
+    raise errors.LabError(
+        f'A guest does not boot under KVM on this machine ({reason}): leave '
+        f'out --kvm to emulate guests in software.')

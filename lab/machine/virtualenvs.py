@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Makes the two virtualenvs, each from a file that pins every version."""
+"""Make the two virtualenvs, each from a file that pins every version."""
 
 from __future__ import annotations
 
@@ -20,109 +20,109 @@ import shutil
 import sys
 
 from lab import files
-from lab import layout as layouts
-from lab.machine import commands
+from lab import layout
+from lab import machine
 
-LAB = layouts.REPOSITORY / 'lab'
+LAB = layout.REPOSITORY / 'lab'
 #: Always the system's own Python: Debian's modules are compiled for it.
 PYTHON = '/usr/bin/python3'
 DEBIAN_MODULES = pathlib.Path('/usr/lib/python3/dist-packages')
-#: What of Debian's modules a virtualenv sees, by glob. Not on PyPI as a
-#: wheel, and a build from source has to match libvirt's own version.
+#: Debian's modules that each virtualenv sees, by glob. libvirt is not on PyPI
+#: as a wheel, and a build from source has to match libvirt's own version.
 LINKED = {'cloud': ('libvirt*.py', 'libvirtmod*.so'), 'tempest': ()}
-#: The same for Ceph's clients, once a lab is to have Ceph: on PyPI there is
-#: nothing of that name that would do.
+#: The same for Ceph's clients, once a lab uses Ceph: PyPI has no usable
+#: package of these names.
 LINKED_FOR_CEPH = ('rados.*.so', 'rbd.*.so')
-#: The plugin's metadata would come from git, which need not be there.
+#: The plugin's version would come from git, which need not be installed.
 PLUGIN_VERSION = '0.0.0'
 
 
-def is_whole(layout: layouts.Layout, name: str) -> bool:
-    """Whether a virtualenv was made to its end.
+def is_whole(paths: layout.Layout, name: str) -> bool:
+    """Return whether a virtualenv was made to its end.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :param name: ``cloud`` or ``tempest``
     """
-    return (layout.venvs / name / 'stamp').exists()
+    return (paths.venvs / name / 'stamp').exists()
 
 
-def is_current(layout: layouts.Layout, name: str) -> bool:
-    """Whether a virtualenv is whole and made from today's files.
+def is_current(paths: layout.Layout, name: str) -> bool:
+    """Return whether a virtualenv is whole and made from today's files.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :param name: ``cloud`` or ``tempest``
     """
-    stamp = layout.venvs / name / 'stamp'
-    return (is_whole(layout, name)
-            and stamp.read_text() == _digest(layout, name))
+    stamp = paths.venvs / name / 'stamp'
+    return (is_whole(paths, name)
+            and stamp.read_text() == _digest(paths, name))
 
 
-def make(layout: layouts.Layout, name: str) -> None:
-    """Make a virtualenv, or leave the one that is current.
+def make(paths: layout.Layout, name: str) -> None:
+    """Make a virtualenv; do nothing if it is current.
 
-    It is made in its place and counts only once its stamp is written last,
-    so that one whose making was cut short is made anew.
+    It is made in place and its stamp is written last, so an interrupted one
+    does not count and is made anew.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :param name: ``cloud`` or ``tempest``
     :raises errors.LabError: if a package cannot be installed
     """
-    if is_current(layout, name):
+    if is_current(paths, name):
         return
-    venv = layout.venvs / name
-    log = layout.root / 'install' / f'{name}.log'
+    venv = paths.venvs / name
+    log = paths.root / 'install' / f'{name}.log'
     if venv.exists():
         shutil.rmtree(venv)
-    commands.run([PYTHON, '-m', 'venv', str(venv)], log,
-                 f'Making the virtualenv {name}')
+    machine.run_installer([PYTHON, '-m', 'venv', str(venv)], log,
+                          f'Making the virtualenv {name}')
+    requirements, constraints = _pins(name)
     command = [str(venv / 'bin' / 'pip'), '--disable-pip-version-check',
-               '--cache-dir', str(layout.cache / 'pip'), 'install',
-               '--constraint', str(_constraints(name))]
+               '--cache-dir', str(paths.cache / 'pip'), 'install',
+               '--constraint', str(constraints)]
     doing = f'Installing Python packages of the {name} virtualenv'
-    commands.run([*command, '--requirement', str(_requirements(name))],
-                 log, doing)
+    machine.run_installer([*command, '--requirement', str(requirements)],
+                          log, doing)
     if name == 'tempest':
-        # Built with what is pinned, not with the newest of this hour.
-        commands.run([*command, '--no-deps', '--no-build-isolation',
-                      '--editable', str(layouts.REPOSITORY)],
-                     log, doing, PBR_VERSION=PLUGIN_VERSION)
-    _link_debian_modules(layout, name, LINKED[name])
-    files.write(venv / 'stamp', _digest(layout, name))
+        # Built with the pinned packages, not with the newest of this hour.
+        machine.run_installer([*command, '--no-deps', '--no-build-isolation',
+                               '--editable', str(layout.REPOSITORY)],
+                              log, doing, PBR_VERSION=PLUGIN_VERSION)
+    _link_debian_modules(paths, name, LINKED[name])
+    files.write(venv / 'stamp', _digest(paths, name))
 
 
-def _requirements(name: str) -> pathlib.Path:
-    return LAB / f'requirements-{name}.txt'
+def link_ceph(paths: layout.Layout) -> None:
+    """Link Ceph's Python modules of Debian into the cloud's virtualenv.
+
+    :param paths: paths of the lab
+    """
+    _link_debian_modules(paths, 'cloud', LINKED_FOR_CEPH)
 
 
-def _constraints(name: str) -> pathlib.Path:
-    return LAB / f'constraints-{name}.txt'
+def _pins(name: str) -> tuple[pathlib.Path, pathlib.Path]:
+    """Return the files of a virtualenv's requirements and constraints."""
+    return (LAB / f'requirements-{name}.txt', LAB / f'constraints-{name}.txt')
 
 
-def _digest(layout: layouts.Layout, name: str) -> str:
-    """Of all that determines what is installed, and where."""
-    places = (sys.version, str(layouts.REPOSITORY), str(layout.venvs))
+def _digest(paths: layout.Layout, name: str) -> str:
+    """Return a digest of all that determines a virtualenv's content."""
+    # Scripts hold the path of their interpreter, and an editable installation
+    # that of the checkout.
+    places = (sys.version, str(layout.REPOSITORY), str(paths.venvs))
     digest = hashlib.sha256('\n'.join(places).encode())
-    sources = [_requirements(name), _constraints(name)]
+    sources = [*_pins(name)]
     if name == 'tempest':
         # Entry points live in the metadata that an installation writes.
-        sources += [layouts.REPOSITORY / name
-                    for name in ('requirements.txt', 'setup.cfg')]
+        sources += [layout.REPOSITORY / source
+                    for source in ('requirements.txt', 'setup.cfg')]
     for source in sources:
         digest.update(source.read_bytes())
     return digest.hexdigest()
 
 
-def link_ceph(layout: layouts.Layout) -> None:
-    """Let the cloud's virtualenv see Ceph's modules, which are installed.
-
-    :param layout: paths of the lab
-    """
-    _link_debian_modules(layout, 'cloud', LINKED_FOR_CEPH)
-
-
-def _link_debian_modules(layout: layouts.Layout, name: str,
+def _link_debian_modules(paths: layout.Layout, name: str,
                          patterns: tuple[str, ...]) -> None:
-    lib = layout.venvs / name / 'lib'
+    lib = paths.venvs / name / 'lib'
     site = next(lib.glob('python3*')) / 'site-packages'
     for pattern in patterns:
         for module in DEBIAN_MODULES.glob(pattern):

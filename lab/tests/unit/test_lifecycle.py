@@ -29,7 +29,6 @@ from lab import lifecycle
 from lab import lock
 from lab.machine import checks
 from lab.machine import debian
-from lab.machine import kvm
 from lab.machine import qemu
 from lab.machine import virtualenvs
 from lab.tests.unit import base
@@ -62,12 +61,12 @@ class TestCase(base.TestCase):
                    lambda layout, topology: ['-I', '-S', '-c', self.starting])
         for name in ('memory', 'disk'):
             self.patch(checks, name, self._noting(name))
-        self.patch(kvm, 'try_guest', self._noting('kvm'))
+        self.patch(qemu, 'try_kvm', self._noting('kvm'))
         self.patch(qemu, 'is_current', lambda has_ceph: self.recent)
         self.patch(qemu, 'install', self._noting('qemu'))
         self.patch(debian, 'missing', lambda packages: self.missing)
         self.patch(debian, 'install', self._noting('packages'))
-        self.patch(debian, 'know', self._noting('lists'))
+        self.patch(debian, 'ensure_lists', self._noting('lists'))
         self.patch(virtualenvs, 'is_current', lambda *_: self.current)
         self.patch(virtualenvs, 'make', self._noting('virtualenv'))
         self.patch(virtualenvs, 'link_ceph', self._noting('links'))
@@ -478,7 +477,7 @@ class TestInstallation(TestCase):
                         self.events.index('image'))
         clearing.down(self.layout)
         # There is no network any more.
-        self.patch(debian, 'know', side_effect=errors.LabError('No.'))
+        self.patch(debian, 'ensure_lists', side_effect=errors.LabError('No.'))
         self.up()
 
     def test_image_of_other_sources_is_made_anew(self):

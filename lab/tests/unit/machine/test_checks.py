@@ -17,7 +17,7 @@ import shutil
 import sys
 import types
 
-from lab import layout as layouts
+from lab import layout
 from lab.machine import checks
 from lab.tests.unit import base
 
@@ -107,32 +107,32 @@ class TestStateFolder(TestCase):
         checks.state_folder(self.layout)
 
     def test_long_path(self):
-        fits = pathlib.Path('/' + 'x' * (layouts.MAX_ROOT_LENGTH - 1))
-        checks.state_folder(layouts.Layout(fits))
+        fits = pathlib.Path('/' + 'x' * (layout.MAX_ROOT_LENGTH - 1))
+        checks.state_folder(layout.Layout(fits))
         message = self.refusal(
-            checks.state_folder, layouts.Layout(fits.with_name(
+            checks.state_folder, layout.Layout(fits.with_name(
                 fits.name + 'x')))
         self.assertIn('LM_LAB_DIR', message)
-        self.assertIn(f'{layouts.MAX_ROOT_LENGTH + 1} bytes', message)
+        self.assertIn(f'{layout.MAX_ROOT_LENGTH + 1} bytes', message)
 
     def test_length_is_that_of_bytes(self):
-        longest = layouts.MAX_ROOT_LENGTH
+        longest = layout.MAX_ROOT_LENGTH
         name = '\u00e9' * (longest // 2) + 'x' * (longest % 2)
         message = self.refusal(checks.state_folder,
-                               layouts.Layout(pathlib.Path('/', name)))
+                               layout.Layout(pathlib.Path('/', name)))
         self.assertIn(f'{longest + 1} bytes', message)
 
     def test_characters_that_configuration_files_interpret(self):
         for character in ' %$#;:,"\'\\{}[]*?!&|<>()`~':
             root = pathlib.Path(f'/srv/a{character}b')
-            message = self.refusal(checks.state_folder, layouts.Layout(root))
+            message = self.refusal(checks.state_folder, layout.Layout(root))
             self.assertIn(str(root), message)
             self.assertIn('LM_LAB_DIR', message)
         for name in ('a\nb', 'a\n', os.fsdecode(b'a\xff')):
             self.refused(checks.state_folder,
-                         layouts.Layout(pathlib.Path('/srv', name)))
+                         layout.Layout(pathlib.Path('/srv', name)))
         for name in ('a-b_c.d', 'a+b@c=d', 'A1', '\u00e9'):
-            checks.state_folder(layouts.Layout(pathlib.Path('/srv', name)))
+            checks.state_folder(layout.Layout(pathlib.Path('/srv', name)))
 
     def test_hidden_by_the_labs_own_mounts(self):
         for root in ('/run', '/run/lab', '/run/user/0/x', '/sys/x',
@@ -140,10 +140,10 @@ class TestStateFolder(TestCase):
                      '/var/lib/libvirt/lab', '/var/lib/openvswitch/x',
                      '/var/cache/libvirt/x', '/var/log/libvirt/x'):
             message = self.refusal(checks.state_folder,
-                                   layouts.Layout(pathlib.Path(root)))
+                                   layout.Layout(pathlib.Path(root)))
             self.assertIn('LM_LAB_DIR', message)
         for root in ('/runaway/lab', '/var/lib/libvirt-lab', '/etc/lab'):
-            checks.state_folder(layouts.Layout(pathlib.Path(root)))
+            checks.state_folder(layout.Layout(pathlib.Path(root)))
 
     def test_not_a_folder(self):
         self.layout.root.write_text('mine')

@@ -13,7 +13,6 @@
 import contextlib
 
 from lab import errors
-from lab.machine import backports
 from lab.machine import debian
 from lab.machine import qemu
 from lab.tests.unit import base
@@ -35,10 +34,11 @@ class TestCase(base.TestCase):
         self.log = self.folder / 'log'
         self.patch(debian, 'versions', lambda packages: dict(self.installed))
         self.patch(debian, 'is_at_least', self._is_at_least)
-        self.patch(debian, 'know', lambda *args: self.events.append('lists'))
+        self.patch(debian, 'ensure_lists',
+                   lambda *args: self.events.append('lists'))
         self.patch(debian, 'candidate', lambda name: self.offered[name])
-        self.patch(debian, 'get', self._get)
-        self.patch(backports, 'options', self._options)
+        self.patch(debian, 'install_or_upgrade', self._get)
+        self.patch(debian, 'backports', self._options)
 
     def _is_at_least(self, version, oldest):
         self.assertEqual('1:9.0', oldest)
@@ -127,5 +127,44 @@ class TestInstall(TestCase):
         self.assert_sentence(message)
 
     def test_apt_fails(self):
-        self.patch(debian, 'get', side_effect=errors.LabError('No.'))
+        self.patch(debian, 'install_or_upgrade',
+                   side_effect=errors.LabError('No.'))
         self.assertEqual('No.', self.refused(qemu.install, self.log))
+
+
+class TestTryKvm(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.image = self.write(self.folder / 'guest.qcow2')
+
+    def _qemu(self, script):
+        self.program('qemu-system-x86_64', script)
+
+    def test_boots(self):
+        self._qemu(f'echo "$@" > {self.folder}/arguments; echo booting; '
+                   f"echo '{qemu.BOOTED}'; exec sleep 60")
+        qemu.try_kvm(self.image)
+        given = (self.folder / 'arguments').read_text()
+        self.assertIn('-accel kvm', given)
+        self.assertIn(f'file={self.image},', given)
+        # The image is not written to.
+        self.assertIn('-snapshot', given)
+
+    def test_qemu_ends(self):
+        self._qemu('echo first; echo qemu: error: no MSR >&2; exit 1')
+        message = self.refused(qemu.try_kvm, self.image)
+        self.assert_sentence(message)
+        self.assertIn('(qemu: error: no MSR)', message)
+        self.assertIn('leave out --kvm', message)
+
+    def test_guest_hangs(self):
+        self.patch(qemu, 'BOOT_SECONDS', 0.2)
+        self._qemu('echo KVM internal error; exec sleep 60')
+        self.assertIn('(KVM internal error)',
+                      self.refused(qemu.try_kvm, self.image))
+
+    def test_guest_says_nothing(self):
+        self._qemu('exit 0')
+        self.assertIn('it prints nothing',
+                      self.refused(qemu.try_kvm, self.image))

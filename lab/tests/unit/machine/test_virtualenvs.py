@@ -13,7 +13,7 @@
 import os
 import pathlib
 
-from lab import layout as layouts
+from lab import layout
 from lab.machine import virtualenvs
 from lab.tests.unit import base
 
@@ -39,7 +39,7 @@ class TestMake(base.TestCase):
         self.patch(virtualenvs, 'PYTHON', str(self.folder / 'bin/python3'))
         self.lab = self.folder / 'repository' / 'lab'
         self.patch(virtualenvs, 'LAB', self.lab)
-        self.patch(virtualenvs.layouts, 'REPOSITORY', self.lab.parent)
+        self.patch(virtualenvs.layout, 'REPOSITORY', self.lab.parent)
         for name in ('cloud', 'tempest'):
             self.write(self.lab / f'requirements-{name}.txt', 'nova\n')
             self.write(self.lab / f'constraints-{name}.txt', 'nova==1\n')
@@ -117,10 +117,10 @@ class TestMake(base.TestCase):
         self._make()
         moved = self.lab.parent.rename(self.folder / 'moved')
         self.patch(virtualenvs, 'LAB', moved / 'lab')
-        self.patch(virtualenvs.layouts, 'REPOSITORY', moved)
+        self.patch(virtualenvs.layout, 'REPOSITORY', moved)
         self.assertTrue(self._make())
         self.layout.root.rename(self.folder / 'elsewhere')
-        self.layout = layouts.Layout(self.folder / 'elsewhere')
+        self.layout = layout.Layout(self.folder / 'elsewhere')
         self.assertTrue(self._make())
 
     def test_whole_and_current(self):
@@ -207,13 +207,14 @@ class TestFiles(base.TestCase):
     def test_every_requirement_of_a_virtualenv_is_pinned(self):
         # Else two installations of one checkout differ.
         for name in ('cloud', 'tempest'):
+            requirements, constraints = virtualenvs._pins(name)
             pinned = {
                 line.partition('==')[0].strip().lower().replace('_', '-')
-                for line in virtualenvs._constraints(name).read_text()
-                .splitlines() if '==' in line}
+                for line in constraints.read_text().splitlines()
+                if '==' in line}
             wanted = [
                 line.strip().lower() for line in
-                virtualenvs._requirements(name).read_text().splitlines()
+                requirements.read_text().splitlines()
                 if line.strip() and line[0] not in '#-']
             self.assertTrue(wanted)
             for requirement in wanted:

@@ -13,7 +13,7 @@
 import errno
 import os
 
-from lab.machine import commands
+from lab import machine
 from lab.tests.unit import base
 
 UNKNOWN_PACKAGE = """\
@@ -37,7 +37,7 @@ WARNING: You are using an old version of pip.
 class TestReason(base.TestCase):
 
     def _reason(self, text):
-        return commands.reason(self.write(self.folder / 'log', text))
+        return machine.find_reason(self.write(self.folder / 'log', text))
 
     def test_line_of_apt(self):
         self.assertEqual('E: Unable to locate package no-such-package',
@@ -68,18 +68,18 @@ class TestReason(base.TestCase):
     def test_nothing(self):
         self.assertEqual('it printed nothing', self._reason(' \n\n'))
         self.assertEqual('it printed nothing',
-                         commands.reason(self.folder / 'missing'))
+                         machine.find_reason(self.folder / 'missing'))
 
     def test_bytes_that_are_no_text(self):
         log = self.folder / 'log'
         log.write_bytes(b'\xff\xfe\nE: no\n')
-        self.assertEqual('E: no', commands.reason(log))
+        self.assertEqual('E: no', machine.find_reason(log))
 
     def test_from_an_offset(self):
         log = self.write(self.folder / 'log', 'E: \u00fcber\nE: new\n')
-        self.assertEqual('E: new', commands.reason(
+        self.assertEqual('E: new', machine.find_reason(
             log, len('E: \u00fcber\n'.encode())))
-        self.assertEqual('it printed nothing', commands.reason(
+        self.assertEqual('it printed nothing', machine.find_reason(
             log, log.stat().st_size))
 
 
@@ -90,7 +90,8 @@ class TestRun(base.TestCase):
         self.log = self.folder / 'install' / 'x.log'
 
     def _run(self, script, **environment):
-        commands.run(['sh', '-c', script], self.log, 'Trying', **environment)
+        machine.run_installer(['sh', '-c', script], self.log, 'Trying',
+                              **environment)
 
     def test_output_is_kept(self):
         self._run('echo one; echo two >&2')
