@@ -17,8 +17,12 @@ import subprocess
 
 import pyroute2
 
-from lab import layout as layouts
-from lab import topology as topologies
+from lab import layout
+from lab.topology import CONTROLLER
+from lab.topology import Host
+from lab.topology import MANAGEMENT
+from lab.topology import PROVIDER
+from lab.topology import Topology
 
 MANAGEMENT_BRIDGE = 'br-mgmt'
 PROVIDER_BRIDGE = 'br-prov'
@@ -29,28 +33,28 @@ PING_GROUPS = pathlib.Path('/proc/sys/net/ipv4/ping_group_range')
 
 
 def loopback_up() -> None:
-    """Bring up the loopback interface of the present namespace."""
+    """Bring up the loopback interface of the current namespace."""
     with pyroute2.IPRoute() as route:
         route.link('set', index=route.link_lookup(ifname='lo')[0],
                    state='up')
 
 
 def allow_ping_sockets() -> None:
-    """Let everybody in the present namespace use ICMP datagram sockets."""
+    """Let all users of the current namespace open ICMP datagram sockets."""
     PING_GROUPS.write_text('0 2147483647')
 
 
-def make(topology: topologies.Topology) -> None:
-    """Join the hosts by two bridges in the controller.
+def make(topology: Topology) -> None:
+    """Connect the hosts by two bridges in the controller.
 
-    :param topology: the hosts; their namespaces are there already
+    :param topology: the hosts; their namespaces exist already
     :raises pyroute2.NetlinkError: if the kernel refuses something
     """
     with pyroute2.IPRoute() as route:
-        _bridge(route, MANAGEMENT_BRIDGE, topologies.CONTROLLER.address,
-                topologies.MANAGEMENT.prefixlen)
+        _bridge(route, MANAGEMENT_BRIDGE, CONTROLLER.address,
+                MANAGEMENT.prefixlen)
         _bridge(route, PROVIDER_BRIDGE, topology.provider_gateway,
-                topologies.PROVIDER.prefixlen)
+                PROVIDER.prefixlen)
         for host in topology.compute_hosts:
             _connect(route, host)
 
@@ -61,12 +65,12 @@ def _bridge(route: pyroute2.IPRoute, name: str, address: str,
     index = route.link_lookup(ifname=name)[0]
     route.addr('add', index=index, address=address, prefixlen=prefix)
     route.link('set', index=index, state='up')
-    _whole_checksums(name)
+    _complete_checksums(name)
 
 
-def _connect(route: pyroute2.IPRoute, host: topologies.Host) -> None:
+def _connect(route: pyroute2.IPRoute, host: Host) -> None:
     """Give a compute host its two interfaces."""
-    there = str(layouts.namespace(host.name, 'net'))
+    there = str(layout.namespace(host.name, 'net'))
     for bridge, port in ((MANAGEMENT_BRIDGE, MANAGEMENT_PORT),
                          (PROVIDER_BRIDGE, PROVIDER_PORT)):
         here = f'{host.name}-{port}'
@@ -74,35 +78,35 @@ def _connect(route: pyroute2.IPRoute, host: topologies.Host) -> None:
                    peer={'ifname': port, 'net_ns_fd': there})
         route.link('set', index=route.link_lookup(ifname=here)[0],
                    master=route.link_lookup(ifname=bridge)[0], state='up')
-        _whole_checksums(here)
-        _whole_checksums(port, 'nsenter', f'--net={there}')
+        _complete_checksums(here)
+        _complete_checksums(port, 'nsenter', f'--net={there}')
     with pyroute2.NetNS(there) as inside:
         management = inside.link_lookup(ifname=MANAGEMENT_PORT)[0]
         inside.addr('add', index=management, address=host.address,
-                    prefixlen=topologies.MANAGEMENT.prefixlen)
+                    prefixlen=MANAGEMENT.prefixlen)
         for port in (MANAGEMENT_PORT, PROVIDER_PORT):
             inside.link('set', index=inside.link_lookup(ifname=port)[0],
                         state='up')
 
 
 def set_management(host: str, up: bool) -> None:
-    """Cut a compute host's management network, or mend it.
+    """Cut or restore a compute host's management network.
 
-    To be called in the controller's namespace.
+    Call it in the controller's namespace.
 
     :param host: name of the host
-    :param up: whether it is to work
+    :param up: True to restore it
     """
     with pyroute2.IPRoute() as route:
         index = route.link_lookup(ifname=f'{host}-{MANAGEMENT_PORT}')[0]
         route.link('set', index=index, state='up' if up else 'down')
 
 
-def _whole_checksums(interface: str, *within: str) -> None:
-    """Let an interface send no packet with a partial checksum.
+def _complete_checksums(interface: str, *within: str) -> None:
+    """Let an interface complete the checksum of each packet it sends.
 
-    A veth pair or bridge leaves checksums to a network card that never
-    comes; the userspace datapath's connection tracking drops such packets.
+    A veth pair or bridge leaves that to a network card, and there is none;
+    the userspace datapath's connection tracking drops such packets.
     """
     subprocess.run([*within, 'ethtool', '--offload', interface, 'tx', 'off'],
                    check=True, stdout=subprocess.DEVNULL)

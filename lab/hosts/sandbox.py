@@ -10,10 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The lab's outermost namespaces: begin, find, enter, end."""
+"""Begin, find, enter and end a lab's outermost namespaces."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -25,18 +26,18 @@ import time
 import typing
 
 from lab import errors
-from lab import layout as layouts
-from lab import topology as topologies
+from lab import layout
+from lab import topology
 
-#: Source of the tmpfs on a lab's /run, followed by the state folder. It is
-#: how a lab is recognised in /proc/PID/mountinfo, also by other checkouts.
+#: Source of the tmpfs on a lab's /run, followed by the state folder. A lab is
+#: recognised by it in /proc/PID/mountinfo, also by other checkouts.
 MARK = 'lm-lab:'
 START_SECONDS = 20
 END_SECONDS = 20
 POLL_SECONDS = 0.05
 SYSTEM_PATH = ':'.join(('/usr/local/sbin', '/usr/local/bin', '/usr/sbin',
                         '/usr/bin', '/sbin', '/bin'))
-#: Variables of the user that mean nothing inside of a lab, or mislead.
+#: Variables of the user that would mislead programs inside a lab.
 OUTSIDE_VARIABLES = ('pythonpath', 'http_proxy', 'https_proxy', 'ftp_proxy',
                      'all_proxy', 'no_proxy', 'ceph_args', 'ceph_conf',
                      'ceph_keyring', 'libvirt_default_uri',
@@ -45,9 +46,9 @@ OUTSIDE_VARIABLES = ('pythonpath', 'http_proxy', 'https_proxy', 'ftp_proxy',
 
 @dataclasses.dataclass(frozen=True)
 class Process:
-    """A process inside of a lab.
+    """A process inside a lab.
 
-    :ivar pid: its number outside of the lab
+    :ivar pid: its number outside the lab
     :ivar root: state folder of the lab that it belongs to
     :ivar first: whether it is the first process of the lab, on which all
         others depend
@@ -60,7 +61,7 @@ class Process:
 
 def processes(proc: pathlib.Path = pathlib.Path('/proc')
               ) -> typing.Iterator[Process]:
-    """All processes of all labs on this machine.
+    """Return all processes of all labs on this machine.
 
     :param proc: where procfs is mounted
     :returns: one for each process with a lab's mark among its mounts
@@ -72,40 +73,37 @@ def processes(proc: pathlib.Path = pathlib.Path('/proc')
             mounts = os.fsdecode((folder / 'mountinfo').read_bytes())
             status = os.fsdecode((folder / 'status').read_bytes())
         except OSError:
-            # It ended meanwhile: not a process of anybody any more.
+            # It ended meanwhile.
             continue
         found = re.search(rf' - tmpfs {MARK}(\S+) ', mounts)
         if found:
-            yield Process(int(folder.name), _unescape(found.group(1)),
-                          _is_first(status))
+            # A process has one number in each PID namespace that it is in.
+            numbers = re.search(r'^NSpid:\s+(.*)$', status, re.MULTILINE)
+            yield Process(
+                int(folder.name), _unescape(found.group(1)),
+                numbers is not None and numbers.group(1).split()[1:] == ['1'])
 
 
 def _unescape(field: str) -> pathlib.Path:
-    """Undo the octal escapes of mountinfo (blank, tab, backslash)."""
+    """Decode the octal escapes of mountinfo (blank, tab, backslash)."""
     return pathlib.Path(os.fsdecode(re.sub(
         rb'\\([0-7]{3})', lambda match: bytes([int(match.group(1), 8)]),
         os.fsencode(field))))
 
 
-def _is_first(status: str) -> bool:
-    found = re.search(r'^NSpid:\s+(.*)$', status, re.MULTILINE)
-    return found is not None and found.group(1).split()[1:] == ['1']
-
-
 def find(root: pathlib.Path) -> Process | None:
-    """The first process of a lab.
+    """Return the first process of a lab, or None if that lab is not up.
 
     :param root: the lab's state folder
-    :returns: the process, or None if that lab does not live
     """
     return next((process for process in processes()
                  if process.root == root and process.first), None)
 
 
 def refuse_others(root: pathlib.Path) -> None:
-    """Refuse to begin while a lab of another checkout lives.
+    """Refuse to begin while a lab of another checkout is up.
 
-    :param root: state folder of the lab that is to begin
+    :param root: state folder of the lab that would begin
     :raises errors.LabError: naming the other one's folder
     """
     for process in processes():
@@ -116,27 +114,27 @@ def refuse_others(root: pathlib.Path) -> None:
                 f'down).')
 
 
-def begin(layout: layouts.Layout, supervisor_conf: pathlib.Path) -> None:
+def begin(paths: layout.Layout, supervisor_conf: pathlib.Path) -> None:
     """Make the namespaces and start the supervisor as their first process.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :param supervisor_conf: configuration of the supervisor
     :raises errors.LabError: if it does not come up
     """
-    log = layout.log / 'supervisord.log'
+    log = paths.log / 'supervisord.log'
     with open(log, 'a', encoding='utf-8') as stream:
         child = subprocess.Popen(
             ['unshare', '--pid', '--fork', '--mount-proc', '--mount',
              '--net', '--uts', '--ipc', '--propagation', 'private',
-             sys.executable, '-m', 'lab.hosts.first', str(layout.root),
-             str(supervisor_conf)],
-            cwd=layouts.REPOSITORY, env={'PATH': SYSTEM_PATH},
+             sys.executable, '-m', 'lab.hosts.namespaces', 'controller',
+             str(paths.root), str(supervisor_conf)],
+            cwd=layout.REPOSITORY, env={'PATH': SYSTEM_PATH},
             stdin=subprocess.DEVNULL, stdout=stream,
             stderr=subprocess.STDOUT, start_new_session=True)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
-        process = find(layout.root)
-        if process and inside(process, layouts.SUPERVISOR_SOCKET).exists():
+        process = find(paths.root)
+        if process and inside(process, layout.SUPERVISOR_SOCKET).exists():
             return
         time.sleep(POLL_SECONDS)
     raise errors.LabError(
@@ -145,7 +143,7 @@ def begin(layout: layouts.Layout, supervisor_conf: pathlib.Path) -> None:
 
 
 def inside(process: Process, path: pathlib.Path) -> pathlib.Path:
-    """What a path inside of the lab is called outside of it.
+    """Translate a path inside the lab into one outside it.
 
     :param process: the lab's first process
     :param path: absolute path as the controller sees it
@@ -155,12 +153,12 @@ def inside(process: Process, path: pathlib.Path) -> pathlib.Path:
 
 def enter(process: Process, host: str,
           folder: pathlib.Path) -> list[str]:
-    """The beginning of a command line that runs inside of a host.
+    """Return the command prefix that enters a host from outside the lab.
 
     :param process: the lab's first process
     :param host: name of the host
-    :param folder: where the command is to run
-    :returns: arguments to put before the command's own
+    :param folder: working directory of the command
+    :returns: words to put before the command
     """
     into = ['nsenter', f'--target={process.pid}', '--pid', '--mount',
             '--net', '--uts', '--ipc', '--']
@@ -168,32 +166,32 @@ def enter(process: Process, host: str,
 
 
 def environment(**values: str) -> dict[str, str]:
-    """The user's environment as far as it makes sense inside of a lab.
+    """Return the user's environment without misleading variables.
 
-    :param values: variables to set
+    :param values: variables to set in it
     """
     return {name: value for name, value in os.environ.items()
             if name.lower() not in OUTSIDE_VARIABLES} | values
 
 
 def enter_compute(host: str) -> list[str]:
-    """Like :func:`enter`, for a command that is inside of the lab already.
+    """Like :func:`enter`, for a command that is inside the lab already.
 
-    :param host: name of the host; nothing is needed for the controller
+    :param host: name of the host; the controller needs no prefix
     """
-    if host == topologies.CONTROLLER.name:
+    if host == topology.CONTROLLER.name:
         return []
-    return ['nsenter', f'--net={layouts.namespace(host, "net")}',
-            f'--mount={layouts.namespace(host, "mnt")}',
-            f'--uts={layouts.namespace(host, "uts")}', '--']
+    return ['nsenter', f'--net={layout.namespace(host, "net")}',
+            f'--mount={layout.namespace(host, "mnt")}',
+            f'--uts={layout.namespace(host, "uts")}', '--']
 
 
 def end(root: pathlib.Path) -> bool:
-    """End all processes of a lab, and with them all that it made.
+    """End all processes of a lab, and with them all its namespaces.
 
     :param root: the lab's state folder
-    :returns: whether there was anything to end
-    :raises errors.LabError: if a process does not go away
+    :returns: whether there was a process to end
+    :raises errors.LabError: if a process does not end
     """
     found = [process for process in processes() if process.root == root]
     deadline = time.monotonic() + END_SECONDS
@@ -205,15 +203,9 @@ def end(root: pathlib.Path) -> bool:
                 f'Processes {numbers} of the lab in {root} did not end '
                 f'within {END_SECONDS} s.')
         for process in sorted(left, key=lambda each: not each.first):
-            _kill(process.pid)
+            # The kernel ends most of them together with the first one.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
         left = [process for process in processes() if process.root == root]
     return bool(found)
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        # The kernel ended it together with the lab's first process.
-        return

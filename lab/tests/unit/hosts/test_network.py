@@ -16,9 +16,9 @@ import subprocess
 import pyroute2
 
 from lab.hosts import network
-from lab import layout as layouts
+from lab import layout
 from lab.tests.unit import base
-from lab import topology as topologies
+from lab import topology
 
 
 class Kernel:
@@ -102,7 +102,7 @@ class TestMake(TestCase):
 
     def setUp(self):
         super().setUp()
-        self.topology = topologies.Topology(computes=2)
+        self.topology = topology.Topology(computes=2)
         network.make(self.topology)
         self.links = self.kernel.links
 
@@ -123,7 +123,7 @@ class TestMake(TestCase):
                 self.assertEqual('up', there['state'])
 
     def _namespace(self, host):
-        return str(layouts.namespace(host.name, 'net'))
+        return str(layout.namespace(host.name, 'net'))
 
     def test_addresses_of_hosts(self):
         for host in self.topology.compute_hosts:

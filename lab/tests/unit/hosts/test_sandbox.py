@@ -19,7 +19,7 @@ import time
 from unittest import mock
 
 from lab.hosts import sandbox
-from lab import layout as layouts
+from lab import layout
 from lab.tests.unit import base
 
 MOUNTS = """\
@@ -282,16 +282,17 @@ class TestBegin(Machine):
         os.environ['LAB_TEST'] = 'of the user'
         child = self._begin()
         self.assertIsNone(child.poll())
-        self.assertEqual([(100, layouts.SUPERVISOR_SOCKET)] * 3, asked)
+        self.assertEqual([(100, layout.SUPERVISOR_SOCKET)] * 3, asked)
         deadline = time.monotonic() + 5
         log = self.log / 'supervisord.log'
-        while (str(layouts.REPOSITORY) not in log.read_text().splitlines()
+        while (str(layout.REPOSITORY) not in log.read_text().splitlines()
                and time.monotonic() < deadline):
             time.sleep(0.005)
         said = log.read_text().splitlines()
         self.assertEqual(
-            f'{sys.executable} -m lab.hosts.first {self.layout.root} '
-            f'{self.conf}', said[0][said[0].index(sys.executable):])
+            f'{sys.executable} -m lab.hosts.namespaces controller '
+            f'{self.layout.root} {self.conf}',
+            said[0][said[0].index(sys.executable):])
         for option in ('--pid', '--fork', '--mount', '--net', '--uts',
                        '--ipc', '--propagation private'):
             self.assertIn(option, said[0])
