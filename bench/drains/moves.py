@@ -20,7 +20,7 @@ import dataclasses
 import time
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import hosts
+from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import deadline
 from lm_tempest_plugin.migration import drain
@@ -100,7 +100,7 @@ def move(clients: cloud_clients.Clients, calls: Calls,
     counted = calls.counts.total() - before
     # Stamps of nova are whole seconds: that of the last end has to pass.
     time.sleep(1)
-    services = hosts.list_hosts(clients.services)
+    services = compute_hosts.list_hosts(clients.services)
     judged = [verdicts.judge(evidences.collect(clients, attempt, services))
               for attempt in drained.attempts]
     found = [phases.service(attempt, each.evidence.action)

@@ -25,7 +25,7 @@ from lab import errors
 from lab.faults import injections
 from lab import fleet as fleets
 from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import hosts
+from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import attempt as attempts
 from lm_tempest_plugin.migration import deadline
@@ -134,7 +134,7 @@ class Scene:
             drain.Terms(strategies.window(len(moved)), ALLOWANCE,
                         SETTLE_SECONDS, POLL_SECONDS, AWAY_SECONDS),
             on_look=strike)
-        services = hosts.list_hosts(self._clients.services)
+        services = compute_hosts.list_hosts(self._clients.services)
         judged = {
             attempt.request.server_id: verdicts.judge(evidences.collect(
                 self._clients, attempt, services, evidences.Guest(
@@ -160,13 +160,13 @@ class Scene:
         """
         end = time.monotonic() + SERVICE_SECONDS
         while True:
-            found = hosts.list_hosts(self._clients.services)
+            found = compute_hosts.list_hosts(self._clients.services)
             if all(host.usable for host in found):
                 return
             if time.monotonic() > end:
                 raise errors.LabError(
                     f'Not every compute service is up: '
-                    f'{hosts.describe(found)}.')
+                    f'{compute_hosts.describe(found)}.')
             time.sleep(1)
 
     def _left_over(self, ids: collections.abc.Sequence[str]) -> list[str]:

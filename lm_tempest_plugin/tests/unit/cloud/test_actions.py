@@ -51,7 +51,7 @@ class ShowTest(ActionsTestCase):
         action = actions.show(client, 'id', 'req-1')
         client.show_instance_action.assert_called_once_with('id', 'req-1')
         self.assertEqual(
-            actions.Action('live-migration', datetime.datetime(
+            actions.InstanceAction('live-migration', datetime.datetime(
                 2026, 1, 1, 0, 0, 2, tzinfo=datetime.UTC), 'Error', ()),
             action)
         self.assertEqual('no event', action.describe())

@@ -55,6 +55,7 @@ class ClientsTest(base.TestCase):
             'services': manager.compute.ServicesClient,
             'hypervisors': manager.compute.HypervisorClient,
             'versions': manager.compute.VersionsClient,
+            'quotas': manager.compute.QuotasClient,
             'providers': manager.placement.ResourceProvidersClient,
             'placement': manager.placement.PlacementClient,
             'ports': manager.network.PortsClient}

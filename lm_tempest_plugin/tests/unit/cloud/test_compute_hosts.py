@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-from lm_tempest_plugin.cloud import hosts
+from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 
@@ -18,12 +18,12 @@ from lm_tempest_plugin.tests.unit import fakes
 class HostsTest(base.TestCase):
 
     def list(self, *services, avoid=''):
-        return hosts.list_hosts(fakes.services(*services), avoid)
+        return compute_hosts.list_hosts(fakes.services(*services), avoid)
 
     def test_only_nova_compute_is_asked_for_and_order_is_by_name(self):
         client = fakes.services(('beta', 'enabled', 'up'),
                                 ('alpha', 'disabled', 'down'))
-        found = hosts.list_hosts(client)
+        found = compute_hosts.list_hosts(client)
         self.assertEqual(['alpha', 'beta'], [host.name for host in found])
         client.list_services.assert_called_once_with(binary='nova-compute')
 
@@ -35,27 +35,30 @@ class HostsTest(base.TestCase):
     def test_services_of_a_cell_that_is_down_have_no_state(self):
         client = fakes.services(('alpha', 'UNKNOWN', 'up'))
         del client.list_services.return_value['services'][0]['state']
-        host, = hosts.list_hosts(client)
-        self.assertEqual(hosts.Host('alpha', 'UNKNOWN', 'unknown'), host)
+        host, = compute_hosts.list_hosts(client)
+        self.assertEqual(compute_hosts.ComputeService(
+            'alpha', 'UNKNOWN', 'unknown'), host)
         self.assertFalse(host.usable)
 
     def test_any_other_that_is_enabled_and_up(self):
         found = self.list(
             ('alpha', 'enabled', 'up'), ('beta', 'disabled', 'up'),
             ('delta', 'enabled', 'up'), ('gamma', 'enabled', 'down'))
-        self.assertEqual('delta', hosts.choose_destination(found, 'alpha'))
+        self.assertEqual(
+            'delta', compute_hosts.choose_destination(found, 'alpha'))
 
     def test_the_one_that_is_wanted(self):
         found = self.list(
             ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'up'),
             ('gamma', 'enabled', 'up'))
         self.assertEqual(
-            'gamma', hosts.choose_destination(found, 'alpha', 'gamma'))
+            'gamma', compute_hosts.choose_destination(found, 'alpha', 'gamma'))
 
     def test_no_wish_may_be_empty(self):
         found = self.list(
             ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'up'))
-        self.assertEqual('beta', hosts.choose_destination(found, 'alpha', ''))
+        self.assertEqual(
+            'beta', compute_hosts.choose_destination(found, 'alpha', ''))
 
     def test_hosts_may_come_one_by_one(self):
         found = self.list(('alpha', 'enabled', 'up'))
@@ -64,7 +67,8 @@ class HostsTest(base.TestCase):
 
     def refusal(self, *args):
         return str(self.assertRaises(
-            hosts.NoSuitableHost, hosts.choose_destination, *args))
+            compute_hosts.NoSuitableHost, compute_hosts.choose_destination,
+            *args))
 
     def test_refusals_name_host_and_reason(self):
         found = self.list(
@@ -83,7 +87,7 @@ class HostsTest(base.TestCase):
         found = self.list(
             ('beta', 'disabled', 'up'), ('alpha', 'enabled', 'down'))
         self.assertEqual('alpha (enabled, down), beta (disabled, up)',
-                         hosts.describe(found))
+                         compute_hosts.describe(found))
 
 
 class ProvidersTest(base.TestCase):
@@ -92,8 +96,8 @@ class ProvidersTest(base.TestCase):
         client = fakes.hypervisors(alpha='provider-1', beta='provider-2')
         self.assertEqual(
             {'alpha': 'provider-1', 'beta': 'provider-2'},
-            hosts.provider_uuids(client))
+            compute_hosts.provider_uuids(client))
         client.list_hypervisors.assert_called_once_with(detail=True)
 
     def test_none_at_all(self):
-        self.assertEqual({}, hosts.provider_uuids(fakes.hypervisors()))
+        self.assertEqual({}, compute_hosts.provider_uuids(fakes.hypervisors()))

@@ -13,7 +13,8 @@
 import datetime
 from unittest import mock
 
-from lm_tempest_plugin.cloud import records
+from lm_tempest_plugin.cloud import migration_records
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 
@@ -37,14 +38,16 @@ def newest_first(*numbers):
 class RecordTest(base.TestCase):
 
     def only(self, *args, **kwargs):
-        found, = records.list_of_server(
+        found, = migration_records.list_of_server(
             fakes.migrations([fakes.record(*args, **kwargs)]), 'id')
         return found
 
     def test_what_is_of_interest(self):
         self.assertEqual(
-            records.Record(7, 'uuid-7', 'server-2', 'running', 'alpha',
-                           'beta', text(1), text(2)),
+            schema.MigrationRecord(
+                number=7, uuid='uuid-7', server_id='server-2',
+                status='running', source='alpha', destination='beta',
+                created_at=text(1), updated_at=text(2)),
             self.only('running', instance_uuid='server-2',
                       created_at=text(1), updated_at=text(2)))
 
@@ -55,28 +58,34 @@ class RecordTest(base.TestCase):
             ('', '', '', ''), (found.source, found.destination,
                                found.created_at, found.updated_at))
         self.assertEqual(
-            'record 7 accepted from nowhere to nowhere', str(found))
+            'record 7 accepted from nowhere to nowhere',
+            migration_records.describe([found]))
 
     def test_with_which_nova_is_done(self):
         for status in ('completed', 'failed', 'error', 'cancelled'):
-            self.assertTrue(self.only(status).terminal, status)
+            self.assertTrue(
+                migration_records.is_terminal(self.only(status)), status)
         for status in ('accepted', 'queued', 'preparing', 'running',
                        'running (post-copy)', 'post-migrating'):
-            self.assertFalse(self.only(status).terminal, status)
+            self.assertFalse(
+                migration_records.is_terminal(self.only(status)), status)
 
     def test_at_which_the_source_is_at_work(self):
         for status in ('preparing', 'running', 'running (post-copy)'):
-            self.assertTrue(self.only(status).in_service, status)
+            self.assertTrue(
+                migration_records.in_service(self.only(status)), status)
         for status in ('accepted', 'queued', 'completed', 'error',
                        'cancelled'):
-            self.assertFalse(self.only(status).in_service, status)
+            self.assertFalse(
+                migration_records.in_service(self.only(status)), status)
 
     def test_in_words(self):
         found = [self.only('completed'), self.only('queued', 8, 'beta', None)]
         self.assertEqual(
             'record 7 completed from alpha to beta; '
-            'record 8 queued from beta to nowhere', records.describe(found))
-        self.assertEqual('no record', records.describe([]))
+            'record 8 queued from beta to nowhere',
+            migration_records.describe(found))
+        self.assertEqual('no record', migration_records.describe([]))
 
 
 class OfServerTest(base.TestCase):
@@ -84,28 +93,28 @@ class OfServerTest(base.TestCase):
     def test_the_oldest_comes_first(self):
         client = fakes.migrations([
             fakes.record('running', 9), fakes.record('completed', 7)])
-        found = records.list_of_server(client, 'id')
+        found = migration_records.list_of_server(client, 'id')
         self.assertEqual([7, 9], [record.number for record in found])
         client.list_migrations.assert_called_once_with(
             instance_uuid='id', migration_type='live-migration')
 
     def test_none(self):
         self.assertEqual(
-            [], records.list_of_server(fakes.migrations([]), 'id'))
+            [], migration_records.list_of_server(fakes.migrations([]), 'id'))
 
 
 class SinceTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        patcher = mock.patch.object(records, 'PAGE', 3)
+        patcher = mock.patch.object(migration_records, 'PAGE', 3)
         patcher.start()
         self.addCleanup(patcher.stop)
 
     def list(self, begin, *pages):
         """Return the numbers of what is found, and the markers asked for."""
         client = fakes.migrations(*pages)
-        found = records.list_since(client, begin)
+        found = migration_records.list_since(client, begin)
         markers = []
         for call in client.list_migrations.mock_calls:
             query = dict(call.kwargs)

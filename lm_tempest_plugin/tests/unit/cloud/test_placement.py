@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from unittest import mock
+
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.tests.unit import base
@@ -24,6 +26,7 @@ def inventory(total, reserved=0, allocation_ratio=1.0):
 INVENTORIES = {'VCPU': inventory(8, 0, 4.0),
                'MEMORY_MB': inventory(16384, 512),
                'DISK_GB': inventory(100)}
+SMALL = placement.Resources(2, 512, 1)
 
 
 class ResourcesTest(base.TestCase):
@@ -149,3 +152,58 @@ class AllocationsTest(base.TestCase):
     def test_a_consumer_that_placement_does_not_know(self):
         self.assertEqual(frozenset(), placement.allocations(
             fakes.placement(), 'consumer'))
+
+
+class FreeOnHostTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.clients = mock.Mock(
+            hypervisors=fakes.hypervisors(alpha='provider-1'),
+            providers=fakes.providers(INVENTORIES, {}))
+
+    def test_of_the_provider_of_the_hypervisor(self):
+        self.assertEqual(placement.Resources(32, 15872, 100),
+                         placement.free_on_host(self.clients, 'alpha'))
+        providers = self.clients.providers
+        providers.list_resource_provider_usages.assert_called_once_with(
+            'provider-1')
+
+    def test_a_host_without_a_hypervisor(self):
+        exc = self.assertRaises(
+            placement.NoHypervisor, placement.free_on_host, self.clients,
+            'beta')
+        self.assertIn('no hypervisor on host beta', str(exc))
+
+
+class LiftQuotaTest(base.TestCase):
+
+    def test_no_limit_is_left(self):
+        client = mock.Mock()
+        placement.lift_quota(client, 'project-1')
+        client.update_quota_set.assert_called_once_with(
+            'project-1', instances=-1, cores=-1, ram=-1)
+
+
+class QuotaRoomTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.limits = {
+            'maxTotalInstances': -1, 'totalInstancesUsed': 2,
+            'maxTotalCores': -1, 'totalCoresUsed': 4,
+            'maxTotalRAMSize': -1, 'totalRAMUsed': 1024}
+        self.client = mock.Mock()
+        self.client.show_limits.return_value = {
+            'limits': {'absolute': self.limits}}
+
+    def test_unlimited(self):
+        self.assertIsNone(placement.quota_room(self.client, SMALL))
+
+    def test_the_smallest_of_three_decides(self):
+        for name, limit, expected in (
+                ('maxTotalInstances', 10, 8), ('maxTotalCores', 9, 2),
+                ('maxTotalRAMSize', 1536, 1), ('maxTotalCores', 3, 0)):
+            self.limits[name] = limit
+            self.assertEqual(
+                expected, placement.quota_room(self.client, SMALL))

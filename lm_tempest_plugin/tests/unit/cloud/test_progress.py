@@ -15,6 +15,7 @@ import json
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import progress
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 
@@ -28,32 +29,40 @@ def copied(**kwargs):
         'disk_remaining_bytes': 5, **kwargs}
 
 
+def expected(at_s, *values):
+    """Return progress with these values, in the order of its fields."""
+    return schema.Progress(**dict(zip(
+        schema.Progress.__struct_fields__, (at_s, *values), strict=True)))
+
+
 class ShowTest(base.TestCase):
 
-    def show(self, *found):
+    def show(self, *found, **kwargs):
         client = fakes.servers()
         client.list_in_progress_live_migration.return_value = {
             'migrations': list(found)}
-        shown = progress.show(client, 'id')
+        shown = progress.show(client, 'id', **kwargs)
         client.list_in_progress_live_migration.assert_called_once_with('id')
         return shown
 
     def test_what_is_copied(self):
         found = self.show(copied())
-        self.assertEqual(
-            progress.Progress(100, 70, 40, 20, 15, 5), found)
-        self.assertTrue(found.known)
+        self.assertEqual(expected(0.0, 100, 70, 40, 20, 15, 5), found)
+        self.assertTrue(progress.is_known(found))
+
+    def test_when_nova_was_asked(self):
+        self.assertEqual(1.5, self.show(copied(), at_s=1.5).at_s)
 
     def test_one_that_waits_has_copied_nothing(self):
         found = self.show({
             name: None if name.endswith('_bytes') else value
             for name, value in copied().items()})
-        self.assertEqual(progress.Progress(0, 0, 0, 0, 0, 0), found)
-        self.assertFalse(found.known)
+        self.assertEqual(expected(0.0, 0, 0, 0, 0, 0, 0), found)
+        self.assertFalse(progress.is_known(found))
 
     def test_the_last_of_several(self):
-        self.assertEqual(90, self.show(
-            copied(), copied(memory_processed_bytes=90)).memory_processed)
+        found = self.show(copied(), copied(memory_processed_bytes=90))
+        self.assertEqual(90, found.memory_processed_bytes)
 
     def test_none_under_way(self):
         self.assertIsNone(self.show())

@@ -18,8 +18,8 @@ import subprocess
 
 import fixtures
 
+from lm_tempest_plugin.guests.workloads import disk
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.workloads import disk
 
 # Tempest's prologue with as much of it as the shell knows: sh may be a dash
 # without pipefail, as Debian 12's is.

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import base64
 import os
 import pathlib
 import shutil
@@ -20,10 +19,10 @@ import sys
 
 import fixtures
 
+from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.probes.tcp import prober as tcp
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
-from lm_tempest_plugin.workloads import echo
 
 # What the script needs besides a server.
 TOOLS = ('cat', 'grep', 'printf', 'sleep')
@@ -32,21 +31,17 @@ TOOLS = ('cat', 'grep', 'printf', 'sleep')
 class RenderTest(base.TestCase):
 
     def test_the_port_is_put_in(self):
-        script = echo.script(4711)
+        script = builder.echo_script(4711)
         self.assertTrue(script.startswith('#!/bin/sh\n'))
         self.assertIn('\nPORT=4711\n', script)
         self.assertNotIn('@PORT@', script)
 
-    def test_user_data_is_base64(self):
-        self.assertEqual(echo.script(7), base64.b64decode(
-            echo.user_data(7)).decode())
-
     def test_what_is_no_port(self):
         for port in (0, -1, 65536):
-            self.assertRaises(ValueError, echo.script, port)
+            self.assertRaises(ValueError, builder.echo_script, port)
 
     def test_the_shell_can_read_it(self):
-        subprocess.run(['sh', '-n', '-c', echo.script(7)], check=True)
+        subprocess.run(['sh', '-n', '-c', builder.echo_script(7)], check=True)
 
 
 class RunTest(base.TestCase):
@@ -73,7 +68,7 @@ class RunTest(base.TestCase):
         self.provide(*TOOLS)
         process = subprocess.Popen(
             [shutil.which('setsid'), shutil.which('sh'), '-c',
-             echo.script(port)],
+             builder.echo_script(port)],
             env={'PATH': str(self.folder)}, stdout=subprocess.PIPE,
             text=True)
         self.addCleanup(self.end, process.pid)

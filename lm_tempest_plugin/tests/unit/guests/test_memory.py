@@ -16,16 +16,16 @@ import subprocess
 import tempfile
 import time
 
+from lm_tempest_plugin.guests.workloads import memory
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.workloads import writer
 
 
-class WriterTest(base.TestCase):
+class MemoryTest(base.TestCase):
 
     def test_writes_until_it_is_ended(self):
         with tempfile.TemporaryDirectory() as folder:
             # Not where a guest would have it, and with its process id.
-            command = writer.command(1).replace(
+            command = memory.command(1).replace(
                 '/dev/shm', folder) + 'echo $!'
             shell = subprocess.run(['sh', '-c', command], text=True,
                                    capture_output=True, check=True)
@@ -42,4 +42,4 @@ class WriterTest(base.TestCase):
                 time.sleep(0.2)
 
     def test_nothing_to_write(self):
-        self.assertRaises(ValueError, writer.command, 0)
+        self.assertRaises(ValueError, memory.command, 0)

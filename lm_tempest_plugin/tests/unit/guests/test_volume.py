@@ -19,9 +19,9 @@ import subprocess
 
 import fixtures
 
+from lm_tempest_plugin.guests.workloads import volume
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.workloads import test_disk
-from lm_tempest_plugin.workloads import volume
+from lm_tempest_plugin.tests.unit.guests import test_disk
 
 VOLUME_ID = '0f3a7a52-6d6e-4a3c-9a52-1d1b0f4a9f10'
 MIB = test_disk.MIB

@@ -1,0 +1,351 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+import base64
+from unittest import mock
+
+from tempest.lib import exceptions as lib_exc
+from tempest.scenario import manager
+
+from lm_tempest_plugin.cloud import placement
+from lm_tempest_plugin.guests import builder
+from lm_tempest_plugin.guests.workloads import disk
+from lm_tempest_plugin.guests.workloads import memory
+from lm_tempest_plugin.guests.workloads import volume
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit import fakes
+
+FLAVOR = {'id': '42', 'name': 'nano', 'vcpus': 1, 'ram': 512, 'disk': 1,
+          'OS-FLV-EXT-DATA:ephemeral': 0, 'swap': ''}
+
+
+def guest(server_id='server-0', address='192.0.2.1'):
+    """Return a guest that was built."""
+    return builder.Guest(
+        fakes.server(server_id=server_id), 'alpha', address, 'secret')
+
+
+class BuilderTestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.owner = mock.Mock()
+        self.owner.servers_client.show_server = lambda server_id: {
+            'server': {'id': server_id}}
+        self.admin = mock.Mock()
+        self.shown(fakes.server('BUILD', 'spawning'), fakes.server())
+        self.cleanups = []
+        # With a specification, since the signatures are Tempest's.
+        self.test = mock.create_autospec(manager.ScenarioTest, instance=True)
+        self.test.addCleanup.side_effect = lambda *args: (
+            self.cleanups.append(args))
+        self.built = 0
+        self.test.create_server.side_effect = self.build
+        self.test.create_keypair.return_value = {
+            'name': 'k', 'private_key': 'secret'}
+        self.test.create_empty_security_group.return_value = {
+            'id': 'g', 'name': 'g'}
+        self.test.get_server_ip.return_value = '192.0.2.1'
+        self.remote = self.test.get_remote_client.return_value
+        self.builder = self.make()
+
+    def make(self, **options):
+        return builder.GuestBuilder(
+            self.test, self.owner, self.admin, builder.GuestOptions(
+                **{'flavor_ref': '42', 'tcp_echo_port': 7,
+                   'build_timeout_s': 10, 'build_interval_s': 0, **options}))
+
+    def shown(self, *bodies):
+        """Let an administrator see these servers, one after the other."""
+        left = list(bodies)
+        self.admin.servers.show_server.side_effect = lambda server_id: {
+            'server': left.pop(0) if len(left) > 1 else left[0]}
+
+    def build(self, **kwargs):
+        self.built += 1
+        return {'id': f'server-{self.built}'}
+
+    def deleted(self):
+        return [call.args[0] for call in
+                self.admin.servers.delete_server.call_args_list]
+
+    def delete_all(self):
+        """Run the cleanups; return the ids of the deleted servers."""
+        self.admin.servers.show_server.side_effect = lib_exc.NotFound()
+        for function, *args in reversed(self.cleanups):
+            function(*args)
+        return self.deleted()
+
+
+class BuildTest(BuilderTestCase):
+
+    def test_a_guest_that_is_deleted_whatever_happens(self):
+        guest, = self.builder.build()
+        self.assertEqual(
+            ('server-1', 'alpha', '192.0.2.1', 'secret'),
+            (guest.server_id, guest.host, guest.address, guest.private_key))
+        kwargs = self.test.create_server.call_args.kwargs
+        self.assertIsNone(kwargs['wait_until'])
+        self.assertIs(self.owner, kwargs['clients'])
+        self.assertNotIn('host', kwargs)
+        self.assertNotIn('flavor', kwargs)
+        self.assertEqual(['server-1'], self.delete_all())
+
+    def test_the_echo_service_starts_with_it(self):
+        self.builder.build()
+        kwargs = self.test.create_server.call_args.kwargs
+        self.assertEqual(
+            builder.echo_script(7),
+            base64.b64decode(kwargs['user_data']).decode())
+
+    def deleted_at_once(self, *arguments):
+        """Return the error if not all are built, and the deleted servers."""
+        self.admin.servers.delete_server.side_effect = lambda server_id: (
+            setattr(self.admin.servers.show_server, 'side_effect',
+                    lib_exc.NotFound()))
+        exc = self.assertRaises(
+            lib_exc.TempestException, self.builder.build, *arguments)
+        return str(exc), set(self.deleted())
+
+    def test_a_guest_that_is_not_built_is_deleted_at_once(self):
+        self.shown(fakes.server('ERROR', fault='No valid host'))
+        said, deleted = self.deleted_at_once()
+        self.assertIn('No valid host', said)
+        self.assertEqual({'server-1'}, deleted)
+
+    def test_several_are_built_side_by_side_on_a_host(self):
+        found = self.builder.build(3, 'alpha')
+        self.assertEqual(['server-1', 'server-2', 'server-3'],
+                         [each.server_id for each in found])
+        self.assertEqual({'alpha'}, {
+            call.kwargs['host']
+            for call in self.test.create_server.call_args_list})
+        self.test.create_empty_security_group.assert_called_once()
+        self.test.create_keypair.assert_called_once()
+        self.assertEqual(3, len(self.delete_all()))
+
+    def test_if_one_is_not_built_all_are_deleted_at_once(self):
+        self.shown(fakes.server(), fakes.server('ERROR'))
+        _, deleted = self.deleted_at_once(3, 'alpha')
+        self.assertEqual({'server-1', 'server-2', 'server-3'}, deleted)
+
+    def test_if_one_is_refused_the_others_are_deleted_at_once(self):
+        self.test.create_server.side_effect = [
+            {'id': 'server-1'}, lib_exc.Forbidden('Quota exceeded')]
+        said, deleted = self.deleted_at_once(2, 'alpha')
+        self.assertIn('Quota exceeded', said)
+        self.assertEqual({'server-1'}, deleted)
+
+    def test_another_flavor_and_whatever_else_is_asked_for(self):
+        self.builder.build(flavor='7', image_id='')
+        kwargs = self.test.create_server.call_args.kwargs
+        self.assertEqual(('7', ''), (kwargs['flavor'], kwargs['image_id']))
+
+    def test_a_password_in_place_of_a_key(self):
+        guest, = self.make(auth_method='configured').build()
+        self.assertIsNone(guest.private_key)
+        self.assertNotIn(
+            'keypair', self.test.create_server.call_args.kwargs)
+        self.test.create_keypair.assert_not_called()
+
+    def test_key_and_security_group_belong_to_the_owner(self):
+        self.builder.build()
+        self.test.create_keypair.assert_called_once_with(
+            self.owner.keypairs_client)
+        self.test.create_empty_security_group.assert_called_once_with(
+            self.owner.security_groups_client, namestart='live-migration')
+        for call in self.test.create_security_group_rule.call_args_list:
+            self.assertIs(self.owner.security_group_rules_client,
+                          call.kwargs['sec_group_rules_client'])
+            self.assertIs(self.owner.security_groups_client,
+                          call.kwargs['security_groups_client'])
+
+    def rules(self):
+        return [(call.kwargs['ethertype'], call.kwargs['protocol'],
+                 call.kwargs.get('port_range_min')) for call in
+                self.test.create_security_group_rule.call_args_list]
+
+    def test_the_security_group_lets_the_probes_in(self):
+        self.builder.build()
+        self.assertEqual(
+            {('IPv4', 'icmp', None), ('IPv4', 'tcp', 7), ('IPv4', 'tcp', 22)},
+            set(self.rules()))
+
+    def test_the_security_group_for_ipv6(self):
+        self.make(ip_version=6, tcp_echo_port=22).build()
+        self.assertEqual(
+            [('IPv6', 'ipv6-icmp', None), ('IPv6', 'tcp', 22)], self.rules())
+
+
+class DeleteTest(BuilderTestCase):
+
+    def test_now(self):
+        found = self.builder.build(2)
+        self.admin.servers.show_server.side_effect = lib_exc.NotFound()
+        self.builder.delete(*found)
+        self.assertEqual({'server-1', 'server-2'}, set(self.deleted()))
+
+    def test_a_guest_that_is_gone_is_deleted(self):
+        found = self.builder.build()
+        self.admin.servers.delete_server.side_effect = lib_exc.NotFound()
+        self.builder.delete(*found)
+
+
+class RoomTest(BuilderTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.owner.flavors_client.show_flavor.return_value = {
+            'flavor': FLAVOR}
+        self.free = {'alpha': 4, 'beta': 3}
+        patcher = mock.patch.object(
+            placement, 'free_on_host', autospec=True,
+            side_effect=lambda admin, host: placement.Resources(
+                self.free[host], 99999, 999))
+        patcher.start()
+        self.addCleanup(patcher.stop)
+        self.allow(-1)
+
+    def allow(self, servers):
+        self.owner.limits_client.show_limits.return_value = {'limits': {
+            'absolute': {
+                'maxTotalInstances': servers, 'totalInstancesUsed': 0,
+                'maxTotalCores': -1, 'totalCoresUsed': 0,
+                'maxTotalRAMSize': -1, 'totalRAMUsed': 0}}}
+
+    def test_as_many_as_are_wanted(self):
+        self.assertEqual(2, self.builder.room(2, 1, 'alpha', 'beta'))
+        self.owner.flavors_client.show_flavor.assert_called_once_with('42')
+
+    def test_as_many_as_fit_on_each_host(self):
+        self.assertEqual(3, self.builder.room(9, 1, 'alpha', 'beta'))
+
+    def test_as_many_as_the_project_may_have(self):
+        self.allow(2)
+        self.assertEqual(2, self.builder.room(9, 1, 'alpha', 'beta'))
+
+    def test_too_few(self):
+        self.allow(10)
+        exc = self.assertRaises(
+            placement.NoRoom, self.builder.room, 9, 4, 'alpha', 'beta')
+        self.assertIn(
+            'no room for 4 servers of flavor nano: host alpha has room for '
+            '4, host beta has room for 3, the quota has room for 10',
+            str(exc))
+
+    def test_the_quota_of_a_project_made_for_the_tests_is_lifted(self):
+        self.make(dynamic_credentials=True).room(1, 1, 'alpha')
+        self.admin.quotas.update_quota_set.assert_called_once_with(
+            self.owner.credentials.project_id,
+            instances=-1, cores=-1, ram=-1)
+
+    def test_no_other_quota_is_changed(self):
+        self.builder.room(1, 1, 'alpha')
+        self.admin.quotas.update_quota_set.assert_not_called()
+
+
+class FlavorTest(BuilderTestCase):
+
+    def test_a_flavor_by_its_name_or_id(self):
+        self.owner.flavors_client.list_flavors.return_value = {
+            'flavors': [{'id': '7', 'name': 'small'}]}
+        self.assertEqual(['', '7', '7'], [
+            self.builder.flavor_id(wanted) for wanted in ('', 'small', '7')])
+        exc = self.assertRaises(lib_exc.InvalidConfiguration,
+                                self.builder.flavor_id, 'large')
+        self.assertIn("'large'; there are: small", str(exc))
+
+
+class RunTest(BuilderTestCase):
+
+    def test_boot_ids(self):
+        self.remote.exec_command.side_effect = ['boot-1\n', 'boot-2\n']
+        self.assertEqual(
+            {'server-0': 'boot-1', 'server-1': 'boot-2'},
+            self.builder.boot_ids(guest(), guest('server-1')))
+        self.remote.exec_command.assert_called_with(builder.BOOT_ID)
+
+    def test_the_key_of_the_guest_is_used(self):
+        self.builder.run(guest(), 'true')
+        self.test.get_remote_client.assert_called_once_with(
+            '192.0.2.1', private_key='secret', server=guest().body)
+
+    def test_a_state_is_waited_for(self):
+        self.shown(fakes.server(), fakes.server('PAUSED', 'pausing'),
+                   fakes.server('PAUSED'))
+        self.builder.wait_for(guest(), 'PAUSED')
+        self.assertEqual(3, self.admin.servers.show_server.call_count)
+
+
+class WorkloadTest(BuilderTestCase):
+
+    def test_memory_is_written(self):
+        self.builder.start(guest(), memory.MemoryWorkload(64))
+        self.remote.exec_command.assert_called_once_with(memory.command(64))
+        self.assertEqual([], self.builder.verify(guest()))
+
+    def test_a_disk_has_to_give_back_what_was_written(self):
+        self.remote.exec_command.return_value = 'abc\n'
+        self.builder = self.make(disk_mib=8)
+        self.builder.write_disks(guest())
+        self.remote.exec_command.assert_called_once_with(disk.write(8))
+        # Another guest has no workload, so it is not asked.
+        self.assertEqual([], self.builder.verify(guest(), guest('another')))
+        self.assertEqual(2, self.remote.exec_command.call_count)
+        self.remote.exec_command.return_value = 'abd\n'
+        problem, = self.builder.verify(guest())
+        self.assertEqual(('disk', 'server-0'),
+                         (problem.check, problem.server_id))
+        self.assertIn('abd instead of abc', problem.text)
+
+    def test_the_newest_of_a_name_counts(self):
+        self.remote.exec_command.side_effect = ['abc', 'abd', 'abd']
+        self.builder.start(guest(), disk.DiskWorkload(8))
+        self.builder.start(guest(), disk.DiskWorkload(8))
+        self.assertEqual([], self.builder.verify(guest()))
+
+    def test_no_disk_is_written_to(self):
+        self.builder.write_disks(guest())
+        self.assertEqual([], self.builder.verify(guest()))
+        self.test.get_remote_client.assert_not_called()
+
+    def test_a_volume_has_to_give_back_what_was_written(self):
+        self.remote.exec_command.side_effect = ['abc', 'abc', 'abd']
+        self.builder.start(guest(), volume.VolumeWorkload('volume-1', 8))
+        self.assertEqual([], self.builder.verify(guest()))
+        problem, = self.builder.verify(guest())
+        self.assertEqual('volume', problem.check)
+        self.assertIn('volume-1', problem.text)
+        self.assertEqual(
+            [mock.call(volume.write('volume-1', 8)),
+             mock.call(volume.read('volume-1', 8)),
+             mock.call(volume.read('volume-1', 8))],
+            self.remote.exec_command.call_args_list)
+
+
+class ConsoleTest(BuilderTestCase):
+
+    def test_the_console(self):
+        self.admin.servers.get_console_output.return_value = {
+            'output': 'Kernel panic'}
+        self.assertEqual('Kernel panic', self.builder.console('server-0'))
+        self.admin.servers.get_console_output.assert_called_once_with(
+            'server-0')
+
+    def test_a_console_that_cannot_be_read_hides_nothing(self):
+        self.admin.servers.get_console_output.side_effect = (
+            lib_exc.NotFound('gone'))
+        self.assertIn('gone', self.builder.console('server-0'))
+
+    def test_a_cloud_without_consoles(self):
+        self.assertEqual(
+            '', self.make(console_output=False).console('server-0'))
+        self.admin.servers.get_console_output.assert_not_called()
