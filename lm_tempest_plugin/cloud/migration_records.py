@@ -91,14 +91,11 @@ def _page(migrations_client: Any,
     resp, body = migrations_client.get(
         f'os-migrations?{parse.urlencode(query)}')
     migrations_client.expected_success(200, resp.status)
-    return [_record(each) for each in json.loads(body)['migrations']]
-
-
-def _record(body: dict[str, Any]) -> schema.MigrationRecord:
-    return schema.MigrationRecord(
-        number=body['id'], uuid=body['uuid'],
-        server_id=body['instance_uuid'], status=body['status'],
-        source=body['source_compute'] or '',
-        destination=body['dest_compute'] or '',
-        created_at=body['created_at'] or '',
-        updated_at=body['updated_at'] or '')
+    return [schema.MigrationRecord(
+        number=each['id'], uuid=each['uuid'],
+        server_id=each['instance_uuid'], status=each['status'],
+        source=each['source_compute'] or '',
+        destination=each['dest_compute'] or '',
+        created_at=each['created_at'] or '',
+        updated_at=each['updated_at'] or '')
+        for each in json.loads(body)['migrations']]
