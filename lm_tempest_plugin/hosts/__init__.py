@@ -10,27 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Access to compute hosts with SSH: what nova's API neither shows nor sets.
+"""Access to compute hosts over SSH, for things outside of nova's API.
 
-Optional, and off unless the configuration says how hosts are reached. Who
-uses it hands in the values; nothing here reads Tempest's configuration.
+Optional, and off unless the configuration says how to reach the hosts.
+Nothing here reads Tempest's configuration; callers hand in values.
 
-site
-    where a host is, and how nova-compute is handled there;
+access
+    :class:`~lm_tempest_plugin.hosts.access.HostAccess`: start here;
 remote
-    commands on a host;
-configuration
-    options within the text of nova.conf;
-service
-    nova-compute's process: restart it, and see that it is another one;
-journal
-    what has to be put back, on our own disk, before it is changed;
-change
-    all of that together: hosts that are changed, and put back;
-uninterrupted
-    what no signal may break off;
-jobs, pulse, sockets, counters
-    what libvirt, the sockets and the kernel of a host say of a migration;
-transport, sampler, observer
-    looking at the latter two while servers move.
+    commands on one host, over a connection that is kept;
+nova_conf, undo_log, service
+    set options of nova-compute on all hosts and undo that: the text of
+    nova.conf, the undo log on the local disk, the restart;
+libvirt, sockets, samples
+    statistics of a migration's job, connections between two hosts, and the
+    load of a host.
 """

@@ -10,48 +10,55 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""nova-compute's process: restart it, and see that it is another one.
+"""nova-compute's process: restart it, and wait until the new one works.
 
-A host whose old nova-compute is still about while it shuts down (up to
-180 s in nova 34) takes requests and loses them. So the old process has to be
-gone, and the new one has to have reported to nova.
+While it shuts down (up to 180 s in nova 34), the old nova-compute still takes
+requests, and loses them. So the old process must be gone and the new one
+must have reported to nova before a host is used.
 """
 
 from collections.abc import Callable
+import posixpath
+import re
 import time
 
 from oslo_log import log as logging
 
-from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
 
-LOOK_SECONDS = 0.5
-# One that cannot start says so within a few seconds, and a supervisor that
-# starts it again and again gives it another process id each time.
-STEADY_SECONDS = 5.0
+INTERVAL_S = 0.5
+# A nova-compute that cannot start exits within a few seconds, and a
+# supervisor that restarts it gives it a new process id each time.
+STEADY_S = 5.0
+VERSION_PROGRAM = (
+    'import importlib.metadata; print(importlib.metadata.version("nova"))')
 
-#: Returns when a host's nova-compute last reported, as nova's API says it;
-#: None if nova takes it for down.
+#: Returns the time at which a host's nova-compute last reported, as nova's
+#: API shows it; None if nova considers it down.
 Reported = Callable[[str], str | None]
 
 
-class NotStarted(remotes.HostError):
-    """nova-compute was restarted, and does not get to work.
+class NotStarted(remote.HostError):
+    """nova-compute was restarted and does not work.
 
-    It ends as soon as it has begun; or it lives, and nova never hears of it:
-    where oslo.service runs threads of the system (nova 34 does), they outlive
-    the error that ended the main one.
+    It exits soon after its start, or it lives and nova never hears from it:
+    with native threads in oslo.service, as in nova 34, other threads outlive
+    an error that ended the main one.
     """
 
 
 class Restarter:
-    """Restarts nova-compute on hosts.
+    """Restart nova-compute on hosts.
 
     :param reported: asks nova when a host's service last reported; None to
-        go by the process alone
-    :param timeout_s: how long nova-compute may take to stop, and as long
-        again to start, in seconds
+        watch the process alone
+    :param timeout_s: time for nova-compute to stop, and again to start, in
+        seconds
+    :param clock: returns a monotonic time in seconds
+    :param sleep: takes seconds
     """
 
     def __init__(self, reported: Reported | None, timeout_s: float,
@@ -62,94 +69,120 @@ class Restarter:
         self._clock = clock
         self._sleep = sleep
 
-    def restart(self, remote: remotes.Remote) -> None:
-        """Restart nova-compute, and return when the new one is at work.
+    def restart(self, host: remote.Remote) -> None:
+        """Restart nova-compute, and return when the new one works.
 
-        :param remote: the host
-        :raises NotStarted: the new process does not stay, or does not report
-            in time
-        :raises HostError: the host refuses, or the old process does not go
+        :param host: the host
+        :raises NotStarted: the new process exits, or does not report in time
+        :raises HostError: the host refuses, or the old process does not end
             in time
         """
-        old = process_id(remote)
-        LOG.info('Host %s: nova-compute, process %d, is restarted',
-                 remote.name, old)
-        end = self._clock() + self._timeout_s
+        old = process_id(host)
+        LOG.info('Host %s: restarting nova-compute, process %d', host.name,
+                 old)
+        begin_s = self._clock()
         try:
-            # It may well wait for both.
-            remote.run('sh', '-c', remote.site.restart_command,
-                       timeout_s=2 * self._timeout_s)
-        except remotes.CommandFailed as exc:
-            # systemctl waits for a service that says when it is ready.
+            # The command may wait for both, the end and the start.
+            host.run('sh', '-c', host.site.restart_command,
+                     timeout_s=2 * self._timeout_s)
+        except remote.CommandFailed as exc:
+            # systemctl fails if a service of type notify does not get ready.
             raise NotStarted(str(exc)) from exc
-        self._await(remote, end, lambda: not alive(remote, old),
-                    'its old process, %d, to go' % old)
-        # The new one gets no less time because the old one took long.
-        end = self._clock() + self._timeout_s
-        before = self._report(remote)
-        new = self._await_steady(remote, end)
+        self._wait(host, f'the end of the old process, {old}', begin_s,
+                   lambda: not alive(host, old))
+        # A slow end takes no time away from the start.
+        begin_s = self._clock()
+        before = self._reported(host.name) if self._reported else None
+        new = self._wait_steady(host, begin_s)
         if self._reported is not None:
-            self._await(
-                remote, end,
-                lambda: self._report(remote) not in (None, before),
-                'its new process, %d, to report to nova' % new, NotStarted)
-        LOG.info('Host %s: nova-compute is process %d', remote.name, new)
+            reported = self._reported
+            self._wait(host, f'a report to nova from the new process, {new}',
+                       begin_s,
+                       lambda: reported(host.name) not in (None, before),
+                       NotStarted)
+        LOG.info('Host %s: nova-compute is process %d', host.name, new)
 
-    def _report(self, remote: remotes.Remote) -> str | None:
-        return self._reported(remote.name) if self._reported else None
-
-    def _await_steady(self, remote: remotes.Remote, end: float) -> int:
-        """Return the process id that has been the same for a while."""
-        last, since = 0, self._clock()
+    def _wait_steady(self, host: remote.Remote, begin_s: float) -> int:
+        """Return the process id once it has been the same for a while."""
+        last, since_s = 0, self._clock()
 
         def steady() -> bool:
-            nonlocal last, since
-            found = process_id(remote)
-            if not found or found != last or not alive(remote, found):
-                last, since = found, self._clock()
-            return bool(last) and (
-                self._clock() - since >= STEADY_SECONDS)
+            nonlocal last, since_s
+            found = process_id(host)
+            if not found or found != last or not alive(host, found):
+                last, since_s = found, self._clock()
+            return bool(last) and self._clock() - since_s >= STEADY_S
 
-        self._await(remote, end, steady,
-                    'a new process that lives for %g s' % STEADY_SECONDS,
-                    NotStarted)
+        self._wait(host, f'a new process that lives for {STEADY_S:g} s',
+                   begin_s, steady, NotStarted)
         return last
 
-    def _await(self, remote: remotes.Remote, end: float,
-               holds: Callable[[], bool], what: str,
-               kind: type[remotes.HostError] = remotes.HostError) -> None:
-        while not holds():
-            if self._clock() >= end:
-                raise kind(
-                    '%s: nova-compute was restarted with %r, and has '
-                    'waited %g s in vain for %s' % (
-                        remote.site, remote.site.restart_command,
-                        self._timeout_s, what))
-            self._sleep(LOOK_SECONDS)
+    def _wait(self, host: remote.Remote, awaited: str, begin_s: float,
+              holds: Callable[[], bool],
+              error: type[remote.HostError] = remote.HostError) -> None:
+        utils.wait_until(
+            bool, holds,
+            f'{awaited}, within {self._timeout_s:g} s after '
+            f'{host.site.restart_command!r} on {host.site}',
+            # The command itself has taken a part of the time.
+            max(0.0, begin_s + self._timeout_s - self._clock()), INTERVAL_S,
+            lambda state: 'not yet', error, self._clock, self._sleep)
 
 
-def process_id(remote: remotes.Remote) -> int:
+def process_id(host: remote.Remote) -> int:
     """Return the process id of nova-compute; 0 if it does not run.
 
-    :param remote: the host
-    :raises HostError: the command that tells it prints something else
+    :param host: the host
+    :raises HostError: pid_command prints something else
     """
-    printed = remote.run('sh', '-c', remote.site.pid_command).strip()
+    printed = host.run('sh', '-c', host.site.pid_command).strip()
     if not printed:
         return 0
     if not printed.isdecimal():
-        raise remotes.HostError('%s: %r is to print a process id, and prints '
-                                '%r' % (remote.site, remote.site.pid_command,
-                                        printed))
+        raise remote.HostError(
+            f'{host.site}: {host.site.pid_command!r} printed {printed!r}, '
+            'which is not a process id')
     return int(printed)
 
 
-def alive(remote: remotes.Remote, process: int) -> bool:
+def alive(host: remote.Remote, process: int) -> bool:
     """Return whether a process exists on a host.
 
-    :param remote: the host
+    :param host: the host
     :param process: its id
     """
-    return bool(process) and remote.run(
-        'sh', '-c', 'test -d /proc/%d && echo yes || true' % process
+    return bool(process) and host.run(
+        'sh', '-c', f'test -d /proc/{process} && echo yes || true'
     ).strip() == 'yes'
+
+
+def nova_version(host: remote.Remote) -> str:
+    """Return the version of the nova-compute that runs on a host.
+
+    Best effort: the interpreter of the running process is asked for the
+    version of its package nova. That is the right one also if several are
+    installed, as with a virtual environment.
+
+    :param host: the host
+    :returns: such as 34.0.0; empty if it is not known
+    """
+    try:
+        process = process_id(host)
+        if not process:
+            return ''
+        python = host.run(
+            'cat', '--', f'/proc/{process}/cmdline').partition('\0')[0]
+        # An init program, as in a container, may be first. Give no unknown
+        # program arguments that are meant for Python.
+        if not posixpath.basename(python).startswith('python'):
+            return ''
+        # The path is valid in the process's mount namespace.
+        namespaces = host.run('readlink', '--', f'/proc/{process}/ns/mnt',
+                              '/proc/self/ns/mnt').split()
+        enter = ('nsenter', f'--target={process}', '--mount') if len(
+            set(namespaces)) > 1 else ()
+        printed = host.run(*enter, python, '-c', VERSION_PROGRAM).strip()
+    except remote.HostError as exc:
+        LOG.info('The version of nova-compute is not known: %s', exc)
+        return ''
+    return printed if re.fullmatch(r'\d[\w.+!-]*', printed) else ''

@@ -10,48 +10,49 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How a migration gets from host to host: TCP connections that are seen.
+"""Transport of a migration: the TCP connections between two hosts.
 
-nova can have QEMU send the guest to the other QEMU, or have libvirtd send it
-to the other libvirtd ([libvirt]live_migration_tunnelled). Whether it does
-what it was told shows in the sockets of a host while the guest is copied:
+nova can let QEMU send the guest to the other QEMU, or let libvirtd send it to
+the other libvirtd ([libvirt]live_migration_tunnelled). The sockets of a host
+show which one happens, while the guest is copied:
 
-* *direct*: QEMU on the destination listens at a port of its own, for
-  memory and, of block migrations, one more for the disks (NBD); with TLS
-  it is the same ports. They are taken from one range, 49152 to 49215 by
-  default (migration_port_min and migration_port_max in libvirt's
+* *direct*: QEMU on the destination listens at a port of its own for memory
+  and, for a block migration, at a second one for the disks (NBD); TLS uses the
+  same ports. They come from one range, 49152 to 49215 by default
+  (migration_port_min and migration_port_max in libvirt's
   src/qemu/qemu.conf.in; virPortAllocatorAcquire(driver->migrationPorts)
   in src/qemu/qemu_migration.c, for both of them). QEMU on the source
-  connects there, more than once if connections are parallel.
-* *tunnelled*: there is libvirtd's connection alone. The one on the source
+  connects to them, several times if connections are parallel.
+* *tunnelled*: only libvirtd's connection exists. The libvirtd of the source
   connects to 16509 (TCP), 16514 (TLS; both in docs/remote.rst) or to an
-  SSH server. That connection is there in direct migrations as well.
+  SSH server. A direct migration has that connection as well.
 
-Linux gives who connects a port between 32768 and 60999 (ip_local_port_range
-in the kernel's Documentation/networking/ip-sysctl.rst), and QEMU's range is
-within: a port in it says nothing by itself, any client may have one. What is
-taken for QEMU's
+Linux gives clients a port from 32768 to 60999 (ip_local_port_range in the
+kernel's Documentation/networking/ip-sysctl.rst), and QEMU's range lies within.
+So a port in QEMU's range alone proves nothing; any client may have it. A
+connection counts as QEMU's if it
 
 * goes from one host to the other: both addresses are theirs;
-* has, on the *destination*, a port in QEMU's range, for that is the side
-  that listens. A port of the source in that range is any client's;
-* has, on the *source*, a port that Linux gives to who connects, for there
-  QEMU connects. If it is a service's (message queue, database, Ceph, OVN,
-  libvirtd, SSH), then the port of the destination is the client's;
-* was not there before the migration.
+* has a port in QEMU's range on the *destination*, because that side listens.
+  On the source any client may have such a port;
+* has a client's port on the *source*, because QEMU connects from there. If
+  that is a service's port (message queue, database, Ceph, OVN, libvirtd,
+  SSH), then the port on the destination is the client's;
+* did not exist before the migration.
 
-What is left to be mistaken for QEMU is what is made during the migration,
-by somebody on the source who connects to a service of the destination that
-has a port in QEMU's range (bricks of GlusterFS may), and, if both hosts send
-servers to each other at the same time, QEMU of the other direction.
+It can still be confused with a connection that a client on the source opens
+during the migration to a service on the destination with a port in QEMU's
+range (bricks of GlusterFS may have one), and, if both hosts send servers to
+each other at the same time, with QEMU's in the other direction.
 
-A connection that lives for less than the time between two looks may be
-missed, and so may a migration be taken for a tunnelled one of which
-libvirtd's connection was seen, QEMU's was not. Look often. Connections do
-not tell whose server they move: look at one migration at a time, or at many
-that are to go the same way. RDMA has no TCP connections.
+A connection that is shorter than the time between two snapshots may be
+missed, so a direct migration may look tunnelled, because libvirtd's connection
+lives longer. Take snapshots often. Connections do not show whose server they
+move: watch one migration at a time, or several that use the same transport.
+RDMA has no TCP connections.
 """
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterable
 import dataclasses
@@ -59,62 +60,34 @@ import enum
 import ipaddress
 import json
 import re
-from typing import Any
+import time
 
-from lm_tempest_plugin.hosts import remote as remotes
+from oslo_log import log as logging
+
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.results import schema
+
+LOG = logging.getLogger(__name__)
+
+# The copy of a small guest takes less than a second.
+PERIOD_S = 0.2
+# A snapshot takes as long as a command on the host. A gap longer than this may
+# hide a whole connection, so "no connection seen" proves nothing.
+MAX_GAP_S = 2.0
 
 _RANGE = '/proc/sys/net/ipv4/ip_local_port_range'
-# Address, in brackets or not, with a zone or not, and port.
+# Address, with or without brackets and zone, and port.
 _SOCKET = re.compile(r'\[?([^][%]+)(?:%[^]:]+)?\]?(?:%[^]:]+)?:([0-9]+)')
 
 
-@dataclasses.dataclass(frozen=True)
-class Ports:
-    """TCP ports that tell a transport.
+class Transport(enum.StrEnum):
+    """How a migration gets from host to host."""
 
-    :ivar qemu_first: the first that QEMU listens at for migrations:
-        migration_port_min in qemu.conf
-    :ivar qemu_last: the last one: migration_port_max
-    :ivar libvirt: where libvirtd, or an SSH server before it, is reached
-    :ivar client_first: the first that the source's kernel gives to who
-        connects; see first_client_port()
-    """
-
-    qemu_first: int = 49152
-    qemu_last: int = 49215
-    libvirt: tuple[int, ...] = (22, 16509, 16514)
-    client_first: int = 32768
-
-    def is_qemu(self, connection: 'Connection') -> bool:
-        """Return whether it is QEMU's.
-
-        :param connection: as the source has it
-        """
-        return (self.qemu_first <= connection.peer_port <= self.qemu_last and
-                connection.local_port >= self.client_first and
-                connection.local_port not in self.libvirt)
-
-    def is_libvirt(self, connection: 'Connection') -> bool:
-        """Return whether it goes to libvirtd.
-
-        :param connection: as the source has it
-        """
-        return connection.peer_port in self.libvirt
-
-
-PORTS = Ports()
-
-
-class Transport(enum.Enum):
-    """How a migration gets from host to host.
-
-    TUNNELLED: through libvirtd's connection; none of QEMU's was seen.
-    DIRECT: from QEMU to QEMU.
-    UNSEEN: neither was seen.
-    """
-
+    # Through libvirtd's connection; none of QEMU's was seen.
     TUNNELLED = 'tunnelled'
+    # From QEMU to QEMU.
     DIRECT = 'direct'
+    # Neither was seen.
     UNSEEN = 'unseen'
 
 
@@ -122,11 +95,11 @@ class Transport(enum.Enum):
 class Connection:
     """An established TCP connection.
 
-    :ivar local_address: of the host that was asked; IPv4 or IPv6, without
-        a zone, and IPv4 where it is mapped into IPv6
-    :ivar local_port: there
-    :ivar peer_address: of the other side
-    :ivar peer_port: there
+    :ivar local_address: on the host that was asked; IPv4 or IPv6 without a
+        zone; IPv4 for an IPv4-mapped IPv6 address
+    :ivar local_port: port on that host
+    :ivar peer_address: on the other side
+    :ivar peer_port: port on the other side
     """
 
     local_address: str
@@ -136,103 +109,137 @@ class Connection:
 
     @property
     def reverse(self) -> 'Connection':
-        """The same connection as the other side has it."""
+        """The same connection, seen from the other side."""
         return Connection(self.peer_address, self.peer_port,
                           self.local_address, self.local_port)
 
 
-def established(remote: remotes.Remote) -> list[Connection]:
+@dataclasses.dataclass(frozen=True)
+class Ports:
+    """TCP ports that identify a transport.
+
+    :ivar qemu_first: first port at which QEMU listens for migrations:
+        migration_port_min in qemu.conf
+    :ivar qemu_last: last one: migration_port_max
+    :ivar libvirt: ports of libvirtd, or of an SSH server before it
+    :ivar client_first: first port that the source's kernel gives to clients;
+        see first_client_port()
+    """
+
+    qemu_first: int = 49152
+    qemu_last: int = 49215
+    libvirt: tuple[int, ...] = (22, 16509, 16514)
+    client_first: int = 32768
+
+    def is_qemu(self, connection: Connection) -> bool:
+        """Return whether a connection is QEMU's.
+
+        :param connection: seen from the source
+        """
+        return (self.qemu_first <= connection.peer_port <= self.qemu_last and
+                connection.local_port >= self.client_first and
+                connection.local_port not in self.libvirt)
+
+    def is_libvirt(self, connection: Connection) -> bool:
+        """Return whether a connection goes to libvirtd.
+
+        :param connection: seen from the source
+        """
+        return connection.peer_port in self.libvirt
+
+
+PORTS = Ports()
+
+
+def established(host: remote.Remote) -> list[Connection]:
     """Return a host's established TCP connections.
 
-    :param remote: the host
+    :param host: the host
     :raises HostError: the host cannot be asked, or its answer cannot be
-        understood
+        parsed
     """
-    output = remote.run(
+    output = host.run(
         'ss', '--no-header', '--numeric', '--tcp', 'state', 'established')
     try:
         return parse(output)
     except ValueError as exc:
-        raise remotes.HostError('%s: what ss says cannot be understood: %s' % (
-            remote.name, exc)) from exc
+        raise remote.HostError(
+            f'{host.name}: output of ss cannot be parsed: {exc}') from exc
 
 
 def parse(output: str) -> list[Connection]:
-    """Return the connections in what ss prints.
+    """Return the connections in the output of ss.
 
     :param output: of ss for one state, so without a column for it: two
-        queues, both sockets, and maybe more (iproute2: misc/ss.c)
-    :raises ValueError: it is something else; says what
+        queues, both sockets, and perhaps more (iproute2: misc/ss.c)
+    :raises ValueError: it is something else; names the wrong part
     """
+    def socket(text: str) -> tuple[str, int]:
+        match = _SOCKET.fullmatch(text)
+        if not match:
+            raise ValueError(f'{text!r} is not an address with a port')
+        return _address(match[1]), int(match[2])
+
     found = []
     for line in filter(str.strip, output.splitlines()):
         columns = line.split()
         if len(columns) < 4:
-            raise ValueError('%r has no two sockets' % line)
-        found.append(Connection(*_socket(columns[2]), *_socket(columns[3])))
+            raise ValueError(f'{line!r} does not have two sockets')
+        found.append(Connection(*socket(columns[2]), *socket(columns[3])))
     return found
 
 
-def _socket(text: str) -> tuple[str, int]:
-    """Return address and port."""
-    found = _SOCKET.fullmatch(text)
-    if not found:
-        raise ValueError('%r is no address with a port' % text)
-    return _address(found[1]), int(found[2])
-
-
 def _address(text: str) -> str:
-    """Return an address as all others are written.
+    """Return an address in one spelling.
 
-    :raises ValueError: it is none
+    :raises ValueError: it is not an address
     """
     address = ipaddress.ip_address(text.partition('%')[0])
     mapped = getattr(address, 'ipv4_mapped', None)
     return str(mapped or address)
 
 
-def addresses(remote: remotes.Remote) -> frozenset[str]:
-    """Return the addresses at which a host is reached from elsewhere.
+def addresses(host: remote.Remote) -> frozenset[str]:
+    """Return the addresses of a host that other hosts can reach.
 
-    :param remote: the host
+    :param host: the host
     :raises HostError: the host cannot be asked, or its answer cannot be
-        understood
+        parsed
     """
-    output = remote.run('ip', '-json', 'address', 'show', 'scope', 'global')
+    output = host.run('ip', '-json', 'address', 'show', 'scope', 'global')
     try:
-        # Interfaces without such an address come empty.
+        # An interface without such an address is an empty object.
         return frozenset(
             _address(address['local']) for interface in json.loads(output)
             for address in interface.get('addr_info', ())
             if 'local' in address)
     except (ValueError, TypeError, AttributeError) as exc:
-        raise remotes.HostError(
-            '%s: what ip says of addresses cannot be understood: %s' % (
-                remote.name, exc)) from exc
+        raise remote.HostError(
+            f'{host.name}: output of ip cannot be parsed: {exc}') from exc
 
 
-def first_client_port(remote: remotes.Remote) -> int:
-    """Return the first port that a host's kernel gives to who connects.
+def first_client_port(host: remote.Remote) -> int:
+    """Return the first port that a host's kernel gives to clients.
 
-    :param remote: the host: the source of the migration
+    :param host: the source of the migration
     :raises HostError: the host cannot be asked, or its answer cannot be
-        understood
+        parsed
     """
-    output = remote.run('cat', _RANGE)
-    found = re.fullmatch(r'\s*([0-9]+)\s+[0-9]+\s*', output)
-    if not found:
-        raise remotes.HostError('%s: %r in %s is no range of ports' % (
-            remote.name, output, _RANGE))
-    return int(found[1])
+    output = host.run('cat', _RANGE)
+    match = re.fullmatch(r'\s*([0-9]+)\s+[0-9]+\s*', output)
+    if not match:
+        raise remote.HostError(
+            f'{host.name}: {output!r} in {_RANGE} is not a range of ports')
+    return int(match[1])
 
 
 def between(connections: Iterable[Connection], source: Collection[str],
             destination: Collection[str]) -> frozenset[Connection]:
-    """Return those from one host to the other, as the source has them.
+    """Return the connections between two hosts, seen from the source.
 
-    :param connections: as either host has them
-    :param source: addresses of one host, as Connection has them
-    :param destination: addresses of the other one
+    :param connections: seen from either host
+    :param source: addresses of one host, spelled as in Connection
+    :param destination: addresses of the other host
     """
     return frozenset(
         seen for connection in connections
@@ -240,47 +247,29 @@ def between(connections: Iterable[Connection], source: Collection[str],
         if seen.local_address in source and seen.peer_address in destination)
 
 
-def transport(connections: Iterable[Connection],
-              ports: Ports = PORTS) -> Transport:
-    """Return how a migration got from host to host.
-
-    :param connections: between both hosts while the guest was copied, as
-        the source has them, without those that were there before
-    :param ports: that tell it
-    """
-    found = Transport.UNSEEN
-    for connection in connections:
-        if ports.is_qemu(connection):
-            return Transport.DIRECT
-        if ports.is_libvirt(connection):
-            found = Transport.TUNNELLED
-    return found
-
-
-class Seen:
-    """What was seen between two hosts while a server was migrated."""
+class SeenConnections:
+    """Connections that were seen between two hosts during migrations."""
 
     def __init__(self, source: Iterable[str], destination: Iterable[str],
                  before: Iterable[Connection] = (),
                  ports: Ports = PORTS) -> None:
-        """Begin with nothing seen.
+        """Start with none.
 
-        :param source: addresses of the host that the server leaves
-        :param destination: addresses of the host that it goes to. Those
-            that both hosts have, of bridges as a rule, do not count
-        :param before: connections before the migration, as either host has
-            them; they are not the migration's
-        :param ports: that tell the transport
-        :raises ValueError: an address is none, or a host has none that is
-            its own
+        :param source: addresses of the host that servers leave
+        :param destination: addresses of the host that they go to. Addresses
+            that both hosts have, usually of bridges, do not count
+        :param before: connections before the migration, seen from either
+            host; they do not count
+        :param ports: ports that identify the transport
+        :raises ValueError: an address is wrong, or a host has none of its
+            own
         """
         left = frozenset(map(_address, source))
         right = frozenset(map(_address, destination))
         self._source, self._destination = left - right, right - left
         if not self._source or not self._destination:
-            raise ValueError('the hosts have no addresses that tell them '
-                             'apart: %s and %s' % (
-                                 sorted(left), sorted(right)))
+            raise ValueError('each needs an address that the other does not '
+                             f'have: {sorted(left)} and {sorted(right)}')
         self._ports = ports
         self._before = between(before, self._source, self._destination)
         self._found: set[Connection] = set()
@@ -288,9 +277,9 @@ class Seen:
         self._qemu_at_once = 0
 
     def add(self, connections: Iterable[Connection]) -> None:
-        """Take what was seen at one time.
+        """Add a snapshot.
 
-        :param connections: all of a host, as either host has them
+        :param connections: all connections of a host, seen from either host
         """
         found = between(connections, self._source,
                         self._destination) - self._before
@@ -299,25 +288,123 @@ class Seen:
         self._qemu_at_once = max(
             self._qemu_at_once, sum(map(self._ports.is_qemu, found)))
 
-    def transport(self) -> Transport:
-        """Return how the migration got to the other host."""
-        return transport(self._found, self._ports)
+    def results(self, error: str | None = None) -> schema.Sockets:
+        """Return the transport and the connections so far.
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what was seen.
-
-        transport: its name; samples: how many times we looked; qemu_ports
-        and libvirt_ports: ports of the destination; qemu_connections: how
-        many there were at once, at most.
+        :param error: why a snapshot is missing; None if none is
         """
-        return {
-            'transport': self.transport().value,
-            'samples': self._samples,
-            'qemu_ports': sorted({
-                one.peer_port for one in self._found
-                if self._ports.is_qemu(one)}),
-            'qemu_connections': self._qemu_at_once,
-            'libvirt_ports': sorted({
-                one.peer_port for one in self._found
-                if self._ports.is_libvirt(one)}),
-        }
+        qemu = {one.peer_port for one in self._found
+                if self._ports.is_qemu(one)}
+        libvirt = {one.peer_port for one in self._found
+                   if self._ports.is_libvirt(one)}
+        # Direct migrations have a connection of libvirtd, too.
+        transport = (Transport.DIRECT if qemu else
+                     Transport.TUNNELLED if libvirt else Transport.UNSEEN)
+        return schema.Sockets(
+            transport=transport.value, samples=self._samples,
+            qemu_ports=tuple(sorted(qemu)),
+            qemu_connections=self._qemu_at_once,
+            libvirt_ports=tuple(sorted(libvirt)), error=error)
+
+
+class SocketWatch(remote.RepeatingThread):
+    """Watch the sockets of a source host from start() to stop().
+
+    Also a context manager. All servers that go from one host to the other
+    meanwhile have to use the same transport.
+    """
+
+    def __init__(self, source: remote.Remote, destination: remote.Remote,
+                 period_s: float = PERIOD_S,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        """Prepare; start() asks the hosts for the first time.
+
+        :param source: the host that servers leave
+        :param destination: the host that they go to
+        :param period_s: time from the end of a snapshot to the next one, in
+            seconds
+        :param clock: returns a monotonic time in seconds
+        """
+        super().__init__(f'sockets of {source.name}', None)
+        self._source = source
+        self._destination = destination
+        self._period_s = period_s
+        self._clock = clock
+        self._seen: SeenConnections | None = None
+        self._error: Exception | None = None
+        self._newest_s = 0.0
+        self._max_gap_s = 0.0
+
+    def start(self) -> None:
+        """Start to take snapshots.
+
+        :raises HostError: a host cannot be asked, or both hosts have the same
+            addresses
+        """
+        try:
+            self._seen = SeenConnections(
+                addresses(self._source), addresses(self._destination),
+                established(self._source),
+                Ports(client_first=first_client_port(self._source)))
+        except ValueError as exc:
+            raise remote.HostError(
+                f'hosts {self._source.name} and {self._destination.name}: '
+                f'{exc}') from exc
+        self._newest_s = self._clock()
+        super().start()
+
+    def pause_s(self) -> float:
+        """Return the time between two snapshots, in seconds."""
+        return self._period_s
+
+    def step(self) -> None:
+        """Take a snapshot, or note that it failed."""
+        assert self._seen is not None, 'start() sets it'
+        try:
+            self._seen.add(established(self._source))
+        except Exception as exc:
+            # The migration goes on, and so do the snapshots. transport
+            # raises the error if it matters.
+            if self._error is None:
+                LOG.exception('The sockets of host %s cannot be listed',
+                              self._source.name)
+            self._error = exc
+            return
+        now_s = self._clock()
+        self._max_gap_s = max(self._max_gap_s, now_s - self._newest_s)
+        self._newest_s = now_s
+
+    @property
+    def transport(self) -> Transport:
+        """The transport that was seen.
+
+        :raises HostError: a snapshot failed or came late, and QEMU's
+            connections, which it may have missed, were not seen
+        """
+        found = Transport(self.results().transport)
+        if found == Transport.DIRECT:
+            return found
+        reason: object = self._error
+        if reason is None and self._max_gap_s > MAX_GAP_S:
+            reason = (f'{self._max_gap_s:.1f} s passed between two snapshots '
+                      f'(limit {MAX_GAP_S:g} s)')
+        if reason is not None:
+            raise remote.HostError(
+                f'the sockets of host {self._source.name} were not seen all '
+                f'the time: {reason}') from self._error
+        return found
+
+    def results(self) -> schema.Sockets:
+        """Return the transport and the connections so far."""
+        assert self._seen is not None, 'start() comes first'
+        return self._seen.results(str(self._error) if self._error else None)
+
+    def __str__(self) -> str:
+        found = self.results()
+        return (f'sockets between {self._source.name} and '
+                f'{self._destination.name}: transport {found.transport}, '
+                f'{found.samples} snapshots, ports of QEMU '
+                f'{list(found.qemu_ports)} with up to '
+                f'{found.qemu_connections} connections at once, ports of '
+                f'libvirt {list(found.libvirt_ports)}' +
+                (f', last error: {found.error}' if found.error else ''))

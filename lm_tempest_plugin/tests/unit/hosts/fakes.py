@@ -10,14 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A compute host without SSH: files, a nova-compute, and a shell of sorts."""
+"""Compute hosts without SSH, for tests."""
 
 import dataclasses
 import hashlib
 import shlex
 
 from lm_tempest_plugin.hosts import remote
-from lm_tempest_plugin.hosts import site
 
 NOVA_CONF = '/etc/nova/nova.conf'
 TEXT = """\
@@ -33,18 +32,18 @@ virt_type = qemu
 
 def host_site(name='alpha', **values):
     """Return a site."""
-    return dataclasses.replace(site.Site(
+    return dataclasses.replace(remote.Site(
         name=name, address='192.0.2.1', port=22, user='nova', key_file='key',
         known_hosts_file='known', sudo=False, nova_conf=NOVA_CONF,
         restart_command='restart', pid_command='pid'), **values)
 
 
 class Killed(BaseException):
-    """The tests were killed."""
+    """The test process was killed."""
 
 
 class Host:
-    """Stands in for a Remote; knows the commands that we use.
+    """Stands in for a Remote: files, a nova-compute and a few commands.
 
     :ivar files: text by path
     :ivar process: id of nova-compute; 0 if it does not run
@@ -53,7 +52,7 @@ class Host:
         nova-compute cannot start with it
     :ivar commands: command lines that were run
     :ivar dies_at: number of the command before which the tests are killed
-    :ivar fails: part of a command line that ends badly
+    :ivar fails: part of a command line that fails
     """
 
     def __init__(self, name='alpha', text=TEXT):
@@ -89,8 +88,8 @@ class Host:
         self.before(line)
         self.commands.append(line)
         if self.fails is not None and self.fails in line:
-            raise remote.CommandFailed('%s: %r ended with status 1: no' % (
-                self.site, line))
+            raise remote.CommandFailed(
+                f'{self.site}: {line!r} ended with status 1: no')
         return getattr(self, '_' + command[0])(
             [word for word in command[1:] if not word.startswith('--')],
             stdin)
@@ -101,7 +100,7 @@ class Host:
             self._restart()
             return ''
         if line == 'pid':
-            return '%d\n' % self.process
+            return f'{self.process}\n'
         process = int(line.removeprefix('test -d /proc/').split()[0])
         return 'yes\n' if process in self.processes else '\n'
 
@@ -138,15 +137,47 @@ class Host:
 
     def _dd(self, words, stdin):
         path = words[0].removeprefix('of=')
-        assert path in self.files, 'mode and owner of %s are lost' % path
+        assert path in self.files, f'mode and owner of {path} are lost'
         self.files[path] = stdin
         return ''
 
     def _ls(self, words, stdin):
         directory = words[-1].rstrip('/') + '/'
-        return ''.join('%s\n' % path.removeprefix(directory)
+        return ''.join(f'{path.removeprefix(directory)}\n'
                        for path in self.files if path.startswith(directory))
 
     def _sha256sum(self, words, stdin):
-        return '%s  %s\n' % (hashlib.sha256(
-            self.files[words[0]].encode()).hexdigest(), words[0])
+        digest = hashlib.sha256(self.files[words[0]].encode()).hexdigest()
+        return f'{digest}  {words[0]}\n'
+
+
+class Answering:
+    """Stands in for a Remote: returns answers in turn, the last for ever.
+
+    :ivar asked: the commands, as lists of words
+    :ivar timeouts: time-outs of the commands, in seconds
+    """
+
+    def __init__(self, *answers, name='compute1'):
+        """Prepare.
+
+        :param answers: output of a command, or an exception to raise
+        """
+        self.name = name
+        self.asked = []
+        self.timeouts = []
+        self._answers = list(answers)
+
+    def run(self, *command, stdin='', timeout_s=30.0):
+        self.asked.append(list(command))
+        self.timeouts.append(timeout_s)
+        answer = (self._answers.pop(0) if len(self._answers) > 1
+                  else self._answers[0])
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def refusal():
+    """Return the error of a host that cannot be reached."""
+    return remote.HostError('compute1: no route to host')

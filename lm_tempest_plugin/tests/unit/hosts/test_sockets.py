@@ -10,13 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
+import itertools
 import json
+import threading
 
-from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import sockets
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.hosts import answering
+from lm_tempest_plugin.tests.unit.hosts import fakes
 
 SOURCE, DESTINATION = '192.0.2.1', '192.0.2.2'
 ELSEWHERE = '192.0.2.9'
@@ -71,15 +73,15 @@ class ParseTest(base.TestCase):
 class EstablishedTest(base.TestCase):
 
     def test_what_is_asked(self):
-        host = answering.Answering(SS)
+        host = fakes.Answering(SS)
         self.assertEqual(5, len(sockets.established(host)))
         self.assertEqual([['ss', '--no-header', '--numeric', '--tcp',
                            'state', 'established']], host.asked)
 
     def test_malformed_output_names_the_host(self):
         raised = str(self.assertRaises(
-            remotes.HostError, sockets.established,
-            answering.Answering('0 0 here there')))
+            remote.HostError, sockets.established,
+            fakes.Answering('0 0 here there')))
         for part in ('compute1', 'ss', 'here'):
             self.assertIn(part, raised)
 
@@ -87,7 +89,7 @@ class EstablishedTest(base.TestCase):
 class AddressesTest(base.TestCase):
 
     def test_as_connections_have_them(self):
-        host = answering.Answering(IP)
+        host = fakes.Answering(IP)
         self.assertEqual({'192.0.2.1', '2001:db8::1'},
                          sockets.addresses(host))
         self.assertEqual([['ip', '-json', 'address', 'show', 'scope',
@@ -97,14 +99,14 @@ class AddressesTest(base.TestCase):
         for output in ('', '{', '7', '[7]', '[{"addr_info": 7}]',
                        '[{"addr_info": [{"local": "a"}]}]'):
             self.assertIn('compute1', str(self.assertRaises(
-                remotes.HostError, sockets.addresses,
-                answering.Answering(output))))
+                remote.HostError, sockets.addresses,
+                fakes.Answering(output))))
 
 
 class FirstClientPortTest(base.TestCase):
 
     def test_first_of_the_range(self):
-        host = answering.Answering('10000\t65535\n')
+        host = fakes.Answering('10000\t65535\n')
         self.assertEqual(10000, sockets.first_client_port(host))
         self.assertEqual(
             [['cat', '/proc/sys/net/ipv4/ip_local_port_range']], host.asked)
@@ -112,8 +114,8 @@ class FirstClientPortTest(base.TestCase):
     def test_malformed_output_names_host_and_file(self):
         for output in ('', '7', 'a b'):
             raised = str(self.assertRaises(
-                remotes.HostError, sockets.first_client_port,
-                answering.Answering(output)))
+                remote.HostError, sockets.first_client_port,
+                fakes.Answering(output)))
             self.assertIn('compute1', raised)
             self.assertIn('ip_local_port_range', raised)
 
@@ -192,14 +194,14 @@ class TransportTest(base.TestCase):
 class SeenTest(base.TestCase):
 
     def test_no_sample(self):
-        found = sockets.Seen([SOURCE], [DESTINATION])
+        found = sockets.SeenConnections([SOURCE], [DESTINATION])
         self.assertEqual(sockets.Transport.UNSEEN, found.transport())
         self.assertEqual({
             'transport': 'unseen', 'samples': 0, 'qemu_ports': [],
             'qemu_connections': 0, 'libvirt_ports': []}, found.as_dict())
 
     def test_several_samples_of_both_hosts(self):
-        found = sockets.Seen([SOURCE], [DESTINATION])
+        found = sockets.SeenConnections([SOURCE], [DESTINATION])
         found.add([])
         found.add([seen(40000, 16509)])
         self.assertEqual(sockets.Transport.TUNNELLED, found.transport())
@@ -214,13 +216,13 @@ class SeenTest(base.TestCase):
             json.loads(json.dumps(found.as_dict())))
 
     def test_others_do_not_count(self):
-        found = sockets.Seen([SOURCE], [DESTINATION])
+        found = sockets.SeenConnections([SOURCE], [DESTINATION])
         found.add([seen(40000, 49152, destination=ELSEWHERE)])
         self.assertEqual(sockets.Transport.UNSEEN, found.transport())
 
     def test_what_was_there_before_does_not_count(self):
         brick, shell = seen(1023 + 40000, 49152), seen(40001, 22)
-        found = sockets.Seen([SOURCE], [DESTINATION],
+        found = sockets.SeenConnections([SOURCE], [DESTINATION],
                              before=[brick.reverse, shell])
         found.add([brick, shell])
         self.assertEqual(sockets.Transport.UNSEEN, found.transport())
@@ -229,19 +231,19 @@ class SeenTest(base.TestCase):
         self.assertEqual(1, found.as_dict()['qemu_connections'])
 
     def test_the_other_direction_does_not_count(self):
-        found = sockets.Seen([DESTINATION], [SOURCE])
+        found = sockets.SeenConnections([DESTINATION], [SOURCE])
         found.add([seen(40000, 49152), seen(40000, 16509)])
         self.assertEqual(sockets.Transport.UNSEEN, found.transport())
 
     def test_addresses_in_any_spelling(self):
-        found = sockets.Seen(['2001:DB8:0::1'], ['::ffff:192.0.2.2',
+        found = sockets.SeenConnections(['2001:DB8:0::1'], ['::ffff:192.0.2.2',
                                                  '2001:db8::2'])
         found.add([seen(40000, 49152, '2001:db8::1', '2001:db8::2')])
         self.assertEqual(sockets.Transport.DIRECT, found.transport())
 
     def test_addresses_that_both_hosts_have(self):
         bridge = '198.51.100.1'
-        found = sockets.Seen([SOURCE, bridge], [DESTINATION, bridge])
+        found = sockets.SeenConnections([SOURCE, bridge], [DESTINATION, bridge])
         found.add([seen(40000, 49152, bridge, bridge),
                    seen(40000, 49152, SOURCE, bridge)])
         self.assertEqual(sockets.Transport.UNSEEN, found.transport())
@@ -250,8 +252,108 @@ class SeenTest(base.TestCase):
         for source, destination in (
                 ([SOURCE], [SOURCE]), ([], [DESTINATION]), ([SOURCE], [])):
             self.assertIn('apart', str(self.assertRaises(
-                ValueError, sockets.Seen, source, destination)))
+                ValueError, sockets.SeenConnections, source, destination)))
 
     def test_what_is_no_address(self):
         self.assertIn('compute1', str(self.assertRaises(
-            ValueError, sockets.Seen, ['compute1'], [DESTINATION])))
+            ValueError, sockets.SeenConnections, ['compute1'], [DESTINATION])))
+
+
+SOURCE = '[{"addr_info": [{"local": "192.0.2.1"}]}]'
+DESTINATION = '[{"addr_info": [{"local": "192.0.2.2"}]}]'
+BEFORE = '0 0 192.0.2.1:41000 192.0.2.2:5672\n'
+QEMU = '0 0 192.0.2.1:41002 192.0.2.2:49152\n'
+
+
+class Host:
+
+    def __init__(self, name, addresses, *answers):
+        self.name = name
+        self._addresses = addresses
+        self._answers = list(answers)
+        self.looked = threading.Event()
+
+    def run(self, *command, stdin='', timeout_s=30.0):
+        if command[0] == 'ip':
+            return self._addresses
+        if command[0] == 'cat':
+            return '32768\t60999\n'
+        assert command[0] == 'ss'
+        if len(self._answers) == 1:
+            self.looked.set()
+            found = self._answers[0]
+        else:
+            found = self._answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class WatchTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.clock = itertools.count(0, 0.5)
+
+    def watch(self, *answers, destination=DESTINATION):
+        self.source = Host('alpha', SOURCE, *answers)
+        return sockets.SocketWatch(
+            self.source, Host('beta', destination), 0.001,
+            lambda: next(self.clock))
+
+    def test_what_comes_while_it_looks(self):
+        watched = self.watch(BEFORE, BEFORE + QEMU, BEFORE)
+        with watched:
+            self.source.looked.wait(10)
+        self.assertEqual(sockets.Transport.DIRECT, watched.transport)
+        self.assertEqual([49152], watched.as_dict()['qemu_ports'])
+        self.assertIsNone(watched.as_dict()['error'])
+        self.assertIn('between alpha and beta: transport direct',
+                      str(watched))
+
+    def test_nothing(self):
+        watched = self.watch(BEFORE, BEFORE)
+        with watched:
+            self.source.looked.wait(10)
+        watched.stop()
+        self.assertEqual(sockets.Transport.UNSEEN, watched.transport)
+
+    def test_a_host_that_cannot_be_asked_any_more(self):
+        watched = self.watch(BEFORE, remote.HostError('host alpha: gone'))
+        with watched:
+            self.source.looked.wait(10)
+        self.assertRaises(remote.HostError, getattr, watched, 'transport')
+        self.assertEqual('host alpha: gone', watched.as_dict()['error'])
+
+    def test_one_look_that_failed_takes_nothing_from_what_was_seen(self):
+        watched = self.watch(BEFORE, ValueError('what?'), BEFORE + QEMU)
+        with watched:
+            self.source.looked.wait(10)
+        self.assertEqual(sockets.Transport.DIRECT, watched.transport)
+        self.assertEqual('what?', watched.as_dict()['error'])
+
+    def test_looks_that_are_far_apart(self):
+        for answers, good in (((BEFORE, BEFORE), False),
+                              ((BEFORE, BEFORE + QEMU), True)):
+            self.clock = itertools.chain([0.0, 2.1], itertools.repeat(2.1))
+            watched = self.watch(*answers)
+            with watched:
+                self.source.looked.wait(10)
+            if good:
+                self.assertEqual(
+                    sockets.Transport.DIRECT, watched.transport)
+                continue
+            exc = self.assertRaises(
+                remote.HostError, getattr, watched, 'transport')
+            self.assertIn('could not be seen at times: 2.1 s', str(exc))
+
+    def test_hosts_that_cannot_be_told_apart(self):
+        exc = self.assertRaises(
+            remote.HostError,
+            self.watch(BEFORE, destination=SOURCE).start)
+        self.assertIn('alpha and beta', str(exc))
+
+    def test_one_that_was_not_started(self):
+        watched = self.watch(BEFORE)
+        watched.stop()
+        self.assertRaises(AssertionError, getattr, watched, 'transport')

@@ -15,16 +15,17 @@ import os
 import pathlib
 import signal
 import stat
+import threading
 
 import fixtures
 
-from lm_tempest_plugin.hosts import journal
+from lm_tempest_plugin.hosts import undo_log
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.hosts import fakes
 
 
 def entry(name='alpha'):
-    return journal.Entry(fakes.host_site(name), '/etc/nova/backup', 'abc')
+    return undo_log.UndoEntry(fakes.host_site(name), '/etc/nova/backup', 'abc')
 
 
 class JournalTest(base.TestCase):
@@ -33,18 +34,18 @@ class JournalTest(base.TestCase):
         super().setUp()
         self.directory = pathlib.Path(
             self.useFixture(fixtures.TempDir()).path) / 'state'
-        self.journal = journal.Journal(self.directory)
+        self.log = undo_log.UndoLog(self.directory)
 
     def test_nothing_yet(self):
-        self.assertEqual([], self.journal.hosts())
+        self.assertEqual([], self.log.hosts())
 
     def test_what_is_added_is_there_for_whoever_comes_next(self):
         for name in ('beta', 'alpha'):
-            self.journal.add(entry(name))
-        other = journal.Journal(self.directory)
+            self.log.add(entry(name))
+        other = undo_log.UndoLog(self.directory)
         self.assertEqual(['alpha', 'beta'], other.hosts())
         self.assertEqual(entry('beta'), other.read('beta'))
-        self.journal.remove('alpha')
+        self.log.remove('alpha')
         self.assertEqual(['beta'], other.hosts())
         self.assertEqual(0o700, stat.S_IMODE(self.directory.stat().st_mode))
         # Nothing half written is left.
@@ -52,17 +53,17 @@ class JournalTest(base.TestCase):
             path.name for path in self.directory.iterdir()])
 
     def test_a_host_is_changed_by_one_run_only(self):
-        self.journal.add(entry())
+        self.log.add(entry())
         exc = self.assertRaises(
-            journal.JournalError, self.journal.add, entry())
+            undo_log.UndoLogError, self.log.add, entry())
         for part in ('host alpha', 'recover', str(self.directory)):
             self.assertIn(part, str(exc))
 
     def test_a_run_that_is_still_at_work(self):
-        self.journal.add(entry())
-        self.assertTrue(self.journal.holds('alpha'))
-        other = journal.Journal(self.directory)
-        exc = self.assertRaises(journal.JournalError, other.claim, 'alpha')
+        self.log.add(entry())
+        self.assertTrue(self.log.holds('alpha'))
+        other = undo_log.UndoLog(self.directory)
+        exc = self.assertRaises(undo_log.UndoLogError, other.claim, 'alpha')
         self.assertIn('still at work', str(exc))
         self.assertFalse(other.holds('alpha'))
 
@@ -70,27 +71,27 @@ class JournalTest(base.TestCase):
         pid = os.fork()
         if not pid:
             try:
-                self.journal.add(entry())
+                self.log.add(entry())
             finally:
                 os.kill(os.getpid(), signal.SIGKILL)
         os.waitpid(pid, 0)
-        self.journal.claim('alpha')
-        self.assertTrue(self.journal.holds('alpha'))
-        self.journal.remove('alpha')
-        self.assertFalse(self.journal.holds('alpha'))
+        self.log.claim('alpha')
+        self.assertTrue(self.log.holds('alpha'))
+        self.log.remove('alpha')
+        self.assertFalse(self.log.holds('alpha'))
 
     def test_an_entry_that_somebody_has_removed(self):
-        self.journal.add(entry())
+        self.log.add(entry())
         (self.directory / 'alpha.json').unlink()
-        self.assertFalse(self.journal.holds('alpha'))
+        self.assertFalse(self.log.holds('alpha'))
         self.assertRaises(
-            journal.JournalError, self.journal.remove, 'alpha')
-        self.assertRaises(journal.JournalError, self.journal.claim, 'alpha')
+            undo_log.UndoLogError, self.log.remove, 'alpha')
+        self.assertRaises(undo_log.UndoLogError, self.log.claim, 'alpha')
 
     def test_it_cannot_be_written(self):
         self.directory.write_text('a file')
         exc = self.assertRaises(
-            journal.JournalError, self.journal.add, entry())
+            undo_log.UndoLogError, self.log.add, entry())
         for part in (str(self.directory), 'nothing was changed'):
             self.assertIn(part, str(exc))
 
@@ -100,10 +101,55 @@ class JournalTest(base.TestCase):
         for text in ('{', '[]', json.dumps({'site': {}})):
             path.write_text(text)
             exc = self.assertRaises(
-                journal.JournalError, self.journal.read, 'alpha')
+                undo_log.UndoLogError, self.log.read, 'alpha')
             self.assertIn(str(path), str(exc))
 
     def test_no_name_of_a_host(self):
         for name in ('', '../x', '.x'):
             self.assertRaises(
-                journal.JournalError, self.journal.add, entry(name))
+                undo_log.UndoLogError, self.log.add, entry(name))
+
+
+class SectionTest(base.TestCase):
+
+    def kill(self):
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def test_a_signal_is_heeded_afterwards(self):
+        done = []
+
+        def work():
+            with undo_log.deferred_signals('work'):
+                self.kill()
+                self.kill()
+                done.append('all of it')
+
+        self.assertRaises(KeyboardInterrupt, work)
+        self.assertEqual(['all of it'], done)
+        self.assertIs(signal.default_int_handler,
+                      signal.getsignal(signal.SIGINT))
+
+    def test_what_is_ignored_stays_ignored(self):
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+        with undo_log.deferred_signals('work'):
+            self.kill()
+
+    def test_an_exception_is_not_lost(self):
+        def work():
+            with undo_log.deferred_signals('work'):
+                raise ValueError('no')
+
+        self.assertRaises(ValueError, work)
+
+    def test_another_thread(self):
+        seen = []
+
+        def work():
+            with undo_log.deferred_signals('work'):
+                seen.append(signal.getsignal(signal.SIGINT))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        self.assertEqual([signal.default_int_handler], seen)

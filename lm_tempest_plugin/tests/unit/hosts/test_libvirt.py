@@ -10,13 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import msgspec
 
-import json
-
-from lm_tempest_plugin.hosts import jobs
-from lm_tempest_plugin.hosts import remote as remotes
+from lm_tempest_plugin.hosts import libvirt
+from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.hosts import answering
+from lm_tempest_plugin.tests.unit.hosts import fakes
 
 UUID = 'c0ffee00-0000-4000-8000-000000000001'
 VIRSH = ('virsh', '--connect', 'qemu:///system')
@@ -69,7 +68,7 @@ def changed(**kwargs):
 class ParseTest(base.TestCase):
 
     def test_all_figures(self):
-        job = jobs.parse(DESTINATION)
+        job = libvirt.parse_job(DESTINATION)
         self.assertEqual((2931, 2929, 187, 185, 12), (
             job.total_ms, job.total_net_ms, job.downtime_ms,
             job.downtime_net_ms, job.setup_ms))
@@ -81,44 +80,44 @@ class ParseTest(base.TestCase):
             job.postcopy_requests))
 
     def test_none_where_libvirt_gives_none(self):
-        job = jobs.parse(changed(downtime_net=None, setup_time=None))
+        job = libvirt.parse_job(changed(downtime_net=None, setup_time=None))
         self.assertIsNone(job.downtime_net_ms)
         self.assertIsNone(job.setup_ms)
         self.assertIsNone(job.throttle_percent)
 
     def test_disks_are_not_known_on_the_destination(self):
-        job = jobs.parse(DESTINATION)
+        job = libvirt.parse_job(DESTINATION)
         self.assertEqual((None, None, None), (
             job.disk_bytes_total, job.disk_bytes_processed,
             job.disk_bytes_remaining))
 
     def test_disks_where_they_are_known(self):
-        job = jobs.parse(changed(
+        job = libvirt.parse_job(changed(
             operation=5, disk_total=100, disk_processed=100))
         self.assertEqual((100, 100, 0), (
             job.disk_bytes_total, job.disk_bytes_processed,
             job.disk_bytes_remaining))
 
     def test_throttle(self):
-        self.assertEqual(20, jobs.parse(
+        self.assertEqual(20, libvirt.parse_job(
             DESTINATION + 'auto_converge_throttle: 20\n').throttle_percent)
 
     def test_names_that_are_not_known(self):
-        self.assertEqual(jobs.parse(DESTINATION), jobs.parse(
+        self.assertEqual(libvirt.parse_job(DESTINATION), libvirt.parse_job(
             DESTINATION + 'vfio_data: 7\nnote: a: b\n'))
 
     def test_no_job(self):
-        self.assertIsNone(jobs.parse(NONE))
+        self.assertIsNone(libvirt.parse_job(NONE))
 
     def test_a_job_that_is_no_completed_one(self):
         for kind in (1, 2, 4, 5):
-            self.assertIsNone(jobs.parse(changed(Job_type=kind)))
+            self.assertIsNone(libvirt.parse_job(changed(Job_type=kind)))
 
     def test_a_job_that_is_no_migration(self):
         for operation in (0, 4, 5):
-            self.assertIsNotNone(jobs.parse(changed(operation=operation)))
+            self.assertIsNotNone(libvirt.parse_job(changed(operation=operation)))
         for operation in (2, 6, 9, 10):
-            self.assertIsNone(jobs.parse(changed(operation=operation)))
+            self.assertIsNone(libvirt.parse_job(changed(operation=operation)))
 
     def test_malformed(self):
         for output, part in (
@@ -131,10 +130,10 @@ class ParseTest(base.TestCase):
                 (changed(downtime='-1'), 'downtime'),
                 (changed(downtime=''), 'downtime')):
             self.assertIn(part, str(self.assertRaises(
-                ValueError, jobs.parse, output)))
+                ValueError, libvirt.parse_job, output)))
 
     def test_names_for_records(self):
-        found = json.loads(json.dumps(jobs.parse(DESTINATION).as_dict()))
+        found = json.loads(json.dumps(libvirt.parse_job(DESTINATION).as_dict()))
         self.assertEqual(187, found['downtime_ms'])
         self.assertIsNone(found['disk_bytes_processed'])
 
@@ -142,8 +141,8 @@ class ParseTest(base.TestCase):
 class CompletedTest(base.TestCase):
 
     def test_what_is_asked(self):
-        host = answering.Answering(DESTINATION)
-        job = jobs.completed(host, VIRSH, UUID)
+        host = fakes.Answering(DESTINATION)
+        job = libvirt.completed_job(host, VIRSH, UUID)
         self.assertEqual(187, job.downtime_ms)
         self.assertEqual([[
             'virsh', '--connect', 'qemu:///system', 'domjobinfo', '--domain',
@@ -151,37 +150,94 @@ class CompletedTest(base.TestCase):
             host.asked)
 
     def test_none(self):
-        self.assertIsNone(jobs.completed(
-            answering.Answering(NONE), VIRSH, UUID))
+        self.assertIsNone(libvirt.completed_job(
+            fakes.Answering(NONE), VIRSH, UUID))
 
     def test_malformed_output_names_host_and_domain(self):
         raised = str(self.assertRaises(
-            remotes.HostError, jobs.completed,
-            answering.Answering('what?'), VIRSH, UUID))
+            remote.HostError, libvirt.completed_job,
+            fakes.Answering('what?'), VIRSH, UUID))
         for part in ('compute1', UUID, 'what?'):
             self.assertIn(part, raised)
 
     def test_an_error_of_the_host_is_for_the_caller(self):
         self.assertRaises(
-            remotes.HostError, jobs.completed,
-            answering.Answering(answering.refusal()), VIRSH, UUID)
+            remote.HostError, libvirt.completed_job,
+            fakes.Answering(fakes.refusal()), VIRSH, UUID)
 
 
 class LibvirtVersionTest(base.TestCase):
 
     def test_of_the_daemon(self):
-        host = answering.Answering(
+        host = fakes.Answering(
             'Compiled against library: libvirt 9.0.1\n'
             'Using library: libvirt 9.0.1\n'
             'Using API: QEMU 9.0.1\n'
             'Running hypervisor: QEMU 10.0.2\n'
             'Running against daemon: 9.0.0\n\n')
-        self.assertEqual('9.0.0', jobs.libvirt_version(host, VIRSH))
+        self.assertEqual('9.0.0', libvirt.libvirt_version(host, VIRSH))
         self.assertEqual([[*VIRSH, 'version', '--daemon']], host.asked)
 
     def test_malformed_output_names_the_host(self):
         raised = str(self.assertRaises(
-            remotes.HostError, jobs.libvirt_version,
-            answering.Answering('what?'), VIRSH))
+            remote.HostError, libvirt.libvirt_version,
+            fakes.Answering('what?'), VIRSH))
         for part in ('compute1', 'what?'):
             self.assertIn(part, raised)
+
+
+VIRSH = ['virsh', '-c', 'qemu:///system']
+
+
+def printed(state=1, cpu_ns=(1_000_000_000, 500_000_000), received=7, sent=3):
+    """Return what virsh prints of a guest with two CPUs."""
+    return '\n'.join([
+        "Domain: 'instance-00000001'", '  state.state=%s' % state,
+        '  state.reason=3', '  vcpu.current=2', '  vcpu.maximum=2',
+        *('  vcpu.%d.%s=%s' % (number, name, value)
+          for number, time_ns in enumerate(cpu_ns)
+          for name, value in (('state', 1), ('time', time_ns), ('wait', 0))),
+        '  net.count=1', '  net.0.name=tap0', '  net.0.rx.bytes=900',
+        '  net.0.rx.pkts=%s' % received, '  net.0.tx.pkts=%s' % sent,
+        '  net.0.tx.errs=0', ''])
+
+
+class PulseTest(base.TestCase):
+
+    def take(self, *answers):
+        self.host = fakes.Answering(*answers)
+        times = iter((10.0, 12.1))
+        self.slept = []
+        return libvirt.guest_state(self.host, VIRSH, 'server-1', 2.0,
+                          lambda: next(times), self.slept.append)
+
+    def test_one_that_is_stuck(self):
+        found = self.take(printed(), printed(
+            cpu_ns=(3_000_000_000, 500_000_000), received=49))
+        self.assertEqual(
+            'libvirt on compute1 says that it is running; within 2.1 s its '
+            'CPUs worked for 2.00 s, and it received 42 packets and sent 0',
+            found)
+        self.assertEqual([2.0], self.slept)
+        self.assertEqual([[
+            *VIRSH, 'domstats', '--raw', '--state', '--vcpu', '--interface',
+            'server-1']] * 2, self.host.asked)
+
+    def test_states(self):
+        self.assertEqual('paused', libvirt.parse_stats(printed(3)).state)
+        self.assertEqual('crashed', libvirt.parse_stats(printed(6)).state)
+
+    def test_without_interfaces(self):
+        self.assertEqual(libvirt.DomainStats('running', 0.0, 0, 0),
+                         libvirt.parse_stats('state.state=1\n'))
+
+    def test_malformed(self):
+        for output in ('', 'error: no domain', printed('x'), printed(99),
+                       printed(sent='many')):
+            exc = self.assertRaises(remote.HostError, self.take, output)
+            self.assertIn('domain server-1', str(exc))
+            self.assertIn('compute1', str(exc))
+
+    def test_a_host_that_refuses(self):
+        self.assertRaises(
+            remote.HostError, self.take, fakes.refusal())

@@ -15,18 +15,18 @@ import pathlib
 import signal
 import threading
 import time
+import traceback
 
 import fixtures
 
-from lm_tempest_plugin.hosts import change
-from lm_tempest_plugin.hosts import configuration
-from lm_tempest_plugin.hosts import journal
+from lm_tempest_plugin.hosts import nova_conf
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
+from lm_tempest_plugin.hosts import undo_log
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.hosts import fakes
 
-LIMIT = configuration.Option('DEFAULT', 'max_concurrent_live_migrations')
+LIMIT = nova_conf.ConfOption('DEFAULT', 'max_concurrent_live_migrations')
 THREE = {LIMIT: '3'}
 CHANGED = fakes.TEXT.replace('migrations = 1', 'migrations = 3')
 
@@ -54,12 +54,12 @@ class ChangeTestCase(base.TestCase):
         return self.cloud[site.name]
 
     def hosts(self):
-        return change.Hosts(
+        return nova_conf.NovaConfChanges(
             [host.site for host in self.cloud.values()],
-            journal.Journal(self.directory), self.restarter(), self.connect)
+            undo_log.UndoLog(self.directory), self.restarter(), self.connect)
 
     def recover(self):
-        return change.recover(journal.Journal(self.directory),
+        return nova_conf.recover(undo_log.UndoLog(self.directory),
                               self.restarter(), self.connect)
 
     def assert_as_before(self, *hosts):
@@ -71,7 +71,7 @@ class ChangeTestCase(base.TestCase):
             self.assertTrue(host.process)
 
     def entries(self):
-        return journal.Journal(self.directory).hosts()
+        return undo_log.UndoLog(self.directory).hosts()
 
     def refused(self, call, *args):
         self.exc = self.assertRaises(remote.HostError, call, *args)
@@ -96,7 +96,7 @@ class SetTest(ChangeTestCase):
 
     def test_each_change_begins_with_the_original(self):
         hosts = self.hosts()
-        hosts.set({configuration.Option('libvirt', 'x'): '1'})
+        hosts.set({nova_conf.ConfOption('libvirt', 'x'): '1'})
         hosts.set(THREE)
         self.assertEqual(CHANGED, self.alpha.running)
         hosts.restore()
@@ -123,7 +123,7 @@ class SetTest(ChangeTestCase):
         self.alpha.refuses = lambda text: True
         said = self.refused(self.hosts().set, THREE)
         self.assertIn('; then: host alpha', said)
-        self.assertIsInstance(self.exc, change.NotRestored)
+        self.assertIsInstance(self.exc, nova_conf.NotRestored)
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])
 
@@ -147,12 +147,12 @@ class SetTest(ChangeTestCase):
         # The other run did not touch what is mine.
         self.assertEqual(CHANGED, self.alpha.running)
         self.assertIn('host alpha', said)
-        self.assertIn('recover --journal', said)
+        self.assertIn('recover --undo-log', said)
         mine.restore()
         self.assert_as_before()
 
     def test_a_host_that_another_machine_has_changed(self):
-        backup = fakes.NOVA_CONF + change.BACKUP
+        backup = fakes.NOVA_CONF + nova_conf.BACKUP
         self.alpha.files[backup] = fakes.TEXT
         said = self.refused(self.hosts().set, THREE)
         self.assertIn('from another machine', said)
@@ -171,7 +171,7 @@ class SetTest(ChangeTestCase):
         hosts = self.hosts()
         hosts.set(THREE)
         self.alpha.refuses = lambda text: True
-        self.assertRaises(change.NotRestored, hosts.restore)
+        self.assertRaises(nova_conf.NotRestored, hosts.restore)
         self.alpha.refuses = lambda text: False
         hosts.set(THREE)
         self.assertEqual(CHANGED, self.alpha.running)
@@ -201,14 +201,14 @@ class SetTest(ChangeTestCase):
     def test_a_copy_that_is_broken_is_not_put_back(self):
         hosts = self.hosts()
         hosts.set(THREE)
-        self.alpha.files[fakes.NOVA_CONF + change.BACKUP] = 'half'
+        self.alpha.files[fakes.NOVA_CONF + nova_conf.BACKUP] = 'half'
         said = self.refused(hosts.restore)
         self.assertIn('neither is the copy', said)
         self.assertEqual(CHANGED, self.alpha.files[fakes.NOVA_CONF])
         self.assertEqual(['alpha'], self.entries())
 
     def test_a_copy_of_somebody_else_is_not_removed(self):
-        backup = fakes.NOVA_CONF + change.BACKUP
+        backup = fakes.NOVA_CONF + nova_conf.BACKUP
         hosts = self.hosts()
         hosts.set(THREE)
         # As if somebody had put ours back, and changed the host since.
@@ -221,11 +221,11 @@ class SetTest(ChangeTestCase):
         self.assert_as_before(self.cloud['beta'])
 
     def test_a_host_that_cannot_be_looked_at_is_not_written_down(self):
-        backup = fakes.NOVA_CONF + change.BACKUP
+        backup = fakes.NOVA_CONF + nova_conf.BACKUP
         self.alpha.files[backup] = 'theirs'
         self.alpha.fails = 'ls '
         self.assertNotIsInstance(self.assertRaises(
-            remote.HostError, self.hosts().set, THREE), change.NotRestored)
+            remote.HostError, self.hosts().set, THREE), nova_conf.NotRestored)
         self.assertEqual([], self.entries())
         self.assertEqual(('theirs', fakes.TEXT), (
             self.alpha.files[backup], self.alpha.files[fakes.NOVA_CONF]))
@@ -233,12 +233,12 @@ class SetTest(ChangeTestCase):
     def test_a_copy_that_is_gone_while_the_host_is_changed(self):
         hosts = self.hosts()
         hosts.set(THREE)
-        self.alpha.files.pop(fakes.NOVA_CONF + change.BACKUP)
+        self.alpha.files.pop(fakes.NOVA_CONF + nova_conf.BACKUP)
         said = self.refused(
-            hosts.set, {configuration.Option('libvirt', 'x'): '1'})
+            hosts.set, {nova_conf.ConfOption('libvirt', 'x'): '1'})
         self.assertIn('is gone', said)
         self.assertNotIn('nothing was changed', said)
-        self.assertIsInstance(self.exc, change.NotRestored)
+        self.assertIsInstance(self.exc, nova_conf.NotRestored)
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])
 
@@ -314,7 +314,7 @@ class RecoverTest(ChangeTestCase):
             else:
                 break
             self.alpha.dies_at = None
-            for descriptor in hosts._hosts[0]._journal._locks.values():
+            for descriptor in hosts._hosts[0]._log._locks.values():
                 os.close(descriptor)
             changed = self.entries()
             self.assertEqual(changed, self.recover(), number)
@@ -325,8 +325,8 @@ class RecoverTest(ChangeTestCase):
 
     def change_and_die(self):
         """Leave hosts changed as a run that was killed does."""
-        mine = journal.Journal(self.directory)
-        change.Hosts([host.site for host in self.cloud.values()], mine,
+        mine = undo_log.UndoLog(self.directory)
+        nova_conf.NovaConfChanges([host.site for host in self.cloud.values()], mine,
                      self.restarter(), self.connect).set(THREE)
         for descriptor in mine._locks.values():
             os.close(descriptor)
@@ -347,9 +347,56 @@ class RecoverTest(ChangeTestCase):
 
     def test_a_file_that_nobody_knows(self):
         self.change_and_die()
-        self.alpha.files.pop(fakes.NOVA_CONF + change.BACKUP)
+        self.alpha.files.pop(fakes.NOVA_CONF + nova_conf.BACKUP)
         said = self.refused(self.recover)
         for part in ('host alpha', fakes.NOVA_CONF, 'neither is the copy'):
             self.assertIn(part, said)
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])
+
+
+LIMIT = nova_conf.ConfOption('DEFAULT', 'max_concurrent_live_migrations')
+TUNNELLED = nova_conf.ConfOption('libvirt', 'live_migration_tunnelled')
+
+
+class ChangeTest(base.TestCase):
+
+    def test_all_other_lines_stay(self):
+        changed = nova_conf.set_options(
+            fakes.TEXT, {LIMIT: '3', TUNNELLED: 'true'})
+        self.assertEqual(
+            fakes.TEXT.replace('migrations = 1', 'migrations = 3') +
+            'live_migration_tunnelled = true\n', changed)
+
+    def test_a_section_that_is_not_there(self):
+        option = nova_conf.ConfOption('compute', 'x')
+        changed = nova_conf.set_options(fakes.TEXT, {option: '1'})
+        self.assertTrue(changed.startswith(fakes.TEXT))
+        self.assertIn('[compute]\nx = 1\n', changed)
+
+    def test_options_that_come_several_times_stay(self):
+        text = fakes.TEXT + '[pci]\nalias = {"a": 1}\nalias = {"b": 2}\n'
+        self.assertEqual(
+            text.replace('migrations = 1', 'migrations = 3'),
+            nova_conf.set_options(text, {LIMIT: '3'}))
+
+    def test_one_that_is_there_twice(self):
+        text = ('[libvirt]\nlive_migration_tunnelled = 1\n'
+                'live_migration_tunnelled = 2\n')
+        exc = self.assertRaises(
+            ValueError, nova_conf.set_options, text, {TUNNELLED: '3'})
+        self.assertIn('twice', str(exc))
+
+    def test_no_configuration(self):
+        self.assertRaises(
+            ValueError, nova_conf.set_options, 'no option\n', {LIMIT: '3'})
+
+    def test_no_line_of_it_is_shown(self):
+        for text in ('connection = mysql://nova:SECRET@db\n[DEFAULT]\nx\n',
+                     '[DEFAULT]\n  password = SECRET\n',
+                     'SECRET\n', '[database\nconnection = SECRET\n',
+                     'connection = SECRET\n'):
+            exc = self.assertRaises(
+                ValueError, nova_conf.set_options, text, {LIMIT: '3'})
+            self.assertNotIn('SECRET', ''.join(
+                traceback.format_exception(exc)))

@@ -15,12 +15,56 @@ from unittest import mock
 
 from tempest.lib import exceptions as lib_exc
 
-from lm_tempest_plugin.hosts import jobs
-from lm_tempest_plugin.hosts import pulse
+from lm_tempest_plugin.hosts import access
+from lm_tempest_plugin.hosts import libvirt
 from lm_tempest_plugin.hosts import remote
-from lm_tempest_plugin.tests.live_migration_ha import reach
-from lm_tempest_plugin.tests.unit import fakes as api_fakes
-from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit import fakes
+
+
+class Part:
+    """Stands in for a watch, or a sampler."""
+
+    def __init__(self, refuses=False):
+        self.refuses = refuses
+        self.events = []
+
+    def __enter__(self):
+        if self.refuses:
+            raise remote.HostError('host alpha: no')
+        self.events.append('begin')
+
+    def __exit__(self, *args):
+        self.events.append('end')
+
+    def as_dict(self):
+        return {'transport': 'direct'}
+
+    def sampled(self):
+        return mock.Mock(as_dict=lambda: {'host': 'alpha'})
+
+
+class ObserverTest(base.TestCase):
+
+    def test_all_begin_and_end(self):
+        parts = Part(), Part(), Part()
+        with observer.Observer(parts[0], parts[1:]) as found:
+            self.assertEqual([['begin']] * 3, [
+                part.events for part in parts])
+        self.assertEqual([['begin', 'end']] * 3, [
+            part.events for part in parts])
+        self.assertEqual(
+            {'sockets': {'transport': 'direct'},
+             'samples': [{'host': 'alpha'}] * 2}, found.as_dict())
+
+    def test_one_that_refuses_ends_those_that_began(self):
+        watch, sampler = Part(), Part()
+        self.assertRaises(
+            remote.HostError, observer.Observer(
+                watch, [sampler, Part(refuses=True)]).__enter__)
+        self.assertEqual(['begin', 'end'], sampler.events)
+        self.assertEqual([], watch.events)
 
 
 class ReachTest(fakes.LiveMigrationHaTestCase):

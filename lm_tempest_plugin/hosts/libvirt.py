@@ -1,0 +1,252 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+r"""virsh on a compute host: statistics of a migration, and a guest's state.
+
+The statistics come from ``virsh domjobinfo --completed --keep-completed
+--rawstats``, which prints the result of virDomainGetJobStats() under the
+names of libvirt's API, untranslated and unscaled (libvirt 9.0:
+cmdDomjobinfo in tools/virsh-domain.c; names and units: VIR_DOMAIN_JOB_* in
+include/libvirt/libvirt-domain.h). Without --rawstats, the output is
+translated and rounded.
+
+Where and until when they exist, according to libvirt 9.0's source:
+
+* On the *destination*, after a migration without post-copy
+  (qemuMigrationDstFinishFresh() in src/qemu/qemu_migration.c). libvirt drops
+  them when they are read without ``--keep-completed``, when libvirtd is
+  restarted, when the domain's next job has ended on this host (it leaves
+  again; a snapshot, a backup), and when the domain is undefined. A stop and
+  start of the domain keeps them. While another job runs, they are hidden.
+* After *post-copy* the destination has none (qemuMigrationDstComplete(): all
+  but the times would be outdated).
+* On the *source* nova leaves none: it migrates with
+  VIR_MIGRATE_UNDEFINE_SOURCE (nova/virt/libvirt/driver.py), so they go with
+  the domain. virsh fails there, because the domain is unknown.
+* A *failed* migration leaves none of its own. Its source then still shows the
+  statistics of the migration that brought the server there. So ask only the
+  destination of a completed migration.
+
+The destination has only the part that the source sends along
+(qemuMigrationCookieStatisticsXMLFormat() in
+src/qemu/qemu_migration_cookie.c): not the kind of the job, and for a block
+migration not the disks, which NBD copies outside of the migration.
+
+Times without "net" are a time on the destination's clock minus one on the
+source's, so they include the difference of both clocks. Net times leave out
+the hand-over between the hosts and do not have that error. libvirt omits them
+if, by these clocks, the hand-over took a negative time or all of the time
+(qemuDomainMigrationJobDataToParams() in src/qemu/qemu_domainjob.c).
+"""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import re
+import time
+from typing import Any
+
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.results import schema
+
+NS = 1_000_000_000
+# Time between the two snapshots of a silent guest.
+INTERVAL_S = 2.0
+# virDomainState in include/libvirt/libvirt-domain.h.
+STATES = ('no state', 'running', 'blocked', 'paused', 'shutting down',
+          'shut off', 'crashed', 'suspended by its power management')
+# virDomainJobType and virDomainJobOperation in the same file.
+_COMPLETED = 3
+_UNKNOWN, _MIGRATION_IN, _MIGRATION_OUT = 0, 4, 5
+
+# libvirt's names by the names of our fields.
+_NAMES = {
+    'total_ms': 'time_elapsed',
+    'total_net_ms': 'time_elapsed_net',
+    'downtime_ms': 'downtime',
+    'downtime_net_ms': 'downtime_net',
+    'setup_ms': 'setup_time',
+    'memory_bytes_total': 'memory_total',
+    'memory_bytes_processed': 'memory_processed',
+    'memory_bytes_remaining': 'memory_remaining',
+    'memory_bytes_per_s': 'memory_bps',
+    'page_bytes': 'memory_page_size',
+    'dirty_pages_per_s': 'memory_dirty_rate',
+    'iterations': 'memory_iteration',
+    'postcopy_requests': 'memory_postcopy_requests',
+    'disk_bytes_total': 'disk_total',
+    'disk_bytes_processed': 'disk_processed',
+    'disk_bytes_remaining': 'disk_remaining',
+    'throttle_percent': 'auto_converge_throttle',
+}
+_DISK = ('disk_bytes_total', 'disk_bytes_processed', 'disk_bytes_remaining')
+
+
+def completed_job(host: remote.Remote, virsh: Sequence[str],
+                  domain: str) -> schema.LibvirtJob | None:
+    """Return the statistics of the newest migration of a server.
+
+    Reading does not remove them. The module's description says where and
+    until when they exist.
+
+    :param host: the destination of the migration
+    :param virsh: command line of virsh, such as ['virsh'] or ['virsh',
+        '--connect', 'qemu:///system']
+    :param domain: name of the domain, or its UUID, which is the server's
+    :returns: None if libvirt has none: another job runs or ran after it, or
+        they were dropped
+    :raises HostError: the host cannot be asked, does not know the domain, or
+        its answer cannot be parsed
+    """
+    output = host.run(
+        *virsh, 'domjobinfo', '--domain', domain, '--completed',
+        '--keep-completed', '--rawstats')
+    try:
+        return parse_job(output)
+    except ValueError as exc:
+        raise remote.HostError(
+            f'{host.name}: job statistics of domain {domain} cannot be '
+            f'parsed: {exc}') from exc
+
+
+def parse_job(output: str) -> schema.LibvirtJob | None:
+    """Return the statistics in the output of virsh; None if it has none.
+
+    Unknown names are skipped: new releases of libvirt add some.
+
+    :param output: of virsh domjobinfo --completed --rawstats
+    :raises ValueError: it is something else; names the wrong part
+    """
+    values: dict[str, str] = {}
+    for line in filter(None, output.splitlines()):
+        name, colon, value = line.partition(':')
+        if not colon:
+            raise ValueError(f'{line!r} is not a name with a value')
+        values[name.strip()] = value.strip()
+
+    def number(name: str) -> int:
+        if name not in values:
+            raise ValueError(f'{name!r} is missing')
+        if not values[name].isdecimal():
+            raise ValueError(
+                f'{name!r} is {values[name]!r}, which is not a number')
+        return int(values[name])
+
+    if number('Job type') != _COMPLETED:
+        return None
+    if number('operation') not in (_UNKNOWN, _MIGRATION_IN, _MIGRATION_OUT):
+        return None
+    found: dict[str, Any] = {
+        ours: number(theirs)
+        for ours, theirs in _NAMES.items() if theirs in values}
+    # 0 bytes: the disks were not migrated, or this is the destination, which
+    # does not know.
+    if not found.get('disk_bytes_total'):
+        found.update(dict.fromkeys(_DISK))
+    return schema.LibvirtJob(**found)
+
+
+def libvirt_version(host: remote.Remote, virsh: Sequence[str]) -> str:
+    """Return the version of a host's libvirtd, such as 9.0.0.
+
+    :param host: the host
+    :param virsh: command line of virsh
+    :raises HostError: the host cannot be asked, or its answer cannot be
+        parsed
+    """
+    output = host.run(*virsh, 'version', '--daemon')
+    # The text is translated; the daemon's version is last.
+    found = re.search(r'(\d+\.\d+\.\d+)\s*$', output)
+    if found is None:
+        raise remote.HostError(
+            f'{host.name}: virsh does not print the version of libvirtd: '
+            f'{output!r}')
+    return found[1]
+
+
+@dataclasses.dataclass(frozen=True)
+class DomainStats:
+    """Counters of a guest.
+
+    :ivar state: one of STATES
+    :ivar cpu_s: time of all virtual CPUs together
+    :ivar received: packets that all interfaces received
+    :ivar sent: packets that they sent
+    """
+
+    state: str
+    cpu_s: float
+    received: int
+    sent: int
+
+
+def guest_state(host: remote.Remote, virsh: Sequence[str], domain: str,
+                interval_s: float = INTERVAL_S,
+                clock: Callable[[], float] = time.monotonic,
+                sleep: Callable[[float], None] = time.sleep) -> str:
+    """Return the state and the activity of a guest that answers no probe.
+
+    A guest whose CPUs work and that sends nothing hangs. One that sends, and
+    whose packets arrive nowhere, has lost its network. One whose CPUs stand
+    still does not run, whatever its state is.
+
+    :param host: the host that the guest is on
+    :param virsh: command line of virsh
+    :param domain: name or UUID
+    :param interval_s: time between two snapshots, in seconds
+    :param clock: returns a monotonic time in seconds
+    :param sleep: takes seconds
+    :raises HostError: the host cannot be asked, or its answer cannot be
+        parsed
+    """
+    def ask() -> DomainStats:
+        output = host.run(*virsh, 'domstats', '--raw', '--state', '--vcpu',
+                          '--interface', domain)
+        try:
+            return parse_stats(output)
+        except (KeyError, ValueError, IndexError) as exc:
+            raise remote.HostError(
+                f'{host.name}: statistics of domain {domain} cannot be '
+                f'parsed: {exc!r}') from exc
+
+    first, begin_s = ask(), clock()
+    sleep(interval_s)
+    second, end_s = ask(), clock()
+    return (f'libvirt on {host.name}: {second.state}; within '
+            f'{end_s - begin_s:.1f} s: CPU time '
+            f'{second.cpu_s - first.cpu_s:.2f} s, '
+            f'{second.received - first.received} packets received, '
+            f'{second.sent - first.sent} sent')
+
+
+def parse_stats(output: str) -> DomainStats:
+    """Return the counters in the output of virsh domstats --raw.
+
+    Names and units are those of virConnectGetAllDomainStats() in libvirt's
+    src/libvirt-domain.c: vcpu.N.time is in ns; net.N.rx and net.N.tx are
+    counted from the guest's side.
+
+    :param output: name=value on each line
+    :raises KeyError: there is no state
+    :raises ValueError: a value is not a number
+    :raises IndexError: the state is unknown
+    """
+    values = dict(re.findall(r'^\s*(\S+?)=(\S*)\s*$', output, re.M))
+
+    def total(pattern: str) -> int:
+        return sum(int(value) for name, value in values.items()
+                   if re.fullmatch(pattern, name))
+
+    return DomainStats(
+        STATES[int(values['state.state'])],
+        total(r'vcpu\.\d+\.time') / NS, total(r'net\.\d+\.rx\.pkts'),
+        total(r'net\.\d+\.tx\.pkts'))
