@@ -10,82 +10,65 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""tempest live-migration-ha export: records for what draws and alerts."""
+"""tempest live-migration-ha export: results for monitoring systems."""
 
 import argparse
 
 from cliff import command
 
-from lm_tempest_plugin.commands import records
-from lm_tempest_plugin.results import chain
-from lm_tempest_plugin.results import collection
-from lm_tempest_plugin.results import output
+from lm_tempest_plugin.commands import results_files
+from lm_tempest_plugin.results import store
+from lm_tempest_plugin import utils
 
 OPENMETRICS, INFLUX = 'openmetrics', 'influx'
-BAD_INPUT = 2
 
 
 class Export(command.Command):
-    """Write records in a form that monitoring takes.
+    """Write results in a format for monitoring systems.
 
-    openmetrics: a summary of these records as gauges, for the textfile
-    collector of Prometheus' node_exporter. influx: InfluxDB's line protocol
-    with nanoseconds, a point for each live migration and each drain.
+    openmetrics: a summary as gauges, for the textfile collector of
+    Prometheus' node_exporter. influx: InfluxDB's line protocol with
+    nanoseconds, one point for each live migration and each drain.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        records.add_argument(parser)
+        results_files.add_argument(parser)
         parser.add_argument(
             '--format', required=True, choices=(OPENMETRICS, INFLUX),
-            help='form to write')
+            help='format to write')
         parser.add_argument(
             '-o', '--output', metavar='FILE',
-            help='file to write (default: print it)')
+            help='file to write (default: standard output)')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Write what was asked for.
+        """Write the results.
 
-        :returns: 0 if it was written, 2 if the records cannot be used or
-            nothing can be written
+        :returns: 0 if they were written, 2 if they cannot be read, written,
+            or a library is missing
         """
         try:
             if parsed_args.output:
-                output.check(parsed_args.output,
-                             records.files(parsed_args.records))
-            collected = records.read(parsed_args.records)
-            text = _text(collected, parsed_args.format)
+                results_files.check_output(
+                    parsed_args.output,
+                    results_files.files(parsed_args.results))
+            results = results_files.read(parsed_args.results)
+            # Machines that only run the tests need none of the libraries.
+            module = utils.import_optional(
+                f'lm_tempest_plugin.results.{parsed_args.format}', 'report')
+            text = (module.render(results)
+                    if parsed_args.format == OPENMETRICS else
+                    ''.join(f'{line}\n' for line in module.lines(results)))
             if parsed_args.output:
-                output.write(parsed_args.output, text)
+                results_files.write_output(parsed_args.output, text)
             else:
                 self.app.stdout.write(text)
-        except (chain.RecordsError, output.OutputError,
-                MissingLibrary) as exc:
-            self.app.stderr.write('%s\n' % exc)
-            return BAD_INPUT
-        for remark in collected.remarks:
-            self.app.stderr.write('%s\n' % remark)
+        except (store.ResultsError, results_files.OutputError,
+                utils.MissingLibrary) as exc:
+            self.app.stderr.write(f'{exc}\n')
+            return results_files.BAD_INPUT
+        for remark in results.remarks:
+            self.app.stderr.write(f'{remark}\n')
         return 0
-
-
-class MissingLibrary(Exception):
-    """What is needed is not installed; the message says how to get it."""
-
-
-def _text(collected: collection.Collection, form: str) -> str:
-    """Return what is to be written.
-
-    :raises MissingLibrary: what makes it is not installed
-    """
-    if form == INFLUX:
-        from lm_tempest_plugin.results.export import influx
-        return ''.join('%s\n' % line for line in influx.lines(collected))
-    try:
-        from lm_tempest_plugin.results.export import openmetrics
-    except ImportError as exc:
-        raise MissingLibrary(
-            'OpenMetrics needs %s, which is not installed: pip install '
-            'lm-tempest-plugin[report]' % exc.name) from exc
-    return openmetrics.render(collected)
