@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Entry point: ``python3 -m lab``, started by ``tools/run-lab.sh``.
+"""The program behind ``tools/run-lab.sh``.
 
-It begins with the system's Python and nothing else, and goes on in Tempest's
-virtualenv once that exists.
+It starts with the system's Python and the standard library only, and continues
+in Tempest's virtualenv once that exists.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from lab import clearing
 from lab import cli
 from lab import errors
 from lab.hosts import sandbox
-from lab import layout as layouts
+from lab import layout
 from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import virtualenvs
 
-#: Commands for which everything is installed that is missing.
+#: Commands that install all that is missing.
 INSTALLING = (None, 'up')
 
 
@@ -46,26 +46,27 @@ def main(arguments: list[str]) -> int:
     """
     options = cli.parse(arguments)
     signal.signal(signal.SIGTERM, _terminate)
-    layout = layouts.Layout(layouts.state_folder())
+    paths = layout.Layout(layout.state_folder())
     try:
         checks.root()
         checks.system()
-        checks.state_folder(layout)
+        checks.state_folder(paths)
         if options.command == 'down':
-            ended = clearing.down(layout)
+            ended = clearing.down(paths)
             print('The cloud has ended.' if ended else 'No cloud was up.')
             return 0
         if options.command == 'destroy':
-            gone = clearing.destroy(layout)
-            print(f'{layout.root} is gone, and all that was in it.' if gone
-                  else f'There is no lab in {layout.root}.')
+            gone = clearing.destroy(paths)
+            print(f'{paths.root} is gone with everything in it.' if gone
+                  else f'There is no lab in {paths.root}.')
             return 0
-        if not _inside_virtualenv(layout):
-            _install(layout, options.command)
-            python = layout.venv_bin('tempest', 'python')
+        if pathlib.Path(sys.prefix) != paths.venvs / 'tempest':
+            _install(paths, options.command)
+            python = paths.venv_bin('tempest', 'python')
             os.execv(python, [python, '-m', 'lab', *arguments])
-        from lab import dispatch
-        return dispatch.run(options, layout)
+        # Not before: it needs packages of the virtualenv.
+        from lab import use
+        return use.dispatch(options, paths)
     except (errors.LabError, OSError) as error:
         return errors.tell(error)
     except KeyboardInterrupt:
@@ -74,37 +75,33 @@ def main(arguments: list[str]) -> int:
 
 
 def _terminate(signum: int, frame: types.FrameType | None) -> None:
-    """End as after Ctrl-C: what was begun is cleared away."""
+    # The same cleanup as after Ctrl-C.
     raise KeyboardInterrupt
 
 
-def _inside_virtualenv(layout: layouts.Layout) -> bool:
-    return pathlib.Path(sys.prefix) == layout.venvs / 'tempest'
+def _install(paths: layout.Layout, command: str | None) -> None:
+    """Make Tempest's virtualenv if it is missing or outdated.
 
-
-def _install(layout: layouts.Layout, command: str | None) -> None:
-    """Make the virtualenv that everything else runs in.
-
-    A cloud that is up may be older than the files of this checkout; it goes
-    on with the virtualenv that it runs from.
+    A cloud that is up may be older than the files of this checkout; it keeps
+    the virtualenv that it runs from.
     """
-    whole = virtualenvs.is_whole(layout, 'tempest')
-    is_up = layout.ready.exists() and sandbox.find(layout.root) is not None
-    if virtualenvs.is_current(layout, 'tempest') or (whole and is_up):
+    whole = virtualenvs.is_whole(paths, 'tempest')
+    is_up = paths.ready.exists() and sandbox.find(paths.root) is not None
+    if virtualenvs.is_current(paths, 'tempest') or (whole and is_up):
         return
     if command not in INSTALLING:
         if whole:
             return
         raise errors.LabError(
-            f'Nothing is installed in {layout.root}: run '
+            f'Nothing is installed in {paths.root}: run '
             f'tools/run-lab.sh up first.')
-    # Not after minutes of installing.
-    sandbox.refuse_others(layout.root)
-    checks.disk(layout, checks.DISK_TO_INSTALL)
-    with lock.held(layout):
+    # Now, and not after minutes of installing.
+    sandbox.refuse_others(paths.root)
+    checks.disk(paths, checks.DISK_TO_INSTALL)
+    with lock.held(paths):
         print('Installing the virtualenv of Tempest ...', flush=True)
-        debian.install(debian.PYTHON, layout.root / 'install' / 'debian.log')
-        virtualenvs.make(layout, 'tempest')
+        debian.install(debian.PYTHON, paths.root / 'install' / 'debian.log')
+        virtualenvs.make(paths, 'tempest')
 
 
 if __name__ == '__main__':

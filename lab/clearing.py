@@ -10,63 +10,58 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Takes a cloud away; uses nothing but Python itself.
+"""End a cloud, and delete a lab.
 
-It has to work whatever an earlier command has left half done, a virtualenv
-among it.
+Both work whatever an earlier command left unfinished, even a virtualenv.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pathlib
 import shutil
 
 from lab.hosts import sandbox
-from lab import layout as layouts
+from lab import layout
 from lab import lock
 
 
-def down(layout: layouts.Layout) -> bool:
+def down(paths: layout.Layout) -> bool:
     """End the cloud.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :returns: whether there was one
     """
-    with _held(layout):
-        layout.ready.unlink(missing_ok=True)
-        return sandbox.end(layout.root)
+    with _held(paths):
+        paths.ready.unlink(missing_ok=True)
+        return sandbox.end(paths.root)
 
 
-def destroy(layout: layouts.Layout) -> bool:
-    """End the cloud and delete all that the lab keeps.
+def destroy(paths: layout.Layout) -> bool:
+    """End the cloud and delete the lab's files.
 
-    :param layout: paths of the lab
-    :returns: whether there was anything
+    :param paths: paths of the lab
+    :returns: whether there was a cloud or a state folder
     """
-    with _held(layout):
-        ended = sandbox.end(layout.root)
-        if not layout.root.exists():
+    with _held(paths):
+        ended = sandbox.end(paths.root)
+        if not paths.root.exists():
             return ended
-        for entry in layout.root.iterdir():
-            # The lock goes last: until then nobody else may begin.
-            if layouts.is_own(entry.name) and entry != layout.lock:
-                _delete(entry)
-        layout.lock.unlink()
+        for entry in paths.root.iterdir():
+            # The lock goes last: until then no other command may begin.
+            if not layout.is_own(entry.name) or entry == paths.lock:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        paths.lock.unlink()
         with contextlib.suppress(OSError):
-            os.rmdir(layout.root)
+            os.rmdir(paths.root)
     return True
 
 
-def _held(layout: layouts.Layout) -> contextlib.AbstractContextManager[None]:
-    """The lab's lock; where there is no folder, none is made for it."""
-    return (lock.held(layout) if layout.root.exists()
+def _held(paths: layout.Layout) -> contextlib.AbstractContextManager[None]:
+    # lock.held() would create the state folder.
+    return (lock.held(paths) if paths.root.exists()
             else contextlib.nullcontext())
-
-
-def _delete(entry: pathlib.Path) -> None:
-    if entry.is_dir() and not entry.is_symlink():
-        shutil.rmtree(entry)
-    else:
-        entry.unlink()

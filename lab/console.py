@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Shows a person what the lab is doing."""
+"""Show the lab's progress on the terminal."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ import rich.text
 
 
 class Console:
-    """Progress on a terminal, and plain lines where there is none.
+    """A live line of progress on a terminal; plain lines elsewhere.
 
     Use as a context manager; it is a :class:`lab.steps.Progress`.
     """
@@ -58,17 +58,17 @@ class Console:
         self._console.print(rich.text.Text(text))
 
     def began(self, name: str) -> None:
-        """A step began."""
+        """Show that a step began."""
         with self._lock:
             self._running[name] = time.monotonic()
 
     def ended(self, name: str, seconds: float) -> None:
-        """A step ended well after so many seconds."""
+        """Print that a step succeeded after some seconds."""
         self._forget(name)
         self.say(f'{seconds:7.1f} s  {name}')
 
     def failed(self, name: str, seconds: float) -> None:
-        """A step raised an exception after so many seconds."""
+        """Print that a step raised an exception after some seconds."""
         self._forget(name)
         self._console.print(rich.text.Text(
             f'{seconds:7.1f} s  {name}: FAILED', style='bold red'))

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the lab says to a person when something goes wrong."""
+"""Errors of the lab, and their messages to users."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ import sys
 
 
 class LabError(Exception):
-    """Something went wrong; the message is one sentence that says what to do.
+    """A failure with a message of one sentence that names the remedy.
 
-    :param message: one sentence, complete, naming what and where
+    :param message: one complete sentence that names the failure and its place
     :param status: the exit code of the command that fails with it
     """
 
@@ -32,12 +32,12 @@ class LabError(Exception):
 
 
 def explain(error: OSError) -> str:
-    """An error of the operating system in one sentence.
+    """Explain an error of the operating system in one sentence.
 
-    :param error: what was raised
-    :returns: what and where, and what to do about it
+    :param error: the exception
+    :returns: the failure, the file, and the remedy
     """
-    # Copying many files, shutil collects their errors as text.
+    # When shutil copies many files, it collects their errors as text.
     if (error.errno == errno.ENOSPC
             or os.strerror(errno.ENOSPC) in str(error)):
         return 'The disk is full: free some space and try again.'
@@ -48,8 +48,8 @@ def explain(error: OSError) -> str:
 def tell(error: LabError | OSError) -> int:
     """Print an error as one sentence on standard error.
 
-    :param error: what was raised
-    :returns: the exit code that goes with it
+    :param error: the exception
+    :returns: the exit code of the command
     """
     if isinstance(error, LabError):
         print(f'run-lab.sh: {error}', file=sys.stderr)

@@ -10,36 +10,28 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Writes files so that a reader sees the old or the new text, never half."""
+"""Write the lab's files and make its folders."""
 
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import shutil
-import tempfile
 import typing
+
+from lm_tempest_plugin import utils
 
 
 def write(path: pathlib.Path, text: str, mode: int = 0o644) -> None:
-    """Write a text file atomically, making its folder if need be.
+    """Write a text file atomically; make its folder if it is missing.
 
     :param path: the file
     :param text: its whole content
     :param mode: its permissions
-    :raises OSError: if it cannot be written; the old file is then unharmed
+    :raises OSError: if it cannot be written; an old file is then unchanged
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
-    try:
-        with os.fdopen(handle, 'w', encoding='utf-8') as stream:
-            stream.write(text)
-            os.fchmod(stream.fileno(), mode)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    utils.write_atomically(path, text, mode)
 
 
 def write_json(path: pathlib.Path, value: typing.Any,
@@ -49,7 +41,7 @@ def write_json(path: pathlib.Path, value: typing.Any,
 
 
 def empty_folder(path: pathlib.Path, mode: int = 0o755) -> pathlib.Path:
-    """Make a folder, or empty the one that is there.
+    """Make a folder, or empty the present one.
 
     :param path: the folder
     :param mode: its permissions

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where everything of a lab lies: all of it below one state folder."""
+"""Paths of everything that belongs to a lab, all below one state folder."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ import pathlib
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
-#: What a state folder holds; whatever else is in it is not the lab's.
+#: Entries of a state folder; anything else in it is not the lab's.
 ENTRIES = ('cache', 'cloud', 'install', 'lock', 'log', 'secrets.json', 'venvs',
            'workspace')
-#: Folders that libvirt and Open vSwitch have at fixed places. Each compute
-#: host has its own mounted there.
+#: Folders with fixed paths in libvirt and Open vSwitch. Each compute host
+#: mounts its own there.
 PRIVATE = ('/etc/libvirt', '/etc/openvswitch', '/var/lib/libvirt',
            '/var/lib/openvswitch', '/var/cache/libvirt', '/var/log/libvirt')
-#: Where all that uses Ceph looks for its configuration and its key. Each
-#: host has its own mounted there, if the lab has a Ceph cluster.
+#: Programs that use Ceph look there for its configuration and key. Each host
+#: mounts its own there, if the lab has a Ceph cluster.
 CEPH = '/etc/ceph'
-#: Places at which hosts do not see what the machine has there.
+#: Hosts do not see the machine's own folders at these paths.
 COVERED = ('/run', '/sys', CEPH, *PRIVATE)
-#: Longest path of the state folder, in bytes. Unix sockets below it have
-#: room for 107 in all; the longest is that of oslo.privsep, in
+#: Longest path of the state folder, in bytes. The path of a Unix socket has
+#: room for 107 bytes; the longest one below the state folder is oslo.privsep's
 #: cloud/data/compute1/tmp/tmpXXXXXXXX/privsep.sock.
 MAX_ROOT_LENGTH = 55
 
 
 def is_own(name: str) -> bool:
-    """Whether something in a state folder is the lab's.
+    """Return whether an entry of a state folder belongs to the lab.
 
     :param name: name of the entry
     """
-    # A file that is being written has a dot before its name, and more behind.
+    # While a file is written, its temporary name is .NAME.SUFFIX.
     return name in ENTRIES or any(name.startswith(f'.{entry}.')
                                   for entry in ENTRIES)
 
 
 def state_folder(environ: dict[str, str] | None = None) -> pathlib.Path:
-    """The folder that holds a lab's state.
+    """Return the folder that holds a lab's state.
 
     :param environ: environment, ``os.environ`` by default
     :returns: LM_LAB_DIR, or ``.lab`` in the repository; absolute
@@ -62,9 +62,8 @@ def state_folder(environ: dict[str, str] | None = None) -> pathlib.Path:
 class Layout:
     """Paths of one lab.
 
-    What ``up`` makes anew lies in ``cloud`` and ``log``; what may be kept
-    from one cloud to the next in ``venvs`` and ``cache``; what tests leave
-    in ``workspace``.
+    Each ``up`` makes ``cloud`` and ``log`` anew; ``venvs`` and ``cache`` are
+    kept from one cloud to the next; tests write into ``workspace``.
 
     :ivar root: the state folder
     """
@@ -77,7 +76,7 @@ class Layout:
         return self.root / 'venvs'
 
     def venv_bin(self, venv: str, program: str) -> str:
-        """Path of a program of the virtualenv ``cloud`` or ``tempest``."""
+        """Return a program of the virtualenv ``cloud`` or ``tempest``."""
         return str(self.venvs / venv / 'bin' / program)
 
     @property
@@ -116,23 +115,23 @@ class Layout:
         return self.cloud / 'ready.json'
 
     def etc(self, host: str) -> pathlib.Path:
-        """Configuration files of one host."""
+        """Return the folder of a host's configuration files."""
         return self.cloud / 'etc' / host
 
     def data(self, host: str) -> pathlib.Path:
-        """Data of one host's services."""
+        """Return the folder with the data of a host's services."""
         return self.cloud / 'data' / host
 
     def ceph(self, host: str) -> pathlib.Path:
-        """What one host has as :data:`CEPH`."""
+        """Return the folder that a host mounts at :data:`CEPH`."""
         return self.etc(host) / 'ceph'
 
     @property
     def instances(self) -> pathlib.Path:
         """nova's instances_path, the same on all hosts.
 
-        Each host has a folder of its own mounted there. With different
-        paths the destination of a migration opens the source's disk.
+        Each host mounts a folder of its own there. With different paths the
+        destination of a migration would open the source's disk.
         """
         return self.cloud / 'instances'
 
@@ -147,8 +146,8 @@ class Layout:
         return self.root / 'workspace'
 
     @property
-    def records(self) -> pathlib.Path:
-        """Where tests write records, by default: results_directory."""
+    def results(self) -> pathlib.Path:
+        """The folder of results files: the default of results_directory."""
         return self.workspace / 'live-migration-ha-results'
 
     @property
@@ -163,7 +162,7 @@ class Layout:
 
     @property
     def ssh_key(self) -> pathlib.Path:
-        """The private key that the compute hosts let in."""
+        """The private key that the compute hosts accept."""
         return self.workspace / 'etc' / 'id_ed25519'
 
     @property
@@ -172,13 +171,13 @@ class Layout:
         return self.workspace / 'etc' / 'known_hosts'
 
 
-#: In the lab's private /run, a tmpfs that vanishes with the lab.
+#: In the private /run of each host, a tmpfs that vanishes with the lab.
 RUN = pathlib.Path('/run/lab')
 SUPERVISOR_SOCKET = RUN / 'supervisor.sock'
 
 
 def namespace(host: str, kind: str) -> pathlib.Path:
-    """The file that leads to a namespace of a compute host.
+    """Return the link to a namespace of a compute host.
 
     :param host: name of the compute host
     :param kind: ``net``, ``mnt`` or ``uts``

@@ -20,26 +20,26 @@ import os
 import typing
 
 from lab import errors
-from lab import layout as layouts
+from lab import layout
 
 
 @contextlib.contextmanager
-def held(layout: layouts.Layout) -> typing.Iterator[None]:
-    """Hold the lab's lock; the kernel gives it back if this process dies.
+def held(paths: layout.Layout) -> typing.Iterator[None]:
+    """Hold the lab's lock; the kernel releases it if this process dies.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :raises errors.LabError: if another command holds it
     """
-    # Passwords will lie in it.
-    layout.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with open(layout.lock, 'a+', encoding='ascii') as stream:
+    # It will hold passwords.
+    paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(paths.lock, 'a+', encoding='ascii') as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             stream.seek(0)
             raise errors.LabError(
                 f'Another run-lab.sh (process {stream.read().strip()}) is '
-                f'changing the lab in {layout.root}: wait for it.'
+                f'changing the lab in {paths.root}: wait for it.'
             ) from error
         stream.truncate(0)
         stream.write(f'{os.getpid()}\n')

@@ -10,8 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Works with a cloud that is up: Tempest, commands, services, logs."""
+"""Commands that use a cloud; they run in Tempest's virtualenv."""
 
+import argparse
 import pathlib
 import shutil
 import signal
@@ -20,106 +21,101 @@ import subprocess
 import rich.console
 import rich.table
 
+from lab import clearing
+from lab import cli
 from lab.cloud import programs
-from lab.cloud import supervisor as supervisors
+from lab.cloud import supervisor
 from lab import errors
 from lab import files
 from lab.hosts import sandbox
-from lab import layout as layouts
+from lab import layout
 from lab import lifecycle
-from lab import topology as topologies
+from lab.topology import CONTROLLER
+from lab.topology import Topology
 from lab import workspace
 
-#: Exit code of ``status`` when no lab is up, as systemctl has it.
+#: Exit code of ``status`` when no lab is up, the same as systemctl's.
 NOT_UP = 3
 
 
-def _entrance(layout: layouts.Layout
-              ) -> tuple[sandbox.Process, topologies.Topology]:
-    process = sandbox.find(layout.root)
-    topology = lifecycle.running(layout)
-    if process is None or topology is None:
-        raise errors.LabError(
-            f'No cloud is up in {layout.root}: start it with '
-            f'tools/run-lab.sh up.', status=NOT_UP)
-    return process, topology
+def dispatch(options: argparse.Namespace, paths: layout.Layout) -> int:
+    """Run the command that the command line names.
 
-
-def execute(layout: layouts.Layout, host: str, command: list[str],
-            folder: pathlib.Path) -> int:
-    """Run a command inside of a host, with credentials of the cloud.
-
-    :param layout: paths of the lab
-    :param host: name of the host
-    :param command: program and arguments
-    :param folder: where it is to run
-    :returns: its exit code
-    :raises errors.LabError: if no cloud is up or it has no such host
+    :param options: result of :func:`lab.cli.parse`
+    :param paths: paths of the lab
+    :returns: exit code
     """
-    process, topology = _entrance(layout)
-    names = [each.name for each in topology.hosts]
-    if host not in names:
-        raise errors.LabError(f'The cloud has no host {host!r}, only '
-                              f'{", ".join(names)}.')
-    values = workspace.environment(layout)
-    return _wait(subprocess.Popen(
-        [*sandbox.enter(process, host, folder), *command],
-        env=sandbox.environment(**values)))
+    match options.command:
+        case None:
+            return run_everything(paths, cli.chosen_topology(options),
+                                  options.keep)
+        case 'up':
+            # A cloud that is up keeps its storage unless the user names one.
+            lifecycle.up(paths, cli.chosen_topology(options),
+                         options.storage is not None)
+            return 0
+        case 'run':
+            return run_tempest(paths, options.arguments, options.profile)
+        case 'exec':
+            return execute(paths, options.host, options.arguments,
+                           pathlib.Path.cwd())
+        case 'faults':
+            return execute(
+                paths, CONTROLLER.name,
+                ['python', '-m', 'lab.faults', *options.arguments],
+                layout.REPOSITORY)
+        case 'status':
+            return status(paths)
+        case 'logs':
+            return logs(paths, options.service, options.lines,
+                        options.follow)
+    raise ValueError(f'command {options.command!r} is not known')
 
 
-def _wait(child: subprocess.Popen[bytes]) -> int:
-    """Wait for a child that Ctrl-C reaches as well as us."""
-    while True:
-        try:
-            status = child.wait()
-            # As a shell has it: a signal's number and 128.
-            return status if status >= 0 else 128 - status
-        except KeyboardInterrupt:
-            # The child decides what to clean up; a second one ends it.
-            signal.signal(signal.SIGINT, lambda *_: child.kill())
+def run_everything(paths: layout.Layout, topology: Topology,
+                   keep: bool) -> int:
+    """Start a cloud, run the tests, end the cloud.
+
+    :param paths: paths of the lab
+    :param topology: the hosts
+    :param keep: leave the cloud running
+    :returns: Tempest's exit code
+    """
+    was_up = lifecycle.running(paths) is not None
+    lifecycle.up(paths, topology)
+    try:
+        return run_tempest(paths, cli.DEFAULT_RUN)
+    finally:
+        # A cloud that was up before is not ours to end.
+        if keep or was_up:
+            print('The cloud is left running: tools/run-lab.sh down ends it.')
+        else:
+            clearing.down(paths)
 
 
-def run(layout: layouts.Layout, arguments: list[str],
-        profile: pathlib.Path | None = None) -> int:
-    """Run Tempest, and sum up the records that it writes.
+def run_tempest(paths: layout.Layout, arguments: list[str],
+                profile: pathlib.Path | None = None) -> int:
+    """Run Tempest, and print and write a report of its results.
 
-    :param layout: paths of the lab
-    :param arguments: of ``tempest run``
-    :param profile: file with options that come after those of the lab
-    :returns: its exit code
+    :param paths: paths of the lab
+    :param arguments: arguments of ``tempest run``
+    :param profile: file with options that override those of the lab
+    :returns: exit code of Tempest
     :raises errors.LabError: if the profile cannot be read
     """
     command = ['tempest', 'run', *arguments]
     if profile is not None:
-        command = ['env', f'TEMPEST_CONFIG={_combine(layout, profile)}',
+        command = ['env', f'TEMPEST_CONFIG={_combine(paths, profile)}',
                    *command]
-    earlier = set(layout.records.glob('*.jsonl'))
-    status = execute(layout, topologies.CONTROLLER.name, command,
-                     layout.workspace)
-    _sum_up(layout, sorted(set(layout.records.glob('*.jsonl')) - earlier))
-    print(f'Results: {layout.workspace} (tools/run-lab.sh exec -- stestr -d '
-          f'{layout.workspace} last; logs/tempest.log)')
-    return status
+    earlier = set(paths.results.glob('*.jsonl'))
+    exit_code = execute(paths, CONTROLLER.name, command, paths.workspace)
+    _report(paths, sorted(set(paths.results.glob('*.jsonl')) - earlier))
+    print(f'Results: {paths.workspace} (tools/run-lab.sh exec -- stestr -d '
+          f'{paths.workspace} last; logs/tempest.log)')
+    return exit_code
 
 
-def _sum_up(layout: layouts.Layout, records: list[pathlib.Path]) -> None:
-    """Print what files of records say, and write a report of it.
-
-    A run that moved no server has none.
-    """
-    if not records:
-        return
-    page = records[0].with_suffix('.html')
-    command = ['tempest', 'live-migration-ha', 'report', *map(str, records)]
-    for target in ([], ['-o', str(page)]):
-        if execute(layout, topologies.CONTROLLER.name, [*command, *target],
-                   layout.workspace):
-            print('There is no report: see above.')
-            return
-    print(f'Report: {page}')
-
-
-def _combine(layout: layouts.Layout, profile: pathlib.Path) -> str:
+def _combine(paths: layout.Layout, profile: pathlib.Path) -> str:
     """Write a tempest.conf with a profile at its end, where it counts.
 
     :returns: its name, in the folder of tempest.conf
@@ -129,24 +125,83 @@ def _combine(layout: layouts.Layout, profile: pathlib.Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         raise errors.LabError(
             f'The profile {profile} cannot be read: {error}.') from error
-    path = layout.tempest_conf.with_name('tempest-with-profile.conf')
-    files.write(path, f'{layout.tempest_conf.read_text()}\n{added}',
+    path = paths.tempest_conf.with_name('tempest-with-profile.conf')
+    files.write(path, f'{paths.tempest_conf.read_text()}\n{added}',
                 mode=0o600)
     return path.name
 
 
-def status(layout: layouts.Layout) -> int:
-    """Print every service, whether it is up, and where its log is.
+def _report(paths: layout.Layout, results: list[pathlib.Path]) -> None:
+    """Print a report of results files, and write it as a page beside them."""
+    # A run that migrated nothing has no results.
+    if not results:
+        return
+    page = results[0].with_suffix('.html')
+    command = ['tempest', 'live-migration-ha', 'report', *map(str, results)]
+    for target in ([], ['-o', str(page)]):
+        if execute(paths, CONTROLLER.name, [*command, *target],
+                   paths.workspace):
+            print('There is no report: see above.')
+            return
+    print(f'Report: {page}')
 
-    :param layout: paths of the lab
+
+def execute(paths: layout.Layout, host: str, command: list[str],
+            folder: pathlib.Path) -> int:
+    """Run a command inside a host, with the cloud's credentials.
+
+    :param paths: paths of the lab
+    :param host: name of the host
+    :param command: program and arguments
+    :param folder: its working directory
+    :returns: its exit code
+    :raises errors.LabError: if no cloud is up or it has no such host
+    """
+    process, topology = _require_cloud(paths)
+    names = [each.name for each in topology.hosts]
+    if host not in names:
+        raise errors.LabError(f'The cloud has no host {host!r}, only '
+                              f'{", ".join(names)}.')
+    values = workspace.environment(paths)
+    return _wait(subprocess.Popen(
+        [*sandbox.enter(process, host, folder), *command],
+        env=sandbox.environment(**values)))
+
+
+def _require_cloud(paths: layout.Layout
+                   ) -> tuple[sandbox.Process, Topology]:
+    process = sandbox.find(paths.root)
+    topology = lifecycle.running(paths)
+    if process is None or topology is None:
+        raise errors.LabError(
+            f'No cloud is up in {paths.root}: start it with '
+            f'tools/run-lab.sh up.', status=NOT_UP)
+    return process, topology
+
+
+def _wait(child: subprocess.Popen[bytes]) -> int:
+    """Wait for a child that receives Ctrl-C as well as this process."""
+    while True:
+        try:
+            exit_code = child.wait()
+            # A signal's number and 128, as in a shell.
+            return exit_code if exit_code >= 0 else 128 - exit_code
+        except KeyboardInterrupt:
+            # The child may clean up; a second Ctrl-C kills it.
+            signal.signal(signal.SIGINT, lambda *_: child.kill())
+
+
+def status(paths: layout.Layout) -> int:
+    """Print every service, whether it is up, and the path of its log.
+
+    :param paths: paths of the lab
     :returns: 0 if all are up, 1 if one is not
     """
-    process, topology = _entrance(layout)
-    supervisor = supervisors.Supervisor(
-        sandbox.inside(process, layouts.SUPERVISOR_SOCKET))
-    states = supervisor.states()
+    process, topology = _require_cloud(paths)
+    states = supervisor.Supervisor(
+        sandbox.inside(process, layout.SUPERVISOR_SOCKET)).states()
     hosts = {program.identifier: program.host
-             for program in programs.plan(layout, topology)}
+             for program in programs.plan(paths, topology)}
     table = rich.table.Table(box=None, pad_edge=False)
     for column in ('HOST', 'SERVICE', 'STATE', 'SINCE', 'LOG'):
         table.add_column(column, no_wrap=True)
@@ -163,23 +218,23 @@ def status(layout: layouts.Layout) -> int:
     return 0 if all(state.up for state in states) else 1
 
 
-def logs(layout: layouts.Layout, service: str, lines: int,
+def logs(paths: layout.Layout, service: str, lines: int,
          follow: bool) -> int:
     """Print the log of a service, also after the cloud has ended.
 
-    :param layout: paths of the lab
-    :param service: a name that :func:`status` shows
-    :param lines: how many of the last lines
-    :param follow: whether to go on with what is added
+    :param paths: paths of the lab
+    :param service: a name that :func:`status` prints
+    :param lines: number of lines from the end of the log
+    :param follow: whether to wait for more lines and print them
     :returns: exit code
     :raises errors.LabError: if there is no such log
     """
-    log = layout.log / f'{service}.log'
-    if log.parent != layout.log or not log.exists():
+    log = paths.log / f'{service}.log'
+    if log.parent != paths.log or not log.exists():
         known = ', '.join(sorted(path.stem
-                                 for path in layout.log.glob('*.log')))
+                                 for path in paths.log.glob('*.log')))
         raise errors.LabError(
-            f'There is no log of {service!r} in {layout.log}; '
+            f'There is no log of {service!r} in {paths.log}; '
             f'there is {known or "none at all"}.')
     tail = shutil.which('tail') or '/usr/bin/tail'
     return _wait(subprocess.Popen(

@@ -19,7 +19,7 @@ import unittest
 from unittest import mock
 
 from lab import errors
-from lab import layout as layouts
+from lab import layout
 
 #: Variables of whoever runs the tests that would change what they see.
 MISLEADING = ('LM_LAB_DIR', 'FORCE_COLOR', 'NO_COLOR', 'COLUMNS', 'TERM',
@@ -39,7 +39,7 @@ class TestCase(unittest.TestCase):
         folder = tempfile.TemporaryDirectory(prefix='lab-')
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name).resolve()
-        self.layout = layouts.Layout(self.folder / 'state')
+        self.layout = layout.Layout(self.folder / 'state')
 
     def patch(self, owner, name, *args, **options):
         """Replace an attribute for the time of the test."""

@@ -31,7 +31,7 @@ class TestParse(base.TestCase):
         options = cli.parse([])
         self.assertIsNone(options.command)
         self.assertFalse(options.keep)
-        topology = cli.topology(options)
+        topology = cli.chosen_topology(options)
         self.assertEqual((2, False, 'block', 1), (
             topology.computes, topology.kvm, topology.storage,
             topology.max_concurrent_live_migrations))
@@ -40,24 +40,24 @@ class TestParse(base.TestCase):
         options = cli.parse(['--keep', '--kvm', '--computes', '3',
                              '--storage', 'block'])
         self.assertTrue(options.keep)
-        topology = cli.topology(options)
+        topology = cli.chosen_topology(options)
         self.assertEqual((3, True, 'block'), (
             topology.computes, topology.kvm, topology.storage))
 
     def test_up(self):
         options = cli.parse(['up', '--computes', '1', '--kvm'])
         self.assertEqual('up', options.command)
-        topology = cli.topology(options)
+        topology = cli.chosen_topology(options)
         self.assertEqual((1, True), (topology.computes, topology.kvm))
 
     def test_options_before_the_command(self):
-        topology = cli.topology(cli.parse(
+        topology = cli.chosen_topology(cli.parse(
             ['--computes', '3', '--kvm', '--storage', 'block', 'up']))
         self.assertEqual((3, True, 'block'), (
             topology.computes, topology.kvm, topology.storage))
 
     def test_options_on_both_sides_of_the_command(self):
-        topology = cli.topology(cli.parse(
+        topology = cli.chosen_topology(cli.parse(
             ['--computes', '3', '--kvm', 'up', '--computes', '1']))
         self.assertEqual((1, True), (topology.computes, topology.kvm))
 
@@ -93,9 +93,9 @@ class TestParse(base.TestCase):
                 options = cli.parse([
                     *before, '--max-concurrent-live-migrations', number,
                     *after])
-                self.assertEqual(
-                    int(number),
-                    cli.topology(options).max_concurrent_live_migrations)
+                chosen = cli.chosen_topology(options)
+                self.assertEqual(int(number),
+                                 chosen.max_concurrent_live_migrations)
         for number in ('0', '17', '-1', 'all', ''):
             status, text = self._exit(
                 'up', f'--max-concurrent-live-migrations={number}')
@@ -105,20 +105,20 @@ class TestParse(base.TestCase):
     def test_described_as_it_is_asked_for(self):
         given = ['--computes', '3', '--storage', 'block', '--kvm',
                  '--max-concurrent-live-migrations', '2']
-        self.assertEqual(given, cli.topology(
+        self.assertEqual(given, cli.chosen_topology(
             cli.parse(['up', *given])).describe().split())
 
     def test_ceph(self):
         options = cli.parse(['up', '--storage', 'ceph'])
-        self.assertEqual('ceph', cli.topology(options).storage)
+        self.assertEqual('ceph', cli.chosen_topology(options).storage)
 
     def test_volumes(self):
         for given in (['up', '--storage', 'ceph', '--volumes'],
                       ['--volumes', 'up', '--storage', 'ceph'],
                       ['--storage', 'ceph', '--volumes']):
-            made = cli.topology(cli.parse(given))
+            made = cli.chosen_topology(cli.parse(given))
             self.assertEqual(('ceph', True), (made.storage, made.volumes))
-        self.assertFalse(cli.topology(cli.parse(
+        self.assertFalse(cli.chosen_topology(cli.parse(
             ['up', '--storage', 'ceph'])).volumes)
 
     def test_volumes_without_ceph(self):

@@ -16,7 +16,7 @@ import subprocess
 import sys
 
 from lab import errors
-from lab import layout as layouts
+from lab import layout
 from lab import lock
 from lab.tests.unit import base
 
@@ -40,9 +40,9 @@ class TestHeld(base.TestCase):
                 '    print(error)\n')
         command = [sys.executable, '-c', code, str(self.layout.root)]
         with lock.held(self.layout):
-            refused = subprocess.run(command, cwd=layouts.REPOSITORY,
+            refused = subprocess.run(command, cwd=layout.REPOSITORY,
                                      capture_output=True, text=True)
-        taken = subprocess.run(command, cwd=layouts.REPOSITORY,
+        taken = subprocess.run(command, cwd=layout.REPOSITORY,
                                capture_output=True, text=True)
         self.assertIn(f'(process {os.getpid()})', refused.stdout)
         self.assertEqual('held\n', taken.stdout)

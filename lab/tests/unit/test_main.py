@@ -20,15 +20,15 @@ import sys
 
 from lab import __main__ as program
 from lab import clearing
-from lab import dispatch
 from lab import errors
 from lab.hosts import sandbox
-from lab import layout as layouts
+from lab import layout
 from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import virtualenvs
 from lab.tests.unit import base
+from lab import use
 
 
 class TestCase(base.TestCase):
@@ -55,7 +55,7 @@ class TestCase(base.TestCase):
             self.installed.append(name)))
         self.executed = []
         self.patch(os, 'execv', self._execv)
-        self.dispatched = self.patch(dispatch, 'run', autospec=True,
+        self.dispatched = self.patch(use, 'dispatch', autospec=True,
                                      return_value=0)
 
     def _refuse_others(self, root):
@@ -269,7 +269,7 @@ class TestProgram(base.TestCase):
         root = self.write(self.folder / 'state', 'not a folder')
         # Whoever runs this test: nobody, or a state folder that is none.
         result = subprocess.run(
-            [sys.executable, '-m', 'lab', 'up'], cwd=layouts.REPOSITORY,
+            [sys.executable, '-m', 'lab', 'up'], cwd=layout.REPOSITORY,
             env={'PATH': os.environ['PATH'], 'LM_LAB_DIR': str(root)},
             capture_output=True, text=True)
         self.assertEqual(1, result.returncode)
@@ -283,6 +283,6 @@ class TestProgram(base.TestCase):
                 'print(*(name for name in ("rich", "pyroute2", "openstack", '
                 '"supervisor", "jinja2") if name in sys.modules))')
         result = subprocess.run(
-            [sys.executable, '-c', code], cwd=layouts.REPOSITORY,
+            [sys.executable, '-c', code], cwd=layout.REPOSITORY,
             capture_output=True, text=True, check=True)
         self.assertEqual('\n', result.stdout)

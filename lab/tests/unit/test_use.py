@@ -10,21 +10,146 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import argparse
 import contextlib
 import io
+import pathlib
 import signal
 import subprocess
 import sys
 
+from lab import clearing
+from lab import cli
 from lab.cloud import programs
 from lab.cloud import supervisor
+from lab import errors
 from lab import files
 from lab.hosts import sandbox
-from lab import layout as layouts
+from lab import layout
 from lab import lifecycle
 from lab.tests.unit import base
-from lab import topology as topologies
+from lab import topology
 from lab import use
+
+
+class TestDispatch(base.TestCase):
+
+    def _run(self, *arguments):
+        out = io.StringIO()
+        with contextlib.redirect_stdout(out):
+            status = use.dispatch(cli.parse(list(arguments)), self.layout)
+        return status, out.getvalue()
+
+    def test_everything(self):
+        run = self.patch(use, 'run_everything', autospec=True, return_value=7)
+        self.assertEqual(7, self._run('--computes', '3', '--keep')[0])
+        run.assert_called_once_with(
+            self.layout, topology.Topology(computes=3), True)
+
+    def test_up(self):
+        up = self.patch(lifecycle, 'up', autospec=True)
+        self.assertEqual(0, self._run('up', '--kvm')[0])
+        up.assert_called_once_with(
+            self.layout, topology.Topology(kvm=True), False)
+
+    def test_storage_is_changed_only_when_it_is_named(self):
+        up = self.patch(lifecycle, 'up', autospec=True)
+        for storage in topology.STORAGES:
+            self._run('up', '--storage', storage)
+            up.assert_called_with(
+                self.layout, topology.Topology(storage=storage), True)
+
+    def test_run(self):
+        run = self.patch(use, 'run_tempest', autospec=True, return_value=1)
+        self.assertEqual(1, self._run('run', '--list')[0])
+        run.assert_called_once_with(self.layout, ['--list'], None)
+
+    def test_run_with_a_profile(self):
+        run = self.patch(use, 'run_tempest', autospec=True, return_value=0)
+        self._run('run', '--profile', 'etc/x.conf', '--list')
+        run.assert_called_once_with(
+            self.layout, ['--list'], pathlib.Path('etc/x.conf'))
+
+    def test_exec(self):
+        execute = self.patch(use, 'execute', autospec=True, return_value=5)
+        self.assertEqual(5, self._run('exec', '--host', 'compute1', 'ls')[0])
+        execute.assert_called_once_with(self.layout, 'compute1', ['ls'],
+                                        pathlib.Path.cwd())
+
+    def test_status(self):
+        self.patch(use, 'status', autospec=True, return_value=3)
+        self.assertEqual(3, self._run('status')[0])
+
+    def test_logs(self):
+        logs = self.patch(use, 'logs', autospec=True, return_value=0)
+        self._run('logs', 'mariadb', '--follow', '--lines', '3')
+        logs.assert_called_once_with(self.layout, 'mariadb', 3, True)
+
+    def test_unknown(self):
+        with self.assertRaisesRegex(ValueError, 'sideways'):
+            use.dispatch(argparse.Namespace(command='sideways'), self.layout)
+
+
+class TestRunEverything(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = None
+        self.tested = []
+        self.status = 0
+        self.patch(lifecycle, 'running', lambda layout: self.cloud)
+        self.patch(lifecycle, 'up', self._up)
+        self.patch(clearing, 'down', self._down)
+        self.patch(use, 'run_tempest', self._test)
+
+    def _up(self, layout, topology):
+        self.cloud = topology
+
+    def _down(self, layout):
+        self.cloud = None
+
+    def _test(self, layout, arguments):
+        self.assertIsNotNone(self.cloud)
+        self.tested.append(arguments)
+        if isinstance(self.status, BaseException):
+            raise self.status
+        return self.status
+
+    def _run(self, keep=False):
+        self.out = io.StringIO()
+        with contextlib.redirect_stdout(self.out):
+            return use.run_everything(self.layout, topology.Topology(), keep)
+
+    def test_exit_code_is_tempests(self):
+        for status in (0, 1, 42):
+            self.status = status
+            self.assertEqual(status, self._run())
+            self.assertIsNone(self.cloud)
+        self.assertEqual([['--regex', 'live_migration_ha']] * 3, self.tested)
+
+    def test_keep(self):
+        self.status = 1
+        self.assertEqual(1, self._run(keep=True))
+        self.assertEqual(topology.Topology(), self.cloud)
+        self.assertIn('left running', self.out.getvalue())
+
+    def test_cloud_of_somebody_else_is_left(self):
+        self.cloud = topology.Topology()
+        self._run()
+        self.assertIsNotNone(self.cloud)
+        self.assertIn('left running', self.out.getvalue())
+
+    def test_cloud_ends_whatever_happens(self):
+        for error in (errors.LabError('no'), KeyboardInterrupt()):
+            self.status = error
+            with self.assertRaises(type(error)):
+                self._run()
+            self.assertIsNone(self.cloud)
+
+    def test_nothing_is_tested_without_a_cloud(self):
+        self.patch(lifecycle, 'up', side_effect=errors.LabError('no'))
+        self.refused(self._run)
+        self.assertEqual([], self.tested)
 
 
 class TestCase(base.TestCase):
@@ -32,7 +157,7 @@ class TestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.process = sandbox.Process(4711, self.layout.root, True)
-        self.topology = topologies.Topology()
+        self.topology = topology.Topology()
         self.patch(sandbox, 'find', lambda root: self.process)
         self.patch(lifecycle, 'running', lambda layout: self.topology)
 
@@ -48,7 +173,7 @@ class TestNoCloud(TestCase):
 
     def test_message_and_exit_code(self):
         calls = ((use.execute, self.layout, 'controller', ['ls'],
-                  self.folder), (use.run, self.layout, []),
+                  self.folder), (use.run_tempest, self.layout, []),
                  (use.status, self.layout))
         for missing in ('process', 'topology'):
             setattr(self, missing, None)
@@ -145,45 +270,45 @@ class TestWait(TestCase):
         self.assertTrue(child.killed)
 
 
-class TestRun(TestCase):
+class TestRunTempest(TestCase):
 
     def test_runs_tempest_in_the_workspace(self):
         execute = self.patch(use, 'execute', autospec=True, return_value=1)
-        status, said = self.printed(use.run, self.layout, ['--list'])
+        status, said = self.printed(use.run_tempest, self.layout, ['--list'])
         self.assertEqual(1, status)
         execute.assert_called_once_with(
             self.layout, 'controller', ['tempest', 'run', '--list'],
             self.layout.workspace)
         self.assertIn(str(self.layout.workspace), said)
 
-    def test_sums_up_the_records_of_this_run_alone(self):
-        self.write(self.layout.records / 'earlier.jsonl', '')
+    def test_reports_the_results_of_this_run_alone(self):
+        self.write(self.layout.results / 'earlier.jsonl', '')
         commands = []
 
         def execute(layout, host, command, folder):
             commands.append(command)
             if command[1] == 'run':
                 for name in 'ba':
-                    self.write(layout.records / f'{name}.jsonl', '')
+                    self.write(layout.results / f'{name}.jsonl', '')
                 return 1
             return 0
 
         self.patch(use, 'execute', execute)
-        status, said = self.printed(use.run, self.layout, [])
+        status, said = self.printed(use.run_tempest, self.layout, [])
         self.assertEqual(1, status)
-        page = str(self.layout.records / 'a.html')
+        page = str(self.layout.results / 'a.html')
         report = ['tempest', 'live-migration-ha', 'report', *(
-            str(self.layout.records / f'{name}.jsonl') for name in 'ab')]
+            str(self.layout.results / f'{name}.jsonl') for name in 'ab')]
         self.assertEqual([report, [*report, '-o', page]], commands[1:])
         self.assertIn(f'Report: {page}\n', said)
 
     def test_says_that_there_is_no_report(self):
         def execute(layout, host, command, folder):
-            self.write(layout.records / 'a.jsonl', '')
+            self.write(layout.results / 'a.jsonl', '')
             return 0 if command[1] == 'run' else 2
 
         self.patch(use, 'execute', execute)
-        status, said = self.printed(use.run, self.layout, [])
+        status, said = self.printed(use.run_tempest, self.layout, [])
         self.assertEqual(0, status)
         self.assertIn('There is no report', said)
         self.assertNotIn('Report: ', said)
@@ -193,7 +318,7 @@ class TestRun(TestCase):
         files.write(self.layout.tempest_conf, '[a]\nx = 1\n')
         profile = self.folder / 'profile.conf'
         profile.write_text('[a]\nx = 2\n')
-        self.printed(use.run, self.layout, ['--list'], profile)
+        self.printed(use.run_tempest, self.layout, ['--list'], profile)
         command = execute.call_args.args[2]
         name = command[1].removeprefix('TEMPEST_CONFIG=')
         self.assertEqual(['tempest', 'run', '--list'], command[2:])
@@ -203,7 +328,7 @@ class TestRun(TestCase):
 
     def test_a_profile_that_is_not_there(self):
         with self.assertRaises(use.errors.LabError) as caught:
-            use.run(self.layout, [], self.folder / 'none.conf')
+            use.run_tempest(self.layout, [], self.folder / 'none.conf')
         self.assertIn('none.conf', str(caught.exception))
         self.assert_sentence(str(caught.exception))
 
@@ -248,7 +373,7 @@ class TestStatus(TestCase):
     def test_asks_the_labs_supervisor(self):
         self._rows()
         self.assertEqual(
-            [sandbox.inside(self.process, layouts.SUPERVISOR_SOCKET)],
+            [sandbox.inside(self.process, layout.SUPERVISOR_SOCKET)],
             self.asked)
 
     def test_one_is_down(self):
@@ -311,7 +436,7 @@ class TestLogs(TestCase):
         self.assert_sentence(message)
 
     def test_no_logs_at_all(self):
-        empty = layouts.Layout(self.folder / 'empty')
+        empty = layout.Layout(self.folder / 'empty')
         self.assertIn('none at all', self.refused(
             use.logs, empty, 'mariadb', 1, False))
 
