@@ -18,9 +18,11 @@ must have reported to nova before a host is used.
 """
 
 from collections.abc import Callable
+import operator
 import posixpath
 import re
 import time
+from typing import TypeVar
 
 from oslo_log import log as logging
 
@@ -28,6 +30,8 @@ from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
+
+State = TypeVar('State')
 
 INTERVAL_S = 0.5
 # A nova-compute that cannot start exits within a few seconds, and a
@@ -88,45 +92,54 @@ class Restarter:
         except remote.CommandFailed as exc:
             # systemctl fails if a service of type notify does not get ready.
             raise NotStarted(str(exc)) from exc
-        self._wait(host, f'the end of the old process, {old}', begin_s,
-                   lambda: not alive(host, old))
+        self._wait(host, begin_s, f'the end of the old process, {old}',
+                   operator.not_, lambda: alive(host, old))
         # A slow end takes no time away from the start.
         begin_s = self._clock()
         before = self._reported(host.name) if self._reported else None
-        new = self._wait_steady(host, begin_s)
+        new, _ = self._wait(
+            host, begin_s, f'a new process that lives for {STEADY_S:g} s',
+            lambda state: bool(state[0]) and state[1] >= STEADY_S,
+            self._process_reader(host), NotStarted)
         if self._reported is not None:
             reported = self._reported
-            self._wait(host, f'a report to nova from the new process, {new}',
-                       begin_s,
-                       lambda: reported(host.name) not in (None, before),
-                       NotStarted)
+            self._wait(host, begin_s,
+                       f'a report to nova from the new process, {new}',
+                       lambda state: state not in (None, before),
+                       lambda: reported(host.name), NotStarted)
         LOG.info('Host %s: nova-compute is process %d', host.name, new)
 
-    def _wait_steady(self, host: remote.Remote, begin_s: float) -> int:
-        """Return the process id once it has been the same for a while."""
+    def _process_reader(self, host: remote.Remote
+                        ) -> Callable[[], tuple[int, float]]:
+        """Return a function that returns a process id and its age.
+
+        The age is the time for which the process was seen alive, in seconds.
+        """
         last, since_s = 0, self._clock()
 
-        def steady() -> bool:
+        def read() -> tuple[int, float]:
             nonlocal last, since_s
             found = process_id(host)
             if not found or found != last or not alive(host, found):
                 last, since_s = found, self._clock()
-            return bool(last) and self._clock() - since_s >= STEADY_S
+            return last, self._clock() - since_s
 
-        self._wait(host, f'a new process that lives for {STEADY_S:g} s',
-                   begin_s, steady, NotStarted)
-        return last
+        return read
 
-    def _wait(self, host: remote.Remote, awaited: str, begin_s: float,
-              holds: Callable[[], bool],
-              error: type[remote.HostError] = remote.HostError) -> None:
-        utils.wait_until(
-            bool, holds,
-            f'{awaited}, within {self._timeout_s:g} s after '
-            f'{host.site.restart_command!r} on {host.site}',
-            # The command itself has taken a part of the time.
-            max(0.0, begin_s + self._timeout_s - self._clock()), INTERVAL_S,
-            lambda state: 'not yet', error, self._clock, self._sleep)
+    def _wait(self, host: remote.Remote, begin_s: float, awaited: str,
+              condition: Callable[[State], bool], read: Callable[[], State],
+              error: type[remote.HostError] = remote.HostError) -> State:
+        # The command itself has taken a part of the time.
+        left_s = max(0.0, begin_s + self._timeout_s - self._clock())
+        try:
+            return utils.wait_until(
+                condition, read, awaited, left_s, INTERVAL_S,
+                clock=self._clock, sleep=self._sleep)
+        except utils.WaitTimeout as exc:
+            raise error(
+                f'{host.site}: {host.site.restart_command!r} was run, '
+                f'nova-compute has {self._timeout_s:g} s to stop and as long '
+                f'to start; {exc}') from exc
 
 
 def process_id(host: remote.Remote) -> int:

@@ -11,24 +11,33 @@
 # under the License.
 
 import os
+import types
 from unittest import mock
 
 from tempest.lib import exceptions as lib_exc
 
+from lm_tempest_plugin import config
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import libvirt
 from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 
 
-class Part:
-    """Stands in for a watch, or a sampler."""
+SOCKETS = schema.Sockets(transport='direct', samples=1, qemu_ports=(),
+                         qemu_connections=0, libvirt_ports=())
+SAMPLES = schema.HostSamples(host='alpha', period_s=1.0, samples=())
 
-    def __init__(self, refuses=False):
+
+class Part:
+    """Stands in for a SocketWatch or a Sampler."""
+
+    def __init__(self, results=None, refuses=False):
         self.refuses = refuses
         self.events = []
+        self.results = lambda: results
 
     def __enter__(self):
         if self.refuses:
@@ -38,112 +47,117 @@ class Part:
     def __exit__(self, *args):
         self.events.append('end')
 
-    def as_dict(self):
-        return {'transport': 'direct'}
 
-    def sampled(self):
-        return mock.Mock(as_dict=lambda: {'host': 'alpha'})
-
-
-class ObserverTest(base.TestCase):
+class HostsObserverTest(base.TestCase):
 
     def test_all_begin_and_end(self):
-        parts = Part(), Part(), Part()
-        with observer.Observer(parts[0], parts[1:]) as found:
+        parts = Part(SOCKETS), Part(SAMPLES), Part(SAMPLES)
+        with access.HostsObserver(parts[0], parts[1:]) as found:
+            self.assertIs(parts[0], found.sockets)
             self.assertEqual([['begin']] * 3, [
                 part.events for part in parts])
         self.assertEqual([['begin', 'end']] * 3, [
             part.events for part in parts])
-        self.assertEqual(
-            {'sockets': {'transport': 'direct'},
-             'samples': [{'host': 'alpha'}] * 2}, found.as_dict())
+        self.assertEqual((SOCKETS, (SAMPLES, SAMPLES)), found.results())
 
-    def test_one_that_refuses_ends_those_that_began(self):
+    def test_one_that_refuses_ends_the_others(self):
         watch, sampler = Part(), Part()
         self.assertRaises(
-            remote.HostError, observer.Observer(
+            remote.HostError, access.HostsObserver(
                 watch, [sampler, Part(refuses=True)]).__enter__)
         self.assertEqual(['begin', 'end'], sampler.events)
         self.assertEqual([], watch.events)
 
 
-class ReachTest(fakes.LiveMigrationHaTestCase):
+class HostAccessTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.options = self.conf.live_migration_ha_hosts
+        self.options = types.SimpleNamespace(**{
+            opt.dest: opt.default for opt in config.hosts_opts})
         self.options.ssh_user = 'nova'
         self.options.addresses = {'beta': '192.0.2.2'}
         self.options.nova_conf = '/etc/{host}/nova.conf'
         self.options.pid_command = 'pid {{.State.Pid}} of {host}'
-        self.services = api_fakes.services(
+        self.services = fakes.services(
             ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'down'))
-        self.reach = reach.Reach(
+        self.access = access.HostAccess(
             self.options, self.services, ['alpha', 'beta'])
 
     def test_sites(self):
-        alpha, beta = reach.sites(self.options, ['alpha', 'beta'])
+        alpha, beta = access.sites(self.options, ['alpha', 'beta'])
         self.assertEqual(('alpha', 'alpha'), (alpha.name, alpha.address))
         self.assertEqual(('beta', '192.0.2.2'), (beta.name, beta.address))
         self.assertEqual('/etc/beta/nova.conf', beta.nova_conf)
         self.assertEqual('pid {{.State.Pid}} of beta', beta.pid_command)
         self.assertEqual('nova', beta.user)
 
-    def test_every_host_is_reached_once(self):
+    def test_check(self):
         with mock.patch.object(remote.Remote, 'run') as run:
-            self.reach.check()
+            self.access.check()
         # With two connections to each: commands, and samples.
         self.assertEqual([mock.call('true')] * 4, run.mock_calls)
 
-    def test_a_host_that_is_not_reached(self):
+    def test_check_of_a_host_that_cannot_be_reached(self):
         with mock.patch.object(
                 remote.Remote, 'run', side_effect=remote.HostError('no')):
-            self.assertRaises(remote.HostError, self.reach.check)
+            self.assertRaises(remote.HostError, self.access.check)
 
-    def test_hosts_of_ours_are_observed(self):
-        self.assertIsNone(self.reach.observe('alpha', 'gamma'))
+    def test_observe(self):
+        self.assertIsNone(self.access.observe('alpha', 'gamma'))
         for period_s, number in ((1.0, 2), (0.0, 0)):
             self.options.sample_interval = period_s
             self.assertEqual(number, len(
-                self.reach.observe('alpha', 'beta')._samplers))
+                self.access.observe('alpha', 'beta')._samplers))
 
-    def test_figures_of_libvirt(self):
+    def test_job(self):
         self.options.virsh_command = 'docker exec nova_libvirt virsh'
-        self.reach = reach.Reach(self.options, self.services, ['alpha'])
-        with mock.patch.object(jobs, 'completed') as completed:
-            found = self.reach.job('alpha', 'server-1')
+        self.access = access.HostAccess(self.options, self.services, ['alpha'])
+        with mock.patch.object(libvirt, 'completed_job') as completed:
+            found = self.access.job('alpha', 'server-1')
         self.assertIs(completed.return_value, found)
         self.assertEqual(
             (['docker', 'exec', 'nova_libvirt', 'virsh'], 'server-1'),
             completed.call_args.args[1:])
-        self.assertIsNone(self.reach.job('gamma', 'server-1'))
+        self.assertIsNone(self.access.job('gamma', 'server-1'))
 
-    def test_what_a_silent_guest_does(self):
-        with mock.patch.object(pulse, 'take') as take:
-            found = self.reach.pulse('alpha', 'server-1')
-        self.assertIs(take.return_value, found)
-        self.assertEqual((['virsh'], 'server-1'), take.call_args.args[1:])
-        self.assertEqual('', self.reach.pulse('gamma', 'server-1'))
+    def test_state_of_a_silent_guest(self):
+        with mock.patch.object(libvirt, 'guest_state') as asked:
+            found = self.access.guest_state('alpha', 'server-1')
+        self.assertIs(asked.return_value, found)
+        self.assertEqual((['virsh'], 'server-1'), asked.call_args.args[1:])
+        self.assertEqual('', self.access.guest_state('gamma', 'server-1'))
 
-    def test_when_a_host_has_reported(self):
+    def test_time_of_a_report(self):
         self.services.list_services.side_effect = [
             {'services': [{'state': 'up', 'updated_at': 'now'}]},
-            lib_exc.ServerFault(resp=api_fakes.Response(503)),
+            lib_exc.ServerFault(resp=fakes.Response(503)),
             OSError('reset'), {'services': []}]
         self.assertEqual(['now', None, None, None], [
-            self.reach._reported('alpha') for _ in range(4)])
+            self.access._reported('alpha') for _ in range(4)])
         self.services.list_services.side_effect = lib_exc.Forbidden('no')
-        self.assertRaises(remote.HostError, self.reach._reported, 'alpha')
+        self.assertRaises(remote.HostError, self.access._reported, 'alpha')
 
-    def test_paths_that_hold_everywhere(self):
+    def test_paths_are_absolute(self):
         self.options.ssh_key_file = 'etc/{host}'
-        alpha, = reach.sites(self.options, ['alpha'])
+        alpha, = access.sites(self.options, ['alpha'])
         self.assertEqual(os.path.abspath('etc/alpha'), alpha.key_file)
         self.assertFalse(alpha.known_hosts_file.startswith('~'))
 
-    def test_hosts_that_are_changed(self):
-        changed = self.reach.changed()
+    def test_changes(self):
+        changes = self.access.changes()
         self.assertEqual(['alpha', 'beta'],
-                         [each.name for each in changed.remotes])
-        changed.close()
-        self.reach.close()
+                         [each.name for each in changes.remotes])
+        changes.close()
+        self.access.close()
+
+    def test_versions_of_nova(self):
+        with mock.patch.object(service, 'nova_version',
+                               side_effect=['34.0.0', '']):
+            self.assertEqual({'alpha': '34.0.0'}, self.access.nova_versions())
+
+    def test_versions_of_libvirt(self):
+        with mock.patch.object(libvirt, 'libvirt_version',
+                               side_effect=['9.0.0', '10.0.0']):
+            self.assertEqual({'alpha': '9.0.0', 'beta': '10.0.0'},
+                             self.access.libvirt_versions())

@@ -54,14 +54,14 @@ NONE = 'Job type: 0\n\n\n'
 
 
 def changed(**kwargs):
-    """Return the output with other values; None takes a line away."""
+    """Return the output with other values; None removes a line."""
     lines = []
     for line in DESTINATION.splitlines():
         name = line.partition(':')[0].replace(' ', '_')
         if name not in kwargs:
             lines.append(line)
         elif kwargs[name] is not None:
-            lines.append('%s: %s' % (line.partition(':')[0], kwargs[name]))
+            lines.append(f"{line.partition(':')[0]}: {kwargs[name]}")
     return '\n'.join(lines)
 
 
@@ -102,18 +102,18 @@ class ParseTest(base.TestCase):
         self.assertEqual(20, libvirt.parse_job(
             DESTINATION + 'auto_converge_throttle: 20\n').throttle_percent)
 
-    def test_names_that_are_not_known(self):
+    def test_unknown_names(self):
         self.assertEqual(libvirt.parse_job(DESTINATION), libvirt.parse_job(
             DESTINATION + 'vfio_data: 7\nnote: a: b\n'))
 
     def test_no_job(self):
         self.assertIsNone(libvirt.parse_job(NONE))
 
-    def test_a_job_that_is_no_completed_one(self):
+    def test_a_job_that_is_not_completed(self):
         for kind in (1, 2, 4, 5):
             self.assertIsNone(libvirt.parse_job(changed(Job_type=kind)))
 
-    def test_a_job_that_is_no_migration(self):
+    def test_a_job_that_is_not_a_migration(self):
         for operation in (0, 4, 5):
             self.assertIsNotNone(libvirt.parse_job(changed(operation=operation)))
         for operation in (2, 6, 9, 10):
@@ -132,15 +132,16 @@ class ParseTest(base.TestCase):
             self.assertIn(part, str(self.assertRaises(
                 ValueError, libvirt.parse_job, output)))
 
-    def test_names_for_records(self):
-        found = json.loads(json.dumps(libvirt.parse_job(DESTINATION).as_dict()))
+    def test_it_can_be_stored(self):
+        found = msgspec.json.decode(msgspec.json.encode(
+            libvirt.parse_job(DESTINATION)))
         self.assertEqual(187, found['downtime_ms'])
         self.assertIsNone(found['disk_bytes_processed'])
 
 
 class CompletedTest(base.TestCase):
 
-    def test_what_is_asked(self):
+    def test_command(self):
         host = fakes.Answering(DESTINATION)
         job = libvirt.completed_job(host, VIRSH, UUID)
         self.assertEqual(187, job.downtime_ms)
@@ -160,7 +161,7 @@ class CompletedTest(base.TestCase):
         for part in ('compute1', UUID, 'what?'):
             self.assertIn(part, raised)
 
-    def test_an_error_of_the_host_is_for_the_caller(self):
+    def test_an_error_of_the_host_is_raised(self):
         self.assertRaises(
             remote.HostError, libvirt.completed_job,
             fakes.Answering(fakes.refusal()), VIRSH, UUID)
@@ -186,23 +187,20 @@ class LibvirtVersionTest(base.TestCase):
             self.assertIn(part, raised)
 
 
-VIRSH = ['virsh', '-c', 'qemu:///system']
-
-
-def printed(state=1, cpu_ns=(1_000_000_000, 500_000_000), received=7, sent=3):
-    """Return what virsh prints of a guest with two CPUs."""
+def stats(state=1, cpu_ns=(1_000_000_000, 500_000_000), received=7, sent=3):
+    """Return the output of virsh for a guest with two CPUs."""
     return '\n'.join([
-        "Domain: 'instance-00000001'", '  state.state=%s' % state,
+        "Domain: 'instance-00000001'", f'  state.state={state}',
         '  state.reason=3', '  vcpu.current=2', '  vcpu.maximum=2',
-        *('  vcpu.%d.%s=%s' % (number, name, value)
+        *(f'  vcpu.{number}.{name}={value}'
           for number, time_ns in enumerate(cpu_ns)
           for name, value in (('state', 1), ('time', time_ns), ('wait', 0))),
         '  net.count=1', '  net.0.name=tap0', '  net.0.rx.bytes=900',
-        '  net.0.rx.pkts=%s' % received, '  net.0.tx.pkts=%s' % sent,
+        f'  net.0.rx.pkts={received}', f'  net.0.tx.pkts={sent}',
         '  net.0.tx.errs=0', ''])
 
 
-class PulseTest(base.TestCase):
+class GuestStateTest(base.TestCase):
 
     def take(self, *answers):
         self.host = fakes.Answering(*answers)
@@ -211,29 +209,28 @@ class PulseTest(base.TestCase):
         return libvirt.guest_state(self.host, VIRSH, 'server-1', 2.0,
                           lambda: next(times), self.slept.append)
 
-    def test_one_that_is_stuck(self):
-        found = self.take(printed(), printed(
+    def test_a_guest_that_hangs(self):
+        found = self.take(stats(), stats(
             cpu_ns=(3_000_000_000, 500_000_000), received=49))
         self.assertEqual(
-            'libvirt on compute1 says that it is running; within 2.1 s its '
-            'CPUs worked for 2.00 s, and it received 42 packets and sent 0',
-            found)
+            'libvirt on compute1: running; within 2.1 s: CPU time 2.00 s, '
+            '42 packets received, 0 sent', found)
         self.assertEqual([2.0], self.slept)
         self.assertEqual([[
             *VIRSH, 'domstats', '--raw', '--state', '--vcpu', '--interface',
             'server-1']] * 2, self.host.asked)
 
     def test_states(self):
-        self.assertEqual('paused', libvirt.parse_stats(printed(3)).state)
-        self.assertEqual('crashed', libvirt.parse_stats(printed(6)).state)
+        self.assertEqual('paused', libvirt.parse_stats(stats(3)).state)
+        self.assertEqual('crashed', libvirt.parse_stats(stats(6)).state)
 
     def test_without_interfaces(self):
         self.assertEqual(libvirt.DomainStats('running', 0.0, 0, 0),
                          libvirt.parse_stats('state.state=1\n'))
 
     def test_malformed(self):
-        for output in ('', 'error: no domain', printed('x'), printed(99),
-                       printed(sent='many')):
+        for output in ('', 'error: no domain', stats('x'), stats(99),
+                       stats(sent='many')):
             exc = self.assertRaises(remote.HostError, self.take, output)
             self.assertIn('domain server-1', str(exc))
             self.assertIn('compute1', str(exc))

@@ -31,7 +31,7 @@ THREE = {LIMIT: '3'}
 CHANGED = fakes.TEXT.replace('migrations = 1', 'migrations = 3')
 
 
-class ChangeTestCase(base.TestCase):
+class HostsTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -78,7 +78,7 @@ class ChangeTestCase(base.TestCase):
         return str(self.exc)
 
 
-class SetTest(ChangeTestCase):
+class SetTest(HostsTestCase):
 
     def test_all_hosts_and_back(self):
         hosts = self.hosts()
@@ -106,7 +106,7 @@ class SetTest(ChangeTestCase):
         self.hosts().restore()
         self.assertEqual([], self.alpha.commands)
 
-    def test_one_host_refuses_and_all_are_put_back(self):
+    def test_one_host_refuses_and_all_are_restored(self):
         beta = self.cloud['beta']
         beta.refuses = lambda text: text == CHANGED
         exc = self.assertRaises(remote.HostError, self.hosts().set, THREE)
@@ -119,7 +119,7 @@ class SetTest(ChangeTestCase):
         self.assert_as_before()
         self.assertEqual([], self.entries())
 
-    def test_one_that_cannot_be_put_back_stays_in_the_journal(self):
+    def test_a_host_that_cannot_be_restored_stays_in_the_undo_log(self):
         self.alpha.refuses = lambda text: True
         said = self.refused(self.hosts().set, THREE)
         self.assertIn('; then: host alpha', said)
@@ -127,7 +127,7 @@ class SetTest(ChangeTestCase):
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])
 
-    def test_a_file_that_is_no_configuration(self):
+    def test_a_file_that_is_not_a_configuration(self):
         self.alpha.files[fakes.NOVA_CONF] = 'no option\n'
         said = self.refused(self.hosts().set, THREE)
         self.assertIn('host alpha', said)
@@ -135,12 +135,12 @@ class SetTest(ChangeTestCase):
         self.assertEqual('no option\n', self.alpha.files[fakes.NOVA_CONF])
         self.assert_as_before(self.cloud['beta'])
 
-    def test_a_file_that_is_not_there(self):
+    def test_a_missing_file(self):
         self.alpha.fails = 'readlink'
         self.assertIn(fakes.NOVA_CONF, self.refused(self.hosts().set, THREE))
         self.assert_as_before()
 
-    def test_a_host_that_is_in_the_journal(self):
+    def test_a_host_that_is_in_the_undo_log(self):
         mine = self.hosts()
         mine.set(THREE)
         said = self.refused(self.hosts().set, THREE)
@@ -151,7 +151,7 @@ class SetTest(ChangeTestCase):
         mine.restore()
         self.assert_as_before()
 
-    def test_a_host_that_another_machine_has_changed(self):
+    def test_a_host_that_another_machine_changed(self):
         backup = fakes.NOVA_CONF + nova_conf.BACKUP
         self.alpha.files[backup] = fakes.TEXT
         said = self.refused(self.hosts().set, THREE)
@@ -166,7 +166,7 @@ class SetTest(ChangeTestCase):
         self.assertRaises(service.NotStarted, self.hosts().set, THREE)
         self.assert_as_before()
 
-    def test_a_copy_is_made_anew_where_it_is_gone(self):
+    def test_a_missing_backup_is_made_again(self):
         # As after a restore() that was complete but for the restart.
         hosts = self.hosts()
         hosts.set(THREE)
@@ -192,22 +192,22 @@ class SetTest(ChangeTestCase):
 
         self.alpha.before = write
         said = self.refused(self.hosts().set, THREE)
-        self.assertIn('by somebody else', said)
+        self.assertIn('somebody else has just changed', said)
         self.assertEqual([], self.entries())
         self.assertEqual(fakes.TEXT + '# new\n',
                          self.alpha.files[fakes.NOVA_CONF])
         self.assertEqual(2, len(self.alpha.files))
 
-    def test_a_copy_that_is_broken_is_not_put_back(self):
+    def test_a_broken_backup_is_not_restored(self):
         hosts = self.hosts()
         hosts.set(THREE)
         self.alpha.files[fakes.NOVA_CONF + nova_conf.BACKUP] = 'half'
         said = self.refused(hosts.restore)
-        self.assertIn('neither is the copy', said)
+        self.assertIn('nor its backup', said)
         self.assertEqual(CHANGED, self.alpha.files[fakes.NOVA_CONF])
         self.assertEqual(['alpha'], self.entries())
 
-    def test_a_copy_of_somebody_else_is_not_removed(self):
+    def test_a_backup_of_somebody_else_is_not_removed(self):
         backup = fakes.NOVA_CONF + nova_conf.BACKUP
         hosts = self.hosts()
         hosts.set(THREE)
@@ -220,7 +220,7 @@ class SetTest(ChangeTestCase):
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])
 
-    def test_a_host_that_cannot_be_looked_at_is_not_written_down(self):
+    def test_a_host_that_cannot_be_inspected_gets_no_entry(self):
         backup = fakes.NOVA_CONF + nova_conf.BACKUP
         self.alpha.files[backup] = 'theirs'
         self.alpha.fails = 'ls '
@@ -230,7 +230,7 @@ class SetTest(ChangeTestCase):
         self.assertEqual(('theirs', fakes.TEXT), (
             self.alpha.files[backup], self.alpha.files[fakes.NOVA_CONF]))
 
-    def test_a_copy_that_is_gone_while_the_host_is_changed(self):
+    def test_a_backup_that_is_lost_while_the_host_is_changed(self):
         hosts = self.hosts()
         hosts.set(THREE)
         self.alpha.files.pop(fakes.NOVA_CONF + nova_conf.BACKUP)
@@ -242,21 +242,21 @@ class SetTest(ChangeTestCase):
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])
 
-    def test_hosts_that_cannot_be_changed_are_named_before(self):
+    def test_check_names_hosts_that_cannot_be_changed(self):
         self.alpha.fails = 'readlink'
         self.assertIn('host alpha', self.refused(self.hosts().check))
         self.alpha.fails, self.alpha.process = None, 0
         self.assertIn('does not run', self.refused(self.hosts().check))
 
-    def test_a_mistake_of_ours_is_no_refusal(self):
+    def test_a_bug_of_ours_is_not_a_refusal(self):
         self.alpha.run = None
         self.assertRaises(TypeError, self.hosts().set, THREE)
 
 
-class InterruptedTest(ChangeTestCase):
+class InterruptedTest(HostsTestCase):
 
-    def test_at_whatever_command(self):
-        """A signal comes before each command once; all is put back then."""
+    def test_before_each_command(self):
+        """A signal arrives before each command in turn; all is restored."""
         del self.cloud['beta']
         number = 0
         while True:
@@ -279,11 +279,11 @@ class InterruptedTest(ChangeTestCase):
         def before(line):
             if len(self.alpha.commands) == number:
                 os.kill(os.getpid(), signal.SIGINT)
-                # The main thread heeds it while this one goes on.
+                # The main thread handles it while this one goes on.
                 time.sleep(0.02)
         return before
 
-    def test_while_it_is_put_back(self):
+    def test_during_restore(self):
         hosts = self.hosts()
         hosts.set(THREE)
         self.alpha.before = lambda line: line.startswith('mv') and os.kill(
@@ -293,13 +293,13 @@ class InterruptedTest(ChangeTestCase):
         self.assertEqual([], self.entries())
 
 
-class RecoverTest(ChangeTestCase):
+class RecoverTest(HostsTestCase):
 
     def test_nothing_to_do(self):
         self.assertEqual([], self.recover())
 
-    def test_killed_at_whatever_command(self):
-        """Every command is once the last; a host is put back from there."""
+    def test_killed_before_each_command(self):
+        """Each command in turn is the last; the host can be restored."""
         del self.cloud['beta']
         number = 0
         while True:
@@ -324,17 +324,18 @@ class RecoverTest(ChangeTestCase):
         self.assertGreater(number, 15)
 
     def change_and_die(self):
-        """Leave hosts changed as a run that was killed does."""
+        """Leave hosts changed, as a killed run does."""
         mine = undo_log.UndoLog(self.directory)
-        nova_conf.NovaConfChanges([host.site for host in self.cloud.values()], mine,
-                     self.restarter(), self.connect).set(THREE)
+        nova_conf.NovaConfChanges(
+            [host.site for host in self.cloud.values()], mine,
+            self.restarter(), self.connect).set(THREE)
         for descriptor in mine._locks.values():
             os.close(descriptor)
 
-    def test_a_run_that_is_still_at_work(self):
+    def test_a_run_that_is_still_alive(self):
         hosts = self.hosts()
         hosts.set(THREE)
-        self.assertIn('still at work', self.refused(self.recover))
+        self.assertIn('still alive', self.refused(self.recover))
         self.assertEqual(CHANGED, self.alpha.running)
         hosts.restore()
 
@@ -345,11 +346,11 @@ class RecoverTest(ChangeTestCase):
         self.assert_as_before(self.cloud['beta'])
         self.assertEqual(['alpha'], self.entries())
 
-    def test_a_file_that_nobody_knows(self):
+    def test_an_unknown_file(self):
         self.change_and_die()
         self.alpha.files.pop(fakes.NOVA_CONF + nova_conf.BACKUP)
         said = self.refused(self.recover)
-        for part in ('host alpha', fakes.NOVA_CONF, 'neither is the copy'):
+        for part in ('host alpha', fakes.NOVA_CONF, 'nor its backup'):
             self.assertIn(part, said)
         self.assertEqual(['alpha'], self.entries())
         self.assert_as_before(self.cloud['beta'])
@@ -359,7 +360,7 @@ LIMIT = nova_conf.ConfOption('DEFAULT', 'max_concurrent_live_migrations')
 TUNNELLED = nova_conf.ConfOption('libvirt', 'live_migration_tunnelled')
 
 
-class ChangeTest(base.TestCase):
+class SetOptionsTest(base.TestCase):
 
     def test_all_other_lines_stay(self):
         changed = nova_conf.set_options(
@@ -368,26 +369,26 @@ class ChangeTest(base.TestCase):
             fakes.TEXT.replace('migrations = 1', 'migrations = 3') +
             'live_migration_tunnelled = true\n', changed)
 
-    def test_a_section_that_is_not_there(self):
+    def test_a_missing_section(self):
         option = nova_conf.ConfOption('compute', 'x')
         changed = nova_conf.set_options(fakes.TEXT, {option: '1'})
         self.assertTrue(changed.startswith(fakes.TEXT))
         self.assertIn('[compute]\nx = 1\n', changed)
 
-    def test_options_that_come_several_times_stay(self):
+    def test_repeated_options_stay(self):
         text = fakes.TEXT + '[pci]\nalias = {"a": 1}\nalias = {"b": 2}\n'
         self.assertEqual(
             text.replace('migrations = 1', 'migrations = 3'),
             nova_conf.set_options(text, {LIMIT: '3'}))
 
-    def test_one_that_is_there_twice(self):
+    def test_an_option_that_is_there_twice(self):
         text = ('[libvirt]\nlive_migration_tunnelled = 1\n'
                 'live_migration_tunnelled = 2\n')
         exc = self.assertRaises(
             ValueError, nova_conf.set_options, text, {TUNNELLED: '3'})
         self.assertIn('twice', str(exc))
 
-    def test_no_configuration(self):
+    def test_text_that_is_not_a_configuration(self):
         self.assertRaises(
             ValueError, nova_conf.set_options, 'no option\n', {LIMIT: '3'})
 

@@ -28,7 +28,7 @@ ADDRESS = '127.0.0.1'
 
 
 class Server(paramiko.ServerInterface):
-    """Lets one key in and answers commands from a table."""
+    """Accepts one key and answers commands from a function."""
 
     def __init__(self, key, commands):
         self._key = key
@@ -68,7 +68,7 @@ class Server(paramiko.ServerInterface):
 class Listener(fixtures.Fixture):
     """An SSH server.
 
-    :ivar connections: how many it took
+    :ivar connections: number of connections so far
     """
 
     def __init__(self, host_key, user_key, commands):
@@ -152,7 +152,7 @@ class RemoteTest(base.TestCase):
         for part in ('host alpha', *parts):
             self.assertIn(part, str(exc))
 
-    def test_what_it_prints(self):
+    def test_output(self):
         self.answer = (0, 'Grüße\n'.encode(), b'a warning')
         self.assertEqual('Grüße\n', self.remote().run('cat', 'a file'))
         self.assertEqual([("cat 'a file'", b'')], self.lines)
@@ -163,7 +163,7 @@ class RemoteTest(base.TestCase):
         self.assertEqual(['echo', '$(id); rm -r /', "it's"],
                          shlex.split(line))
 
-    def test_what_it_reads_comes_as_it_is(self):
+    def test_input_and_output_are_not_changed(self):
         data = b'\xff\xfe not UTF-8 \n' * 10000
         self.answer = (0, data, b'')
         found = self.remote()
@@ -205,7 +205,7 @@ class RemoteTest(base.TestCase):
 
     def test_a_host_key_that_has_changed(self):
         self.write_known(self.other_key)
-        self.refused(self.remote().run, 'another one than known_hosts says')
+        self.refused(self.remote().run, 'is not the one in known_hosts')
         self.assertEqual([], self.lines)
 
     def test_a_host_key_that_is_not_known(self):
@@ -217,15 +217,15 @@ class RemoteTest(base.TestCase):
             known_hosts_file=str(self.folder / 'none')).run,
             str(self.folder / 'none'))
 
-    def test_a_key_that_is_not_let_in(self):
+    def test_a_key_that_is_refused(self):
         self.write_key(self.other_key)
-        self.refused(self.remote().run, 'does not let this user in')
+        self.refused(self.remote().run, 'refuses this user')
 
-    def test_no_key(self):
+    def test_a_missing_key(self):
         self.refused(self.remote(key_file=str(self.folder / 'none')).run,
                      str(self.folder / 'none'))
 
-    def test_no_key_at_all(self):
+    def test_a_file_without_a_key(self):
         (self.folder / 'key').write_text('no key')
         self.refused(self.remote().run, 'cannot be reached with SSH')
 
@@ -245,7 +245,7 @@ class RemoteTest(base.TestCase):
         self.refused(self.remote(port=port).run, 'cannot be reached with SSH',
                      str(port))
 
-    def test_it_is_closed_when_it_is_left(self):
+    def test_leaving_the_context_closes_the_connection(self):
         with self.remote() as found:
             found.run('true')
         self.assertIsNone(found._client)

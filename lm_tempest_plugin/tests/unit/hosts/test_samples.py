@@ -37,7 +37,7 @@ MEMORY = ('MemTotal:        1000 kB', 'MemFree:          10 kB',
 
 def printed(uptime='100.00 150.00', cpu=CPU, net=NET, disks=DISKS,
             memory=MEMORY, leave_out=''):
-    """Return what a host prints."""
+    """Return the output of a host."""
     files = {
         '/proc/uptime': [uptime],
         '/proc/stat': [cpu, 'cpu0 1 2 3 4 5 6 7 8 9 10', 'intr 7 0 0',
@@ -49,20 +49,20 @@ def printed(uptime='100.00 150.00', cpu=CPU, net=NET, disks=DISKS,
         '/proc/diskstats': disks,
     }
     return '\n'.join(
-        '==> %s <==\n%s\n' % (name, '\n'.join(lines))
+        '\n'.join([f'==> {name} <==', *lines, ''])
         for name, lines in files.items() if name != leave_out)
 
 
-def reading(uptime_s=100.0, cpu=(0, 0, 0), interfaces=(), disks=()):
-    """Return a reading.
+def counters(uptime_s=100.0, cpu=(0, 0, 0), interfaces=(), disks=()):
+    """Return counters.
 
-    :param interfaces: names, and bytes in both directions
-    :param disks: the same
+    :param interfaces: name, bytes received and sent of each
+    :param disks: name, bytes read and written of each
     """
-    return samples.Reading(
-        uptime_s, samples.Cpu(*cpu), 1000, 600,
-        {name: samples.Flow(*flow) for name, *flow in interfaces},
-        {name: samples.Flow(*flow) for name, *flow in disks})
+    return samples.Counters(
+        uptime_s, samples.CpuTime(*cpu), 1000, 600,
+        {name: tuple(moved) for name, *moved in interfaces},
+        {name: tuple(moved) for name, *moved in disks})
 
 
 class ParseTest(base.TestCase):
@@ -71,23 +71,23 @@ class ParseTest(base.TestCase):
         found = samples.parse(printed())
         self.assertEqual(100.0, found.uptime_s)
         # Guests are within user and nice.
-        self.assertEqual(samples.Cpu(
+        self.assertEqual(samples.CpuTime(
             busy=1000 + 20 + 300 + 4 + 6, idle=5080, stolen=50), found.cpu)
         self.assertEqual((1024000, 614400), (
             found.memory_total_bytes, found.memory_available_bytes))
         self.assertEqual({
-            'eth0': samples.Flow(1000, 2000),
-            'tap0:1': samples.Flow(5000, 6000)}, found.interfaces)
+            'eth0': (1000, 2000),
+            'tap0:1': (5000, 6000)}, found.interfaces)
         self.assertEqual({
-            'sda': samples.Flow(5120, 10240),
-            'nvme0n1': samples.Flow(15360, 20480)}, found.disks)
+            'sda': (5120, 10240),
+            'nvme0n1': (15360, 20480)}, found.disks)
 
-    def test_what_this_machine_prints(self):
+    def test_output_of_this_machine(self):
         lines = []
         for path in (samples.UPTIME, samples.STAT, samples.MEMINFO,
                      samples.NET, samples.DISKS):
             with open(path, encoding='utf-8') as file:
-                lines += ['==> %s <==' % path, file.read()]
+                lines += [f'==> {path} <==', file.read()]
         found = samples.parse('\n'.join(lines))
         self.assertGreater(found.uptime_s, 0)
         self.assertGreater(found.cpu.busy, 0)
@@ -98,14 +98,13 @@ class ParseTest(base.TestCase):
         found = samples.parse(printed(disks=(), net=()))
         self.assertEqual(({}, {}), (found.disks, found.interfaces))
 
-    def test_disks_that_lie_on_others(self):
-        line = ' 7 0 %s 9 0 10 0 9 0 20 0 0 0 0'
+    def test_devices_on_other_disks(self):
         names = ('vda', 'vda1', 'vdb1', 'sdaa', 'sdaa11', 'mmcblk0',
                  'mmcblk0p1', 'nvme1n1', 'nvme1c0n1', 'nvme1n1p1', 'rbd0',
                  'rbd0p1', 'md0', 'md127p1', 'md_home', 'loop3', 'ram0',
                  'zram0', 'bcache0', 'dm-12')
         found = samples.parse(printed(
-            disks=[line % name for name in names]))
+            disks=[f' 7 0 {name} 9 0 10 0 9 0 20 0 0 0 0' for name in names]))
         # A partition without its disk is a disk to us: some clouds have it.
         self.assertEqual({'vda', 'vdb1', 'sdaa', 'mmcblk0', 'nvme1n1',
                           'rbd0'}, set(found.disks))
@@ -113,7 +112,7 @@ class ParseTest(base.TestCase):
     def test_a_file_is_missing(self):
         for name in ('/proc/uptime', '/proc/stat', '/proc/meminfo',
                      '/proc/net/dev', '/proc/diskstats'):
-            self.assertEqual('%s is missing' % name, str(self.assertRaises(
+            self.assertEqual(f'{name} is missing', str(self.assertRaises(
                 ValueError, samples.parse, printed(leave_out=name))))
 
     def test_malformed(self):
@@ -136,7 +135,7 @@ class ParseTest(base.TestCase):
 
 class ReadTest(base.TestCase):
 
-    def test_what_is_asked(self):
+    def test_command(self):
         host = fakes.Answering(printed())
         self.assertEqual(
             samples.parse(printed()), samples.read(host, 3.0))
@@ -158,106 +157,113 @@ PERIOD_S = 0.001
 PATIENCE_S = 20.0
 
 
+def rates(before, after):
+    """Return a sample with the rates from one time to another."""
+    return samples.sample(0, 1, before, after)
+
+
+def rate(received, sent):
+    return schema.InterfaceRate(
+        received_bytes_per_s=received, sent_bytes_per_s=sent)
+
+
+def network(found):
+    return found.received_bytes_per_s, found.sent_bytes_per_s
+
+
+def disk(found):
+    return found.read_bytes_per_s, found.written_bytes_per_s
+
+
 class RatesTest(base.TestCase):
 
     def test_cpu(self):
-        found = sampler.rates(
-            reading(100.0, (1000, 5000, 50)),
-            reading(102.0, (1100, 5080, 70)))
+        found = rates(
+            counters(100.0, (1000, 5000, 50)),
+            counters(102.0, (1100, 5080, 70)))
         self.assertEqual((2.0, 0.5, 0.1), (
-            found.seconds, found.cpu_busy, found.cpu_stolen))
+            found.seconds, found.cpu_busy_fraction, found.cpu_stolen_fraction))
 
     def test_idle_may_go_back(self):
-        found = sampler.rates(
-            reading(100.0, (0, 5000, 0)),
-            reading(101.0, (100, 4999, 0)))
-        self.assertEqual((1.0, 0.0), (found.cpu_busy, found.cpu_stolen))
+        found = rates(
+            counters(100.0, (0, 5000, 0)),
+            counters(101.0, (100, 4999, 0)))
+        self.assertEqual((1.0, 0.0), (
+            found.cpu_busy_fraction, found.cpu_stolen_fraction))
 
-    def test_cpu_that_is_not_known(self):
+    def test_unknown_cpu_times(self):
         for before, after in (
                 ((100, 0, 0), (99, 50, 0)), ((0, 0, 9), (5, 50, 8)),
                 ((1, 2, 3), (1, 2, 3))):
-            found = sampler.rates(reading(100.0, before),
-                                  reading(101.0, after))
+            found = rates(counters(100.0, before),
+                                  counters(101.0, after))
             self.assertEqual((None, None), (
-                found.cpu_busy, found.cpu_stolen))
+                found.cpu_busy_fraction, found.cpu_stolen_fraction))
 
     def test_interfaces(self):
-        found = sampler.rates(
-            reading(100.0, interfaces=[
+        found = rates(
+            counters(100.0, interfaces=[
                 ('eth0', 100, 200), ('tap0', 10, 10), ('tap1', 7, 7),
                 ('gone', 5, 5)]),
-            reading(102.0, interfaces=[
+            counters(102.0, interfaces=[
                 ('eth0', 300, 800), ('tap0', 30, 10), ('tap1', 7, 7),
                 ('new', 1000, 1000)]))
-        self.assertEqual(sampler.Rate(110.0, 300.0), found.network)
+        self.assertEqual((110.0, 300.0), network(found))
         self.assertEqual({
-            'eth0': sampler.Rate(100.0, 300.0),
-            'tap0': sampler.Rate(10.0, 0.0)}, found.interfaces)
+            'eth0': rate(100.0, 300.0), 'tap0': rate(10.0, 0.0)},
+            found.interfaces)
 
     def test_no_interfaces(self):
-        found = sampler.rates(reading(100.0), reading(101.0))
-        self.assertEqual(sampler.Rate(0.0, 0.0), found.network)
+        found = rates(counters(100.0), counters(101.0))
+        self.assertEqual((0.0, 0.0), network(found))
 
     def test_disks(self):
-        found = sampler.rates(
-            reading(100.0, disks=[('sda', 0, 100), ('sdb', 50, 0)]),
-            reading(100.5, disks=[('sda', 10, 100), ('sdb', 50, 20)]))
-        self.assertEqual(sampler.Rate(20.0, 40.0), found.disk)
+        found = rates(
+            counters(100.0, disks=[('sda', 0, 100), ('sdb', 50, 0)]),
+            counters(100.5, disks=[('sda', 10, 100), ('sdb', 50, 20)]))
+        self.assertEqual((20.0, 40.0), disk(found))
 
-    def test_disks_that_are_missing(self):
+    def test_missing_disks(self):
         for before, after in (
                 ([], []), ([('sda', 1, 1)], []), ([], [('sda', 1, 1)])):
-            self.assertIsNone(sampler.rates(
-                reading(100.0, disks=before),
-                reading(101.0, disks=after)).disk)
+            self.assertIsNone(rates(
+                counters(100.0, disks=before),
+                counters(101.0, disks=after)).read_bytes_per_s)
 
-    def test_a_counter_that_begins_anew(self):
-        found = sampler.rates(
-            reading(100.0, interfaces=[('tap0', 900, 10)]),
-            reading(101.0, interfaces=[('tap0', 40, 30)]))
-        self.assertEqual(sampler.Rate(40.0, 20.0), found.network)
+    def test_a_counter_that_starts_again(self):
+        found = rates(
+            counters(100.0, interfaces=[('tap0', 900, 10)]),
+            counters(101.0, interfaces=[('tap0', 40, 30)]))
+        self.assertEqual((40.0, 20.0), network(found))
 
-    def test_a_host_that_was_started_anew(self):
+    def test_a_host_that_was_rebooted(self):
         for uptime_s in (5.0, 100.0):
-            self.assertIsNone(sampler.rates(
-                reading(100.0), reading(uptime_s)))
+            self.assertIsNone(rates(
+                counters(100.0), counters(uptime_s)).seconds)
 
 
-class NextTest(base.TestCase):
+class NextDueTest(base.TestCase):
 
     def test_on_the_grid(self):
         for now_s, expected in ((10.0, 11.0), (10.4, 11.0), (11.0, 11.0),
                                 (11.1, 12.0), (14.5, 15.0)):
-            self.assertEqual(expected, sampler._next(10.0, 1.0, now_s))
+            self.assertEqual(expected, samples.next_due_s(10.0, 1.0, now_s))
 
 
-class SampledTest(base.TestCase):
+class SampleTest(base.TestCase):
 
-    def sampled(self):
-        known = sampler.rates(
-            reading(
-                100.0, (0, 0, 0), [('eth0', 0, 0)], [('sda', 0, 0)]),
-            reading(
-                102.0, (60, 20, 20), [('eth0', 2, 4)], [('sda', 6, 8)]))
-        return sampler.Sampled('compute1', 1.0, (
-            sampler.Sample(0, 10, 1000, 600, None),
-            sampler.Sample(100, 110, 1000, 500, known)), (
-                sampler.Failure(50, 60, 'no route'),
-                sampler.Failure(200, 210, 'gone')))
-
-    def test_rows(self):
-        found = json.loads(json.dumps(self.sampled().as_dict()))
-        self.assertEqual(('compute1', 1.0, 'no route'), (
-            found['host'], found['period_s'], found['first_error']))
-        self.assertEqual({
-            'before_ns': 200, 'after_ns': 210, 'error': 'gone'},
-            found['failures'][1])
-        first, second = found['samples']
+    def test_it_can_be_stored(self):
+        before = counters(
+            100.0, (0, 0, 0), [('eth0', 0, 0)], [('sda', 0, 0)])
+        after = counters(
+            102.0, (60, 20, 20), [('eth0', 2, 4)], [('sda', 6, 8)])
+        first, second = msgspec.json.decode(msgspec.json.encode([
+            samples.sample(0, 10, None, before),
+            samples.sample(100, 110, before, after)]))
         self.assertEqual({
             'before_ns': 100, 'after_ns': 110, 'seconds': 2.0,
             'cpu_busy_fraction': 0.6, 'cpu_stolen_fraction': 0.2,
-            'memory_total_bytes': 1000, 'memory_available_bytes': 500,
+            'memory_total_bytes': 1000, 'memory_available_bytes': 600,
             'received_bytes_per_s': 1.0, 'sent_bytes_per_s': 2.0,
             'read_bytes_per_s': 3.0, 'written_bytes_per_s': 4.0,
             'interfaces': {'eth0': {'received_bytes_per_s': 1.0,
@@ -267,47 +273,41 @@ class SampledTest(base.TestCase):
             first['cpu_busy_fraction'], first['read_bytes_per_s'],
             first['interfaces'], first['memory_available_bytes']))
 
-    def test_disks_that_are_not_known(self):
-        row = sampler.Sample(0, 1, 1000, 600, sampler.rates(
-            reading(100.0), reading(101.0))).row()
+    def test_unknown_disks(self):
+        found = rates(counters(100.0), counters(101.0))
         self.assertEqual((None, None, 0.0), (
-            row['read_bytes_per_s'], row['written_bytes_per_s'],
-            row['sent_bytes_per_s']))
-
-    def test_nothing_failed(self):
-        self.assertEqual('', sampler.Sampled(
-            'compute1', 1.0, (), ()).as_dict()['first_error'])
+            *disk(found), found.sent_bytes_per_s))
 
 
 class SamplerTest(base.TestCase):
 
-    def sample(self, *answers, samples=1, failures=0):
-        """Return what was sampled once there is as much."""
+    def sample(self, *answers, number=1, missed=0):
+        """Return the samples as soon as there are enough."""
         end_s = time.monotonic() + PATIENCE_S
         with samples.Sampler(
                 fakes.Answering(*answers), PERIOD_S) as taking:
             while time.monotonic() < end_s:
-                found = taking.sampled()
-                if (len(found.samples) >= samples and
-                        len(found.failures) >= failures):
+                found = taking.results()
+                if (len(found.samples) >= number and
+                        len(found.missed) >= missed):
                     break
                 time.sleep(PERIOD_S)
             else:
-                self.fail('not as much was sampled: %s' % (found,))
-        return taking.sampled()
+                self.fail(f'not enough samples: {found}')
+        return taking.results()
 
     def test_samples(self):
         begun_ns = time.monotonic_ns()
         found = self.sample(
             printed('100.00 1.0'), printed('101.00 1.0'),
-            samples=3)
+            number=3)
         self.assertEqual(('compute1', PERIOD_S, ()), (
-            found.host, found.period_s, found.failures))
+            found.host, found.period_s, found.missed))
         first, second, third = found.samples[:3]
-        self.assertIsNone(first.rates)
-        self.assertEqual(1.0, second.rates.seconds)
+        self.assertIsNone(first.seconds)
+        self.assertEqual(1.0, second.seconds)
         # No time has gone by.
-        self.assertIsNone(third.rates)
+        self.assertIsNone(third.seconds)
         stamps = [stamp for sample in found.samples
                   for stamp in (sample.before_ns, sample.after_ns)]
         self.assertEqual(sorted(stamps), stamps)
@@ -319,28 +319,26 @@ class SamplerTest(base.TestCase):
                 samples.LOG, 'warning', autospec=True) as warned:
             found = self.sample(
                 printed('100.00 1.0'), fakes.refusal(), 'what?',
-                printed('102.00 1.0'), samples=2, failures=2)
-        self.assertIn('no route to host', found.failures[0].error)
-        self.assertNotIn('\n', found.failures[0].error)
-        self.assertIn('/proc/meminfo is missing', found.failures[1].error)
-        self.assertEqual(found.failures[0].error,
-                         found.as_dict()['first_error'])
-        # The rates span what is missing.
-        self.assertEqual(2.0, found.samples[1].rates.seconds)
+                printed('102.00 1.0'), number=2, missed=2)
+        self.assertIn('no route to host', found.missed[0].error)
+        self.assertNotIn('\n', found.missed[0].error)
+        self.assertIn('/proc/meminfo is missing', found.missed[1].error)
+        # The rates span the missing samples.
+        self.assertEqual(2.0, found.samples[1].seconds)
         warned.assert_called_once()
-        self.assertIn(found.failures[0].error, warned.call_args[0])
+        self.assertIn(found.missed[0].error, warned.call_args[0])
 
     def test_nothing_but_failures(self):
-        found = self.sample(fakes.refusal(), samples=0, failures=3)
+        found = self.sample(fakes.refusal(), number=0, missed=3)
         self.assertEqual((), found.samples)
 
-    def test_what_is_no_failure_of_a_host(self):
+    def test_an_error_of_another_kind(self):
         taking = samples.Sampler(
             fakes.Answering(ZeroDivisionError('a bug')), PERIOD_S)
         taking.start()
         self.assertIn('a bug', str(self.assertRaises(
             remote.HostError, taking.stop)))
-        self.assertRaises(remote.HostError, taking.sampled)
+        self.assertRaises(remote.HostError, taking.results)
 
     def test_stopped_twice_and_never_started(self):
         taking = samples.Sampler(
@@ -350,7 +348,7 @@ class SamplerTest(base.TestCase):
         taking.stop()
         taking.stop()
 
-    def test_a_long_period_does_not_keep_who_stops_waiting(self):
+    def test_stop_does_not_wait_for_a_long_period(self):
         host = fakes.Answering(printed())
         begun_s = time.monotonic()
         with samples.Sampler(host, 3600.0, 7.0):
@@ -365,14 +363,14 @@ class SamplerTest(base.TestCase):
         host = mock.Mock(spec=['name', 'run'])
         host.name = 'compute1'
         host.run.side_effect = lambda *command, timeout_s: end.wait() and ''
-        taking = samples.Sampler(host, PERIOD_S, 0.01)
+        with mock.patch.object(remote, 'GRACE_S', 0.01):
+            taking = samples.Sampler(host, PERIOD_S, 0.01)
         taking.start()
-        with mock.patch.object(sampler, 'GRACE_S', 0.01):
-            raised = str(self.assertRaises(remote.HostError, taking.stop))
+        raised = str(self.assertRaises(remote.HostError, taking.stop))
         for part in ('compute1', '0.02 s'):
             self.assertIn(part, raised)
 
-    def test_a_period_that_is_none(self):
+    def test_a_wrong_period(self):
         for period_s in (0, -1.0):
             self.assertRaises(ValueError, samples.Sampler,
                               fakes.Answering(''), period_s)

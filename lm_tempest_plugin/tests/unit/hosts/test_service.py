@@ -10,6 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import importlib.metadata
+import subprocess
+import sys
+
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.tests.unit import base
@@ -52,12 +56,12 @@ class RestartTest(base.TestCase):
         self.assertGreaterEqual(self.now, service.STEADY_S)
         self.assertLess(self.now, service.STEADY_S + 1)
 
-    def test_it_waits_for_the_new_one_to_report(self):
+    def test_it_waits_for_the_report_of_the_new_process(self):
         self.events = [(30, lambda: self.reports.append('12:00:40'))]
         self.restart(self.reported)
         self.assertGreaterEqual(self.now, 30)
 
-    def test_a_slow_end_takes_nothing_from_the_start(self):
+    def test_a_slow_end_takes_no_time_from_the_start(self):
         self.host.processes = {100}
         restart = self.host._restart
 
@@ -72,21 +76,21 @@ class RestartTest(base.TestCase):
         self.restart(self.reported)
         self.assertGreaterEqual(self.now, 90)
 
-    def test_one_that_was_down_before(self):
+    def test_a_service_that_was_down_before(self):
         self.reports = [None]
         self.events = [(20, lambda: self.reports.append('12:00:40'))]
         self.restart(self.reported)
         self.assertGreaterEqual(self.now, 20)
 
-    def test_the_new_one_does_not_report(self):
+    def test_the_new_process_does_not_report(self):
         self.kind = service.NotStarted
-        self.refused('to report to nova', reported=self.reported)
+        self.refused('a report to nova', reported=self.reported)
 
-    def test_the_old_one_stays(self):
+    def test_the_old_process_stays(self):
         self.host._restart = lambda: None
-        self.refused("'restart'", 'its old process, 100, to go')
+        self.refused("'restart'", 'the end of the old process, 100')
 
-    def test_the_new_one_does_not_start(self):
+    def test_the_new_process_does_not_start(self):
         self.host.refuses = lambda text: True
         self.kind = service.NotStarted
         self.refused('a new process that lives')
@@ -96,7 +100,7 @@ class RestartTest(base.TestCase):
         self.kind = service.NotStarted
         self.refused('ended with status 1')
 
-    def test_one_that_is_started_again_and_again(self):
+    def test_a_process_that_is_restarted_again_and_again(self):
         restart = self.host._restart
 
         def again():
@@ -112,10 +116,59 @@ class RestartTest(base.TestCase):
         self.restart()
         self.assertTrue(self.host.process)
 
-    def test_no_process_id(self):
+    def test_output_that_is_not_a_process_id(self):
         self.host._sh = lambda words, stdin: 'what?\n'
-        self.refused("'pid' is to print", "'what?'")
+        self.refused("'pid' printed 'what?'", 'not a process id')
 
-    def test_no_output_is_no_process(self):
+    def test_no_output_means_no_process(self):
         self.host._sh = lambda words, stdin: '\n'
         self.assertEqual(0, service.process_id(self.host))
+
+
+class NovaVersionTest(base.TestCase):
+
+    PYTHON = '/opt/venv/bin/python3'
+    CMDLINE = PYTHON + '\0/opt/venv/bin/nova-compute\0--config-file\0x\0'
+    SAME = 'mnt:[4026531841]\nmnt:[4026531841]\n'
+
+    def version(self, *answers):
+        self.host = fakes.Answering(*answers)
+        self.host.site = fakes.host_site()
+        return service.nova_version(self.host)
+
+    def test_the_running_interpreter_is_asked(self):
+        self.assertEqual('34.0.0', self.version(
+            '42\n', self.CMDLINE, self.SAME, '34.0.0\n'))
+        self.assertEqual([
+            ['cat', '--', '/proc/42/cmdline'],
+            ['readlink', '--', '/proc/42/ns/mnt', '/proc/self/ns/mnt'],
+            [self.PYTHON, '-c', service.VERSION_PROGRAM]],
+            self.host.asked[1:])
+
+    def test_a_container(self):
+        self.assertEqual('34.0.1.dev7', self.version(
+            '42\n', self.CMDLINE, 'mnt:[1]\nmnt:[2]\n', '34.0.1.dev7\n'))
+        self.assertEqual(
+            ['nsenter', '--target=42', '--mount', self.PYTHON],
+            self.host.asked[-1][:4])
+
+    def test_another_program_is_not_run(self):
+        self.assertEqual('', self.version('42\n', 'dumb-init\0--\0nova\0'))
+        self.assertEqual(2, len(self.host.asked))
+
+    def test_it_never_fails(self):
+        for answers in (
+                ('',), ('0\n',), ('what?',), (fakes.refusal(),),
+                ('42\n', fakes.refusal()), ('42\n', ''),
+                ('42\n', self.CMDLINE, fakes.refusal()),
+                ('42\n', self.CMDLINE, self.SAME, fakes.refusal()),
+                ('42\n', self.CMDLINE, self.SAME, 'Traceback\nx\n'),
+                ('42\n', self.CMDLINE, self.SAME, '')):
+            self.assertEqual('', self.version(*answers))
+
+    def test_the_program_prints_the_version_of_a_package(self):
+        program = service.VERSION_PROGRAM.replace('"nova"', '"oslo.config"')
+        printed = subprocess.run([sys.executable, '-c', program], check=True,
+                                 capture_output=True, text=True).stdout
+        self.assertEqual(importlib.metadata.version('oslo.config'),
+                         printed.strip())

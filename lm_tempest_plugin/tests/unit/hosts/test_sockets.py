@@ -42,7 +42,7 @@ IP = json.dumps([
 
 def seen(source_port, destination_port, source=SOURCE,
          destination=DESTINATION):
-    """Return a connection as the source has it."""
+    """Return a connection, seen from the source."""
     return sockets.Connection(source, source_port, destination,
                               destination_port)
 
@@ -72,7 +72,7 @@ class ParseTest(base.TestCase):
 
 class EstablishedTest(base.TestCase):
 
-    def test_what_is_asked(self):
+    def test_command(self):
         host = fakes.Answering(SS)
         self.assertEqual(5, len(sockets.established(host)))
         self.assertEqual([['ss', '--no-header', '--numeric', '--tcp',
@@ -88,7 +88,7 @@ class EstablishedTest(base.TestCase):
 
 class AddressesTest(base.TestCase):
 
-    def test_as_connections_have_them(self):
+    def test_spelling_is_the_one_of_connections(self):
         host = fakes.Answering(IP)
         self.assertEqual({'192.0.2.1', '2001:db8::1'},
                          sockets.addresses(host))
@@ -122,12 +122,12 @@ class FirstClientPortTest(base.TestCase):
 
 class BetweenTest(base.TestCase):
 
-    def test_as_either_host_has_them(self):
+    def test_seen_from_either_host(self):
         here, there = seen(40000, 49152), seen(40001, 16509)
         self.assertEqual({here, there}, sockets.between(
             [here, there.reverse, here.reverse], [SOURCE], [DESTINATION]))
 
-    def test_nobody_else(self):
+    def test_other_hosts(self):
         self.assertEqual(frozenset(), sockets.between(
             [seen(40000, 49152, destination=ELSEWHERE),
              seen(40000, 49152, source=ELSEWHERE),
@@ -138,9 +138,10 @@ class BetweenTest(base.TestCase):
 class TransportTest(base.TestCase):
 
     def check(self, expected, *pairs, ports=sockets.PORTS):
-        """Check what pairs of ports (source, destination) are taken for."""
-        self.assertEqual(expected, sockets.transport(
-            [seen(*pair) for pair in pairs], ports))
+        """Check the transport of ports (source, destination)."""
+        found = sockets.SeenConnections([SOURCE], [DESTINATION], ports=ports)
+        found.add([seen(*pair) for pair in pairs])
+        self.assertEqual(expected, found.results().transport)
 
     def test_nothing(self):
         self.check(sockets.Transport.UNSEEN)
@@ -191,76 +192,76 @@ class TransportTest(base.TestCase):
         self.check(sockets.Transport.UNSEEN, (16515, 50000), ports=ports)
 
 
-class SeenTest(base.TestCase):
+class SeenConnectionsTest(base.TestCase):
 
     def test_no_sample(self):
         found = sockets.SeenConnections([SOURCE], [DESTINATION])
-        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
-        self.assertEqual({
-            'transport': 'unseen', 'samples': 0, 'qemu_ports': [],
-            'qemu_connections': 0, 'libvirt_ports': []}, found.as_dict())
+        self.assertEqual(sockets.Transport.UNSEEN, found.results().transport)
+        self.assertEqual(schema.Sockets(
+            transport='unseen', samples=0, qemu_ports=(), qemu_connections=0,
+            libvirt_ports=()), found.results())
 
     def test_several_samples_of_both_hosts(self):
         found = sockets.SeenConnections([SOURCE], [DESTINATION])
         found.add([])
         found.add([seen(40000, 16509)])
-        self.assertEqual(sockets.Transport.TUNNELLED, found.transport())
+        self.assertEqual(
+            sockets.Transport.TUNNELLED, found.results().transport)
         found.add([seen(40000, 16509).reverse, seen(40001, 49153).reverse,
                    seen(40002, 49152).reverse])
         found.add([seen(40002, 49152)])
-        self.assertEqual(sockets.Transport.DIRECT, found.transport())
-        self.assertEqual({
-            'transport': 'direct', 'samples': 4,
-            'qemu_ports': [49152, 49153], 'qemu_connections': 2,
-            'libvirt_ports': [16509]},
-            json.loads(json.dumps(found.as_dict())))
+        self.assertEqual(sockets.Transport.DIRECT, found.results().transport)
+        self.assertEqual(schema.Sockets(
+            transport='direct', samples=4, qemu_ports=(49152, 49153),
+            qemu_connections=2, libvirt_ports=(16509,)), found.results())
 
     def test_others_do_not_count(self):
         found = sockets.SeenConnections([SOURCE], [DESTINATION])
         found.add([seen(40000, 49152, destination=ELSEWHERE)])
-        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+        self.assertEqual(sockets.Transport.UNSEEN, found.results().transport)
 
-    def test_what_was_there_before_does_not_count(self):
+    def test_earlier_connections_do_not_count(self):
         brick, shell = seen(1023 + 40000, 49152), seen(40001, 22)
         found = sockets.SeenConnections([SOURCE], [DESTINATION],
                              before=[brick.reverse, shell])
         found.add([brick, shell])
-        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+        self.assertEqual(sockets.Transport.UNSEEN, found.results().transport)
         found.add([brick, seen(40002, 49152)])
-        self.assertEqual(sockets.Transport.DIRECT, found.transport())
-        self.assertEqual(1, found.as_dict()['qemu_connections'])
+        self.assertEqual(sockets.Transport.DIRECT, found.results().transport)
+        self.assertEqual(1, found.results().qemu_connections)
 
     def test_the_other_direction_does_not_count(self):
         found = sockets.SeenConnections([DESTINATION], [SOURCE])
         found.add([seen(40000, 49152), seen(40000, 16509)])
-        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+        self.assertEqual(sockets.Transport.UNSEEN, found.results().transport)
 
     def test_addresses_in_any_spelling(self):
         found = sockets.SeenConnections(['2001:DB8:0::1'], ['::ffff:192.0.2.2',
                                                  '2001:db8::2'])
         found.add([seen(40000, 49152, '2001:db8::1', '2001:db8::2')])
-        self.assertEqual(sockets.Transport.DIRECT, found.transport())
+        self.assertEqual(sockets.Transport.DIRECT, found.results().transport)
 
     def test_addresses_that_both_hosts_have(self):
         bridge = '198.51.100.1'
-        found = sockets.SeenConnections([SOURCE, bridge], [DESTINATION, bridge])
+        found = sockets.SeenConnections(
+            [SOURCE, bridge], [DESTINATION, bridge])
         found.add([seen(40000, 49152, bridge, bridge),
                    seen(40000, 49152, SOURCE, bridge)])
-        self.assertEqual(sockets.Transport.UNSEEN, found.transport())
+        self.assertEqual(sockets.Transport.UNSEEN, found.results().transport)
 
-    def test_hosts_that_cannot_be_told_apart(self):
+    def test_hosts_with_the_same_addresses(self):
         for source, destination in (
                 ([SOURCE], [SOURCE]), ([], [DESTINATION]), ([SOURCE], [])):
-            self.assertIn('apart', str(self.assertRaises(
+            self.assertIn('does not have', str(self.assertRaises(
                 ValueError, sockets.SeenConnections, source, destination)))
 
-    def test_what_is_no_address(self):
+    def test_a_wrong_address(self):
         self.assertIn('compute1', str(self.assertRaises(
             ValueError, sockets.SeenConnections, ['compute1'], [DESTINATION])))
 
 
-SOURCE = '[{"addr_info": [{"local": "192.0.2.1"}]}]'
-DESTINATION = '[{"addr_info": [{"local": "192.0.2.2"}]}]'
+SOURCE_IP = '[{"addr_info": [{"local": "192.0.2.1"}]}]'
+DESTINATION_IP = '[{"addr_info": [{"local": "192.0.2.2"}]}]'
 BEFORE = '0 0 192.0.2.1:41000 192.0.2.2:5672\n'
 QEMU = '0 0 192.0.2.1:41002 192.0.2.2:49152\n'
 
@@ -271,7 +272,7 @@ class Host:
         self.name = name
         self._addresses = addresses
         self._answers = list(answers)
-        self.looked = threading.Event()
+        self.listed = threading.Event()
 
     def run(self, *command, stdin='', timeout_s=30.0):
         if command[0] == 'ip':
@@ -280,7 +281,7 @@ class Host:
             return '32768\t60999\n'
         assert command[0] == 'ss'
         if len(self._answers) == 1:
-            self.looked.set()
+            self.listed.set()
             found = self._answers[0]
         else:
             found = self._answers.pop(0)
@@ -289,71 +290,71 @@ class Host:
         return found
 
 
-class WatchTest(base.TestCase):
+class SocketWatchTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
         self.clock = itertools.count(0, 0.5)
 
-    def watch(self, *answers, destination=DESTINATION):
-        self.source = Host('alpha', SOURCE, *answers)
+    def watch(self, *answers, destination=DESTINATION_IP):
+        self.source = Host('alpha', SOURCE_IP, *answers)
         return sockets.SocketWatch(
             self.source, Host('beta', destination), 0.001,
             lambda: next(self.clock))
 
-    def test_what_comes_while_it_looks(self):
+    def test_a_connection_during_the_watch(self):
         watched = self.watch(BEFORE, BEFORE + QEMU, BEFORE)
         with watched:
-            self.source.looked.wait(10)
+            self.source.listed.wait(10)
         self.assertEqual(sockets.Transport.DIRECT, watched.transport)
-        self.assertEqual([49152], watched.as_dict()['qemu_ports'])
-        self.assertIsNone(watched.as_dict()['error'])
+        self.assertEqual((49152,), watched.results().qemu_ports)
+        self.assertIsNone(watched.results().error)
         self.assertIn('between alpha and beta: transport direct',
                       str(watched))
 
     def test_nothing(self):
         watched = self.watch(BEFORE, BEFORE)
         with watched:
-            self.source.looked.wait(10)
+            self.source.listed.wait(10)
         watched.stop()
         self.assertEqual(sockets.Transport.UNSEEN, watched.transport)
 
-    def test_a_host_that_cannot_be_asked_any_more(self):
+    def test_a_host_that_fails_later(self):
         watched = self.watch(BEFORE, remote.HostError('host alpha: gone'))
         with watched:
-            self.source.looked.wait(10)
+            self.source.listed.wait(10)
         self.assertRaises(remote.HostError, getattr, watched, 'transport')
-        self.assertEqual('host alpha: gone', watched.as_dict()['error'])
+        self.assertEqual('host alpha: gone', watched.results().error)
 
-    def test_one_look_that_failed_takes_nothing_from_what_was_seen(self):
+    def test_a_failed_snapshot_loses_no_connection(self):
         watched = self.watch(BEFORE, ValueError('what?'), BEFORE + QEMU)
         with watched:
-            self.source.looked.wait(10)
+            self.source.listed.wait(10)
         self.assertEqual(sockets.Transport.DIRECT, watched.transport)
-        self.assertEqual('what?', watched.as_dict()['error'])
+        self.assertEqual('what?', watched.results().error)
 
-    def test_looks_that_are_far_apart(self):
+    def test_snapshots_that_are_far_apart(self):
         for answers, good in (((BEFORE, BEFORE), False),
                               ((BEFORE, BEFORE + QEMU), True)):
             self.clock = itertools.chain([0.0, 2.1], itertools.repeat(2.1))
             watched = self.watch(*answers)
             with watched:
-                self.source.looked.wait(10)
+                self.source.listed.wait(10)
             if good:
                 self.assertEqual(
                     sockets.Transport.DIRECT, watched.transport)
                 continue
             exc = self.assertRaises(
                 remote.HostError, getattr, watched, 'transport')
-            self.assertIn('could not be seen at times: 2.1 s', str(exc))
+            self.assertIn('not seen all the time: 2.1 s', str(exc))
 
-    def test_hosts_that_cannot_be_told_apart(self):
+    def test_hosts_with_the_same_addresses(self):
         exc = self.assertRaises(
             remote.HostError,
-            self.watch(BEFORE, destination=SOURCE).start)
+            self.watch(BEFORE, destination=SOURCE_IP).start)
         self.assertIn('alpha and beta', str(exc))
 
-    def test_one_that_was_not_started(self):
+    def test_a_watch_that_was_not_started(self):
         watched = self.watch(BEFORE)
         watched.stop()
         self.assertRaises(AssertionError, getattr, watched, 'transport')

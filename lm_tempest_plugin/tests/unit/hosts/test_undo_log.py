@@ -28,7 +28,7 @@ def entry(name='alpha'):
     return undo_log.UndoEntry(fakes.host_site(name), '/etc/nova/backup', 'abc')
 
 
-class JournalTest(base.TestCase):
+class UndoLogTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -39,7 +39,7 @@ class JournalTest(base.TestCase):
     def test_nothing_yet(self):
         self.assertEqual([], self.log.hosts())
 
-    def test_what_is_added_is_there_for_whoever_comes_next(self):
+    def test_a_later_run_reads_the_entries(self):
         for name in ('beta', 'alpha'):
             self.log.add(entry(name))
         other = undo_log.UndoLog(self.directory)
@@ -59,12 +59,12 @@ class JournalTest(base.TestCase):
         for part in ('host alpha', 'recover', str(self.directory)):
             self.assertIn(part, str(exc))
 
-    def test_a_run_that_is_still_at_work(self):
+    def test_a_run_that_is_still_alive(self):
         self.log.add(entry())
         self.assertTrue(self.log.holds('alpha'))
         other = undo_log.UndoLog(self.directory)
         exc = self.assertRaises(undo_log.UndoLogError, other.claim, 'alpha')
-        self.assertIn('still at work', str(exc))
+        self.assertIn('still alive', str(exc))
         self.assertFalse(other.holds('alpha'))
 
     def test_a_run_that_was_killed(self):
@@ -80,7 +80,7 @@ class JournalTest(base.TestCase):
         self.log.remove('alpha')
         self.assertFalse(self.log.holds('alpha'))
 
-    def test_an_entry_that_somebody_has_removed(self):
+    def test_an_entry_that_was_removed(self):
         self.log.add(entry())
         (self.directory / 'alpha.json').unlink()
         self.assertFalse(self.log.holds('alpha'))
@@ -104,18 +104,18 @@ class JournalTest(base.TestCase):
                 undo_log.UndoLogError, self.log.read, 'alpha')
             self.assertIn(str(path), str(exc))
 
-    def test_no_name_of_a_host(self):
+    def test_a_wrong_name_of_a_host(self):
         for name in ('', '../x', '.x'):
             self.assertRaises(
                 undo_log.UndoLogError, self.log.add, entry(name))
 
 
-class SectionTest(base.TestCase):
+class DeferredSignalsTest(base.TestCase):
 
     def kill(self):
         os.kill(os.getpid(), signal.SIGINT)
 
-    def test_a_signal_is_heeded_afterwards(self):
+    def test_a_signal_takes_effect_afterwards(self):
         done = []
 
         def work():
@@ -129,7 +129,7 @@ class SectionTest(base.TestCase):
         self.assertIs(signal.default_int_handler,
                       signal.getsignal(signal.SIGINT))
 
-    def test_what_is_ignored_stays_ignored(self):
+    def test_an_ignored_signal_stays_ignored(self):
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)
         self.addCleanup(signal.signal, signal.SIGINT, before)
         with undo_log.deferred_signals('work'):

@@ -1,0 +1,223 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Access to all compute hosts that the tests may use."""
+
+from collections.abc import Iterable
+import contextlib
+import pathlib
+import shlex
+import types
+from typing import Any
+from typing import Self
+
+from oslo_log import log as logging
+from tempest.lib import exceptions as lib_exc
+import urllib3
+
+from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.hosts import libvirt
+from lm_tempest_plugin.hosts import nova_conf
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.hosts import samples
+from lm_tempest_plugin.hosts import service
+from lm_tempest_plugin.hosts import sockets
+from lm_tempest_plugin.hosts import undo_log
+from lm_tempest_plugin.results import schema
+
+LOG = logging.getLogger(__name__)
+
+
+def sites(options: Any, names: Iterable[str]) -> list[remote.Site]:
+    """Return how to reach hosts.
+
+    :param options: values of the group live_migration_ha_hosts
+    :param names: names of the hosts
+    """
+    def site(name: str) -> remote.Site:
+        def text(option: str) -> str:
+            return str(getattr(options, option)).replace('{host}', name)
+
+        def path(option: str) -> str:
+            # Another user, in another directory, may read the undo log.
+            return str(pathlib.Path(text(option)).expanduser().absolute())
+
+        return remote.Site(
+            name=name, address=options.addresses.get(name, name),
+            port=options.ssh_port, user=options.ssh_user,
+            key_file=path('ssh_key_file') if options.ssh_key_file else '',
+            known_hosts_file=path('ssh_known_hosts_file'),
+            sudo=options.sudo, nova_conf=text('nova_conf'),
+            restart_command=text('restart_command'),
+            pid_command=text('pid_command'))
+
+    return [site(name) for name in names]
+
+
+class HostsObserver(contextlib.AbstractContextManager['HostsObserver']):
+    """Observe sockets and samples of two hosts, as a context manager.
+
+    :param watch: watch of the sockets between the hosts
+    :param samplers: samplers of the hosts; none to take no samples
+    :ivar sockets: the watch
+    """
+
+    def __init__(self, watch: sockets.SocketWatch,
+                 samplers: Iterable[samples.Sampler]) -> None:
+        self.sockets = watch
+        self._samplers = list(samplers)
+        self._stack = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        # If one refuses, those that have started are stopped.
+        with contextlib.ExitStack() as stack:
+            for sampler in self._samplers:
+                stack.enter_context(sampler)
+            stack.enter_context(self.sockets)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None,
+                 exc: BaseException | None,
+                 traceback: types.TracebackType | None) -> None:
+        self._stack.close()
+
+    def results(self) -> tuple[schema.Sockets, tuple[schema.HostSamples, ...]]:
+        """Return the sockets, and the samples of each host.
+
+        :raises HostError: a sampler was ended by an error of another kind
+        """
+        return self.sockets.results(), tuple(
+            sampler.results() for sampler in self._samplers)
+
+
+class HostAccess:
+    """Access to compute hosts.
+
+    :param options: values of the group live_migration_ha_hosts, with an
+        ssh_user
+    :param services_client: tempest.lib's ServicesClient of an administrator
+    :param names: names of the hosts
+    """
+
+    def __init__(self, options: Any, services_client: Any,
+                 names: Iterable[str]) -> None:
+        self._options = options
+        self._services_client = services_client
+        self._sites = sites(options, names)
+        self._remotes = {site.name: remote.Remote(site)
+                         for site in self._sites}
+        # Samples have connections of their own: a time-out of a sample closes
+        # its connection, and would end other commands with it.
+        self._sampled = {site.name: remote.Remote(site)
+                         for site in self._sites}
+        self._virsh = shlex.split(options.virsh_command)
+
+    def check(self) -> None:
+        """Run a command on every host.
+
+        :raises HostError: a host cannot be reached
+        """
+        # Make all connections now. A new SSH connection while sockets are
+        # watched would look like libvirt's (qemu+ssh).
+        for host in (*self._remotes.values(), *self._sampled.values()):
+            host.run('true')
+
+    def close(self) -> None:
+        """Close all connections."""
+        for host in (*self._remotes.values(), *self._sampled.values()):
+            host.close()
+
+    def observe(self, source: str, destination: str) -> HostsObserver | None:
+        """Return a context manager that observes two hosts.
+
+        :param source: name of the host that servers leave
+        :param destination: name of the host that they go to
+        :returns: None if there is no access to one of them
+        """
+        if not {source, destination} <= set(self._remotes):
+            return None
+        period_s = self._options.sample_interval
+        return HostsObserver(
+            sockets.SocketWatch(
+                self._remotes[source], self._remotes[destination]),
+            [samples.Sampler(self._sampled[name], period_s)
+             for name in (source, destination) if period_s])
+
+    def job(self, host: str, server_id: str) -> schema.LibvirtJob | None:
+        """Return libvirt's statistics of the migration to a host.
+
+        :param host: name of the host that the server is on
+        :param server_id: UUID of the server
+        :returns: None if libvirt has none, or there is no access to the host
+        :raises HostError: the host cannot be asked
+        """
+        if host not in self._remotes:
+            return None
+        return libvirt.completed_job(
+            self._remotes[host], self._virsh, server_id)
+
+    def guest_state(self, host: str, server_id: str) -> str:
+        """Return the state and the activity of a guest that is silent.
+
+        :param host: name of the host that the server is on
+        :param server_id: UUID of the server
+        :returns: empty if there is no access to the host
+        :raises HostError: the host cannot be asked
+        """
+        if host not in self._remotes:
+            return ''
+        return libvirt.guest_state(
+            self._remotes[host], self._virsh, server_id)
+
+    def libvirt_versions(self) -> dict[str, str]:
+        """Return the version of libvirt by the name of the host.
+
+        :raises HostError: a host cannot be asked
+        """
+        return {name: libvirt.libvirt_version(host, self._virsh)
+                for name, host in self._remotes.items()}
+
+    def nova_versions(self) -> dict[str, str]:
+        """Return the version of nova-compute by the name of the host.
+
+        Hosts whose version is not known are missing. No error is raised.
+        """
+        found = {name: service.nova_version(host)
+                 for name, host in self._remotes.items()}
+        return {name: version for name, version in found.items() if version}
+
+    def changes(self) -> nova_conf.NovaConfChanges:
+        """Return the object that sets options and restores the hosts.
+
+        The caller calls its restore() and close().
+        """
+        return nova_conf.NovaConfChanges(
+            self._sites, undo_log.UndoLog(self._options.undo_log_directory),
+            service.Restarter(self._reported, self._options.restart_timeout))
+
+    def _reported(self, name: str) -> str | None:
+        """Return the time at which a host last reported; None if unknown.
+
+        :raises HostError: nova refuses to tell
+        """
+        try:
+            return compute_hosts.reported(self._services_client, name)
+        except (lib_exc.ServerFault, lib_exc.InvalidHTTPResponseBody,
+                urllib3.exceptions.HTTPError, OSError) as exc:
+            # The API server may be restarting. The caller asks again.
+            LOG.warning('Whether host %s has reported is not known: %s', name,
+                        exc)
+            return None
+        except lib_exc.RestClientException as exc:
+            raise remote.HostError('nova does not tell whether host '
+                                   f'{name} has reported: {exc}') from exc
