@@ -251,11 +251,11 @@ def stage(tree: pathlib.Path, kernel: Kernel) -> None:
     (tree / 'etc/modules').write_text('\n'.join(names) + '\n')
     # Modes and times depend on the content alone: some ways to copy a
     # checkout lose modes. The first bytes tell programs and scripts.
-    for path in tree.rglob('*'):
-        executable = path.is_dir() or path.read_bytes()[:4].startswith(
+    for entry in tree.rglob('*'):
+        executable = entry.is_dir() or entry.read_bytes()[:4].startswith(
             (b'#!', b'\x7fELF'))
-        path.chmod(0o755 if executable else 0o644)
-        os.utime(path, (0, 0))
+        entry.chmod(0o755 if executable else 0o644)
+        os.utime(entry, (0, 0))
     for secret, mode in (('root', 0o700), ('etc/shadow', 0o600)):
         if (tree / secret).exists():
             (tree / secret).chmod(mode)
