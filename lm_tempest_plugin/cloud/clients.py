@@ -28,6 +28,8 @@ class Clients:
     :ivar providers: tempest.lib's placement ResourceProvidersClient
     :ivar placement: tempest.lib's PlacementClient
     :ivar ports: tempest.lib's network PortsClient
+    :ivar volumes: tempest.lib's VolumesClient; None without cinder
+    :ivar attachments: tempest.lib's AttachmentsClient; None without cinder
     """
 
     servers: Any
@@ -39,6 +41,8 @@ class Clients:
     providers: Any
     placement: Any
     ports: Any
+    volumes: Any = None
+    attachments: Any = None
 
     @classmethod
     def of(cls, manager: Any) -> 'Clients':
@@ -55,4 +59,7 @@ class Clients:
             quotas=manager.quotas_client,
             providers=manager.resource_providers_client,
             placement=manager.placement_client,
-            ports=manager.ports_client)
+            ports=manager.ports_client,
+            # Tempest's manager has these only where cinder is available.
+            volumes=getattr(manager, 'volumes_client_latest', None),
+            attachments=getattr(manager, 'attachments_client_latest', None))

@@ -35,6 +35,7 @@ class Volume:
     :ivar volume_id: UUID
     :ivar name: its name; empty if it has none
     :ivar status: available, in-use, detaching, error and so on
+    :ivar size_gib: its size
     :ivar hosts: names of the compute hosts to which it is attached, by the
         attachment's UUID; empty if cinder does not know the name
     """
@@ -42,6 +43,7 @@ class Volume:
     volume_id: str
     name: str
     status: str
+    size_gib: int
     hosts: Mapping[str, str]
 
     def __str__(self) -> str:
@@ -78,6 +80,7 @@ def show(volumes_client: Any, volume_id: str) -> Volume:
     body = volumes_client.show_volume(volume_id)['volume']
     return Volume(
         volume_id=body['id'], name=body['name'] or '', status=body['status'],
+        size_gib=body['size'],
         hosts={each['attachment_id']: each['host_name'] or ''
                for each in body['attachments']})
 

@@ -28,12 +28,17 @@ from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.guests import workloads
 from lm_tempest_plugin.guests.workloads import disk
-from lm_tempest_plugin.results import schema
 
 LOG = logging.getLogger(__name__)
 
 SSH_PORT = 22
 BOOT_ID = 'cat /proc/sys/kernel/random/boot_id'
+
+
+class GuestUnreachable(lib_exc.TempestException):
+    """SSH to a guest did not work in time."""
+
+    message = 'Guest cannot be reached'
 
 
 def echo_script(port: int) -> str:
@@ -95,6 +100,23 @@ class GuestOptions:
     disk_mib: int = 0
     dynamic_credentials: bool = False
     console_output: bool = True
+
+    @classmethod
+    def of(cls, conf: Any) -> 'GuestOptions':
+        """Return the options of a configuration.
+
+        :param conf: values of Tempest's and our groups
+        """
+        return cls(
+            flavor_ref=conf.compute.flavor_ref,
+            tcp_echo_port=conf.live_migration_ha.tcp_echo_port,
+            build_timeout_s=conf.compute.build_timeout,
+            build_interval_s=conf.compute.build_interval,
+            ip_version=conf.validation.ip_version_for_ssh,
+            auth_method=conf.validation.auth_method,
+            disk_mib=conf.live_migration_ha.disk_mib,
+            dynamic_credentials=conf.auth.use_dynamic_credentials,
+            console_output=conf.compute_feature_enabled.console_output)
 
 
 class GuestBuilder:
@@ -277,10 +299,20 @@ class GuestBuilder:
             self._options.build_timeout_s, self._options.build_interval_s)
 
     def run(self, guest: Guest, command: str) -> str:
-        """Run a shell command in a guest and return its output, stripped."""
+        """Run a shell command in a guest and return its output, stripped.
+
+        :raises GuestUnreachable: SSH to the guest did not work in time
+        """
         remote = self._test.get_remote_client(
             guest.address, private_key=guest.private_key, server=guest.body)
-        return str(remote.exec_command(command)).strip()
+        try:
+            return str(remote.exec_command(command)).strip()
+        except lib_exc.SSHTimeout:
+            # Tempest's message has the password in it: neither results nor
+            # logs may get it.
+            raise GuestUnreachable(
+                f'no SSH to server {guest.server_id} at {guest.address} '
+                'before the time-out') from None
 
     def boot_id(self, guest: Guest) -> str:
         """Return the random id that the guest's kernel chose at boot."""
@@ -306,18 +338,14 @@ class GuestBuilder:
             for guest in guests:
                 self.start(guest, disk.DiskWorkload(self._options.disk_mib))
 
-    def verify(self, *guests: Guest) -> list[schema.Problem]:
-        """Return the problems of all workloads that run in guests."""
-        found = []
-        for guest in guests:
-            for (server_id, name), workload in self._workloads.items():
-                if server_id != guest.server_id:
-                    continue
-                text = workload.verify(functools.partial(self.run, guest))
-                if text:
-                    found.append(schema.Problem(
-                        check=name, text=text, server_id=server_id))
-        return found
+    def verify(self, guest: Guest) -> dict[str, str]:
+        """Return the problem of each workload of a guest, by its name.
+
+        The text is empty for a workload without a problem.
+        """
+        return {name: workload.verify(functools.partial(self.run, guest))
+                for (server_id, name), workload in self._workloads.items()
+                if server_id == guest.server_id}
 
     def console(self, server_id: str) -> str:
         """Return the guest's console log, or why it cannot be read.

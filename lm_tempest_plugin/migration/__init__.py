@@ -10,10 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Moving servers: request, follow, verdict; draining a host.
+"""Live migrations: plan, engine, result.
 
-From the bottom up: request asks nova for one migration, poll looks at all
-of them at once, attempt follows one through these looks, drain does so for
-any number of them. verdict says what became of an attempt, signatures why,
-phases and concurrency where the time went, sweep what is left over.
+A :class:`plan.MigrationPlan` says what is asked for. :func:`engine.run`
+carries it out and returns an :class:`engine.MigrationRun`.
+
+From the bottom up: request sends one request to nova, poll takes snapshots
+of all servers and migration records, follow tracks one migration through the
+snapshots, drain does so for any number of them. evidence collects the facts
+about one migration, verdict and signatures judge it, phases say where the
+time went, checks look for problems.
 """

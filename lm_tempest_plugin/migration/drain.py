@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Moving any number of servers, and following all of them at once."""
+"""Requests, snapshots and concurrency of one drain."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -22,68 +22,96 @@ from oslo_log import log as logging
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import progress
-from lm_tempest_plugin.cloud import servers
-from lm_tempest_plugin.migration import attempt as attempts
-from lm_tempest_plugin.migration import concurrency
-from lm_tempest_plugin.migration import deadline
+from lm_tempest_plugin.cloud import servers as cloud_servers
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import poll
-from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import strategy as strategies
+from lm_tempest_plugin.migration import request
+from lm_tempest_plugin.results import schema
 
 LOG = logging.getLogger(__name__)
 
 NS = poll.NS
-# nova itself asks libvirt every 5 s.
-SAMPLE_NS = 2 * NS
+# nova itself asks libvirt every 5 s by default.
+PROGRESS_INTERVAL_NS = 2 * NS
+
+OnPoll = Callable[[poll.Snapshot, Sequence[follow.Migration]], None]
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
-    """One server that is to be moved.
+class Count:
+    """Work of one source host in one snapshot.
 
-    :ivar server: the server as it is
-    :ivar move: what is asked of nova
+    :ivar at_ns: CLOCK_MONOTONIC
+    :ivar running: migrations that it works on: preparing and running
+    :ivar queued: UUIDs of the migration records that wait for it
     """
 
-    server: servers.Server
-    move: requests.Move
+    at_ns: int
+    running: int
+    queued: frozenset[str]
 
 
-@dataclasses.dataclass(frozen=True)
-class Terms:
-    """How servers are moved and for how long one waits.
+def count(snapshot: poll.Snapshot, host: str) -> Count:
+    """Return the work of a source host in a snapshot.
 
-    :ivar strategy: how many at once
-    :ivar allowance: how long a migration may take
-    :ivar settle_s: how long a server may have a task after its record has
-        ended, in seconds
-    :ivar poll_s: time between two looks, in seconds
-    :ivar away_s: how long the compute API may fail to answer, in seconds
+    :param snapshot: the migration records of the whole cloud
+    :param host: name of the host
     """
+    leaving = snapshot.leaving(host)
+    return Count(
+        snapshot.at_ns, sum(map(migration_records.in_service, leaving)),
+        frozenset(record.uuid for record in leaving
+                  if record.status == 'queued'))
 
-    strategy: strategies.Strategy
-    allowance: deadline.Allowance
-    settle_s: float
-    poll_s: float
-    away_s: float
+
+def concurrency(host: str, counts: Sequence[Count]) -> schema.Concurrency:
+    """Sum up the work of a source host during a drain.
+
+    :param host: name of the host
+    :param counts: in order of time
+    """
+    busy_ns = idle_ns = weighted_ns = 0
+    for one, following in zip(counts, counts[1:]):
+        span_ns = following.at_ns - one.at_ns
+        if one.queued and not one.running:
+            idle_ns += span_ns
+        if one.running:
+            busy_ns += span_ns
+            weighted_ns += span_ns * one.running
+    # Every migration is queued for a moment, and a place that was left is
+    # empty for a moment. So a record counts as waiting only if it is queued
+    # in three snapshots in a row.
+    full = [
+        middle.running
+        for before, middle, after in zip(counts, counts[1:], counts[2:])
+        if before.queued & middle.queued & after.queued]
+    return schema.Concurrency(
+        host=host,
+        running=max((one.running for one in counts), default=0),
+        queued=max((len(one.queued) for one in counts), default=0),
+        mean=weighted_ns / busy_ns if busy_ns else 0.0,
+        busy_s=busy_ns / NS, idle_s=idle_ns / NS,
+        full=max(full, default=None))
 
 
 @dataclasses.dataclass(frozen=True)
 class Drained:
-    """What came of it.
+    """Migrations of one drain that have all ended, not judged yet.
 
-    :ivar attempts: one for each server, in the order of the jobs
-    :ivar observed: what each source host did
-    :ivar began_ns: just before the first request, CLOCK_MONOTONIC
-    :ivar ended_ns: when the last attempt was seen to have ended
-    :ivar polls: how many looks were taken
-    :ivar poll_errors: how many of them failed
+    :ivar migrations: one for each server, in the order of the requests
+    :ivar concurrency: of each source host
+    :ivar started_ns: just before the first request, CLOCK_MONOTONIC
+    :ivar ended_ns: end of the last migration
+    :ivar polls: number of snapshots that were tried
+    :ivar poll_errors: number of those that failed
     """
 
-    attempts: Sequence[attempts.Attempt]
-    observed: Sequence[concurrency.Observed]
-    began_ns: int
+    migrations: Sequence[follow.Migration]
+    concurrency: Sequence[schema.Concurrency]
+    started_ns: int
     ended_ns: int
     polls: int
     poll_errors: int
@@ -91,149 +119,120 @@ class Drained:
     @property
     def wall_s(self) -> float:
         """Time from the first request to the last end, in seconds."""
-        return (self.ended_ns - self.began_ns) / NS
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures under names that say their units."""
-        return {
-            'wall_s': self.wall_s,
-            'observed_concurrency': [
-                each.as_dict() for each in self.observed],
-            'polls': self.polls,
-            'poll_errors': self.poll_errors,
-        }
-
-
-OnLook = Callable[[poll.Look, Sequence[attempts.Attempt]], None]
-
-
-def move(clients: cloud_clients.Clients, moved: Sequence[servers.Server],
-         what: requests.Move, terms: Terms, asker: Any = None,
-         on_look: OnLook | None = None) -> Drained:
-    """Move servers, and return when every attempt has ended.
-
-    :param clients: of an administrator
-    :param moved: the servers as they are, in the order in which they go
-    :param what: what is asked of nova for each
-    :param terms: how, and for how long one waits
-    :param asker: tempest.lib's ServersClient of who asks for the
-        migrations; None for the administrator
-    :param on_look: called after each look, such as to step in
-    :raises NotFollowed: the compute API did not answer for too long
-    """
-    return Drain(
-        clients, poll.Poller(clients, moved, terms.poll_s, terms.away_s),
-        [Job(server, what) for server in moved], terms, asker, on_look).run()
+        return (self.ended_ns - self.started_ns) / NS
 
 
 class Drain:
-    """Moves servers by a strategy."""
+    """Requests migrations by a strategy and follows all of them."""
 
     def __init__(self, clients: cloud_clients.Clients, poller: poll.Poller,
-                 jobs: Sequence[Job], terms: Terms, asker: Any = None,
-                 on_look: OnLook | None = None) -> None:
-        """Make ready.
+                 plan: plans.MigrationPlan,
+                 servers: Sequence[cloud_servers.Server],
+                 requester: Any = None,
+                 on_poll: OnPoll | None = None) -> None:
+        """Prepare; nothing is requested yet.
 
         :param clients: of an administrator
-        :param poller: looks at all the servers
-        :param jobs: what is to be moved, in this order
-        :param terms: how, and for how long one waits
-        :param asker: tempest.lib's ServersClient of who asks for the
-            migrations; None for the administrator
-        :param on_look: called after each look, such as to step in
+        :param poller: takes snapshots of the servers
+        :param plan: destination, strategy, time-outs
+        :param servers: the servers before the first request, in order
+        :param requester: tempest.lib's ServersClient for the requests; None
+            for the administrator's
+        :param on_poll: called after each snapshot, such as to abort one
         """
         self._clients = clients
         self._poller = poller
-        self._waiting = list(jobs)
-        self._terms = terms
-        self._asker = asker or clients.servers
-        self._on_look = on_look
-        self._attempts: list[attempts.Attempt] = []
-        self._counts: dict[str, list[concurrency.Count]] = {
-            job.server.host: [] for job in jobs}
-        self._sampled_ns: dict[str, int] = {}
+        self._plan = plan
+        self._waiting = list(servers)
+        self._requester = requester or clients.servers
+        self._on_poll = on_poll
+        self._migrations: list[follow.Migration] = []
+        self._counts: dict[str, list[Count]] = {
+            server.host: [] for server in servers}
+        self._progress_ns: dict[str, int] = {}
 
     def run(self) -> Drained:
-        """Move them all, and return when every attempt has ended.
+        """Migrate all servers, and return when every migration has ended.
 
-        :raises NotFollowed: the compute API did not answer for too long
+        :raises ApiUnavailable: the compute API did not answer for too long
         """
-        look = self._poller.look()
-        began_ns = time.monotonic_ns()
+        snapshot = self._poller.snapshot()
+        started_ns = time.monotonic_ns()
         while self._waiting or self._in_flight:
-            for _ in range(self._terms.strategy.room(len(self._in_flight))):
+            for _ in range(self._plan.strategy.room(len(self._in_flight))):
                 if self._waiting:
-                    self._ask(self._waiting.pop(0), look)
+                    self._request(self._waiting.pop(0), snapshot)
             self._poller.pause()
-            look = self._poller.look()
-            self._take(look)
+            snapshot = self._poller.snapshot()
+            self._update(snapshot)
         return Drained(
-            attempts=self._attempts,
-            observed=[concurrency.observe(host, counts)
-                      for host, counts in self._counts.items()],
-            began_ns=began_ns,
-            ended_ns=max((each.ended_ns or 0 for each in self._attempts),
-                         default=began_ns),
+            migrations=self._migrations,
+            concurrency=[concurrency(host, counts)
+                         for host, counts in self._counts.items()],
+            started_ns=started_ns,
+            ended_ns=max((each.ended_ns or 0 for each in self._migrations),
+                         default=started_ns),
             polls=self._poller.polls, poll_errors=self._poller.errors)
 
     @property
-    def _in_flight(self) -> list[attempts.Attempt]:
-        return [each for each in self._attempts if not each.ended]
+    def _in_flight(self) -> list[follow.Migration]:
+        return [each for each in self._migrations if not each.ended]
 
-    def _ask(self, job: Job, look: poll.Look) -> None:
-        """Ask nova for one of them."""
-        server_id = job.server.server_id
-        request = requests.live_migrate(
-            self._asker, look.servers.get(server_id) or job.server, job.move,
+    def _request(self, server: cloud_servers.Server,
+                 snapshot: poll.Snapshot) -> None:
+        server_id = server.server_id
+        requested = request.live_migrate(
+            self._requester, snapshot.servers.get(server_id) or server,
+            self._plan.destination, self._plan.options,
             frozenset(record.uuid
-                      for record in look.records.get(server_id, ())))
-        self._attempts.append(attempts.Attempt(request, attempts.Limits(
-            self._terms.allowance.timeout_s(
-                job.server, job.move.disks_copied), self._terms.settle_s)))
+                      for record in snapshot.records.get(server_id, ())))
+        timeouts = self._plan.timeouts
+        self._migrations.append(follow.Migration(
+            requested, timeouts.migration_s(
+                server, self._plan.options.copies_disks), timeouts.settle_s))
 
-    def _take(self, look: poll.Look) -> None:
-        """Tell every attempt what was seen."""
+    def _update(self, snapshot: poll.Snapshot) -> None:
+        """Pass a snapshot on to every migration."""
         for host, counts in self._counts.items():
-            counts.append(concurrency.count(look, host))
-        given_up = {each.request.server_id for each in self._attempts
-                    if each.given_up}
+            counts.append(count(snapshot, host))
+        timed_out = {each.request.server_id for each in self._migrations
+                     if each.timed_out}
         in_flight = self._in_flight
         for each in in_flight:
-            each.take(look, given_up)
-        if self._on_look is not None:
-            self._on_look(look, self._attempts)
-        self._sample(look)
-        ended = len(in_flight) - len(self._in_flight)
-        if ended:
-            LOG.info('%d of %d live migrations have ended, %d are under way',
-                     sum(each.ended for each in self._attempts),
-                     len(self._attempts) + len(self._waiting),
+            each.update(snapshot, timed_out)
+        if self._on_poll is not None:
+            self._on_poll(snapshot, self._migrations)
+        self._read_progress(snapshot)
+        if len(in_flight) > len(self._in_flight):
+            LOG.info('%d of %d live migrations have ended, %d are in flight',
+                     sum(each.ended for each in self._migrations),
+                     len(self._migrations) + len(self._waiting),
                      len(self._in_flight))
 
-    def _sample(self, look: poll.Look) -> None:
-        """Ask how far one copy is: the one not asked about for longest.
+    def _read_progress(self, snapshot: poll.Snapshot) -> None:
+        """Read the progress of one copy: that with the oldest reading.
 
-        One for each look, so that the number of requests does not grow with
-        the number of servers.
+        One for each snapshot, so that the number of requests does not grow
+        with the number of servers.
         """
+        def read_ns(migration: follow.Migration) -> int:
+            return self._progress_ns.get(migration.request.server_id, 0)
+
         due = [each for each in self._in_flight
-               if each.newest is not None and each.newest.status == 'running'
-               and look.at_ns - self._sampled_at(each) >= SAMPLE_NS]
+               if each.status == 'running' and
+               snapshot.at_ns - read_ns(each) >= PROGRESS_INTERVAL_NS]
         if not due:
             return
-        chosen = min(due, key=self._sampled_at)
-        self._sampled_ns[chosen.request.server_id] = look.at_ns
+        chosen = min(due, key=read_ns)
+        self._progress_ns[chosen.request.server_id] = snapshot.at_ns
         try:
             found = progress.show(
-                self._clients.servers, chosen.request.server_id)
-        except (lib_exc.RestClientException, *poll.BROKEN) as exc:
-            if not poll.passing(exc):
+                self._clients.servers, chosen.request.server_id,
+                chosen.since_request_s(snapshot.at_ns))
+        except (lib_exc.RestClientException, *poll.NO_ANSWER) as exc:
+            if not poll.is_transient(exc):
                 raise
             LOG.warning('%s: its progress cannot be read: %s', chosen, exc)
             return
-        if found is not None and found.known:
-            chosen.add_sample(look.at_ns, found)
-
-    def _sampled_at(self, attempt: attempts.Attempt) -> int:
-        """Return when an attempt's progress was asked for, or 0."""
-        return self._sampled_ns.get(attempt.request.server_id, 0)
+        if found is not None and progress.is_known(found):
+            chosen.progress.append(found)

@@ -10,251 +10,234 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Everything that is known of an attempt when it is judged."""
+"""Facts about one migration, collected when it is judged."""
 
 from collections.abc import Sequence
 import dataclasses
-from typing import Any
 
 from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import hosts
-from lm_tempest_plugin.cloud import records as cloud_records
+from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
-from lm_tempest_plugin.migration import attempt as attempts
-from lm_tempest_plugin.migration import request as requests
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import request
+from lm_tempest_plugin.results import schema
+
+NOT_INSPECTED = schema.Guest()
+_REACHED = ('queued', *migration_records.IN_SERVICE)
 
 
-@dataclasses.dataclass(frozen=True)
-class Guest:
-    """What is seen of a guest from outside, after its migration.
+def rebooted(guest: schema.Guest) -> bool | None:
+    """Return whether a guest has booted again; None if it is not known.
 
-    :ivar answers: whether it answers the probes; None if it was not asked,
-        or cannot, such as when it is paused
-    :ivar boot_id_before: what its kernel drew by lot; empty if not known
-    :ivar boot_id_after: the same after the migration
-    :ivar unread: why a boot id could not be read; empty if none was asked
-    :ivar pulse: of one that does not answer, what libvirt sees of it, in
-        words; empty without access to hosts
+    :param guest: with both boot ids
     """
-
-    answers: bool | None = None
-    boot_id_before: str = ''
-    boot_id_after: str = ''
-    unread: str = ''
-    pulse: str = ''
-
-    @property
-    def rebooted(self) -> bool | None:
-        """Whether it was started anew; None if that is not known."""
-        if not (self.boot_id_before and self.boot_id_after):
-            return None
-        return self.boot_id_before != self.boot_id_after
-
-    def __str__(self) -> str:
-        answers = {True: 'answers', False: 'does not answer',
-                   None: 'was not asked'}[self.answers]
-        rebooted = {True: ', was started anew', False: ', runs on',
-                    None: ''}[self.rebooted]
-        return answers + rebooted + (self.pulse and '; ' + self.pulse)
-
-
-UNSEEN = Guest()
+    if not (guest.boot_id_before and guest.boot_id_after):
+        return None
+    return guest.boot_id_before != guest.boot_id_after
 
 
 @dataclasses.dataclass(frozen=True)
 class Evidence:
-    """What was seen, and what nova tells in the end.
+    """Facts about one migration.
 
-    :ivar request: what was asked for
-    :ivar records: the records since then, the oldest first
-    :ivar server: the server as it is; None if it is gone
-    :ivar given_up: what was waited for in vain; empty if both ended
-    :ivar transitions: what changed, in the order in which it was seen
-    :ivar samples: how far the copy was
-    :ivar action: the instance action; None if nova knows of none
+    :ivar request: the request
+    :ivar records: its migration records, the oldest first
+    :ivar server: the server at the end; None if it does not exist any more
+    :ivar timed_out: what was waited for in vain; empty otherwise
+    :ivar transitions: changes, in order
+    :ivar progress: progress of the copy
+    :ivar action: the instance action; None if nova has none
     :ivar services: the compute services
-    :ivar guest: what the guest shows
-    :ivar abort_asked: whether nova was asked to abort
+    :ivar guest: state of the guest
+    :ivar abort_requested: whether nova was asked to abort it
     """
 
-    request: requests.Request
-    records: tuple[cloud_records.Record, ...]
+    request: request.Request
+    records: tuple[schema.MigrationRecord, ...]
     server: servers.Server | None
-    given_up: str = ''
-    transitions: Sequence[attempts.Transition] = ()
-    samples: Sequence[attempts.Sample] = ()
-    action: actions.Action | None = None
-    services: Sequence[hosts.Host] = ()
-    guest: Guest = UNSEEN
-    abort_asked: bool = False
+    timed_out: str = ''
+    transitions: Sequence[schema.Transition] = ()
+    progress: Sequence[schema.Progress] = ()
+    action: actions.InstanceAction | None = None
+    services: Sequence[compute_hosts.ComputeService] = ()
+    guest: schema.Guest = NOT_INSPECTED
+    abort_requested: bool = False
 
     @property
-    def newest(self) -> cloud_records.Record | None:
-        """The newest record; None if there is none."""
+    def newest(self) -> schema.MigrationRecord | None:
+        """The newest migration record; None if there is none."""
         return self.records[-1] if self.records else None
 
     @property
     def status(self) -> str:
-        """Status of the newest record; empty if there is none."""
+        """Status of the newest migration record; empty if there is none."""
         return self.newest.status if self.newest else ''
 
     @property
     def source(self) -> str:
-        """Name of the host that the server was to leave."""
+        """Name of the source host."""
         return self.request.source
 
     @property
     def destination(self) -> str:
-        """Name of the host to go to; empty if that was never decided."""
-        return self.request.move.destination or (
+        """Name of the destination host; empty if none was ever chosen."""
+        return self.request.destination or (
             self.newest.destination if self.newest else '')
 
     @property
     def server_status(self) -> str:
-        """Status of the server; GONE if it is."""
+        """Status of the server; GONE if it does not exist any more."""
         return self.server.status if self.server else 'GONE'
 
     @property
     def migrating(self) -> bool:
-        """Whether nova holds the server for being migrated."""
+        """Whether nova still calls the server migrating."""
         return self.server is not None and (
             self.server.status == 'MIGRATING' or
             self.server.task_state == 'migrating')
 
     @property
     def as_before(self) -> bool:
-        """Whether the server is in the state of before, and has no task."""
+        """Whether the server has its earlier status and no task."""
         return (self.server is not None and self.server.task_state is None
                 and self.server.status == self.request.server.status)
 
     @property
     def on_source(self) -> bool:
-        """Whether nova says that the server is where it was."""
+        """Whether nova shows the server on the source host."""
         return self.server is not None and self.server.host == self.source
 
     @property
     def on_destination(self) -> bool:
-        """Whether nova says that the server is where it was to go."""
+        """Whether nova shows the server on the destination host."""
         return self.server is not None and (
             self.server.host == self.destination)
 
     @property
     def begun(self) -> bool:
-        """Whether the source host has taken the job."""
-        return any(
-            seen.what == attempts.RECORD and seen.state in
-            ('queued', *cloud_records.IN_SERVICE) for seen in self.transitions
-        ) or self.event(actions.JOB) is not None
+        """Whether the source host has accepted the job."""
+        return any(map(self.was, _REACHED)) or (
+            self.event(actions.JOB) is not None)
+
+    @property
+    def post_copied(self) -> bool:
+        """Whether the migration went through post-copy."""
+        return self.was(migration_records.POST_COPY)
 
     def was(self, status: str) -> bool:
-        """Return whether the record was seen in a status."""
-        return any((seen.what, seen.state) == (attempts.RECORD, status)
+        """Return whether the migration record was seen in a status.
+
+        :param status: such as running
+        """
+        return any((seen.subject, seen.state) == (follow.RECORD, status)
                    for seen in self.transitions)
 
-    def event(self, name: str) -> actions.Event | None:
-        """Return the first event of a name; None if there is none."""
+    def event(self, name: str) -> actions.ActionEvent | None:
+        """Return the first event of a name; None if there is none.
+
+        :param name: such as compute_pre_live_migration
+        """
         return self.action.event(name) if self.action else None
 
     def failed(self, name: str) -> bool:
-        """Return whether an event ended with an error."""
+        """Return whether an event ended with an error.
+
+        :param name: such as compute_pre_live_migration
+        """
         event = self.event(name)
         return event is not None and event.failed
 
-    def host(self, name: str) -> hosts.Host | None:
-        """Return the compute service of a host; None if there is none."""
-        return next((each for each in self.services
-                     if each.name == name), None)
+    def service(self, host: str) -> compute_hosts.ComputeService | None:
+        """Return the compute service of a host; None if there is none.
 
-    def down(self, name: str) -> bool:
-        """Return whether the compute service of a host is down."""
-        host = self.host(name)
-        return host is not None and host.state == 'down'
+        :param host: name of the host
+        """
+        return next((each for each in self.services if each.name == host),
+                    None)
 
-    def lines(self) -> list[str]:
-        """Return all of it in words, a line for each kind."""
-        return [
-            'Records: %s' % cloud_records.describe(self.records),
-            'Server: %s; fault: %s' % (
-                self.server.state if self.server else 'gone',
-                (self.server.fault if self.server else '') or 'none shown'),
-            'Events of request %s: %s' % (
-                self.request.request_id or '(no answer)',
-                self.action.describe() if self.action else 'no action'),
-            'Compute services: %s' % hosts.describe(self.services),
-            'Guest: %s' % self.guest,
-            'Transitions: %s' % (
-                '; '.join(map(str, self.transitions)) or 'none'),
-            'Copied: %s' % (self.copied() or 'not known'),
-        ]
+    def down(self, host: str) -> bool:
+        """Return whether the compute service of a host is down.
+
+        :param host: name of the host
+        """
+        service = self.service(host)
+        return service is not None and service.state == 'down'
 
     def copied(self) -> str:
-        """Return how far the copy was when it was last seen, in words."""
-        if not self.samples:
+        """Return the last known progress of the copy; empty if none is."""
+        if not self.progress:
             return ''
-        last = self.samples[-1]
-        return ('%.2f s: memory %d of %d bytes remaining, disk %d of %d' % (
-            last.at_s, last.progress.memory_remaining,
-            last.progress.memory_total, last.progress.disk_remaining,
-            last.progress.disk_total))
+        last = self.progress[-1]
+        return (f'{last.at_s:.2f} s: memory {last.memory_remaining_bytes} of '
+                f'{last.memory_total_bytes} bytes remaining, disk '
+                f'{last.disk_remaining_bytes} of {last.disk_total_bytes}')
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it under names that say their units."""
-        request, server = self.request, self.server
-        return {
-            'server_id': request.server_id,
-            'server_name': request.server.name,
-            'source': self.source,
-            'destination': self.destination,
-            'block_migration': request.move.block_migration,
-            'microversion': request.move.microversion,
-            'request_id': request.request_id,
-            'refusal': (dataclasses.asdict(request.refusal)
-                        if request.refusal else None),
-            'migration_records': [
-                dataclasses.asdict(record) for record in self.records],
-            'server_status': self.server_status,
-            'server_task_state': server.task_state if server else None,
-            'server_host': server.host if server else None,
-            'transitions': [seen.as_dict() for seen in self.transitions],
-            'progress': [
-                {'at_s': sample.at_s, **{
-                    '%s_bytes' % name: value for name, value
-                    in dataclasses.asdict(sample.progress).items()}}
-                for sample in self.samples],
-            'events': [str(event) for event in (
-                self.action.events if self.action else ())],
-            'guest': dataclasses.asdict(self.guest),
-        }
+    def lines(self) -> list[str]:
+        """Return all facts as text, one line for each kind."""
+        server = self.server
+        transitions = '; '.join(
+            f'{seen.at_s:.2f} s {seen.subject} {seen.state}'
+            for seen in self.transitions)
+        return [
+            f'Migration records: {migration_records.describe(self.records)}',
+            f'Server: {server.state if server else "gone"}; fault: '
+            f'{(server.fault if server else "") or "none"}',
+            f'Events of request {self.request.request_id or "(no answer)"}: '
+            f'{self.action.describe() if self.action else "no action"}',
+            f'Compute services: {compute_hosts.describe(self.services)}',
+            f'Guest: {describe_guest(self.guest)}',
+            f'Transitions: {transitions or "none"}',
+            f'Copied: {self.copied() or "not known"}',
+        ]
 
 
-def collect(clients: cloud_clients.Clients, attempt: attempts.Attempt,
-            services: Sequence[hosts.Host], guest: Guest = UNSEEN,
-            abort_asked: bool = False) -> Evidence:
-    """Return the evidence of an attempt that has ended.
+def describe_guest(guest: schema.Guest) -> str:
+    """Return the state of a guest as text.
 
-    Its action is read now, and so are server and records of one that was
-    given up: what is held against nova is asked for by itself once more.
+    :param guest: the guest after its migration
+    """
+    parts = [{True: 'answers', False: 'does not answer',
+              None: 'not probed'}[guest.answers]]
+    again = rebooted(guest)
+    if again is not None:
+        parts.append('booted again' if again else 'same boot id')
+    if guest.libvirt_state:
+        parts.append(guest.libvirt_state)
+    return ', '.join(parts)
+
+
+def collect(clients: cloud_clients.Clients, migration: follow.Migration,
+            services: Sequence[compute_hosts.ComputeService],
+            guest: schema.Guest = NOT_INSPECTED,
+            abort_requested: bool = False) -> Evidence:
+    """Return the facts about a migration that has ended.
+
+    Its instance action is read now. After a time-out the server and its
+    records are read once more, each by its own request: a fault of nova's
+    must not be a stale snapshot of ours.
 
     :param clients: of an administrator
-    :param attempt: one that has ended
+    :param migration: one that has ended
     :param services: the compute services
-    :param guest: what the guest shows
-    :param abort_asked: whether nova was asked to abort
+    :param guest: state of the guest
+    :param abort_requested: whether nova was asked to abort it
     """
-    request = attempt.request
-    server, found = attempt.server, attempt.records
-    if attempt.given_up:
-        server = servers.find(clients.servers, request.server_id)
-        found = tuple(
-            record for record in cloud_records.list_of_server(
-                clients.migrations, request.server_id)
-            if record.uuid not in request.known_records)
+    requested = migration.request
+    server, records = migration.server, migration.records
+    if migration.timed_out:
+        server = servers.find(clients.servers, requested.server_id)
+        records = tuple(
+            record for record in migration_records.list_of_server(
+                clients.migrations, requested.server_id)
+            if record.uuid not in requested.known_records)
     return Evidence(
-        request=request, records=found, server=server,
-        given_up=attempt.given_up, transitions=tuple(attempt.transitions),
-        samples=tuple(attempt.samples),
-        action=actions.show(clients.servers, request.server_id,
-                            request.request_id)
-        if request.request_id else None,
-        services=services, guest=guest, abort_asked=abort_asked)
+        request=requested, records=records, server=server,
+        timed_out=migration.timed_out,
+        transitions=tuple(migration.transitions),
+        progress=tuple(migration.progress),
+        action=actions.show(clients.servers, requested.server_id,
+                            requested.request_id)
+        if requested.request_id else None,
+        services=services, guest=guest, abort_requested=abort_requested)

@@ -10,157 +10,113 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Where the time of a live migration went.
+"""Phases of a live migration: durations, each with its resolution.
 
-nova tells of it in two ways. The record's status is seen by looking, known
-to the time between two looks. The events of the instance action have
-stamps of their own, to the second, by the clocks of different hosts. Each
-phase is taken from where it is known better; post and cleanup have no
-status and are known from events alone.
+nova shows them in two ways. The status of the migration record is polled, so
+a change is known to the time between two snapshots. Events of the instance
+action carry time stamps in whole seconds, by the clocks of different hosts.
+Each phase is taken from the source that knows it better. post and cleanup
+have no status of their own, so they come from events alone.
 """
 
-from collections.abc import Sequence
 import dataclasses
 import datetime
-from typing import Any
 
 from lm_tempest_plugin.cloud import actions
-from lm_tempest_plugin.cloud import records
-from lm_tempest_plugin.migration import attempt as attempts
+from lm_tempest_plugin.cloud import migration_records
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.results import schema
 
-# nova keeps whole seconds; the difference of two of them is known to one.
+# nova keeps whole seconds, so a difference is known to one second.
 EVENT_RESOLUTION_S = 1.0
-# The source makes ready before the destination's first event, and has no event
-# of its own for that: on the lab 0.3 to 0.5 s on the average of a drain.
+# The source prepares before the first event of the destination, and has no
+# event for that: 0.3 to 0.5 s, measured as the mean of a drain on the lab.
 SOURCE_PREPARES_S = 1.0
 POLLS = 'polls'
 EVENTS = 'events'
+_SPANS = (
+    ('checks', 'request', 'queued'), ('queued', 'queued', 'setup'),
+    ('setup', 'setup', 'copy'), ('copy', 'copy', 'post'),
+    ('post', 'post', 'cleanup'), ('cleanup', 'cleanup', 'end'))
+# The border that a status of the migration record marks.
+_BORDERS = {'queued': 'queued', 'preparing': 'setup', 'running': 'copy',
+            **dict.fromkeys(migration_records.TERMINAL, 'end')}
 
 
 @dataclasses.dataclass(frozen=True)
-class Phase:
-    """A part of a live migration.
+class _Border:
+    """Time of a border between two phases.
 
-    :ivar name: checks, queued, setup, copy, post or cleanup
-    :ivar seconds: how long it lasted
-    :ivar resolution_s: the true duration differs by no more; for events
-        on different hosts their clocks' difference comes on top
-    :ivar origin: polls or events
-    """
-
-    name: str
-    seconds: float
-    resolution_s: float
-    origin: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the phase under names that say their units."""
-        return dataclasses.asdict(self)
-
-    def __str__(self) -> str:
-        return '%s %.1f +/- %.1f s' % (
-            self.name, self.seconds, self.resolution_s)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Mark:
-    """When something happened.
-
-    :ivar at_s: in seconds, by a clock of its own
-    :ivar early_s: it may have been earlier by as much
-    :ivar late_s: it may have been later by as much
+    :ivar at_s: in seconds; polls and events have different origins
+    :ivar early_s: the border may be this much earlier
+    :ivar late_s: the border may be this much later
     """
 
     at_s: float
     early_s: float
     late_s: float
 
-    def until(self, end: '_Mark', name: str, origin: str) -> Phase:
-        """Return the phase that lasts from here to another mark."""
-        seconds = max(0.0, end.at_s - self.at_s)
-        return Phase(name, seconds, max(
-            end.late_s + self.early_s, end.early_s + self.late_s), origin)
+    def until(self, end: '_Border', name: str, origin: str) -> schema.Phase:
+        return schema.Phase(
+            name=name, seconds=max(0.0, end.at_s - self.at_s),
+            resolution_s=max(end.late_s + self.early_s,
+                             end.early_s + self.late_s), origin=origin)
 
 
-def phases(attempt: attempts.Attempt,
-           action: actions.Action | None) -> list[Phase]:
-    """Return the phases of an attempt, in order; only those that are known.
+def phases(migration: follow.Migration,
+           action: actions.InstanceAction | None) -> list[schema.Phase]:
+    """Return the known phases of a migration, in order.
 
-    * checks: the conductor chooses and asks both hosts, until the source
+    * checks: the conductor chooses and checks both hosts, until the source
       host has queued the job;
-    * queued: it waits for its turn on the source host;
-    * setup: both hosts make ready: networks, volumes, disks;
-    * copy: memory, and disks for a block migration, with switch-over, until
-      nova begins with what comes after;
-    * post: what nova does on the destination afterwards;
-    * cleanup: what it does on the source, until the record is completed.
+    * queued: the job waits in the queue of the source host;
+    * setup: both hosts prepare networks, volumes, disks;
+    * copy: memory, and disks for a block migration, with the switch-over;
+    * post: nova's work on the destination after the copy;
+    * cleanup: nova's work on the source, until the record is completed.
 
-    :param attempt: one that has ended
+    :param migration: one that has ended
     :param action: its instance action; None if there is none
     """
-    seen, told = _seen(attempt), _told(attempt, action)
-    spans = (
-        ('checks', 'request', 'queued'), ('queued', 'queued', 'setup'),
-        ('setup', 'setup', 'copy'), ('copy', 'copy', 'post'),
-        ('post', 'post', 'cleanup'), ('cleanup', 'cleanup', 'end'))
-    found = []
-    for name, begin, end in spans:
-        known = [
-            marks[begin].until(marks[end], name, origin)
-            for marks, origin in ((seen, POLLS), (told, EVENTS))
-            if begin in marks and end in marks]
-        if known:
-            found.append(min(known, key=lambda phase: phase.resolution_s))
-    return found
+    return [phase for name, begin, end in _SPANS
+            if (phase := _best(migration, action, name, begin, end))]
 
 
-def queue_s(found: Sequence[Phase]) -> float:
-    """Return how long a migration had to wait for others, in seconds."""
-    return sum(phase.seconds for phase in found if phase.name == 'queued')
+def service(migration: follow.Migration,
+            action: actions.InstanceAction | None) -> schema.Phase | None:
+    """Return the time from setup to the end; None if it is not known.
 
+    That is how long the hosts worked on the migration, without the queue.
 
-def service(attempt: attempts.Attempt,
-            action: actions.Action | None) -> Phase | None:
-    """Return how long the hosts were at work; None if that is not known.
-
-    From the begin of the setup to the end of the record, by nova's stamps
-    or by ours, whichever is known better. Queueing is no part of it.
-
-    :param attempt: one that has ended
+    :param migration: one that has ended
     :param action: its instance action; None if there is none
     """
+    return _best(migration, action, 'service', 'setup', 'end')
+
+
+def _best(migration: follow.Migration, action: actions.InstanceAction | None,
+          name: str, begin: str, end: str) -> schema.Phase | None:
+    """Return the span between two borders with the best resolution."""
     known = [
-        marks['setup'].until(marks['end'], 'service', origin)
-        for marks, origin in ((_seen(attempt), POLLS),
-                              (_told(attempt, action), EVENTS))
-        if 'setup' in marks and 'end' in marks]
+        borders[begin].until(borders[end], name, origin)
+        for borders, origin in ((_from_polls(migration), POLLS),
+                                (_from_events(migration, action), EVENTS))
+        if begin in borders and end in borders]
     return min(known, key=lambda phase: phase.resolution_s, default=None)
 
 
-def _seen(attempt: attempts.Attempt) -> dict[str, _Mark]:
-    """Return the marks that the looks have set."""
-    marks = {'request': _Mark(0.0, 0.0, 0.0)}
-    for transition in attempt.transitions:
-        name = _mark_name(transition)
-        if name:
-            marks.setdefault(name, _Mark(
+def _from_polls(migration: follow.Migration) -> dict[str, _Border]:
+    borders = {'request': _Border(0.0, 0.0, 0.0)}
+    for transition in migration.transitions:
+        name = _BORDERS.get(transition.state)
+        if name and transition.subject == follow.RECORD:
+            borders.setdefault(name, _Border(
                 transition.at_s, transition.uncertainty_s, 0.0))
-    return marks
+    return borders
 
 
-def _mark_name(transition: attempts.Transition) -> str:
-    """Return what a transition of the record begins; '' for others."""
-    if transition.what != attempts.RECORD:
-        return ''
-    if transition.state in records.TERMINAL:
-        return 'end'
-    return {'queued': 'queued', 'preparing': 'setup',
-            'running': 'copy'}.get(transition.state, '')
-
-
-def _told(attempt: attempts.Attempt,
-          action: actions.Action | None) -> dict[str, _Mark]:
-    """Return the marks that nova's events have set."""
+def _from_events(migration: follow.Migration,
+                 action: actions.InstanceAction | None) -> dict[str, _Border]:
     if action is None:
         return {}
     job = action.event(actions.JOB)
@@ -168,23 +124,18 @@ def _told(attempt: attempts.Attempt,
     post = action.event(actions.POST_AT_DESTINATION)
     times = {
         'request': action.start,
-        # The job's event ends when it is queued.
+        # The event of the job ends when the job is queued.
         'queued': job.finish if job else None,
         'setup': pre.start if pre else None,
         'copy': pre.finish if pre else None,
         'post': post.start if post else None,
         'cleanup': post.finish if post else None,
-        'end': _ended(attempt),
     }
-    return {name: _Mark(time.timestamp(), SOURCE_PREPARES_S
-                        if name == 'setup' else 0.0, EVENT_RESOLUTION_S)
+    newest = migration.newest
+    if newest is not None and newest.updated_at and (
+            migration_records.is_terminal(newest)):
+        times['end'] = datetime.datetime.fromisoformat(
+            newest.updated_at).replace(tzinfo=datetime.UTC)
+    return {name: _Border(time.timestamp(), SOURCE_PREPARES_S
+                          if name == 'setup' else 0.0, EVENT_RESOLUTION_S)
             for name, time in times.items() if time is not None}
-
-
-def _ended(attempt: attempts.Attempt) -> datetime.datetime | None:
-    """Return when nova wrote the end of the record."""
-    newest = attempt.newest
-    if newest is None or not newest.terminal or not newest.updated_at:
-        return None
-    return datetime.datetime.fromisoformat(newest.updated_at).replace(
-        tzinfo=datetime.UTC)

@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Looking at all servers and migration records at once.
+"""Snapshots of all servers and migration records.
 
-Two requests to the compute API, however many servers are on their way.
+A snapshot takes two requests to the compute API, however many servers are
+migrating.
 """
 
 from collections.abc import Callable
@@ -30,72 +31,76 @@ from tempest.lib import exceptions as lib_exc
 import urllib3
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import records as cloud_records
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.results import schema
 
 LOG = logging.getLogger(__name__)
 
 NS = 1_000_000_000
-# No answer at all.
-BROKEN = (urllib3.exceptions.HTTPError, OSError)
-# Our clock and the cloud's may differ by as much; what has changed since
-# then is more than is asked for, and does no harm.
+# Exceptions of a request without any answer.
+NO_ANSWER = (urllib3.exceptions.HTTPError, OSError)
+# Our clock and the cloud's may differ by this much. Asking for older changes
+# as well does no harm.
 CLOCK_SKEW = datetime.timedelta(minutes=5)
-# The clocks of nova's own services may differ by as much, each of which
-# stamps what it writes.
+# The clocks of nova's own services, which stamp their updates, may differ by
+# this much.
 SERVICES_SKEW = datetime.timedelta(seconds=10)
-GONE = 'DELETED'
+DELETED = 'DELETED'
 
 
-class NotFollowed(lib_exc.TempestException):
+class ApiUnavailable(lib_exc.TempestException):
     """The compute API did not answer for too long."""
 
     message = 'Live migrations could not be followed'
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """Servers and records at one time.
+class Snapshot:
+    """Servers and migration records at one time.
 
-    :ivar asked_ns: before the first question, CLOCK_MONOTONIC
-    :ivar at_ns: when the last of the answers came
-    :ivar servers: by UUID; None for one that is gone
-    :ivar records: all of the cloud since the beginning, the oldest first,
-        by the server's UUID
+    :ivar asked_ns: before the first request, CLOCK_MONOTONIC
+    :ivar at_ns: when the last answer had arrived
+    :ivar servers: by UUID; None for a server that does not exist any more
+    :ivar records: migration records of the whole cloud since the beginning,
+        the oldest first, by the server's UUID
     """
 
     asked_ns: int
     at_ns: int
     servers: Mapping[str, servers.Server | None]
-    records: Mapping[str, tuple[cloud_records.Record, ...]]
+    records: Mapping[str, tuple[schema.MigrationRecord, ...]]
 
-    def on_source(self, host: str) -> list[cloud_records.Record]:
-        """Return all records that leave a host and have not ended."""
+    def leaving(self, host: str) -> list[schema.MigrationRecord]:
+        """Return the records of migrations that leave a host and go on.
+
+        :param host: name of the source host
+        """
         return [record for found in self.records.values()
-                for record in found
-                if record.source == host and not record.terminal]
+                for record in found if record.source == host and
+                not migration_records.is_terminal(record)]
 
 
-def passing(exc: BaseException) -> bool:
-    """Return whether an error may pass by itself.
+def is_transient(exc: BaseException) -> bool:
+    """Return whether an error may go away without our doing anything.
 
-    Such as while an API server is restarted: no connection, no proper
-    answer, or one that says that the fault is not ours (HTTP 5xx).
+    That is so while an API server restarts: no connection, no proper answer,
+    or HTTP 5xx.
 
-    :param exc: what a request to the compute API has raised
+    :param exc: raised by a request to the compute API
     """
-    if isinstance(exc, (*BROKEN, lib_exc.InvalidHTTPResponseBody)):
+    if isinstance(exc, (*NO_ANSWER, lib_exc.InvalidHTTPResponseBody)):
         return True
     resp = getattr(exc, 'resp', None)
     return resp is not None and int(resp.status) >= 500
 
 
 @contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep tempest.lib from logging every request with its answer.
+def _without_request_log() -> Iterator[None]:
+    """Keep tempest.lib from logging each request and its answer.
 
-    Looks are many, and all of them go into a test's result as well, which
-    subunit limits to 4 MiB. What has changed is logged here.
+    There are many snapshots, and the log of a test is part of its result,
+    which subunit limits to 4 MiB. Changes are logged by us.
     """
     logger = stdlib_logging.getLogger('tempest.lib.common.rest_client')
     level = logger.level
@@ -107,20 +112,21 @@ def _quietly() -> Iterator[None]:
 
 
 class Poller:
-    """Looks at a set of servers, and bears with an API that is away."""
+    """Takes snapshots, and tolerates an API that is away for a while."""
 
     def __init__(self, clients: cloud_clients.Clients,
                  watched: Iterable[servers.Server], interval_s: float,
-                 errors_s: float,
+                 error_timeout_s: float,
                  clock: Callable[[], int] = time.monotonic_ns,
                  sleep: Callable[[float], None] = time.sleep) -> None:
-        """Make ready.
+        """Prepare; nothing is asked yet.
 
         :param clients: of an administrator
-        :param watched: the servers, as they are
-        :param interval_s: time between two looks, in seconds
-        :param errors_s: how long no look may succeed, in seconds
-        :param clock: reads CLOCK_MONOTONIC, in nanoseconds
+        :param watched: the servers before the first request
+        :param interval_s: time between two snapshots
+        :param error_timeout_s: time without a successful snapshot after
+            which the poller gives up
+        :param clock: returns CLOCK_MONOTONIC, in nanoseconds
         :param sleep: takes seconds
         """
         self._clients = clients
@@ -129,7 +135,7 @@ class Poller:
         self._since = datetime.datetime.now(datetime.UTC) - CLOCK_SKEW
         self._changed_since = self._since
         self._interval_s = interval_s
-        self._errors_s = errors_s
+        self._error_timeout_s = error_timeout_s
         self._clock = clock
         self._sleep = sleep
         self._last_ns = clock()
@@ -137,69 +143,62 @@ class Poller:
         self.errors = 0
 
     def pause(self) -> None:
-        """Wait until it is time for the next look."""
+        """Wait until the next snapshot is due."""
         self._sleep(self._interval_s)
 
-    def look(self) -> Look:
-        """Look once; again and again as long as the API does not answer.
+    def snapshot(self) -> Snapshot:
+        """Return a snapshot; repeat the request while the API is away.
 
-        :raises NotFollowed: it has not for too long
+        :raises ApiUnavailable: no snapshot succeeded for too long
         """
         while True:
             self.polls += 1
             try:
-                with _quietly():
-                    look = self._ask()
-            except (lib_exc.RestClientException, *BROKEN) as exc:
-                if not passing(exc):
+                with _without_request_log():
+                    taken = self._take()
+            except (lib_exc.RestClientException, *NO_ANSWER) as exc:
+                if not is_transient(exc):
                     raise
                 self.errors += 1
-                self._bear(exc)
+                away_s = (self._clock() - self._last_ns) / NS
+                LOG.warning('Snapshot %d failed, none for %.1f s: %s',
+                            self.polls, away_s, exc)
+                if away_s >= self._error_timeout_s:
+                    raise ApiUnavailable(
+                        f'the compute API has not answered for {away_s:.1f} '
+                        f's (limit {self._error_timeout_s:g} s by option '
+                        f'poll_error_timeout); last error: {exc}') from exc
                 self.pause()
             else:
-                self._last_ns = look.at_ns
-                return look
+                self._last_ns = taken.at_ns
+                return taken
 
-    def _ask(self) -> Look:
+    def _take(self) -> Snapshot:
         """Ask for the records, then for the servers.
 
-        In this order: if a record has ended, the server is seen after it.
+        In this order: when a record has ended, the server is seen after it.
         """
         asked_ns = self._clock()
-        found: dict[str, list[cloud_records.Record]] = {}
-        for record in cloud_records.list_since(
+        records: dict[str, list[schema.MigrationRecord]] = {}
+        for record in migration_records.list_since(
                 self._clients.migrations, self._since):
-            found.setdefault(record.server_id, []).append(record)
-        self._ask_servers()
-        return Look(
+            records.setdefault(record.server_id, []).append(record)
+        self._update_servers()
+        return Snapshot(
             asked_ns, self._clock(), dict(self._servers),
-            {server_id: tuple(each) for server_id, each in found.items()})
+            {server_id: tuple(each) for server_id, each in records.items()})
 
-    def _ask_servers(self) -> None:
+    def _update_servers(self) -> None:
         """Ask for the servers that have changed since the last answer.
 
-        Nova works longest for this one: it asks neutron about each server.
+        This is nova's slowest answer: nova asks neutron about each server.
         """
         changed = servers.list_changed(
             self._clients.servers, self._changed_since)
         for server in changed:
             if server.server_id in self._servers:
                 self._servers[server.server_id] = (
-                    None if server.status == GONE else server)
+                    None if server.status == DELETED else server)
         self._changed_since = max([self._changed_since, *(
             server.updated_at - SERVICES_SKEW for server in changed
             if server.updated_at is not None)])
-
-    def _bear(self, exc: BaseException) -> None:
-        """Note a failed look.
-
-        :raises NotFollowed: none has succeeded for too long
-        """
-        away_s = (self._clock() - self._last_ns) / NS
-        LOG.warning('Look %d failed, none for %.1f s: %s', self.polls,
-                    away_s, exc)
-        if away_s >= self._errors_s:
-            raise NotFollowed(
-                'the compute API has not answered for %.1f s (at most %g s '
-                'by option poll_error_timeout); last error: %s' % (
-                    away_s, self._errors_s, exc)) from exc

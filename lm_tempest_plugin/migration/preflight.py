@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What can be known to be in the way before anything is moved."""
+"""Refusal of a plan that cannot succeed, before anything is migrated."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence
@@ -20,111 +20,83 @@ import operator
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import hosts
+from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import placement
-from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.cloud import servers as cloud_servers
 
-# What live migration takes: nova refuses others with HTTP 409.
-MOVABLE = ('ACTIVE', 'PAUSED')
-
-
-class CannotMove(lib_exc.TempestException):
-    """A live migration that cannot go well; nothing was begun."""
-
-    message = 'Cannot be live-migrated'
+# nova refuses servers in another status with HTTP 409.
+MIGRATABLE = ('ACTIVE', 'PAUSED')
 
 
-def check_source(known: Iterable[hosts.Host], source: str) -> None:
-    """Refuse to move servers off a host that does not exist, or is down.
+class CannotMigrate(lib_exc.TempestException):
+    """A plan that cannot succeed; nothing was begun."""
 
-    One that is disabled is fine: that is how one begins to empty it.
+    message = 'Cannot live-migrate'
 
-    :param known: the cloud's compute hosts
+
+def check(clients: cloud_clients.Clients,
+          known: Iterable[compute_hosts.ComputeService],
+          servers: Sequence[cloud_servers.Server], destination: str) -> None:
+    """Refuse servers and hosts that cannot take part in a live migration.
+
+    A disabled source is fine: operators disable a host before they drain it.
+
+    :param clients: of an administrator
+    :param known: the compute services of the cloud
+    :param servers: the servers to migrate
+    :param destination: name of the host; empty for the scheduler's choice
+    :raises CannotMigrate: names the server or the host and the reason
+    """
+    if not servers:
+        raise CannotMigrate('there is no server to live-migrate')
+    for server in servers:
+        if server.status not in MIGRATABLE or server.task_state is not None:
+            raise CannotMigrate(
+                f'server {server.server_id} ({server.name}) cannot be '
+                f'live-migrated in its state: {server.state}; it has to be '
+                f'{" or ".join(MIGRATABLE)}, without a task')
+    known = list(known)
+    for source in sorted({server.host for server in servers}):
+        check_source(known, source)
+    if not destination:
+        return
+    host = _find(known, 'destination', destination)
+    if not host.usable:
+        raise CannotMigrate(f'the destination, host {host.name}, is '
+                            f'{host.status} and {host.state}')
+    for server in servers:
+        if server.host == destination:
+            raise CannotMigrate(
+                f'server {server.server_id} ({server.name}) is already on '
+                f'host {destination}, the destination')
+    needed = functools.reduce(
+        operator.add, map(placement.Resources.of, servers), placement.NOTHING)
+    lacking = needed.beyond(placement.free_on_host(clients, destination))
+    if lacking:
+        raise CannotMigrate(
+            f'the destination, host {destination}, has no room for '
+            f'{len(servers)} servers: {"; ".join(lacking)}')
+
+
+def check_source(known: Iterable[compute_hosts.ComputeService],
+                 source: str) -> None:
+    """Refuse a source that does not exist or is down.
+
+    :param known: the compute services of the cloud
     :param source: name of the host
-    :raises CannotMove: names the host and says why
+    :raises CannotMigrate: names the host and the reason
     """
     host = _find(known, 'source', source)
     if host.state != 'up':
-        raise CannotMove('the source, host %s, is %s' % (
-            host.name, host.state))
+        raise CannotMigrate(f'the source, host {host.name}, is {host.state}')
 
 
-def check_servers(moved: Iterable[servers.Server]) -> None:
-    """Refuse servers in a state in which nova does not move them, and none.
-
-    :param moved: the servers
-    :raises CannotMove: names server and state
-    """
-    moved = list(moved)
-    if not moved:
-        raise CannotMove('there is no server to move')
-    for server in moved:
-        if server.status not in MOVABLE or server.task_state is not None:
-            raise CannotMove(
-                'server %s (%s) is not in a state in which it can be '
-                'live-migrated: %s; it has to be %s, without a task' % (
-                    server.server_id, server.name, server.state,
-                    ' or '.join(MOVABLE)))
-
-
-def check_destination(clients: cloud_clients.Clients,
-                      known: Iterable[hosts.Host], destination: str,
-                      moved: Sequence[servers.Server]) -> None:
-    """Refuse a destination that cannot take the servers.
-
-    :param clients: of an administrator
-    :param known: the cloud's compute hosts
-    :param destination: name of the host
-    :param moved: the servers that are to go there
-    :raises CannotMove: names the host and says why
-    """
-    host = _find(known, 'destination', destination)
-    if not host.usable:
-        raise CannotMove('the destination, host %s, is %s and %s' % (
-            host.name, host.status, host.state))
-    for server in moved:
-        if server.host == destination:
-            raise CannotMove(
-                'server %s (%s) is on host %s already, the destination' % (
-                    server.server_id, server.name, destination))
-    _check_room(clients, destination, moved)
-
-
-def _find(known: Iterable[hosts.Host], role: str, name: str) -> hosts.Host:
-    """Return the host of a name.
-
-    :raises CannotMove: there is none
-    """
+def _find(known: Iterable[compute_hosts.ComputeService], role: str,
+          name: str) -> compute_hosts.ComputeService:
     known = list(known)
     for host in known:
         if host.name == name:
             return host
-    raise CannotMove(
-        'the %s, host %s, has no nova-compute service; those that have: %s' %
-        (role, name, hosts.describe(known)))
-
-
-def _check_room(clients: cloud_clients.Clients, destination: str,
-                moved: Sequence[servers.Server]) -> None:
-    needed = functools.reduce(
-        operator.add, map(placement.Resources.of, moved), placement.NOTHING)
-    free = room(clients, destination)
-    lacking = needed.beyond(free)
-    if lacking:
-        raise CannotMove(
-            'the destination, host %s, has no room for %d servers: %s' % (
-                destination, len(moved), '; '.join(lacking)))
-
-
-def room(clients: cloud_clients.Clients,
-         host: str) -> placement.Resources:
-    """Return what a host has left, by placement.
-
-    :param clients: of an administrator
-    :param host: name of the host
-    :raises CannotMove: it has no hypervisor
-    """
-    uuid = hosts.provider_uuids(clients.hypervisors).get(host)
-    if uuid is None:
-        raise CannotMove('host %s has no hypervisor' % host)
-    return placement.free(clients.providers, uuid)
+    raise CannotMigrate(
+        f'the {role}, host {name}, has no nova-compute service; hosts with '
+        f'one: {compute_hosts.describe(known)}')

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Asking nova for a live migration."""
+"""Requests for a live migration."""
 
 import dataclasses
 import time
@@ -23,92 +23,78 @@ import urllib3
 from lm_tempest_plugin import cloud
 from lm_tempest_plugin.cloud import microversions
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.results import schema
 
 LOG = logging.getLogger(__name__)
 
-# Since this microversion of the compute API nova can tell by itself.
+# The first microversion with block_migration='auto'.
 AUTO = '2.25'
 
 
 @dataclasses.dataclass(frozen=True)
-class Move:
-    """What is asked of nova for a server.
+class RequestOptions:
+    """Arguments of a live migration request, apart from the destination.
 
-    :ivar destination: name of the host that it is to go to; empty to leave
-        the choice to the scheduler
-    :ivar block_migration: True to copy local disks, False for storage that
-        both hosts share, 'auto' to leave it to nova
-    :ivar microversion: with which to ask. Before 2.25 there is no 'auto',
-        before 2.30 the scheduler has no say in a destination that is named,
-        before 2.34 nova answers only when its checks are done.
+    :ivar block_migration: True to copy local disks, False for shared storage,
+        'auto' to leave it to nova
+    :ivar microversion: of the request. Before 2.25 there is no 'auto',
+        before 2.30 the scheduler does not check a named destination, before
+        2.34 nova answers only after its checks.
     :ivar disk_over_commit: for microversions before 2.25: whether disks
-        count by what they take now instead of by what they may grow to
+        count by their present size instead of their virtual size
     """
 
-    destination: str = ''
     block_migration: str | bool = 'auto'
     microversion: str = cloud.MICROVERSION
     disk_over_commit: bool = False
 
     def __post_init__(self) -> None:
-        if not self._knows(AUTO) and self.block_migration == 'auto':
+        if self.block_migration == 'auto' and not self._supports(AUTO):
             raise ValueError(
-                "block_migration cannot be 'auto' with microversion %s: it "
-                'is True or False before %s' % (self.microversion, AUTO))
+                f"block_migration cannot be 'auto' with microversion "
+                f'{self.microversion}: it is True or False before {AUTO}')
 
-    def _knows(self, version: str) -> bool:
+    def _supports(self, version: str) -> bool:
         return microversions.at_least(self.microversion, version)
 
     @property
-    def disks_copied(self) -> bool:
-        """Whether local disks may go over the network."""
+    def copies_disks(self) -> bool:
+        """Whether local disks may be copied."""
         return self.block_migration is not False
 
-    def body(self) -> dict[str, Any]:
-        """Return the arguments of os-migrateLive."""
-        body: dict[str, Any] = {'host': self.destination or None,
+    def body(self, destination: str) -> dict[str, Any]:
+        """Return the arguments of os-migrateLive.
+
+        :param destination: name of the host; empty for the scheduler's choice
+        """
+        body: dict[str, Any] = {'host': destination or None,
                                 'block_migration': self.block_migration}
-        if not self._knows(AUTO):
+        if not self._supports(AUTO):
             body['disk_over_commit'] = self.disk_over_commit
         return body
 
 
 @dataclasses.dataclass(frozen=True)
-class Refusal:
-    """nova's answer where it did not accept a request.
-
-    :ivar status: HTTP status; 0 if there was no answer
-    :ivar message: what it said
-    """
-
-    status: int
-    message: str
-
-    @property
-    def clean(self) -> bool:
-        """Whether nova says that nothing was begun (HTTP 4xx)."""
-        return 400 <= self.status < 500
-
-
-@dataclasses.dataclass(frozen=True)
 class Request:
-    """A live migration that nova was asked for.
+    """A live migration that was requested, whether nova accepted or not.
 
-    :ivar server: the server as it was before
-    :ivar move: what was asked
-    :ivar request_id: nova's id of the request: req-...; empty if there was
+    :ivar server: the server before the request
+    :ivar destination: name of the host; empty for the scheduler's choice
+    :ivar options: arguments of the request
+    :ivar request_id: nova's id of the request (req-...); empty if there was
         no answer
     :ivar requested_ns: just before the request was sent, CLOCK_MONOTONIC
-    :ivar known_records: UUIDs of the server's records from before
+    :ivar known_records: UUIDs of the server's earlier migration records
     :ivar refusal: nova's answer if it did not accept; None if it did
     """
 
     server: servers.Server
-    move: Move
+    destination: str
+    options: RequestOptions
     request_id: str
     requested_ns: int
     known_records: frozenset[str]
-    refusal: Refusal | None = None
+    refusal: schema.Refusal | None = None
 
     @property
     def server_id(self) -> str:
@@ -117,45 +103,55 @@ class Request:
 
     @property
     def source(self) -> str:
-        """Name of the host that the server was on."""
+        """Name of the source host."""
         return self.server.host
 
+    @property
+    def cleanly_refused(self) -> bool:
+        """Whether nova says that it began nothing (HTTP 4xx)."""
+        return self.refusal is not None and 400 <= self.refusal.status < 500
+
     def __str__(self) -> str:
-        return 'live migration of server %s (%s) from %s to %s' % (
-            self.server_id, self.server.name, self.source,
-            self.move.destination or "the scheduler's choice")
+        destination = self.destination or "the scheduler's choice"
+        return (f'live migration of server {self.server_id} '
+                f'({self.server.name}) from {self.source} to {destination}')
 
 
-def live_migrate(servers_client: Any, server: servers.Server, move: Move,
+def live_migrate(servers_client: Any, server: servers.Server,
+                 destination: str, options: RequestOptions,
                  known_records: frozenset[str] = frozenset()) -> Request:
-    """Ask nova to move a server.
+    """Ask nova to live-migrate a server.
 
-    To be accepted says nothing about what becomes of it, nor does every
-    refusal say that nothing was begun: nova's word is kept and the server
-    followed.
+    An accepted request may fail later, and a refusal does not always mean
+    that nothing was begun. So the answer is kept, and the server is followed
+    in either case.
 
-    :param servers_client: tempest.lib's ServersClient, of one who may ask
-    :param server: the server as it is
-    :param move: what is asked
-    :param known_records: UUIDs of the server's records from before
+    :param servers_client: tempest.lib's ServersClient of the requester
+    :param server: the server before the request
+    :param destination: name of the host; empty for the scheduler's choice
+    :param options: arguments of the request
+    :param known_records: UUIDs of the server's earlier migration records
     """
     requested_ns = time.monotonic_ns()
+    headers: Any = {}
     refusal = None
     try:
-        with microversions.used(move.microversion):
+        with microversions.used(options.microversion):
             answer = servers_client.live_migrate_server(
-                server.server_id, **move.body())
+                server.server_id, **options.body(destination))
         headers = answer.response
     except lib_exc.TempestException as exc:
-        headers = getattr(exc, 'resp', None)
-        headers = {} if headers is None else headers
-        refusal = Refusal(int(getattr(headers, 'status', 0)), str(exc))
+        resp = getattr(exc, 'resp', None)
+        headers = {} if resp is None else resp
+        refusal = schema.Refusal(
+            status=int(getattr(headers, 'status', 0)), message=str(exc))
     except (urllib3.exceptions.HTTPError, OSError) as exc:
-        headers = {}
-        refusal = Refusal(0, '%s: %s' % (type(exc).__name__, exc))
+        refusal = schema.Refusal(
+            status=0, message=f'{type(exc).__name__}: {exc}')
     request = Request(
-        server, move, headers.get('x-openstack-request-id', ''),
-        requested_ns, known_records, refusal)
+        server, destination, options,
+        headers.get('x-openstack-request-id', ''), requested_ns,
+        known_records, refusal)
     if refusal:
         LOG.error('nova did not accept the %s: %s', request, refusal.message)
     else:

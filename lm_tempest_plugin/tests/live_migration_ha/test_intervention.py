@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Stepping in: aborting a live migration, or completing it by force."""
+"""Interventions: abort a live migration, or force it to complete."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
@@ -20,44 +20,45 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import progress
-from lm_tempest_plugin.migration import attempt as attempts
-from lm_tempest_plugin.migration import finding as findings
+from lm_tempest_plugin.guests.workloads import memory
+from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
-from lm_tempest_plugin.migration import strategy as strategies
 from lm_tempest_plugin.tests.live_migration_ha import base
 
 CONF = config.CONF
 
 
 class Intervention:
-    """Does something to the first migration that is seen in a state.
+    """Acts on the first migration that is seen in a state; for on_poll.
 
-    :ivar done: UUIDs of the servers to whose migration it was done
+    :ivar done: UUIDs of the servers on whose migration it acted
     """
 
-    def __init__(self, fits: Callable[[attempts.Attempt], bool],
+    def __init__(self, fits: Callable[[follow.Migration], bool],
                  act: Callable[[str, int], None]) -> None:
-        """Make ready.
+        """Prepare; nothing is done yet.
 
-        :param fits: whether an attempt is in the state
-        :param act: takes the server's UUID and the record's number
+        :param fits: returns whether a migration is in the state
+        :param act: takes the server's UUID and the number of the record
         """
         self._fits = fits
         self._act = act
         self.done: list[str] = []
 
-    def __call__(self, look: poll.Look,
-                 followed: Sequence[attempts.Attempt]) -> None:
-        """Look for a migration in the state; called after each look."""
-        for each in followed:
+    def __call__(self, snapshot: poll.Snapshot,
+                 migrations: Sequence[follow.Migration]) -> None:
+        """Act on the first migration in the state, once."""
+        for each in migrations:
             newest = each.newest
             if self.done or newest is None or not self._fits(each):
                 continue
             try:
                 self._act(each.request.server_id, newest.number)
             except (lib_exc.BadRequest, lib_exc.Conflict):
-                # It has gone on since: nova says that the state of the
-                # migration is another (400), or that of the server (409).
+                # The migration has gone on since then: nova says that the
+                # migration (400) or the server (409) is in another state.
                 continue
             self.done.append(each.request.server_id)
 
@@ -66,8 +67,8 @@ class Intervention:
 class InterventionTest(base.LiveMigrationHaTest):
     """Migrations that do not end by themselves.
 
-    The first guest writes memory meanwhile: the copy of one that does
-    nothing would be over before nova has done what it was asked to do.
+    The first guest keeps writing memory: the copy of an idle guest would be
+    over before nova has done what it was asked to do.
     """
 
     placed = True
@@ -84,79 +85,70 @@ class InterventionTest(base.LiveMigrationHaTest):
         if not CONF.live_migration_ha.recovers_from_failure:
             raise self.skipException(
                 '[live_migration_ha] recovers_from_failure is False')
-        self._step_in(1, Intervention(self._copies, self._abort))
+        self._intervene(1, Intervention(self._is_copying, self._abort))
 
     @decorators.idempotent_id('b70d7b4f-2ac0-4f49-8f1f-2d9b0f9f1b0c')
     @decorators.attr(type=['slow', 'multinode'])
     def test_abort_queued(self) -> None:
-        """Abort a live migration that waits for its turn.
+        """Abort a live migration that waits in the queue of its source host.
 
-        Asserted is what test_abort_running asserts, and that those before
-        it are completed.
+        Asserted is what test_abort_running asserts, and that the migrations
+        before it are completed.
         """
         declared = CONF.live_migration_ha.max_concurrent_live_migrations
-        self._step_in(max(1, declared) + 1, Intervention(
-            lambda each: each.newest is not None and
-            each.newest.status == 'queued', self._abort))
+        self._intervene(max(1, declared) + 1, Intervention(
+            lambda each: each.status == 'queued', self._abort))
 
     @decorators.idempotent_id('0d2dd6ad-4a5f-44f7-9f0e-7a1c0a0a9a35')
     @decorators.attr(type=['slow', 'multinode'])
     def test_force_complete(self) -> None:
-        """Complete a live migration by force while it copies.
+        """Force a live migration to complete while it copies.
 
-        Asserted is what the round trip asserts, with the bound of option
-        max_forced_outage: nova pauses the guest for the rest of the copy.
+        Asserted is what test_block_live_migration_round_trip asserts, with
+        the bound of option max_forced_outage: nova pauses the guest for the
+        rest of the copy.
         """
-        forced = CONF.live_migration_ha.max_forced_outage
-        self._step_in(
-            1, Intervention(self._copies, self._force_complete),
-            findings.Bounds(forced, 2 * forced + 1), aborts=False)
+        self._intervene(
+            1, Intervention(self._is_copying, self._force_complete),
+            plan.Bounds.forced(CONF.live_migration_ha), aborts=False)
 
-    def _step_in(self, number: int, intervention: Intervention,
-                 bounds: findings.Bounds | None = None,
-                 aborts: bool = True) -> None:
-        """Move guests from one host, all at once, and step in."""
-        first = self.create_guest()
-        fleet = [first]
+    def _intervene(self, number: int, intervention: Intervention,
+                   bounds: plan.Bounds | None = None,
+                   aborts: bool = True) -> None:
+        """Move guests from one host, all at once, and intervene."""
+        first, = self.build()
+        guests = [first]
         if number > 1:
-            fleet += self.create_guests(number - 1, first.host)
-        watched = self.start_watch(*fleet)
-        boot_ids = self.read_boot_ids(*fleet)
-        sums = self.write_disks(*fleet)
-        self.keep_writing(first, self._to_write())
-        arrival = self.travel(
-            base.Trip(
-                fleet, self.choose_destination(first.host), watched,
-                boot_ids, self.new_move(),
-                strategies.window(number), bounds, measured=False),
-            on_look=intervention,
-            aborted=intervention.done if aborts else ())
-        self.report(arrival, 'intervention')
-        if not intervention.done:
-            raise self.skipException(
-                'No migration was seen in the state in which to step in; a '
-                'flavor with more memory takes longer to copy. All went '
-                'well: %s' % '; '.join(
-                    found.line() for found in arrival.findings))
-        self.assert_unharmed(watched)
-        self.assert_disks(sums, *fleet)
-
-    def _to_write(self) -> int:
-        """Return how much a guest is to write: an eighth of its memory."""
+            guests += self.builder.build(number - 1, first.host)
         flavor = self.owner.flavors_client.show_flavor(
             CONF.compute.flavor_ref)['flavor']
-        return max(1, int(flavor['ram']) // 8)
+        with self.observe(*guests) as fleet:
+            self.builder.start(first, memory.MemoryWorkload(
+                max(1, int(flavor['ram']) // 8)))
+            run = self.migrate(
+                fleet, self.choose_destination(first.host),
+                on_poll=intervention,
+                aborted=intervention.done if aborts else (),
+                strategy=plan.window(number), measured=False,
+                bounds=bounds or plan.Bounds.of(CONF.live_migration_ha))
+            if not intervention.done:
+                lines = '; '.join(map(engine.summary_line, run.results))
+                raise self.skipException(
+                    'No migration was seen in the state in which to '
+                    'intervene; a flavor with more memory takes longer to '
+                    f'copy. All migrations were completed: {lines}')
 
-    def _copies(self, each: attempts.Attempt) -> bool:
-        """Return whether libvirt is at work on the copy.
+    def _is_copying(self, migration: follow.Migration) -> bool:
+        """Return whether libvirt copies.
 
-        nova calls the migration running a moment before, when there is
+        nova calls the migration running a moment earlier, when there is
         nothing to abort yet.
         """
-        if each.newest is None or each.newest.status != 'running':
+        if migration.status != 'running':
             return False
-        found = progress.show(self.clients.servers, each.request.server_id)
-        return found is not None and found.known
+        found = progress.show(
+            self.clients.servers, migration.request.server_id)
+        return found is not None and progress.is_known(found)
 
     def _abort(self, server_id: str, number: int) -> None:
         progress.abort(self.clients.servers, server_id, number)

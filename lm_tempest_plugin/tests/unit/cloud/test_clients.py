@@ -46,7 +46,7 @@ class ClientsTest(base.TestCase):
             patcher.start()
             self.addCleanup(patcher.stop)
 
-    def test_each_is_what_the_manager_of_tempest_calls_so(self):
+    def test_each_is_the_client_of_that_name_in_tempest(self):
         found = clients.Clients.of(make_manager())
         manager = tempest_clients.Manager
         expected = {
@@ -58,7 +58,9 @@ class ClientsTest(base.TestCase):
             'quotas': manager.compute.QuotasClient,
             'providers': manager.placement.ResourceProvidersClient,
             'placement': manager.placement.PlacementClient,
-            'ports': manager.network.PortsClient}
+            'ports': manager.network.PortsClient,
+            'volumes': manager.volume_v3.VolumesClient,
+            'attachments': manager.volume_v3.AttachmentsClient}
         self.assertEqual(
             sorted(expected),
             sorted(field.name for field in dataclasses.fields(found)))

@@ -27,10 +27,11 @@ VOLUME_ID = '0f3a7a52-6d6e-4a3c-9a52-1d1b0f4a9f10'
 
 def volume(status='in-use', name='data', **hosts):
     """Return a volume as cinder's JSON has it."""
-    return {'id': VOLUME_ID, 'name': name, 'status': status, 'attachments': [
-        {'attachment_id': number, 'host_name': host, 'id': VOLUME_ID,
-         'server_id': fakes.SERVER_ID, 'volume_id': VOLUME_ID,
-         'device': '/dev/vdb'} for number, host in hosts.items()]}
+    return {'id': VOLUME_ID, 'name': name, 'status': status, 'size': 1,
+            'attachments': [
+                {'attachment_id': number, 'host_name': host, 'id': VOLUME_ID,
+                 'server_id': fakes.SERVER_ID, 'volume_id': VOLUME_ID,
+                 'device': '/dev/vdb'} for number, host in hosts.items()]}
 
 
 def attachment(number='one', status='attached', instance=fakes.SERVER_ID):

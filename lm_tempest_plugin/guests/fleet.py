@@ -1,0 +1,151 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Guests that are observed from outside while they are live-migrated."""
+
+from collections.abc import Mapping
+import contextlib
+import dataclasses
+import types
+from typing import Any
+
+from lm_tempest_plugin.guests import builder as builders
+from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.results import schema
+
+
+@dataclasses.dataclass(frozen=True)
+class ProbeOptions:
+    """Options of the probes, in seconds.
+
+    :ivar interval_s: time between two ICMP probes of one guest
+    :ivar tcp_interval_s: time between two messages of one TCP stream
+    :ivar tcp_echo_port: TCP port of the echo service in the guests
+    :ivar ready_timeout_s: time until all guests answer
+    :ivar echo_timeout_s: time until the last message has come back
+    """
+
+    interval_s: float
+    tcp_interval_s: float
+    tcp_echo_port: int
+    ready_timeout_s: float
+    echo_timeout_s: float
+
+    @classmethod
+    def of(cls, options: Any) -> 'ProbeOptions':
+        """Return the options of a configuration.
+
+        :param options: values of the group live_migration_ha
+        """
+        return cls(options.probe_interval, options.tcp_interval,
+                   options.tcp_echo_port, options.ready_timeout,
+                   options.drain_timeout)
+
+
+class Fleet(contextlib.AbstractContextManager['Fleet']):
+    """Guests with running probes, known boot ids and written disks.
+
+    :ivar guests: the guests
+    :ivar probes: probes of their addresses
+    :ivar boot_ids: boot ids from before, by the server's UUID
+    """
+
+    def __init__(self, builder: builders.GuestBuilder,
+                 guests: tuple[builders.Guest, ...],
+                 options: ProbeOptions) -> None:
+        """Prepare; nothing is sent yet.
+
+        :param builder: built the guests
+        :param guests: guests that answer, or will soon
+        :param options: options of the probes
+        """
+        self.guests = guests
+        self.boot_ids: Mapping[str, str] = {}
+        self.probes = watch.Watch(
+            [guest.address for guest in guests], options.interval_s,
+            watch.Echo(options.tcp_echo_port, options.tcp_interval_s))
+        self._builder = builder
+        self._options = options
+
+    def __enter__(self) -> 'Fleet':
+        """Start the probes, read the boot ids, write to the disks.
+
+        :raises NotAnswering: a guest does not answer in time
+        """
+        try:
+            self.probes.start()
+            self.probes.await_answers(self._options.ready_timeout_s)
+            self.boot_ids = self._builder.boot_ids(*self.guests)
+            self._builder.write_disks(*self.guests)
+        except BaseException:
+            self.probes.stop()
+            raise
+        return self
+
+    def __exit__(self, exc_type: type[BaseException] | None,
+                 exc: BaseException | None,
+                 traceback: types.TracebackType | None) -> None:
+        self.probes.stop()
+
+    def boot_id(self, server_id: str) -> str:
+        """Return the present boot id of a guest.
+
+        :param server_id: UUID of its server
+        """
+        return self._builder.boot_id(self._guest(server_id))
+
+    def verify(self, server_id: str) -> Mapping[str, str]:
+        """Return the problem of each workload of a guest, by its name.
+
+        :param server_id: UUID of its server
+        """
+        return self._builder.verify(self._guest(server_id))
+
+    def _guest(self, server_id: str) -> builders.Guest:
+        return next(guest for guest in self.guests
+                    if guest.server_id == server_id)
+
+    def final_problems(self) -> list[schema.Problem]:
+        """End the TCP streams, and return what happened to the guests.
+
+        Migrations are checked one by one, and this is the check of the whole
+        time: connections that broke between two migrations, the last message
+        of each stream, a guest that was paused and runs again.
+        """
+        problems = []
+        streams = self.probes.finish(self._options.echo_timeout_s)
+        for guest in self.guests:
+            server_id = guest.server_id
+            texts: dict[str, list[str]] = {'tcp-stream': []}
+            stream = streams[guest.address]
+            if stream.breaks or stream.lost or stream.repeated or (
+                    stream.corrupt):
+                texts['tcp-stream'].append(
+                    f'the TCP connection broke {len(stream.breaks)} times; '
+                    f'messages: {stream.lost} lost, {stream.repeated} '
+                    f'repeated, {stream.corrupt} never sent')
+            if stream.last_sent != stream.last_echoed:
+                texts['tcp-stream'].append(
+                    f'message {stream.last_sent}, the last one sent, did not '
+                    f'come back within {self._options.echo_timeout_s:g} s; '
+                    f'the last one back is {stream.last_echoed}')
+            now = self.boot_id(server_id)
+            if now != self.boot_ids[server_id]:
+                texts['boot-id'] = [
+                    f'the guest has booted again: boot id {now}, before '
+                    f'{self.boot_ids[server_id]}']
+            for name, text in self.verify(server_id).items():
+                texts[name] = [text] if text else []
+            problems += [
+                schema.Problem(check=check, text=text, server_id=server_id)
+                for check, found in texts.items() for text in found]
+        return problems

@@ -1,0 +1,158 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Observation, and the list of checks that run on it."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import functools
+
+from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.hosts import sockets
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.results import schema
+
+PASSED, FAILED, SKIPPED = 'passed', 'failed', 'skipped'
+
+
+class SkipCheck(Exception):
+    """A check does not apply; the text says why."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """One migration with everything that was observed of it.
+
+    :ivar migration: the migration
+    :ivar verdict: the verdict, with its evidence
+    :ivar expected: the verdicts that are no problem
+    :ivar continuity: figures of the probes; None if it was not probed
+    :ivar job: libvirt's statistics; None if they are not known
+    :ivar workloads: the problem that each workload of the guest found, by
+        its name; empty for a workload without a problem
+    """
+
+    migration: follow.Migration
+    verdict: verdicts.Verdict
+    expected: tuple[verdicts.Kind, ...]
+    continuity: schema.Continuity | None = None
+    job: schema.LibvirtJob | None = None
+    workloads: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def server_id(self) -> str:
+        """UUID of the server."""
+        return self.migration.request.server_id
+
+    def problem(self, check_: str, text: str) -> schema.Problem:
+        """Return a problem of this server, with all facts as evidence.
+
+        :param check_: slug of the check
+        :param text: the problem
+        """
+        return schema.Problem(
+            check=check_, text=text, server_id=self.server_id,
+            evidence=tuple(self.verdict.evidence.lines()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Observation:
+    """A drain that has ended, as the checks see it.
+
+    :ivar plan: what was asked for
+    :ivar clients: of an administrator
+    :ivar migrations: one for each server
+    :ivar concurrency: of each source host
+    :ivar sockets: connections between both hosts; None without access
+    :ivar host_errors: why hosts could not be asked
+    """
+
+    plan: plans.MigrationPlan
+    clients: cloud_clients.Clients
+    migrations: Sequence[Judged]
+    concurrency: Sequence[schema.Concurrency] = ()
+    sockets: sockets.SocketWatch | None = None
+    host_errors: Sequence[str] = ()
+
+    @functools.cached_property
+    def servers(self) -> Mapping[str, servers.Server | None]:
+        """The servers now, by UUID; None for one that does not exist."""
+        return {each.server_id: servers.find(
+            self.clients.servers, each.server_id) for each in self.migrations}
+
+    @functools.cached_property
+    def providers(self) -> Mapping[str, str]:
+        """Name of the host of each resource provider, by its UUID."""
+        return {uuid: name for name, uuid in compute_hosts.provider_uuids(
+            self.clients.hypervisors).items()}
+
+    def existing(self) -> Iterator[tuple[Judged, servers.Server]]:
+        """Yield the migrations whose servers still exist, with the servers."""
+        for each in self.migrations:
+            server = self.servers[each.server_id]
+            if server is not None:
+                yield each, server
+
+
+Check = Callable[[Observation], Iterable[schema.Problem]]
+CHECKS: dict[str, Check] = {}
+
+
+def check(function: Check) -> Check:
+    """Add a check to the list; its name, with hyphens, becomes its slug.
+
+    :param function: the check
+    """
+    CHECKS[function.__name__.replace('_', '-')] = function
+    return function
+
+
+def run(observation: Observation
+        ) -> tuple[list[schema.Problem], list[schema.CheckOutcome]]:
+    """Run all checks, and return the problems and which checks ran.
+
+    :param observation: a drain that has ended
+    """
+    problems: list[schema.Problem] = []
+    outcomes = []
+    for name, function in CHECKS.items():
+        reason = observation.plan.leave_out.get(name, '')
+        found: list[schema.Problem] = []
+        if not reason:
+            try:
+                found = list(function(observation))
+            except SkipCheck as exc:
+                reason = str(exc)
+        problems += found
+        outcomes.append(schema.CheckOutcome(
+            check=name, reason=reason,
+            outcome=SKIPPED if reason else FAILED if found else PASSED))
+    # Each workload is a check of its own, such as disk.
+    for name in sorted({name for each in observation.migrations
+                        for name in each.workloads}):
+        found = [each.problem(name, each.workloads[name])
+                 for each in observation.migrations
+                 if each.workloads.get(name)]
+        problems += found
+        outcomes.append(schema.CheckOutcome(
+            check=name, outcome=FAILED if found else PASSED))
+    # The verdict is the most important news.
+    problems.sort(key=lambda problem: problem.check != 'verdict')
+    return problems, outcomes

@@ -1,0 +1,456 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The engine: it carries out a plan and returns the judged run.
+
+One call requests the migrations, follows them, inspects the guests, judges
+each migration, runs the checks and stores the results. Whoever migrates
+servers does it through :func:`run`.
+"""
+
+from collections.abc import Collection
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import datetime
+import textwrap
+import time
+from typing import Any
+from typing import Protocol
+
+import msgspec
+from oslo_log import log as logging
+from tempest.lib import exceptions as lib_exc
+
+from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.cloud import servers as cloud_servers
+from lm_tempest_plugin.hosts import access
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.migration import checks  # noqa: F401 (registers them)
+from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.migration import drain
+from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import phases
+from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration import poll
+from lm_tempest_plugin.migration import preflight
+from lm_tempest_plugin.migration import results_file
+from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.results import schema
+
+LOG = logging.getLogger(__name__)
+
+
+class GuestAccess(Protocol):
+    """Commands in guests."""
+
+    def boot_id(self, server_id: str) -> str:
+        """Return the boot id of a guest.
+
+        :param server_id: UUID of its server
+        """
+
+    def verify(self, server_id: str) -> Mapping[str, str]:
+        """Return the problem of each workload of a guest, by its name.
+
+        :param server_id: UUID of its server
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class MigrationRun:
+    """A plan that was carried out, judged.
+
+    :ivar plan: the plan
+    :ivar drained: the migrations together, with their concurrency
+    :ivar migrations: each migration with its verdict
+    :ivar problems: everything that is not as expected
+    :ivar results: the stored line of each migration
+    :ivar drain: the stored line of the drain
+    :ivar lines: everything that was stored, as bytes without line ends
+    """
+
+    plan: plans.MigrationPlan
+    drained: drain.Drained
+    migrations: Sequence[registry.Judged]
+    problems: Sequence[schema.Problem]
+    results: Sequence[schema.MigrationResult]
+    drain: schema.DrainResult
+    lines: Sequence[bytes]
+
+
+def run(plan: plans.MigrationPlan, clients: cloud_clients.Clients, *,
+        store: results_file.ResultsFile,
+        probes: watch.Watch | None = None,
+        hosts: access.HostAccess | None = None,
+        guests: GuestAccess | None = None,
+        requester: Any = None,
+        on_poll: drain.OnPoll | None = None,
+        aborted: Collection[str] = ()) -> MigrationRun:
+    """Carry out a plan: migrate, follow, inspect, judge, check, store.
+
+    :param plan: the plan
+    :param clients: of an administrator
+    :param store: keeps the results
+    :param probes: probes of the guests' addresses, already started
+    :param hosts: SSH to the compute hosts
+    :param guests: commands in the guests
+    :param requester: tempest.lib's ServersClient for the requests; None for
+        the administrator's
+    :param on_poll: called after each snapshot, such as to abort a migration
+    :param aborted: UUIDs of servers whose migrations on_poll has aborted by
+        then; their verdict has to be cancelled
+    :raises CannotMigrate: the plan cannot succeed; nothing was requested
+    :raises ApiUnavailable: the compute API did not answer for too long
+    :raises ResultsError: a result cannot be written
+    """
+    return _Run(plan, clients, store, probes, hosts, guests, aborted).run(
+        requester, on_poll)
+
+
+class _Run:
+    """State of one run; one method for each step."""
+
+    def __init__(self, plan: plans.MigrationPlan,
+                 clients: cloud_clients.Clients,
+                 store: results_file.ResultsFile,
+                 probes: watch.Watch | None,
+                 hosts: access.HostAccess | None,
+                 guests: GuestAccess | None,
+                 aborted: Collection[str]) -> None:
+        self._plan = plan
+        self._clients = clients
+        self._store = store
+        self._probes = probes
+        self._hosts = hosts
+        self._guests = guests
+        self._aborted = aborted
+        self._host_errors: list[str] = []
+        self._ended: set[str] = set()
+        self._lines: list[bytes] = []
+        self._drain_fields: dict[str, Any] = {}
+        # CLOCK_MONOTONIC at 1970-01-01.
+        self._epoch_ns = time.monotonic_ns() - time.time_ns()
+
+    def run(self, requester: Any,
+            on_poll: drain.OnPoll | None) -> MigrationRun:
+        """Carry out the plan."""
+        plan = self._plan
+        servers = [cloud_servers.show(self._clients.servers, each.server_id)
+                   for each in plan.servers]
+        sources = sorted({server.host for server in servers})
+        preflight.check(
+            self._clients, compute_hosts.list_hosts(self._clients.services),
+            servers, plan.destination)
+        self._drain_fields = {
+            'drain': self._store.next_drain(), 'test': plan.test,
+            'settings': plan.settings, 'strategy': str(plan.strategy),
+            'servers': len(servers), 'round_trip': plan.round_trip,
+            'measured': plan.measured,
+            'source': sources[0] if len(sources) == 1 else '',
+            'destination': plan.destination}
+        self._append(schema.DrainStarted(
+            server_ids=tuple(server.server_id for server in servers),
+            **self._drain_fields))
+
+        def polled(snapshot: poll.Snapshot,
+                   migrations: Sequence[follow.Migration]) -> None:
+            self._store_ended(migrations)
+            if on_poll is not None:
+                on_poll(snapshot, migrations)
+
+        # Where the scheduler chooses, nobody knows in advance which host to
+        # observe.
+        observed = (self._hosts.observe(sources[0], plan.destination)
+                    if self._hosts and plan.destination and
+                    len(sources) == 1 else None)
+        with observed or contextlib.nullcontext():
+            drained = drain.Drain(
+                self._clients, poll.Poller(
+                    self._clients, servers, plan.timeouts.poll_interval_s,
+                    plan.timeouts.poll_error_s),
+                plan, servers, requester, polled).run()
+        # One that ended in the last snapshot is in no later one.
+        self._store_ended(drained.migrations)
+        time.sleep(plan.timeouts.grace_s)
+        services = compute_hosts.list_hosts(self._clients.services)
+        judged = [self._judge(each, services) for each in drained.migrations]
+        problems, outcomes = registry.run(registry.Observation(
+            plan, self._clients, judged, drained.concurrency,
+            observed.sockets if observed else None, self._host_errors))
+        return self._store_results(
+            drained, judged, problems, outcomes, observed)
+
+    def _append(self, line: schema.Line) -> None:
+        self._lines.append(self._store.append(line))
+
+    def _store_ended(self, migrations: Sequence[follow.Migration]) -> None:
+        """Store migrations that have ended since the last snapshot."""
+        for each in migrations:
+            server_id = each.request.server_id
+            if not each.ended or server_id in self._ended:
+                continue
+            self._ended.add(server_id)
+            self._append(schema.MigrationEnded(
+                drain=self._drain_fields['drain'], server_id=server_id,
+                source=each.request.source,
+                destination=each.newest.destination if each.newest
+                else each.request.destination,
+                requested_at=self._time(each.request.requested_ns),
+                duration_s=each.duration_s, record_status=each.status,
+                server_status=each.server.status if each.server else 'GONE',
+                timed_out=each.timed_out))
+
+    def _judge(self, migration: follow.Migration,
+               services: Sequence[compute_hosts.ComputeService]
+               ) -> registry.Judged:
+        """Inspect the guest of a migration that has ended, and judge it."""
+        server_id = migration.request.server_id
+        continuity = self._continuity(migration)
+        guest, workloads = self._inspect(migration, continuity)
+        aborted = server_id in self._aborted
+        verdict = verdicts.judge(evidences.collect(
+            self._clients, migration, services, guest, aborted))
+        return registry.Judged(
+            migration, verdict,
+            (verdicts.Kind.CANCELLED,) if aborted else self._plan.expected,
+            continuity, self._libvirt_job(verdict), workloads)
+
+    def _continuity(self, migration: follow.Migration
+                    ) -> schema.Continuity | None:
+        address = self._plan.planned(migration.request.server_id).address
+        if self._probes is None or not address:
+            return None
+        return msgspec.convert(
+            self._probes.continuity(
+                address, migration.request.requested_ns,
+                (migration.ended_ns or 0) + round(
+                    self._plan.timeouts.grace_s * poll.NS)),
+            schema.Continuity, from_attributes=True)
+
+    def _inspect(self, migration: follow.Migration,
+                 continuity: schema.Continuity | None
+                 ) -> tuple[schema.Guest, Mapping[str, str]]:
+        """Return the state of the guest, and problems of its workloads.
+
+        SSH to a guest that does not answer would be tried for minutes, so
+        libvirt is asked instead.
+        """
+        server_id = migration.request.server_id
+        before = self._plan.planned(server_id).boot_id
+        if continuity is None:
+            answers = None
+        else:
+            answers = not (
+                continuity.outage.open and
+                continuity.outage.longest_s > self._plan.bounds.max_outage_s)
+        if answers is False:
+            return schema.Guest(
+                answers=False, boot_id_before=before,
+                libvirt_state=self._libvirt_state(migration)), {}
+        if not before or self._guests is None:
+            return schema.Guest(answers=answers, boot_id_before=before), {}
+        try:
+            return schema.Guest(
+                answers=answers, boot_id_before=before,
+                boot_id_after=self._guests.boot_id(server_id)
+            ), self._guests.verify(server_id)
+        except lib_exc.TempestException as exc:
+            error = results_file.describe_error(exc)
+            LOG.error('Guest of server %s cannot be inspected: %s',
+                      server_id, error)
+            return schema.Guest(answers=answers, boot_id_before=before,
+                                boot_id_error=error), {}
+
+    def _libvirt_state(self, migration: follow.Migration) -> str:
+        if self._hosts is None or migration.server is None:
+            return ''
+        try:
+            return self._hosts.guest_state(
+                migration.server.host, migration.request.server_id)
+        except remote.HostError as exc:
+            LOG.exception('State of the guest of server %s',
+                          migration.request.server_id)
+            return f'its state cannot be read: {exc}'
+
+    def _libvirt_job(self, verdict: verdicts.Verdict
+                     ) -> schema.LibvirtJob | None:
+        # Only the destination of a completed migration has its statistics.
+        if self._hosts is None or (
+                verdict.kind is not verdicts.Kind.COMPLETED):
+            return None
+        try:
+            return self._hosts.job(verdict.evidence.destination,
+                                   verdict.evidence.request.server_id)
+        except remote.HostError as exc:
+            self._host_errors.append(str(exc))
+            return None
+
+    def _store_results(self, drained: drain.Drained,
+                       judged: Sequence[registry.Judged],
+                       problems: Sequence[schema.Problem],
+                       outcomes: Sequence[schema.CheckOutcome],
+                       observed: Any) -> MigrationRun:
+        """Store one line for each migration, and one for the drain."""
+        known = {each.server_id for each in judged}
+        results = []
+        for number, each in enumerate(judged, 1):
+            result = self._result(number, each, tuple(
+                problem for problem in problems
+                if problem.server_id == each.server_id))
+            results.append(result)
+            self._append(result)
+            LOG.info('%s', summary_line(result))
+        sockets, samples = observed.results() if observed else (None, ())
+        drain_result = schema.DrainResult(
+            started_at=self._time(drained.started_ns),
+            started_monotonic_s=drained.started_ns / poll.NS,
+            wall_s=drained.wall_s, concurrency=tuple(drained.concurrency),
+            polls=drained.polls, poll_errors=drained.poll_errors,
+            checks=tuple(outcomes),
+            problems=tuple(problem for problem in problems
+                           if problem.server_id not in known),
+            sockets=sockets, hosts=samples, **self._drain_fields)
+        self._append(drain_result)
+        LOG.info('Drained %s to %s in %.1f s, %s',
+                 drain_result.source or 'several hosts',
+                 drain_result.destination or "the scheduler's choice",
+                 drain_result.wall_s, drain_result.strategy)
+        return MigrationRun(self._plan, drained, judged, problems, results,
+                            drain_result, self._lines)
+
+    def _result(self, number: int, judged: registry.Judged,
+                problems: tuple[schema.Problem, ...]
+                ) -> schema.MigrationResult:
+        """Return the line of a migration."""
+        evidence = judged.verdict.evidence
+        requested = evidence.request
+        server = requested.server
+        known_phases = tuple(phases.phases(
+            judged.migration, evidence.action))
+        return schema.MigrationResult(
+            migration=f'{self._drain_fields["drain"]}/{number}',
+            server_id=server.server_id, server_name=server.name,
+            flavor=schema.Flavor(name=server.flavor, vcpus=server.vcpus,
+                                 ram_gib=server.ram_gib,
+                                 disk_gib=server.disk_gib),
+            block_migration=requested.options.block_migration,
+            microversion=requested.options.microversion,
+            request_id=requested.request_id, refusal=requested.refusal,
+            requested_at=self._time(requested.requested_ns),
+            requested_monotonic_s=requested.requested_ns / poll.NS,
+            duration_s=judged.migration.duration_s,
+            queue_s=sum(phase.seconds for phase in known_phases
+                        if phase.name == 'queued'),
+            phases=known_phases,
+            service=phases.service(judged.migration, evidence.action),
+            verdict=str(judged.verdict.kind),
+            expected_verdicts=tuple(map(str, judged.expected)),
+            cause=judged.verdict.cause, signature=judged.verdict.signature,
+            problems=problems, records=evidence.records,
+            transitions=tuple(evidence.transitions),
+            progress=tuple(evidence.progress),
+            events=tuple(map(str, evidence.action.events))
+            if evidence.action else (),
+            server_status=evidence.server_status,
+            server_task_state=evidence.server.task_state
+            if evidence.server else None,
+            server_host=evidence.server.host if evidence.server else None,
+            guest=evidence.guest, continuity=judged.continuity,
+            job=judged.job, max_outage_s=self._plan.bounds.max_outage_s,
+            max_stall_s=self._plan.bounds.max_stall_s,
+            **{**self._drain_fields, 'source': evidence.source,
+               'destination': evidence.destination})
+
+    def _time(self, at_ns: int) -> datetime.datetime:
+        """Return the time of day of a time by CLOCK_MONOTONIC."""
+        return datetime.datetime.fromtimestamp(
+            (at_ns - self._epoch_ns) / poll.NS, datetime.UTC)
+
+
+def summary_line(result: schema.MigrationResult) -> str:
+    """Return the figures of a migration on one line.
+
+    :param result: the migration
+    """
+    parts = [f'{result.verdict} after {result.duration_s:.1f} s']
+    parts += [f'{phase.name} {phase.seconds:.1f} s'
+              for phase in result.phases]
+    if result.job is not None and result.job.downtime_ms is not None:
+        parts.append(f"libvirt's downtime {result.job.downtime_ms} ms")
+    if result.continuity is not None:
+        outage, stall = result.continuity.outage, result.continuity.stall
+        parts.append(
+            f'outage {outage.longest_s:.3f} s +/- '
+            f'{outage.error_bound_s:.3f} s (limit {result.max_outage_s:g} s), '
+            f'{outage.lost} of {outage.sent} probes lost')
+        if stall is not None:
+            parts.append(
+                f'stall {stall.longest_s:.3f} s +/- '
+                f'{stall.error_bound_s:.3f} s (limit '
+                f'{result.max_stall_s:g} s)')
+        if result.continuity.quality.too_busy:
+            parts.append('this machine was too busy to measure well')
+    return (f'server {result.server_id} from {result.source} to '
+            f'{result.destination or "no host"}: {", ".join(parts)}; '
+            f'problems: {len(result.problems) or "none"}')
+
+
+# A failed test prints the text below a traceback of a few lines; together
+# they fit on a terminal of 40 lines.
+WIDTH, MAX_LINES = 100, 32
+
+
+def describe_problems(run_: MigrationRun) -> str:
+    """Return the problems of a run, then the evidence, for a terminal.
+
+    At most MAX_LINES lines of WIDTH columns: evidence is cut first, and the
+    results file has all of it.
+
+    :param run_: a run with problems
+    """
+    names = {each.server_id: each.server_name for each in run_.results}
+    by_server: dict[str | None, list[schema.Problem]] = {}
+    for problem in run_.problems:
+        by_server.setdefault(problem.server_id, []).append(problem)
+    number = len(run_.problems)
+    lines = [
+        f'{number} {"problem" if number == 1 else "problems"}: live migration '
+        f'of {len(run_.results)} from {run_.drain.source or "several hosts"} '
+        f'to {run_.drain.destination or "any host"}, {run_.drain.strategy}']
+    for server_id, problems in by_server.items():
+        lines.append(f'Server {server_id} ({names.get(server_id, "other")}):'
+                     if server_id else 'Hosts:')
+        for problem in problems:
+            lines += textwrap.wrap(
+                str(problem), WIDTH, initial_indent='- ',
+                subsequent_indent='  ', max_lines=4, placeholder=' ...')
+    if len(lines) > MAX_LINES - 1:
+        hidden = len(lines) - MAX_LINES + 1
+        return '\n'.join([*lines[:MAX_LINES - 1], f'{hidden} more lines: see '
+                          'the attached results'])
+    evidence = [
+        line for server_id in by_server if server_id in names
+        for line in ('', f'Evidence for server {server_id}:', *(
+            wrapped for fact in by_server[server_id][0].evidence
+            for wrapped in textwrap.wrap(
+                fact, WIDTH, initial_indent='  ', subsequent_indent='    ',
+                max_lines=3, placeholder=' ...')))]
+    room = MAX_LINES - 1 - len(lines)
+    if len(evidence) > room:
+        evidence = [*evidence[:room], 'More evidence: see the attached '
+                    'results']
+    return '\n'.join([*lines, *evidence])

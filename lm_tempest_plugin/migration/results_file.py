@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The results file of a run, and lines about the run itself."""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+import datetime
+from importlib import metadata
+import json
+import os
+import textwrap
+from typing import Any
+
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.results import store
+
+PACKAGE = 'lm-tempest-plugin'
+# Characters of the reason of a failed test; the log has all of it.
+REASON_LENGTH = 500
+
+
+class ResultsFile:
+    """Lines of one process, stored as soon as they are known.
+
+    The file is created with its first line, so that a run without a live
+    migration leaves no file. Each process has its own file, because several
+    processes may run tests at the same time.
+    """
+
+    def __init__(self, directory: str, name: str,
+                 describe: Callable[[], schema.RunStarted]) -> None:
+        """Prepare; nothing is written yet.
+
+        :param directory: directory of the file; empty to keep no file
+        :param name: name of the run; empty for the time
+        :param describe: returns the first line
+        """
+        self._directory = directory
+        self._name = name
+        self._describe = describe
+        self._chain: store.Chain | None = None
+        self._drains = 0
+
+    def next_drain(self) -> str:
+        """Return an id for a new drain."""
+        self._drains += 1
+        return f'drain-{self._drains}'
+
+    def append(self, line: schema.Line) -> bytes:
+        """Store a line, and return it as it was stored, without line end.
+
+        :param line: the line
+        :raises ResultsError: it cannot be written
+        """
+        if self._chain is None:
+            now = datetime.datetime.now(datetime.UTC)
+            run = f'{self._name or now.strftime("%Y%m%dT%H%M%SZ")}-' \
+                  f'{os.getpid()}'
+            first = self._describe()
+            self._chain = (store.Writer(self._directory, run)
+                           if self._directory else store.Chain(run))
+            self._chain.append(first)
+        return self._chain.append(line)
+
+    def test_failed(self, test: str, exc: BaseException) -> bytes:
+        """Store that a test failed, whatever its migrations came to.
+
+        :param test: id of the test
+        :param exc: why
+        :raises ResultsError: it cannot be written
+        """
+        return self.append(schema.TestFailure(
+            test=test, reason=describe_error(exc)))
+
+
+def describe_error(exc: BaseException) -> str:
+    """Return one line about an exception that may be stored.
+
+    Text of other software's exceptions is not stored: Tempest's message
+    about SSH contains the password.
+
+    :param exc: the exception
+    """
+    ours = isinstance(exc, AssertionError) or type(
+        exc).__module__.startswith('lm_tempest_plugin.')
+    text = textwrap.shorten(str(exc) if ours else '', REASON_LENGTH,
+                            placeholder=' ...')
+    return text or type(exc).__name__
+
+
+def run_started(region: str, compute_api: str,
+                hypervisors: Iterable[Mapping[str, Any]],
+                libvirt_versions: Mapping[str, str],
+                nova_versions: Mapping[str, str]) -> schema.RunStarted:
+    """Return the first line: plugin and cloud.
+
+    :param region: name of the region
+    :param compute_api: newest microversion of the compute API
+    :param hypervisors: details from nova's API
+    :param libvirt_versions: by name of the host, where they are known
+    :param nova_versions: the same of nova-compute
+    """
+    return schema.RunStarted(
+        started_at=datetime.datetime.now(datetime.UTC),
+        plugin_version=metadata.version(PACKAGE), plugin_commit=commit(),
+        region=region, compute_api=compute_api,
+        hosts=tuple(schema.ComputeHost(
+            host=each['service']['host'],
+            hypervisor_type=each['hypervisor_type'],
+            hypervisor_version=_dotted(each['hypervisor_version']),
+            libvirt_version=libvirt_versions.get(each['service']['host']),
+            nova_version=nova_versions.get(each['service']['host']))
+            for each in hypervisors))
+
+
+def commit() -> str:
+    """Return the Git commit of this plugin; empty if it is not known.
+
+    pbr stores it when it builds the package (pbr.json).
+    """
+    text = metadata.distribution(PACKAGE).read_text('pbr.json')
+    return str(json.loads(text).get('git_version', '')) if text else ''
+
+
+def _dotted(number: int) -> str:
+    # nova stores 10.0.2 as 10000002.
+    return f'{number // 1000000}.{number // 1000 % 1000}.{number % 1000}'
