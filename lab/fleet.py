@@ -28,12 +28,12 @@ import openstack
 from tempest import clients as tempest_clients
 from tempest.common import credentials_factory
 
-from lab.cloud import configuration
-from lab.cloud import resources
+from lab import configuration
 from lab import errors
 from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import topology as topologies
+from lab import workspace
 from lm_tempest_plugin.cloud import clients as cloud_clients
 
 BUILD_SECONDS = 300
@@ -56,7 +56,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
     """
 
     def __init__(self, cloud: openstack.connection.Connection, number: int,
-                 host: str, flavor: str = resources.FLAVORS[0].name) -> None:
+                 host: str, flavor: str = workspace.FLAVORS[0].name) -> None:
         self._cloud = cloud
         self._number = number
         self._host = host
@@ -100,10 +100,10 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
             ethertype='IPv4')
         compute = self._cloud.compute
         image = self._cloud.image.find_image(
-            resources.IMAGE, ignore_missing=False)
+            workspace.IMAGE, ignore_missing=False)
         flavor = compute.find_flavor(self._flavor, ignore_missing=False)
         provider = network.find_network(
-            resources.NETWORK, ignore_missing=False)
+            workspace.NETWORK, ignore_missing=False)
         for number in range(self._number):
             self.servers.append(compute.create_server(
                 name=f'lab-fleet-{number + 1}', image_id=image.id,

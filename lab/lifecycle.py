@@ -18,87 +18,87 @@ import subprocess
 import sys
 import time
 
-from lab.cloud import configuration
-from lab.cloud import servers
-from lab.cloud import start
-from lab import console as consoles
+from lab import console
 from lab import errors
 from lab import files
 from lab.hosts import sandbox
 from lab import image
-from lab import layout as layouts
+from lab import inside
+from lab import layout
 from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import qemu
 from lab.machine import virtualenvs
+from lab.services import base
 from lab import steps
-from lab import topology as topologies
+from lab.topology import CONTROLLER
+from lab.topology import Topology
 
 
-def running(layout: layouts.Layout) -> topologies.Topology | None:
-    """The hosts of the cloud that is usable now.
+def running(paths: layout.Layout) -> Topology | None:
+    """Return the hosts of the cloud that is usable now.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :returns: None if there is none, or one that never came up whole
     """
-    return None if sandbox.find(layout.root) is None else recorded(layout)
+    return None if sandbox.find(paths.root) is None else recorded(paths)
 
 
-def recorded(layout: layouts.Layout) -> topologies.Topology | None:
-    """The hosts of the cloud that came up last; also asked from inside.
+def recorded(paths: layout.Layout) -> Topology | None:
+    """Return the hosts of the cloud that came up last; also from inside.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :returns: None if it never came up whole, or was ended as it should be
     """
-    if not layout.ready.exists():
+    if not paths.ready.exists():
         return None
     try:
-        return topologies.Topology(**json.loads(layout.ready.read_text()))
+        return Topology(**json.loads(paths.ready.read_text()))
     except (TypeError, ValueError):
         # Damaged, or of a lab of another version: not one to work with.
         return None
 
 
-def up(layout: layouts.Layout, topology: topologies.Topology,
+def up(paths: layout.Layout, topology: Topology,
        may_switch: bool = False) -> None:
     """Install what is missing and start a cloud; harmless if one is up.
 
-    What an earlier command left half done is cleared first.
+    The remains of an earlier command that was cut short are cleared first.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :param topology: the hosts
     :param may_switch: whether to start a cloud anew that is up with another
         storage, or without volumes
-    :raises errors.LabError: saying in one sentence what is in the way
+    :raises errors.LabError: if something is in the way
     """
-    with lock.held(layout):
-        present = running(layout)
+    with lock.held(paths):
+        present = running(paths)
         if present is not None:
             if present.has_all_of(topology):
                 print(f'The cloud is up already ({present.describe()}).')
                 return
             _refuse_other(present, topology, may_switch)
-            _refuse_servers(layout)
+            _refuse_servers(paths)
             print(f'The cloud is started anew with --storage '
                   f'{topology.storage}{" --volumes" * topology.volumes}.',
                   flush=True)
-        sandbox.refuse_others(layout.root)
-        sandbox.end(layout.root)
+        sandbox.refuse_others(paths.root)
+        sandbox.end(paths.root)
         checks.memory(topology.computes, topology.has_ceph,
                       topology.volumes)
         began = time.monotonic()
-        with consoles.Console() as console:
-            steps.run(_installation(layout, topology), console)
+        with console.Console() as progress:
+            steps.run(_installation(paths, topology), progress)
         installed = time.monotonic()
-        _start(layout, topology)
-        files.write_json(layout.ready, dataclasses.asdict(topology))
+        _start(paths, topology)
+        files.write_json(paths.ready, dataclasses.asdict(topology))
         print(f'The cloud is up: {installed - began:.0f} s to install, '
               f'{time.monotonic() - installed:.0f} s to start '
               f'({topology.describe()}).')
 
 
-def _refuse_other(present: topologies.Topology, asked: topologies.Topology,
+def _refuse_other(present: Topology, asked: Topology,
                   may_switch: bool) -> None:
     """Refuse to change anything but the storage of a cloud that is up."""
     switched = dataclasses.replace(
@@ -114,25 +114,25 @@ def _refuse_other(present: topologies.Topology, asked: topologies.Topology,
         f'down ends it{way}.')
 
 
-def _refuse_servers(layout: layouts.Layout) -> None:
+def _refuse_servers(paths: layout.Layout) -> None:
     """Refuse to end a cloud that somebody uses."""
-    if not virtualenvs.is_current(layout, 'tempest'):
+    if not virtualenvs.is_current(paths, 'tempest'):
         raise errors.LabError(
             'The cloud that is up is older than this checkout: '
             'tools/run-lab.sh down ends it.')
-    process = sandbox.find(layout.root)
+    process = sandbox.find(paths.root)
     command = ([] if process is None else
-               sandbox.enter(process, topologies.CONTROLLER.name,
-                             layouts.REPOSITORY))
+               sandbox.enter(process, CONTROLLER.name,
+                             layout.REPOSITORY))
     result = subprocess.run(
-        [*command, sys.executable, *servers.arguments(layout)],
+        [*command, sys.executable, *inside.servers_command(paths)],
         env=sandbox.environment(), capture_output=True, text=True)
     try:
         names = json.loads(result.stdout)
     except ValueError:
         said = result.stderr.strip().splitlines() or ['it says nothing']
         raise errors.LabError(
-            f'What the cloud has cannot be seen ({said[-1]}): '
+            f'The servers of the cloud cannot be listed ({said[-1]}): '
             f'tools/run-lab.sh down ends it with all that it has.') from None
     if names:
         raise errors.LabError(
@@ -141,20 +141,20 @@ def _refuse_servers(layout: layouts.Layout) -> None:
             f'({", ".join(names)}): delete them first.')
 
 
-def _installation(layout: layouts.Layout, topology: topologies.Topology
+def _installation(paths: layout.Layout, topology: Topology
                   ) -> list[steps.Step]:
-    """What is missing on the machine."""
+    """Return the steps that install everything that is missing."""
     found = []
-    log = layout.root / 'install' / 'debian.log'
+    log = paths.root / 'install' / 'debian.log'
     ceph = topology.has_ceph
     emulator = not qemu.is_current(ceph)
     packages = debian.missing((
-        *debian.PACKAGES, *image.PACKAGES,
-        *(debian.CEPH_PACKAGES if ceph else ())))
-    venv = not virtualenvs.is_current(layout, 'cloud')
+        *base.TOOLS, *sorted(base.Lab(paths, topology).packages),
+        *image.PACKAGES))
+    venv = not virtualenvs.is_current(paths, 'cloud')
     if emulator or packages or venv:
-        checks.disk(layout, checks.DISK_TO_INSTALL)
-    checks.disk(layout, checks.DISK_TO_RUN)
+        checks.disk(paths, checks.DISK_TO_INSTALL)
+    checks.disk(paths, checks.DISK_TO_RUN)
     if emulator:
         found.append(steps.Step(
             'QEMU', lambda: qemu.install(log, ceph)))
@@ -169,67 +169,67 @@ def _installation(layout: layouts.Layout, topology: topologies.Topology
         # Debian's Python modules are linked into it.
         found.append(steps.Step(
             'virtualenv of the cloud',
-            lambda: virtualenvs.make(layout, 'cloud'), needs))
+            lambda: virtualenvs.make(paths, 'cloud'), needs))
     if ceph:
         found.append(steps.Step(
-            'Ceph for Python', lambda: virtualenvs.link_ceph(layout),
+            'Ceph for Python', lambda: virtualenvs.link_ceph(paths),
             tuple(step.name for step in found)))
-    found.append(steps.Step('guest image', lambda: _make_image(layout),
+    found.append(steps.Step('guest image', lambda: _make_image(paths),
                             needs))
     if topology.kvm:
         found.append(steps.Step('guest under KVM', lambda: qemu.try_kvm(
-            layout.image), ('guest image',)))
+            paths.image), ('guest image',)))
     return found
 
 
-def _make_image(layout: layouts.Layout) -> None:
-    stamp = layout.image.with_suffix('.fingerprint')
+def _make_image(paths: layout.Layout) -> None:
+    stamp = paths.image.with_suffix('.fingerprint')
     try:
         wanted = image.fingerprint()
-        if (layout.image.exists() and stamp.exists()
+        if (paths.image.exists() and stamp.exists()
                 and stamp.read_text() == wanted):
             return
         debian.ensure_lists(
-            image.KERNEL, layout.root / 'install' / 'debian.log')
-        image.build(layout.image, layout.cache / 'image')
+            image.KERNEL, paths.root / 'install' / 'debian.log')
+        image.build(paths.image, paths.cache / 'image')
     except image.ImageError as error:
         raise errors.LabError(f'The guest image: {error}') from error
     files.write(stamp, wanted)
 
 
-def _start(layout: layouts.Layout, topology: topologies.Topology) -> None:
-    """Start a cloud where nothing is left of an earlier one."""
-    files.empty_folder(layout.cloud, mode=0o711)
-    files.empty_folder(layout.log)
-    layout.instances.mkdir()
-    writer = configuration.Writer(layout, topology)
-    writer.write_all()
+def _start(paths: layout.Layout, topology: Topology) -> None:
+    """Start a cloud; an earlier one is gone, and its data goes now."""
+    files.empty_folder(paths.cloud, mode=0o711)
+    files.empty_folder(paths.log)
+    paths.instances.mkdir()
+    lab = base.Lab(paths, topology)
+    lab.configure()
     try:
-        sandbox.begin(layout, writer.supervisor_conf)
-        process = sandbox.find(layout.root)
+        sandbox.begin(paths, lab.supervisor_conf)
+        process = sandbox.find(paths.root)
         if process is None:
             raise errors.LabError('The lab ended as soon as it had begun: '
-                                  f'see {layout.log}/supervisord.log.')
-        command = [*sandbox.enter(process, topologies.CONTROLLER.name,
-                                  layouts.REPOSITORY),
-                   sys.executable, *start.arguments(layout, topology)]
+                                  f'see {paths.log}/supervisord.log.')
+        command = [*sandbox.enter(process, CONTROLLER.name,
+                                  layout.REPOSITORY),
+                   sys.executable, *inside.start_command(paths, topology)]
         status = _call(command)
     except BaseException:
-        sandbox.end(layout.root)
+        sandbox.end(paths.root)
         raise
     if status:
-        sandbox.end(layout.root)
+        sandbox.end(paths.root)
         raise errors.LabError(
             f'The cloud did not come up; the logs of its services are in '
-            f'{layout.log}.')
+            f'{paths.log}.')
 
 
 def _call(command: list[str]) -> int:
-    """Run a command and end it with us."""
+    """Run a command; if we are interrupted, it ends with us."""
     with subprocess.Popen(command, env=sandbox.environment()) as child:
         try:
             return child.wait()
         except BaseException:
-            # Ctrl-C reached it too; what it began ends with the lab.
+            # Ctrl-C reached it too; programs that it began end with the lab.
             child.kill()
             raise

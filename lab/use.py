@@ -23,13 +23,13 @@ import rich.table
 
 from lab import clearing
 from lab import cli
-from lab.cloud import programs
-from lab.cloud import supervisor
 from lab import errors
 from lab import files
 from lab.hosts import sandbox
 from lab import layout
 from lab import lifecycle
+from lab.services import base
+from lab import supervisor
 from lab.topology import CONTROLLER
 from lab.topology import Topology
 from lab import workspace
@@ -201,7 +201,7 @@ def status(paths: layout.Layout) -> int:
     states = supervisor.Supervisor(
         sandbox.inside(process, layout.SUPERVISOR_SOCKET)).states()
     hosts = {program.identifier: program.host
-             for program in programs.plan(paths, topology)}
+             for program in base.Lab(paths, topology).programs}
     table = rich.table.Table(box=None, pad_edge=False)
     for column in ('HOST', 'SERVICE', 'STATE', 'SINCE', 'LOG'):
         table.add_column(column, no_wrap=True)

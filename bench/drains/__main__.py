@@ -23,10 +23,10 @@ from tempest.lib import exceptions as lib_exc
 
 import bench.drains
 from bench.drains import moves
-from lab.cloud import resources
 from lab import errors
 from lab import fleet as fleets
 from lab import layout as layouts
+from lab import workspace
 from lm_tempest_plugin import cloud
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import microversions
@@ -63,7 +63,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument('--only', choices=PARTS, help='one part alone')
     parser.add_argument('--servers', type=int, default=12, metavar='N',
                         help='servers of a drain (default: %(default)s)')
-    parser.add_argument('--flavor', default=resources.FLAVORS[0].name,
+    parser.add_argument('--flavor', default=workspace.FLAVORS[0].name,
                         metavar='NAME', help='of the servers whose drain is '
                         'to be efficient (default: %(default)s)')
     parser.add_argument('--concurrency', type=int, default=1, metavar='N',

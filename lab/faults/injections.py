@@ -20,11 +20,11 @@ import os
 import signal
 import threading
 
-from lab.cloud import supervisor as supervisors
 from lab import errors
 from lab import fleet
 from lab.hosts import network
 from lab import layout as layouts
+from lab import supervisor as supervisors
 from lab import topology as topologies
 from lm_tempest_plugin.migration import verdict as verdicts
 

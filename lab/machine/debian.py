@@ -33,26 +33,6 @@ import typing
 from lab import errors
 from lab import machine
 
-#: Packages that are not on PyPI. The guest image lists its own, and so does
-#: QEMU's module.
-PACKAGES = (
-    # control plane
-    'mariadb-server-core', 'mariadb-client', 'rabbitmq-server', 'memcached',
-    'ovn-central',
-    # compute hosts
-    'openvswitch-switch', 'ovn-host', 'haproxy', 'iptables',
-    'libvirt-daemon', 'libvirt-daemon-driver-qemu', 'libvirt-clients',
-    'python3-libvirt', 'openssh-server',
-    # tools that services call, and that people use inside the hosts
-    'dosfstools', 'ethtool', 'iproute2', 'iputils-ping', 'kmod',
-    'nftables', 'openssh-client', 'procps',
-)
-
-#: Added for storage in Ceph: daemons and clients of one release. QEMU's part
-#: of it goes with QEMU.
-CEPH_PACKAGES = ('ceph-common', 'ceph-mgr', 'ceph-mon', 'ceph-osd',
-                 'python3-rados', 'python3-rbd')
-
 #: Makes virtualenvs of Debian's own Python.
 PYTHON = ('python3-venv',)
 

@@ -10,11 +10,17 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Starts, stops and lists programs through the supervisor's own API."""
+"""Client of the supervisor that keeps all programs of the cloud.
+
+Run as ``python -m lab.supervisor restart PROGRAM``, from inside of any host,
+it starts a program anew; with ``pid`` it prints its process id.
+"""
 
 import dataclasses
 import http.client
 import pathlib
+import shlex
+import sys
 import threading
 import time
 import typing
@@ -23,20 +29,21 @@ import xmlrpc.client
 from supervisor import xmlrpc as supervisor_xmlrpc
 
 from lab import errors
+from lab import layout
 
 RUNNING = 'RUNNING'
 #: States in which the supervisor has not decided yet.
 PENDING = ('STARTING', 'BACKOFF')
 STOPPING = 'STOPPING'
 START_SECONDS = 60
-#: The supervisor kills what has not ended after its stopwaitsecs.
+#: A program that has not ended after its stopwaitsecs is killed.
 STOP_SECONDS = 60
 POLL_SECONDS = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """What the supervisor knows of a program.
+    """The state of a program, as the supervisor knows it.
 
     :ivar name: the program's identifier
     :ivar state: the supervisor's word, ``RUNNING`` when it is up
@@ -53,7 +60,7 @@ class State:
 
     @property
     def up(self) -> bool:
-        """Whether the program runs."""
+        """Return whether the program runs."""
         return self.state == RUNNING
 
 
@@ -102,7 +109,10 @@ class Supervisor:
                 f'tools/run-lab.sh down ends what is left.') from error
 
     def _request(self, method: str, *arguments: typing.Any) -> typing.Any:
-        """Call over the one connection, which an error ends."""
+        """Call over the one connection; an error ends it.
+
+        It has to be closed under the lock, before another thread calls.
+        """
         try:
             return getattr(self._api.supervisor, method)(*arguments)
         except (OSError, http.client.HTTPException):
@@ -110,7 +120,7 @@ class Supervisor:
             raise
 
     def states(self) -> list[State]:
-        """The state of every program.
+        """Return the state of every program.
 
         :raises errors.LabError: if the supervisor does not answer
         """
@@ -136,7 +146,7 @@ class Supervisor:
             f'{name} does not stay up ({state.state}): see {state.log}.')
 
     def state(self, name: str) -> State:
-        """The state of one program.
+        """Return the state of one program.
 
         :param name: the program's identifier
         """
@@ -145,16 +155,19 @@ class Supervisor:
     def stop(self, name: str) -> None:
         """Stop a program and wait until it is gone.
 
-        The supervisor (4.3.0) takes a whole core while it is asked to wait.
-
         :param name: the program's identifier
         :raises errors.LabError: if it does not run, or does not end
         """
+        # The supervisor (4.3.0) takes a whole core while it is asked to
+        # wait.
         self._call('stopProcess', name, False)
         self._await_end(name)
 
     def restart(self, name: str) -> None:
-        """Start a program anew, once the one that may run is gone.
+        """Start a program anew, once the old process is gone.
+
+        An old nova-compute that is shutting down still takes RPC messages:
+        beside a new one it would lose requests.
 
         :param name: the program's identifier
         :raises errors.LabError: if the old one does not end, or the new one
@@ -173,3 +186,37 @@ class Supervisor:
                 raise errors.LabError(f'{name} did not end within '
                                       f'{STOP_SECONDS} s.')
             time.sleep(POLL_SECONDS)
+
+
+def command(paths: layout.Layout) -> str:
+    """Return the beginning of a shell command that runs this module.
+
+    :param paths: paths of the lab
+    """
+    return shlex.join(('env', f'PYTHONPATH={layout.REPOSITORY}',
+                       paths.venv_bin('tempest', 'python'), '-m',
+                       'lab.supervisor'))
+
+
+def main(action: str, program: str) -> int:
+    """Start a program anew, or print its process id.
+
+    :param action: ``restart``: return when the old process is gone and the
+        new one has stayed up for a second; ``pid``: print the process id, 0
+        if it is not up
+    :param program: a name that ``status`` shows
+    :returns: exit code
+    """
+    supervisor = Supervisor(layout.SUPERVISOR_SOCKET)
+    try:
+        if action == 'restart':
+            supervisor.restart(program)
+        else:
+            print(supervisor.state(program).pid)
+    except errors.LabError as error:
+        return errors.tell(error)
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(*sys.argv[1:]))
