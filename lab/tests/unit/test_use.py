@@ -20,13 +20,13 @@ import sys
 
 from lab import clearing
 from lab import cli
-from lab.cloud import programs
-from lab.cloud import supervisor
 from lab import errors
 from lab import files
 from lab.hosts import sandbox
 from lab import layout
 from lab import lifecycle
+from lab.services.base import Lab
+from lab import supervisor
 from lab.tests.unit import base
 from lab import topology
 from lab import use
@@ -338,7 +338,7 @@ class TestStatus(TestCase):
     def setUp(self):
         super().setUp()
         self.layout.root.mkdir()
-        self.plan = programs.plan(self.layout, self.topology)
+        self.plan = Lab(self.layout, self.topology).programs
         self.states = {each.identifier: ('RUNNING', 'pid 7, uptime 0:01:00')
                        for each in self.plan}
         self.logs = {each.identifier: str(each.log) for each in self.plan}
