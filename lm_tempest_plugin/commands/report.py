@@ -10,59 +10,32 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""tempest live-migration-ha report: what records come to, to be read."""
+"""tempest live-migration-ha report: figures and problems of results."""
 
 import argparse
-import importlib
-import pathlib
-from typing import Any
 
 from cliff import command
 
-from lm_tempest_plugin.commands import records
-from lm_tempest_plugin.results import chain
-from lm_tempest_plugin.results import collection
-from lm_tempest_plugin.results import output
-
-# Formats, and the extension of a file by which one is chosen.
-HTML, MARKDOWN, JSON, JUNIT, TEXT = 'html', 'markdown', 'json', 'junit', 'text'
-FORMATS = (HTML, MARKDOWN, JSON, JUNIT, TEXT)
-EXTENSIONS = {'.html': HTML, '.htm': HTML, '.md': MARKDOWN, '.json': JSON,
-              '.xml': JUNIT, '.txt': TEXT}
-BAD_INPUT = 2
-_MODULES = {
-    HTML: 'lm_tempest_plugin.results.html.page',
-    MARKDOWN: 'lm_tempest_plugin.results.rendering.markdown',
-    JSON: 'lm_tempest_plugin.results.rendering.document',
-    JUNIT: 'lm_tempest_plugin.results.rendering.junit',
-    TEXT: 'lm_tempest_plugin.results.rendering.text'}
-
-
-class ReportError(Exception):
-    """No report can be made as it is asked for."""
+from lm_tempest_plugin.commands import documents
+from lm_tempest_plugin.commands import results_files
+from lm_tempest_plugin.results import store
+from lm_tempest_plugin import utils
 
 
 class Report(command.Command):
-    """Sum up records, and show what they come to.
+    """Summarize results for readers or programs.
 
-    The verdict comes first, then the figures of each cell and flavor, and
-    what was not as expected. A page (HTML) has plots as well, and needs no
-    network. The exit code is 0 if the report was written, whatever its
-    verdict; 2 if records cannot be used or nothing can be written.
+    The verdict comes first, then the problems, and the figures of each
+    combination of settings and flavor. The HTML page also has plots, and
+    needs no network. The exit code is 0 if the report was written, whatever
+    its verdict; 2 if results cannot be used or the file cannot be written.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        records.add_argument(parser)
-        parser.add_argument(
-            '-o', '--output', metavar='FILE',
-            help='file to write, as a whole or not at all (default: print '
-            'the report)')
-        parser.add_argument(
-            '--format', choices=FORMATS,
-            help='form of the report (default: by the extension of FILE: '
-            '%s; text without FILE)' % ' '.join(EXTENSIONS))
+        results_files.add_argument(parser)
+        documents.add_arguments(parser)
         parser.add_argument(
             '--title', metavar='TITLE', default='',
             help='heading of the page; only with the format html')
@@ -75,66 +48,29 @@ class Report(command.Command):
         """
         try:
             self._report(parsed_args)
-        except (chain.RecordsError, output.OutputError, ReportError) as exc:
-            self.app.stderr.write('%s\n' % exc)
-            return BAD_INPUT
+        except (store.ResultsError, results_files.OutputError,
+                utils.MissingLibrary) as exc:
+            self.app.stderr.write(f'{exc}\n')
+            return results_files.BAD_INPUT
         return 0
 
     def _report(self, parsed_args: argparse.Namespace) -> None:
-        """Write the report.
-
-        :raises RecordsError: records cannot be used
-        :raises OutputError: the file cannot be written
-        :raises ReportError: nobody can tell in which format, or a library
-            is missing
-        """
         path = parsed_args.output
-        form = parsed_args.format or _by_extension(path)
-        if parsed_args.title and form != HTML:
-            raise ReportError('--title is for the format html, and this is '
-                              '%s' % form)
+        form = documents.format_of(parsed_args)
+        if parsed_args.title and form != documents.HTML:
+            raise results_files.OutputError(
+                f'--title works only with the format html, and the format '
+                f'is {form}')
         if path:
-            output.check(path, records.files(parsed_args.records))
-        found = records.read(parsed_args.records)
-        text = _rendered(form, found, parsed_args.title)
+            results_files.check_output(
+                path, results_files.files(parsed_args.results))
+        # Machines that only run the tests need none of the libraries.
+        report = utils.import_optional(
+            'lm_tempest_plugin.results.report', documents.EXTRA)
+        text = documents.render(report.build(
+            results_files.read(parsed_args.results), parsed_args.title),
+            form)
         if path:
-            output.write(path, text)
+            results_files.write_output(path, text)
         else:
             self.app.stdout.write(text)
-
-
-def _by_extension(path: str | None) -> str:
-    """Return the format that a file is to have.
-
-    :raises ReportError: its name does not say so
-    """
-    if not path:
-        return TEXT
-    try:
-        return EXTENSIONS[pathlib.Path(path).suffix.lower()]
-    except KeyError:
-        raise ReportError(
-            'the name of %s does not say which format it is to have: end it '
-            'in one of %s, or give --format' % (
-                path, ' '.join(EXTENSIONS))) from None
-
-
-def _rendered(form: str, found: collection.Collection, title: str) -> str:
-    """Return the report.
-
-    :raises ReportError: a library is missing
-    """
-    # Whoever only runs the tests has no need of what makes reports.
-    try:
-        summary: Any = importlib.import_module(
-            'lm_tempest_plugin.results.summary')
-        module: Any = importlib.import_module(_MODULES[form])
-    except ModuleNotFoundError as exc:
-        if (exc.name or '').startswith('lm_tempest_plugin'):
-            raise
-        raise ReportError(
-            'a report needs %s, which is not installed: pip install '
-            'lm-tempest-plugin[report]' % exc.name) from exc
-    more = (title,) if form == HTML else ()
-    text: str = module.render(summary.summarize(found), found, *more)
-    return text

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Records of a whole matrix: what the tests of a cloud would have written.
+"""Results of a whole matrix, as the tests of a cloud would write them.
 
-Servers queue before the source host as nova lets them, so that durations,
-phases, samples of hosts and what ran at once belong together.
+Servers queue before the source host as in nova, so that durations, phases,
+samples of hosts and the observed concurrency match each other.
 """
 
 from collections.abc import Iterator
@@ -23,202 +23,188 @@ import heapq
 import random
 from typing import Any
 
+import msgspec
+
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit.results import builders
 
 HOSTS = ('compute1', 'compute2')
-# GiB of memory; vCPUs are 1, 2, 4.
-FLAVORS = (('lm.small', 1, 0.1875, 1.0), ('lm.medium', 2, 0.375, 2.0),
-           ('lm.large', 4, 0.75, 4.0))
-CELLS = tuple(
-    builders.cell(storage, tunnelled=tunnelled,
-                  max_concurrent_live_migrations=at_once)
+FLAVORS = tuple(
+    schema.Flavor(name=name, vcpus=vcpus, ram_gib=ram_gib, disk_gib=disk_gib)
+    for name, vcpus, ram_gib, disk_gib in (
+        ('lm.small', 1, 0.1875, 1.0), ('lm.medium', 2, 0.375, 2.0),
+        ('lm.large', 4, 0.75, 4.0)))
+MATRIX = tuple(
+    builders.settings(storage, tunnelled=tunnelled,
+                      max_concurrent_live_migrations=at_once)
     for storage, tunnelled, at_once in (
         ('block', False, 1), ('shared', False, 1), ('shared', True, 1),
         ('shared', False, 3)))
-# As nova and QEMU have it with memory that changes little.
 START_S, PER_GIB_S, PER_DISK_GIB_S, TUNNEL = 2.0, 6.0, 0.7, 1.9
 OUTAGE_S, STALL_S, CHECKS_S = 0.18, 0.42, 0.9
 MAX_OUTAGE_S, MAX_STALL_S = 1.0, 3.0
-# A guest's memory fills for some trips, and then no more.
-DRIFT_S, DRIFTING_TRIPS = 0.12, 10
+DRIFT_S, DRIFTING_ROUND_TRIPS = 0.12, 10
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """What is to be simulated.
+class SimulatedRun:
+    """A run to simulate.
 
-    :ivar cells: as records have them
-    :ivar trips: round trips, of two drains each
+    :ivar matrix: its settings, one after the other
+    :ivar round_trips: of two drains each
     :ivar of_each: servers of each flavor
     :ivar seed: of the random numbers
     :ivar sampled: whether hosts are sampled
-    :ivar names: of servers, by their numbers; others are guest-NUMBER
+    :ivar names: names of servers by number; the others are guest-NUMBER
     """
 
-    cells: Sequence[dict[str, Any]] = CELLS
-    trips: int = 8
+    matrix: Sequence[schema.Settings] = MATRIX
+    round_trips: int = 8
     of_each: int = 2
     seed: int = 0
     sampled: bool = True
     names: tuple[tuple[int, str], ...] = ()
 
 
-def lines(plan: Plan) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield kind and body of each line, after the first."""
-    return _Matrix(plan).lines()
+def lines(run: SimulatedRun) -> Iterator[schema.Line]:
+    """Yield each line after the first."""
+    return _Simulator(run).lines()
 
 
-class _Matrix:
+class _Simulator:
     """Simulates one run."""
 
-    def __init__(self, plan: Plan) -> None:
-        self._plan = plan
-        self._random = random.Random(plan.seed)
+    def __init__(self, run: SimulatedRun) -> None:
+        self._run = run
+        self._random = random.Random(run.seed)
         self._now_s = 0.0
-        self._attempts = 0
+        self._migrations = 0
         self._drains = 0
 
-    def lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        for cell in self._plan.cells:
-            for trip in range(self._plan.trips + 1):
+    def lines(self) -> Iterator[schema.Line]:
+        for settings in self._run.matrix:
+            # Round trip 0 is a warm-up.
+            for round_trip in range(self._run.round_trips + 1):
                 for source, destination in (HOSTS, HOSTS[::-1]):
-                    yield from self._drain(cell, trip, source, destination)
+                    yield from self._drain(
+                        settings, round_trip, source, destination)
 
-    def _drain(self, cell: dict[str, Any], trip: int, source: str,
-               destination: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _drain(self, settings: schema.Settings, round_trip: int, source: str,
+               destination: str) -> Iterator[schema.Line]:
         self._drains += 1
-        servers = [flavor for flavor in FLAVORS
-                   for _number in range(self._plan.of_each)]
-        at_once = cell['settings'].get('max_concurrent_live_migrations', 1)
+        flavors = [flavor for flavor in FLAVORS
+                   for _number in range(self._run.of_each)]
+        at_once = settings.values.get('max_concurrent_live_migrations', 1)
         common = {
-            'drain': 'drain-%d' % self._drains, 'cell': cell,
-            'strategy': 'window of %d' % len(servers), 'trip': max(1, trip),
-            'measured': trip > 0, 'source': source,
+            'drain': f'drain-{self._drains}', 'settings': settings,
+            'strategy': f'window of {len(flavors)}',
+            'servers': len(flavors), 'round_trip': max(1, round_trip),
+            'measured': round_trip > 0, 'source': source,
             'destination': destination}
         free, ends, spans = [0.0] * at_once, [], []
-        for number, flavor in enumerate(servers):
+        for number, flavor in enumerate(flavors):
             asked_s = 0.05 * number
             queue_s = max(0.0, heapq.heappop(free) - asked_s - CHECKS_S)
-            service_s = self._service_s(cell, flavor, trip)
+            service_s = self._service_s(settings, flavor, round_trip)
             begin_s = asked_s + CHECKS_S + queue_s
             heapq.heappush(free, begin_s + service_s)
             spans.append((begin_s, begin_s + service_s))
-            ends.append((begin_s + service_s, number, self._attempt(
+            ends.append((begin_s + service_s, number, self._migration(
                 common, number, flavor, asked_s, queue_s, service_s)))
-        for _end_s, _number, body in sorted(ends, key=lambda end: end[:2]):
-            yield 'ended', self._ended(body)
-        for _end_s, _number, body in ends:
-            yield 'attempt', body
+        for _end_s, _number, line in sorted(ends, key=lambda end: end[:2]):
+            yield schema.MigrationEnded(
+                record_status='completed', server_status='ACTIVE',
+                timed_out='', **{name: getattr(line, name) for name in (
+                    'drain', 'server_id', 'source', 'destination',
+                    'requested_at', 'duration_s')})
+        for _end_s, _number, line in ends:
+            yield line
         wall_s = max(end[0] for end in ends)
-        yield 'drain', self._drain_body(common, spans, wall_s, at_once)
+        yield self._drain_result(common, spans, wall_s, at_once)
         self._now_s += wall_s + 5
 
-    def _service_s(self, cell: dict[str, Any], flavor: tuple[Any, ...],
-                   trip: int) -> float:
-        _name, _vcpus, ram_gib, disk_gib = flavor
-        copy_s = PER_GIB_S * ram_gib
-        if cell['settings'].get('tunnelled'):
+    def _service_s(self, settings: schema.Settings, flavor: schema.Flavor,
+                   round_trip: int) -> float:
+        copy_s = PER_GIB_S * flavor.ram_gib
+        if settings.values.get('tunnelled'):
             copy_s *= TUNNEL
-        if cell['storage'] == 'block':
-            copy_s += PER_DISK_GIB_S * disk_gib
-        return (START_S + copy_s + DRIFT_S * min(trip, DRIFTING_TRIPS)) * \
-            self._random.lognormvariate(0, 0.07)
+        if settings.storage == 'block':
+            copy_s += PER_DISK_GIB_S * flavor.disk_gib
+        drift_s = DRIFT_S * min(round_trip, DRIFTING_ROUND_TRIPS)
+        return (START_S + copy_s + drift_s) * self._random.lognormvariate(
+            0, 0.07)
 
-    def _attempt(self, common: dict[str, Any], number: int,
-                 flavor: tuple[Any, ...], asked_s: float, queue_s: float,
-                 service_s: float) -> dict[str, Any]:
-        self._attempts += 1
-        monotonic_s = builders.BEGAN_MONOTONIC_S + self._now_s + asked_s
+    def _migration(self, common: dict[str, Any], number: int,
+                   flavor: schema.Flavor, asked_s: float, queue_s: float,
+                   service_s: float) -> schema.MigrationResult:
+        self._migrations += 1
+        monotonic_s = builders.STARTED_MONOTONIC_S + self._now_s + asked_s
         outage_s = OUTAGE_S * self._random.lognormvariate(0, 0.35)
         setup_s, after_s = 0.25 * service_s, 0.1 * service_s
         copy_s = service_s - setup_s - after_s
         copied_s = monotonic_s + CHECKS_S + queue_s + setup_s + copy_s
-        name, vcpus, ram_gib, disk_gib = flavor
-        return builders.attempt_line(
-            self._attempts, **common,
-            server_id='server-%d' % number,
-            server_name=dict(self._plan.names).get(
-                number, 'guest-%d' % number),
-            server_host=common['destination'],
-            flavor={'name': name, 'vcpus': vcpus, 'ram_gib': ram_gib,
-                    'disk_gib': disk_gib},
-            requested_at=builders.iso(self._now_s + asked_s),
+        control_s = 0.02 if self._random.random() < 0.3 else 0.0
+        stall_s = STALL_S * self._random.lognormvariate(0, 0.3)
+        line = builders.migration(
+            self._migrations, **common, server_id=f'server-{number}',
+            server_name=dict(self._run.names).get(number, f'guest-{number}'),
+            server_host=common['destination'], flavor=flavor,
+            requested_at=builders.time_of_day(self._now_s + asked_s),
             requested_monotonic_s=monotonic_s,
             duration_s=CHECKS_S + queue_s + service_s, queue_s=queue_s,
-            phases=[_phase(*each) for each in (
+            phases=tuple(builders.phase(*each) for each in (
                 ('checks', CHECKS_S), ('queued', queue_s),
                 ('setup', setup_s), ('copy', copy_s),
-                ('post', after_s / 2), ('cleanup', after_s / 2))],
-            service=_phase('service', service_s),
-            icmp=builders.outage(
-                outage_s, copied_s - outage_s / 2, error_s=0.015),
-            icmp_control=builders.outage(
-                0.02 if self._random.random() < 0.3 else 0.0, None),
-            tcp=builders.stall(
-                STALL_S * self._random.lognormvariate(0, 0.3)),
-            job={'downtime_ms': int(700 * outage_s),
-                 'memory_bytes_processed': int(ram_gib * 2 ** 30)},
+                ('post', after_s / 2), ('cleanup', after_s / 2))),
+            service=builders.phase('service', service_s),
+            job=schema.LibvirtJob(
+                downtime_ms=int(700 * outage_s),
+                memory_bytes_processed=int(flavor.ram_gib * 2 ** 30)),
             max_outage_s=MAX_OUTAGE_S, max_stall_s=MAX_STALL_S)
+        return msgspec.structs.replace(line, continuity=builders.continuity(
+            outage=builders.outage(outage_s, copied_s - outage_s / 2),
+            control=builders.outage(control_s),
+            stall=builders.stall(stall_s)))
 
-    def _ended(self, body: dict[str, Any]) -> dict[str, Any]:
-        return {
-            **{name: body[name] for name in (
-                'attempt', 'drain', 'server_id', 'source', 'destination',
-                'requested_at', 'duration_s')},
-            'record_status': 'completed', 'server_status': 'ACTIVE',
-            'given_up': False}
+    def _drain_result(self, common: dict[str, Any],
+                      spans: Sequence[tuple[float, float]], wall_s: float,
+                      at_once: int) -> schema.DrainResult:
+        started_s = builders.STARTED_MONOTONIC_S + self._now_s
+        sockets, hosts = None, ()
+        if self._run.sampled:
+            tunnelled = common['settings'].values.get('tunnelled')
+            sockets = schema.Sockets(
+                transport='tunnelled' if tunnelled else 'direct', samples=40,
+                qemu_ports=(49152,), qemu_connections=at_once,
+                libvirt_ports=())
+            hosts = tuple(schema.HostSamples(
+                host=host, period_s=1.0, samples=tuple(
+                    self._sample(started_s, second, spans,
+                                 host == common['source'])
+                    for second in range(int(wall_s) + 3)))
+                for host in HOSTS)
+        return builders.drain(
+            common['drain'], wall_s=wall_s, sockets=sockets, hosts=hosts,
+            started_at=builders.time_of_day(self._now_s),
+            started_monotonic_s=started_s, concurrency=(schema.Concurrency(
+                host=common['source'], running=min(at_once, len(spans)),
+                queued=max(0, len(spans) - at_once), mean=float(at_once),
+                busy_s=wall_s, idle_s=0.2, full=at_once),), **{
+                    name: value for name, value in common.items()
+                    if name != 'drain'})
 
-    def _drain_body(self, common: dict[str, Any],
-                    spans: Sequence[tuple[float, float]], wall_s: float,
-                    at_once: int) -> dict[str, Any]:
-        began_s = builders.BEGAN_MONOTONIC_S + self._now_s
-        hosts = None
-        if self._plan.sampled:
-            tunnelled = common['cell']['settings'].get('tunnelled')
-            hosts = {
-                'sockets': {
-                    'transport': 'tunnelled' if tunnelled else 'direct',
-                    'qemu_ports': [49152], 'libvirt_ports': [],
-                    'samples': 40},
-                'samples': [
-                    {**builders.samples(host, 0), 'samples': [
-                        self._sample(began_s, second, spans,
-                                     host == common['source'])
-                        for second in range(int(wall_s) + 3)]}
-                    for host in HOSTS]}
-        return builders.drain_line(**{
-            **common, 'name': '%s to %s, %s, trip %d' % (
-                common['source'], common['destination'], common['strategy'],
-                common['trip']),
-            'servers': len(spans), 'began_at': builders.iso(self._now_s),
-            'began_monotonic_s': began_s, 'wall_s': wall_s,
-            'observed_concurrency': [{
-                'host': common['source'],
-                'running': min(at_once, len(spans)),
-                'queued': max(0, len(spans) - at_once),
-                'mean': float(at_once), 'busy_s': wall_s, 'idle_s': 0.2,
-                'full': at_once}],
-            'hosts': hosts})
-
-    def _sample(self, began_s: float, second: int,
+    def _sample(self, started_s: float, second: int,
                 spans: Sequence[tuple[float, float]],
-                source: bool) -> dict[str, Any]:
+                source: bool) -> schema.HostSample:
         busy = sum(begin <= second < end for begin, end in spans)
         noise = self._random.random()
-        before_ns = int((began_s + second) * 1e9)
+        before_ns = int((started_s + second) * 1e9)
         sent = busy * 4.5e7 * (0.8 + 0.2 * noise) + 2e4
-        return {
-            **builders.samples('', 1)['samples'][0],
-            'before_ns': before_ns, 'after_ns': before_ns + 9_000_000,
-            'seconds': 1.0 if second else None,
-            'cpu_busy_fraction': 0.08 + 0.18 * busy + 0.05 * noise
-            if second else None,
-            'sent_bytes_per_s': (sent if source else 3e5)
-            if second else None,
-            'received_bytes_per_s': (3e5 if source else sent)
-            if second else None}
-
-
-def _phase(name: str, seconds: float) -> dict[str, Any]:
-    return {'name': name, 'seconds': seconds, 'resolution_s': 0.5,
-            'origin': 'polls'}
+        rates = {
+            'seconds': 1.0,
+            'cpu_busy_fraction': 0.08 + 0.18 * busy + 0.05 * noise,
+            'sent_bytes_per_s': sent if source else 3e5,
+            'received_bytes_per_s': 3e5 if source else sent,
+        } if second else {}
+        return builders.sample(0, before_ns=before_ns,
+                               after_ns=before_ns + 9_000_000, **rates)

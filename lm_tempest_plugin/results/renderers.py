@@ -1,0 +1,197 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Documents as text, Markdown and JSON."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import html
+import itertools
+import re
+import textwrap
+
+import msgspec
+import prettytable
+
+from lm_tempest_plugin.results import document
+
+COLUMNS = 100
+MOST_LINES = 50
+_SPACE = 2
+_SPECIAL = re.compile(r'([\\`*_\[\]|~$])')
+
+
+def json(found: document.Document) -> str:
+    """Return a document's figures as JSON, for programs.
+
+    Names of figures end in their units. A value that is not known or not
+    defined is null.
+    """
+    # msgspec encodes NaN and infinity as null.
+    return msgspec.json.format(
+        msgspec.json.encode(found.data), indent=1).decode() + '\n'
+
+
+def text(found: document.Document) -> str:
+    """Return a document for a terminal that is 100 columns wide."""
+    parts = ['\n'.join(_underlined(found.title, '=')),
+             _wrapped(found.verdict),
+             *(_wrapped(f'Note: {remark}') for remark in found.remarks)]
+    for section in found.sections:
+        blocks = list(_text_blocks(section.nodes))
+        if blocks:
+            parts += ['\n'.join([*_underlined(section.title, '-'),
+                                 blocks[0]]), *blocks[1:]]
+    if len(parts) > 2:
+        # A terminal shows the end of a long text.
+        parts.append(_wrapped(found.verdict))
+    return '\n\n'.join(parts) + '\n'
+
+
+def markdown(found: document.Document) -> str:
+    """Return a document as Markdown, for tickets and reviews."""
+    parts = [f'# {escape(found.title)}', f'**{escape(found.verdict)}**',
+             *(f'Note: {escape(remark)}' for remark in found.remarks)]
+    for section in found.sections:
+        blocks = list(_markdown_blocks(section.nodes))
+        if blocks:
+            parts += [f'## {escape(section.title)}', *blocks]
+    return '\n\n'.join(parts) + '\n'
+
+
+def escape(value: str) -> str:
+    """Return a text on one line in which nothing is Markdown.
+
+    :param value: a text of any origin; not for the begin of a line
+    """
+    return _SPECIAL.sub(r'\\\1', html.escape(
+        document.printable(value), quote=False))
+
+
+def first_lines(lines: Sequence[str], most: int) -> list[str]:
+    """Return the first lines, and how many there are beside.
+
+    :param lines: all lines
+    :param most: number of lines that a format shows
+    """
+    shown = list(lines[:most])
+    if len(lines) > most:
+        shown.append(f'and {len(lines) - most} more; the report as JSON has '
+                     f'all of them')
+    return shown
+
+
+def _text_blocks(nodes: Sequence[document.Node]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case document.Table():
+                yield f'{_wrapped(node.caption)}\n{_text_table(node)}'
+            case document.Bullets():
+                yield '\n'.join(
+                    _wrapped(line, '* ', '  ')
+                    for line in first_lines(node.lines, MOST_LINES))
+            case document.Note():
+                yield _wrapped(node.text)
+
+
+def _text_table(node: document.Table) -> str:
+    cells = [[document.printable(cell) for cell in line] for line in (
+        node.columns, *(row.cells for row in node.rows))]
+    names = [line[0] for line in cells[1:]]
+    wide = sum(map(max, _lengths(cells))) > COLUMNS - _SPACE * len(cells[0])
+    words = node.words
+    if wide and len(set(names)) < len(names):
+        # Rows that share the first cell get it as a heading, which leaves
+        # more room for the other columns.
+        cells = [line[1:] for line in cells]
+        words -= 1
+    else:
+        names = [''] * len(names)
+    widths = _widths(cells, words)
+    heading = [cells[0], ['-' * width for width in widths]]
+    parts = [_text_rows(heading, widths)]
+    for name, lines in itertools.groupby(
+            zip(names, cells[1:]), key=lambda each: each[0]):
+        if name:
+            parts.append(_wrapped(name))
+        parts.append(_text_rows([line for _name, line in lines], widths))
+    return '\n'.join(parts)
+
+
+def _text_rows(lines: Sequence[Sequence[str]],
+               widths: Sequence[int]) -> str:
+    table = prettytable.PrettyTable(
+        [f'column {place}' for place, _ in enumerate(widths)])
+    table.header = table.border = False
+    table.align = 'l'
+    table.left_padding_width, table.right_padding_width = 0, _SPACE
+    table.min_width = {f'column {place}': width
+                       for place, width in enumerate(widths)}
+    # PrettyTable would break long words and narrow figures, so its cells
+    # come wrapped.
+    table.add_rows([
+        ['\n'.join(textwrap.wrap(cell, width))
+         for cell, width in zip(line, widths)] for line in lines])
+    return '\n'.join(line.rstrip() for line in str(table).splitlines())
+
+
+def _lengths(cells: Sequence[Sequence[str]]) -> list[list[int]]:
+    return [list(map(len, column)) for column in zip(*cells)]
+
+
+def _widths(cells: Sequence[Sequence[str]], words: int) -> list[int]:
+    """Return widths of columns with which a table fits the terminal.
+
+    The widest column shrinks first, down to its longest word. Columns of
+    words shrink before columns of figures: a wrapped figure is hard to read.
+
+    :param cells: rows, with the headings
+    :param words: number of leading columns with words
+    """
+    widths = list(map(max, _lengths(cells)))
+    least = [max(len(word) for cell in column for word in cell.split() or [''])
+             for column in zip(*cells)]
+
+    def preference(place: int) -> tuple[bool, bool, int]:
+        return (widths[place] > least[place], place < words, widths[place])
+    room = COLUMNS - _SPACE * len(widths)
+    while sum(widths) > room:
+        widths[max(range(len(widths)), key=preference)] -= 1
+    return widths
+
+
+def _markdown_blocks(nodes: Sequence[document.Node]) -> Iterator[str]:
+    for node in nodes:
+        match node:
+            case document.Table():
+                yield escape(node.caption)
+                yield '\n'.join(
+                    '| ' + ' | '.join(line) + ' |' for line in (
+                        node.columns, ['---'] * len(node.columns),
+                        *([escape(cell) for cell in row.cells]
+                          for row in node.rows)))
+            case document.Bullets():
+                yield '\n'.join(
+                    f'* {escape(line)}'
+                    for line in first_lines(node.lines, MOST_LINES))
+            case document.Note():
+                yield escape(node.text)
+
+
+def _underlined(title: str, mark: str) -> list[str]:
+    title = document.printable(title)
+    return [title, mark * len(title)]
+
+
+def _wrapped(value: str, first: str = '', rest: str = '') -> str:
+    return textwrap.fill(document.printable(value), COLUMNS,
+                         initial_indent=first, subsequent_indent=rest)

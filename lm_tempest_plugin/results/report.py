@@ -1,0 +1,212 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The report: a document about one or more runs."""
+
+import collections
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+from lm_tempest_plugin.results import document
+from lm_tempest_plugin.results import plots
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.results import store
+from lm_tempest_plugin.results import summary
+from lm_tempest_plugin.results.plots import material as materials
+
+TITLE = 'Live migration'
+#: Version of the report as JSON.
+VERSION = 2
+
+
+def build(results: store.Results, title: str = '') -> document.Document:
+    """Return the report about results.
+
+    :param results: results of one or more runs
+    :param title: heading; empty for the usual one
+    """
+    found = summary.summarize(results)
+    material = materials.Material(found, results)
+    return document.Document(
+        title=title or TITLE, good=found.good,
+        verdict=f'{found.sentence}.', remarks=found.remarks,
+        sections=list(_sections(material)),
+        data={'version': VERSION, 'kind': 'report', 'summary': found,
+              'runs': results.runs, 'files': results.files})
+
+
+def _sections(material: materials.Material) -> Iterator[document.Section]:
+    found = material.summary
+    if found.problems:
+        yield document.Section('problems', 'Problems', [
+            document.Bullets(found.problems)])
+    yield document.Section(
+        'migrations', 'Live migrations', list(_migrations(material)))
+    if found.drains:
+        yield document.Section('drains', 'Drains', [_drains(material)])
+        yield document.Section(
+            'recommendation', 'Recommended number of migrations at once', [
+                document.Note(f'{found.recommendation.text}.'),
+                document.Bullets(found.recommendation.evidence)])
+    yield from plots.sections(material)
+    if found.checks:
+        yield document.Section('checks', 'Checks', [_checks(found.checks)])
+    yield document.Section('runs', 'Runs', [_runs(material.results)])
+
+
+def _migrations(material: materials.Material) -> Iterator[document.Node]:
+    names = material.names
+    if names.common:
+        yield document.Note(
+            f'All settings have in common: {names.common}. Tables and plots '
+            f'name only the settings that differ.')
+    if names.together and material.summary.groups:
+        yield document.Note(f'Drained together: {names.together}.')
+    if names.explained:
+        yield document.Note(f'Short names: {names.explained}.')
+    if not material.summary.groups:
+        yield document.Note('No live migration was judged.')
+        return
+    limits = {(each.max_outage_s, each.max_stall_s)
+              for each in material.results.migrations}
+    limit = ''
+    if len(limits) == 1:
+        limit = ' Limits: outage {:g} s, stall {:g} s.'.format(*limits.pop())
+    together = () if names.together else ('Drained together',)
+    yield document.Table(
+        'Live migrations by settings and flavor. Duration: median with its '
+        '95 % interval. Outage and stall: longest, with the error bound. '
+        f'Downtime by libvirt: median / longest.{limit}',
+        ('Settings', 'Flavor', *together, 'As expected', 'Duration (s)',
+         'p95 (s)', 'Outage (s)', 'Stall (s)', 'Downtime (s)'),
+        [_migrations_row(material, group, bool(limit))
+         for group in material.summary.groups],
+        words=3 + len(together), outcome=3 + len(together))
+
+
+def _migrations_row(material: materials.Material, group: summary.Group,
+                    one_limit: bool) -> document.TableRow:
+    conditions, names = group.conditions, material.names
+    duration = group.spreads.get('duration_s')
+    downtime = group.spreads.get('downtime_s')
+    measured = [each for each in material.measured(conditions)
+                if each.continuity]
+    return document.TableRow((
+        names.settings(conditions.settings), str(conditions.flavor),
+        *(() if names.together else (conditions.drained_together_short,)),
+        _as_expected(material, group),
+        document.estimate(duration.median) if duration else document.UNKNOWN,
+        document.number(duration.p95.value) if duration
+        else document.UNKNOWN,
+        _longest(((each.continuity.outage, each.max_outage_s)
+                  for each in measured), one_limit),
+        _longest(((each.continuity.stall, each.max_stall_s)
+                  for each in measured if each.continuity.stall), one_limit),
+        f'{document.number(downtime.median.value)} / '
+        f'{document.number(downtime.largest)}' if downtime
+        else document.UNKNOWN),
+        document.BAD if group.with_problems else document.GOOD)
+
+
+def _as_expected(material: materials.Material, group: summary.Group) -> str:
+    """Return how many migrations were as expected, refusals apart.
+
+    A refusal that a test asks for is as expected, but no migration: counted
+    together, "11 of 11" would hide that one server was not migrated.
+    """
+    text = (f'{"✗" if group.with_problems else "✓"} {group.completed} of '
+            f'{group.migrations - group.refused}')
+    bad = collections.Counter(
+        'completed, but with problems' if each.completed else each.verdict
+        for each in material.grouped[group.conditions] if each.problems)
+    if bad:
+        text += ' (' + ', '.join(
+            f'{count} {verdict}' for verdict, count in bad.most_common()) + \
+            ')'
+    if group.refused:
+        text += (f'; besides, {group.refused} not completed, as the test '
+                 f'expected')
+    return text
+
+
+def _longest(found: Iterable[tuple[
+        schema.OutageFigures | schema.StallFigures, float]],
+        one_limit: bool) -> str:
+    longest = max(found, key=lambda each: each[0].longest_s, default=None)
+    if longest is None:
+        return document.UNKNOWN
+    figures, bound_s = longest
+    text = (f'{document.number(figures.longest_s)} ± '
+            f'{document.number(figures.error_bound_s)}')
+    return text if one_limit else f'{text} (limit {bound_s:g})'
+
+
+def _drains(material: materials.Material) -> document.Table:
+    return document.Table(
+        'Seconds from the first request to the last end (median with '
+        'its 95 % interval, and longest), and live migrations that the '
+        'source host was seen to run at once.',
+        ('Settings', 'Servers', 'Strategy', 'Drains', 'Wall time (s)',
+         'Longest (s)', 'At once', 'Most waiting', 'Transport'),
+        [document.TableRow((
+            material.names.settings(each.conditions.settings), each.load,
+            each.conditions.strategy or document.UNKNOWN, f'{each.drains}',
+            document.estimate(each.wall.median),
+            document.number(each.wall.largest),
+            document.spread(*each.ran) if each.ran else document.UNKNOWN,
+            document.UNKNOWN if each.queued is None else f'{each.queued}',
+            ', '.join(each.transports) or document.UNKNOWN))
+            for each in material.summary.drains], words=3)
+
+
+def _checks(found: Sequence[summary.CheckSummary]) -> document.Table:
+    return document.Table(
+        'Number of drains on which each one ran, failed, or was '
+        'skipped, and number of problems that it found.',
+        ('Check', 'Ran', 'Failed', 'Skipped', 'Problems',
+         'Reasons for skipping'),
+        [document.TableRow((
+            each.check, f'{each.ran}', f'{each.failed}', f'{each.skipped}',
+            f'{each.problems}', '; '.join(
+                f'{reason} ({number})'
+                for reason, number in each.reasons.items()) or
+            document.UNKNOWN), document.BAD if each.problems else '')
+            for each in found])
+
+
+def _runs(results: store.Results) -> document.Table:
+    return document.Table(
+        'Plugin, cloud and results file of each run.',
+        ('Run', 'Started', 'Plugin', 'Region', 'Compute API', 'Hosts',
+         'File'),
+        [document.TableRow((
+            run.run, document.time_of_day(run.started_at),
+            f'{run.plugin_version} ({run.plugin_commit})'
+            if run.plugin_commit else run.plugin_version,
+            run.region or document.UNKNOWN,
+            run.compute_api or document.UNKNOWN, hosts(run.hosts),
+            results.files[run.run])) for run in results.runs], words=7)
+
+
+def hosts(found: Iterable[schema.ComputeHost]) -> str:
+    """Return the versions on compute hosts; equal hosts share one entry."""
+    kinds: dict[str, list[str]] = {}
+    for each in found:
+        kind = ', '.join(
+            f'{name} {version}'.strip() for name, version in (
+                (each.hypervisor_type, each.hypervisor_version),
+                ('libvirt', each.libvirt_version),
+                ('nova', each.nova_version)) if version)
+        kinds.setdefault(kind, []).append(each.host)
+    return '; '.join(f'{", ".join(sorted(names))}: {kind}'
+                     for kind, names in kinds.items()) or document.UNKNOWN
