@@ -12,41 +12,64 @@
 
 """Every option of the plugin: type, unit, bounds and help.
 
-All options are in groups of our own. They are read by the tests and handed
-on as values: nothing else in this package reads Tempest's configuration.
+All options are in groups of our own. Only this module and the tests read
+Tempest's configuration; everything else gets values.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Sequence
 import math
 import pathlib
 import re
 from typing import Any
+from typing import NamedTuple
 
 from oslo_config import cfg
 from oslo_config import types
 from tempest.lib import exceptions as lib_exc
 
 
-# Where `tempest live-migration-ha recover` looks as well.
-JOURNAL = '~/.local/state/live-migration-ha'
-# How long nova-compute may take to stop, and as long again to start.
+# `tempest live-migration-ha recover` has the same default.
+UNDO_LOG = '~/.local/state/live-migration-ha'
+# Time for nova-compute to stop, and again to start.
 RESTART_S = 300.0
 RESTART_BOUNDS_S = (1.0, 3600.0)
 # Major and minor number, without leading zeros.
 MICROVERSION = r'([1-9][0-9]*)\.(0|[1-9][0-9]*)'
+# Servers, batches, round trips, connections.
+COUNT = types.Integer(min=1, max=1000)
 
 
-class Late(types.ConfigType):
-    """A type that takes any value at first, and is strict when asked to be.
+class Tolerant:
+    """Accept a wrong value at first, and refuse it only in check().
 
-    Tempest reads every option when it starts. If one of ours raised an
-    error then, no test of any plugin could be imported, and what is wrong
-    would be lost among the consequences. check() is strict.
+    Tempest reads every option when it starts. If one of ours raised an error
+    then, no test of any plugin could be imported, and the reason would be lost
+    among many messages.
+
+    :param kind: a type of oslo.config
+    :param condition: returns the fault of a converted value, or an empty text
     """
 
+    def __init__(self, kind: Any,
+                 condition: Callable[[Any], str] = lambda value: '') -> None:
+        self.kind = kind
+        self._condition = condition
+        # List and Dict try to join items that their type refuses, with a
+        # comma, and then complain about the joined text. Let them accept
+        # all, and refuse afterwards.
+        for nested in ('item_type', 'value_type'):
+            if hasattr(kind, nested):
+                setattr(kind, nested, Tolerant(getattr(kind, nested)))
+
+    def __getattr__(self, name: str) -> Any:
+        # oslo.config reads bounds, choices and the name of the type.
+        if name == 'kind':
+            raise AttributeError(name)
+        return getattr(self.kind, name)
+
     def __call__(self, value: Any) -> Any:
-        """Return a value, converted if that is possible."""
+        """Return a value, converted if it is correct."""
         try:
             return self.strict(value)
         except ValueError:
@@ -55,415 +78,218 @@ class Late(types.ConfigType):
     def strict(self, value: Any) -> Any:
         """Return a value, converted.
 
-        :raises ValueError: it is no such value, or out of bounds
+        :raises ValueError: it has another type, or is out of bounds
         """
-        return super().__call__(value)
-
-
-class LateFloat(Late, types.Float):
-    """A finite number within bounds."""
-
-    def strict(self, value: Any) -> Any:
-        """Return a value as a number.
-
-        :raises ValueError: it is no number, not finite, or out of bounds
-        """
-        number = super().strict(value)
-        if number is None or not math.isfinite(number):
+        # An option without a default, and without a value.
+        if value is None and not isinstance(self.kind, types.Number):
+            return None
+        value = self.kind(value)
+        if isinstance(self.kind, types.List):
+            value = [self.kind.item_type.strict(item) for item in value]
+        elif isinstance(self.kind, types.Dict):
+            value = {name: self.kind.value_type.strict(item)
+                     for name, item in value.items()}
+        elif isinstance(self.kind, types.Number) and (
+                value is None or not math.isfinite(value)):
+            # oslo.config accepts an empty text and nan as numbers.
             raise ValueError('Should be a finite number')
-        return number
+        fault = self._condition(value)
+        if fault:
+            raise ValueError(fault)
+        return value
 
 
-class LateInteger(Late, types.Integer):
-    """A whole number within bounds."""
-
-    def strict(self, value: Any) -> Any:
-        """Return a value as a whole number.
-
-        :raises ValueError: it is no number, or out of bounds
-        """
-        number = None if value is None else super().strict(value)
-        if number is None:
-            raise ValueError('Should be a whole number')
-        return number
-
-
-class LatePort(LateInteger):
-    """A TCP port."""
-
-    def __init__(self) -> None:
-        super().__init__(min=1, max=65535)
-
-
-# What is counted: servers, batches, trips.
-COUNT = LateInteger(min=1, max=1000)
-
-
-class LateBoolean(Late, types.Boolean):
-    """Yes or no; nothing where that is the default."""
-
-    def strict(self, value: Any) -> Any:
-        """Return a value as a boolean.
-
-        :raises ValueError: it is none
-        """
-        return None if value is None else super().strict(value)
-
-
-class LateList(Late, types.List):
-    """Values of one type.
-
-    :param item: their type
-    :param least: how many there have to be
-    """
-
-    def __init__(self, item: Late, least: int) -> None:
-        super().__init__(item_type=item)
-        self._item = item
-        self._least = least
-
-    def strict(self, value: Any) -> Any:
-        """Return a value as a list.
-
-        :raises ValueError: one is no such value, or there are too few
-        """
-        values = [self._item.strict(each)
-                  for each in super().strict(value) or ()]
-        if len(values) < self._least:
-            raise ValueError('Should have at least %d value' % self._least)
-        return values
-
-
-class LateDict(Late, types.Dict):
-    """Names with a value each.
-
-    :param value: the type of the values
-    :param names: those that are allowed; none for any
-    """
-
-    def __init__(self, value: Late, names: Sequence[str] = ()) -> None:
-        super().__init__(value_type=value)
-        self._value = value
-        self._names = names
-
-    def strict(self, value: Any) -> Any:
-        """Return a value as a dictionary.
-
-        :raises ValueError: a value is none of the type, or a name is not
-            allowed
-        """
-        found = {name: self._value.strict(each)
-                 for name, each in (super().strict(value) or {}).items()}
-        unknown = sorted(set(found) - set(self._names)) if self._names else ()
-        if unknown:
-            raise ValueError('%s is none of: %s' % (
-                unknown[0], ', '.join(self._names)))
-        return found
-
-
-class LateText(Late, types.String):
-    """Any text."""
-
-
-class LateMicroversion(Late, types.String):
-    """A microversion of the compute API, or nothing."""
-
-    def strict(self, value: Any) -> Any:
-        """Return a value as it is.
-
-        :raises ValueError: it is no microversion
-        """
-        text = super().strict(value)
-        if text and not re.fullmatch(MICROVERSION, text):
-            raise ValueError('%r is no microversion, such as 2.84' % text)
-        return text
-
-
-def _number(name: str, default: float, low: float, high: float,
-            text: str) -> cfg.FloatOpt:
-    """Return an option that is a number.
-
-    :param low: the smallest value that is allowed
-    :param high: the largest value that is allowed
-    :param text: the help
-    """
-    opt = cfg.FloatOpt(name, default=default, min=low, max=high, help=text)
-    opt.type = LateFloat(min=low, max=high)
-    return opt
-
-
-def _integer(name: str, default: int, low: int, high: int,
-             text: str) -> cfg.IntOpt:
-    """Return an option that is a whole number.
-
-    :param low: the smallest value that is allowed
-    :param high: the largest value that is allowed
-    :param text: the help
-    """
-    opt = cfg.IntOpt(name, default=default, min=low, max=high, help=text)
-    opt.type = LateInteger(min=low, max=high)
-    return opt
-
-
-def _sizes(name: str, default: list[int], text: str,
-           least: int = 1) -> cfg.ListOpt:
-    """Return an option that is a list of whole numbers of 1 or more.
-
-    :param least: how many there have to be
-    :param text: the help
-    """
-    opt = cfg.ListOpt(name, default=default, help=text)
-    opt.type = LateList(COUNT, least)
-    return opt
-
-
-def _booleans(name: str, text: str) -> cfg.ListOpt:
-    """Return an option that is a list of true and false."""
-    opt = cfg.ListOpt(name, default=[], help=text)
-    opt.type = LateList(LateBoolean(), 0)
-    return opt
-
-
-def _texts(name: str, text: str) -> cfg.ListOpt:
-    """Return an option that is a list of words."""
-    opt = cfg.ListOpt(name, default=[], help=text)
-    opt.type = LateList(LateText(), 0)
-    return opt
-
-
-def _text(name: str, default: str, text: str) -> cfg.StrOpt:
-    """Return an option that is a text."""
-    opt = cfg.StrOpt(name, default=default, help=text)
-    opt.type = LateText()
-    return opt
-
-
-def _addresses(name: str, text: str) -> cfg.DictOpt:
-    """Return an option that gives hosts an address each."""
-    opt = cfg.DictOpt(name, default={}, help=text)
-    opt.type = LateDict(LateText())
-    return opt
-
-
-def _seconds_each(name: str, names: Sequence[str], text: str) -> cfg.DictOpt:
-    """Return an option that gives seconds to some names."""
-    opt = cfg.DictOpt(name, default={}, help=text)
-    opt.type = LateDict(LateFloat(min=0.01, max=3600.0), names)
-    return opt
-
-
-def _choice(name: str, choices: list[str], text: str) -> cfg.StrOpt:
-    """Return an option that is one of several words, or empty."""
-    opt = cfg.StrOpt(name, default='', choices=['', *choices], help=text)
-    opt.type = LateText(choices=['', *choices])
-    return opt
-
-
-def _boolean(name: str, default: bool | None, text: str) -> cfg.BoolOpt:
-    """Return an option that is yes or no."""
-    opt = cfg.BoolOpt(name, default=default, help=text)
-    opt.type = LateBoolean()
-    return opt
-
-
-def _microversion(name: str, text: str) -> cfg.StrOpt:
-    """Return an option that is a microversion, or empty."""
-    opt = cfg.StrOpt(name, default='', help=text)
-    opt.type = LateMicroversion()
-    return opt
-
-
-def _port(name: str, default: int, text: str) -> cfg.PortOpt:
-    """Return an option that is a TCP port; port 0 is none."""
-    opt = cfg.PortOpt(name, default=default, min=1, help=text)
-    opt.type = LatePort()
+def _checked(opt: cfg.Opt, condition: Callable[[Any], str]) -> cfg.Opt:
+    """Add a condition that oslo.config has no type for."""
+    opt.type = Tolerant(opt.type, condition)
     return opt
 
 
 live_migration_ha_group = cfg.OptGroup(
     name='live_migration_ha',
     title='Live migration under observation',
-    help='What the live_migration_ha tests require of a live migration and '
-         'how they watch it.')
+    help='Bounds for the effect of a live migration on a guest, sizes of the '
+         'tests, and how they observe.')
 
 _bound_opts = [
-    _number(
-        'max_outage', 1.0, 0.01, 3600.0,
-        'Longest outage, in seconds, that a live migration may cause: '
-        'the time during which the guest answers no ICMP echo request. '
-        'The default is twice the pause that nova itself aims at '
-        '(nova.conf: [libvirt]live_migration_downtime, 500 ms), to '
-        'leave room for the network to follow the guest.'),
-    _number(
-        'max_stall', 3.0, 0.05, 3600.0,
-        'Longest stall, in seconds, that a live migration may cause: '
-        'the time during which a TCP connection to the guest makes no '
-        'progress. It cannot be smaller than max_outage, because TCP '
-        'sends lost data again only after 0.2 s, then 0.6, 1.4, 3.0 and '
-        '6.2 s after the loss: an outage of 0.3 s stalls a connection '
-        'for 0.65 s, one of 1.0 s for 1.5 s, one of 2.0 s for 3.1 s. '
-        'The default passes whatever an outage within the default of '
-        'max_outage can cause, also where the first of these steps '
-        'takes 0.4 s, and no more than that.'),
-    _number(
-        'max_forced_outage', 30.0, 0.01, 3600.0,
-        'Longest outage, in seconds, where nova is told to complete a live '
-        'migration by force: it pauses the guest until the rest is copied, '
-        'or goes over to post-copy. A connection may stall for twice as '
-        'long and a second, since TCP waits twice as long each time.'),
+    cfg.FloatOpt(
+        'max_outage', default=1.0, min=0.01, max=3600.0,
+        help='Longest outage that a live migration may cause, in seconds: '
+        'time in which the guest answers no ICMP echo request. The default '
+        'is twice the pause that nova aims at (nova.conf: '
+        '[libvirt]live_migration_downtime, 500 ms); the rest is for the '
+        'network, which has to follow the guest.'),
+    cfg.FloatOpt(
+        'max_stall', default=3.0, min=0.05, max=3600.0,
+        help='Longest stall that a live migration may cause, in seconds: '
+        'time in which a TCP connection to the guest makes no progress. It '
+        'cannot be smaller than max_outage, because TCP sends lost data '
+        'again only after 0.2 s, then 0.6, 1.4, 3.0 and 6.2 s after the '
+        'loss: an outage of 0.3 s stalls a connection for 0.65 s, one of '
+        '1.0 s for 1.5 s, one of 2.0 s for 3.1 s. The default is the '
+        'longest stall that an outage of the default max_outage can cause, '
+        'also where the first of these steps takes 0.4 s.'),
+    cfg.FloatOpt(
+        'max_forced_outage', default=30.0, min=0.01, max=3600.0,
+        help='Longest outage, in seconds, of a live migration that is '
+        'completed by force: nova pauses the guest until the rest is '
+        'copied, or switches to post-copy. The bound of the stall is twice '
+        'this and one second more, because TCP doubles its waiting time '
+        'after each loss.'),
 ]
 
 _drain_opts = [
-    _integer(
-        'drain_servers', 12, 2, 1000,
-        'How many servers are put on a host to drain it of them. The '
-        'default is that of the white paper of 2017. Where the hosts have '
-        'no room for as many, or the quota of a project that was not made '
-        'for the tests allows fewer, they take as many as fit, at least 2, '
-        'and say so.'),
-    _sizes(
-        'batch_sizes', [1, 2, 3, 4],
-        'How many live migrations are asked for at once, one number for '
-        'each drain: all of a batch have to end before the next is asked '
-        'for. The default is that of the white paper of 2017.'),
-    _integer(
-        'window_size', 4, 1, 1000,
-        'How many live migrations are in flight at once where the next is '
-        'asked for as soon as one ends. One more than the source host runs '
-        'at once keeps it busy.'),
-    _integer(
-        'round_trips', 1, 1, 1000,
-        'How often the servers of a drain go to the other host and back, '
-        'for each batch size, and those of a cell; 20 in the white paper of '
-        '2017.'),
-    _integer(
-        'seed', 0, 0, 2 ** 31 - 1,
-        'Batch sizes of each round trip, and cells, come in an order drawn '
-        'by lot, so that a drift of the cloud does not look like an effect '
-        'of what changes slowest; this number draws it.'),
-    _integer(
-        'max_concurrent_live_migrations', 0, 0, 1000,
-        'What nova.conf of the compute hosts says: [DEFAULT] '
-        'max_concurrent_live_migrations. Tests that move several servers '
-        'fail if they observe something else. 0 to declare nothing; nova '
-        'itself has 1 by default.'),
-    _boolean(
-        'tunnelled', None,
-        'What nova.conf of the compute hosts says: [libvirt] '
-        'live_migration_tunnelled. With access to hosts (group '
+    cfg.IntOpt(
+        'drain_servers', default=12, min=2, max=1000,
+        help='Number of servers of a drain. The default is that of the '
+        'white paper of 2017. If the hosts have no room for as many, or the '
+        'quota of a project that Tempest did not create allows fewer, the '
+        'tests use as many as fit, at least 2, and log that.'),
+    _checked(cfg.ListOpt(
+        'batch_sizes', default=[1, 2, 3, 4], item_type=COUNT,
+        help='Numbers of live migrations that are requested together, one '
+        'drain for each number: a batch has to end before the next one is '
+        'requested. The default is that of the white paper of 2017.'),
+        lambda sizes: '' if sizes else 'Should have at least 1 value'),
+    cfg.IntOpt(
+        'window_size', default=4, min=1, max=1000,
+        help='Number of live migrations in flight in a drain that requests '
+        'the next one as soon as one ends. One more than the source host '
+        'runs at once keeps the host busy.'),
+    cfg.IntOpt(
+        'round_trips', default=1, min=1, max=1000,
+        help='Number of times that the servers of a drain go to the other '
+        'host and back, for each batch size and in each combination of '
+        'settings; 20 in the white paper of 2017.'),
+    cfg.IntOpt(
+        'seed', default=0, min=0, max=2 ** 31 - 1,
+        help='Seed of the random order of batch sizes in each round trip, '
+        'and of combinations of settings. The order is random, so that a '
+        'drift of the cloud does not look like an effect of the slowest '
+        'changing setting.'),
+    cfg.IntOpt(
+        'max_concurrent_live_migrations', default=0, min=0, max=1000,
+        help='Value of [DEFAULT]max_concurrent_live_migrations in nova.conf '
+        'of the compute hosts. Tests that migrate several servers fail if '
+        'they observe another number. 0, the default, to check nothing; '
+        "nova's own default is 1."),
+    cfg.BoolOpt(
+        'tunnelled',
+        help='Value of [libvirt]live_migration_tunnelled in nova.conf of '
+        'the compute hosts. With access to hosts (group '
         'live_migration_ha_hosts) tests fail if the sockets between the '
-        'hosts show something else; without, it cannot be seen. Without a '
-        'value nothing is declared.'),
-    _choice(
-        'storage', ['block', 'shared'],
-        'Where the disks of servers live: block for local disks, which are '
-        'copied, shared for Ceph and the like. Tests fail if nova shows '
-        'something else while it copies. Empty to declare nothing.'),
-    _boolean(
-        'recovers_from_failure', True,
-        'Whether a server is ACTIVE again after libvirt has ended its live '
-        'migration, be it aborted or failed. nova 34.0.0 is known to fail: '
-        'it rolls back, and then calls the server ERROR while its guest '
-        'runs, because the driver raises what libvirt said once more '
-        '(virt/libvirt/driver.py, _live_migration). With False, the test '
-        'that aborts a running live migration is skipped, and where cells '
-        'are to be refused, servers are expected to be left in ERROR, with '
-        'guests unharmed.'),
-    _microversion(
-        'request_microversion',
-        'Microversion of the compute API with which live migrations are '
-        'asked for, such as 2.24 for the old way; what became of them is '
-        'read with a newer one. Empty for the newest that the tests know. '
-        'Before 2.25, block_migration is what '
-        '[compute-feature-enabled]block_migration_for_live_migration says.'),
+        'hosts show something else; without access it cannot be observed. '
+        'Without a value nothing is checked.'),
+    cfg.StrOpt(
+        'storage', default='', choices=['', 'block', 'shared'],
+        help='Storage of the servers\' disks: block for local disks, which '
+        'a migration copies, shared for Ceph and the like. Tests fail if '
+        'nova shows something else during the copy. Empty, the default, to '
+        'check nothing.'),
+    cfg.BoolOpt(
+        'recovers_from_failure', default=True,
+        help='Whether a server is ACTIVE again after libvirt has ended its '
+        'live migration, aborted or failed. nova 34.0.0 is known to leave '
+        'it in ERROR while its guest runs: after the rollback the driver '
+        "raises libvirt's error again (virt/libvirt/driver.py, "
+        '_live_migration). With False, the test that aborts a running live '
+        'migration is skipped, and where settings make nova refuse, the '
+        'servers are expected in ERROR with guests unharmed.'),
+    _checked(cfg.StrOpt(
+        'request_microversion', default='',
+        help='Microversion of the compute API for the requests of live '
+        'migrations, such as 2.24 for the oldest behaviour; their progress '
+        'is read with a newer one. Empty, the default, for the newest that '
+        'the tests support. Before 2.25, block_migration has the value of '
+        '[compute-feature-enabled]block_migration_for_live_migration.'),
+        lambda text: '' if not text or re.fullmatch(MICROVERSION, text) else
+        f'{text!r} is not a microversion, such as 2.84'),
 ]
 
 _probe_opts = [
-    _number(
-        'probe_interval', 0.01, 0.002, 1.0,
-        'Time between two ICMP echo requests to one guest, in seconds. '
-        'An outage is known to about one such interval, and found if '
-        'it lasts for two or more, so this should be far below '
-        'max_outage.'),
-    _number(
-        'tcp_interval', 0.05, 0.002, 0.05,
-        'Time between two numbered messages on the TCP connection to '
-        'one guest, in seconds; at most 0.05 s (20 messages per '
-        'second), so that a stall is not mistaken for a pause of ours.'),
-    _port(
-        'tcp_echo_port', 7,
-        'TCP port on which the guest sends back unchanged what it '
-        'receives. If nothing listens there, the user data that the '
-        'tests give to the guest starts such a service; that needs '
-        'socat, python3, ncat or a busybox with "nc -ll" in the image.'),
-    _number(
-        'ready_timeout', 300.0, 1.0, 7200.0,
-        'How long to wait, in seconds, until a new guest answers ICMP '
-        'echo requests and its echo service answers.'),
-    _integer(
-        'disk_mib', 8, 0, 1024,
-        'How much a guest writes to its disk, in MiB, before it is moved; '
-        'afterwards it is read back, not from memory, and compared. It goes '
-        'into the home directory of the user with whom the tests log in. 0 '
-        'to do neither.'),
-    _number(
-        'grace_time', 5.0, 0.0, 3600.0,
-        'How long the guest stays under observation after a migration '
-        'has ended, in seconds. An outage in this time counts as '
-        'caused by the migration. It should be larger than max_stall.'),
-    _number(
-        'drain_timeout', 30.0, 1.0, 3600.0,
-        'How long to wait, in seconds, for the outstanding echoes of '
-        'the TCP connection when the observation ends. The test fails '
-        'if something has not come back by then.'),
+    cfg.FloatOpt(
+        'probe_interval', default=0.01, min=0.002, max=1.0,
+        help='Time between two ICMP echo requests to a guest, in seconds. '
+        'The length of an outage is known to about one interval, and an '
+        'outage of two intervals or more is always found. So it should be '
+        'far below max_outage.'),
+    cfg.FloatOpt(
+        'tcp_interval', default=0.05, min=0.002, max=0.05,
+        help='Time between two numbered messages on the TCP connection to a '
+        'guest, in seconds. The maximum, 20 messages per second, is the '
+        'default; with fewer, our own pauses could look like stalls.'),
+    cfg.PortOpt(
+        'tcp_echo_port', default=7, min=1,
+        help='TCP port of an echo service on the guest. If nothing listens '
+        'there, the user data of the guest start one; that needs socat, '
+        'python3, ncat or a busybox with "nc -ll" in the image.'),
+    cfg.FloatOpt(
+        'ready_timeout', default=300.0, min=1.0, max=7200.0,
+        help='Time for a new guest to answer ICMP echo requests and to run '
+        'the echo service, in seconds.'),
+    cfg.IntOpt(
+        'disk_mib', default=8, min=0, max=1024,
+        help='Size of a file, in MiB, that a guest writes to its disk '
+        'before a migration, into the home directory of the SSH user. '
+        'Afterwards it is read from the disk, without the page cache, and '
+        'compared. 0 to write none.'),
+    cfg.FloatOpt(
+        'grace_time', default=5.0, min=0.0, max=3600.0,
+        help='Time for which a guest is observed after the end of a '
+        'migration, in seconds. An outage in this time counts as caused by '
+        'the migration. It should be larger than max_stall.'),
+    cfg.FloatOpt(
+        'drain_timeout', default=30.0, min=1.0, max=3600.0,
+        help='Time for the outstanding echoes of the TCP connection when '
+        'the observation ends, in seconds. The test fails if one is still '
+        'missing then.'),
 ]
 
 _wait_opts = [
-    _number(
-        'poll_interval', 0.5, 0.1, 60.0,
-        'Time between two looks at the migration record and the server, '
-        'in seconds. Transitions are known no better than this.'),
-    _number(
-        'poll_error_timeout', 60.0, 0.0, 3600.0,
-        'How long the compute API may fail to answer while a migration '
-        'is followed, in seconds, before the test gives up. Only server '
-        'faults (HTTP 5xx) and broken connections are tolerated.'),
-    _number(
-        'migration_timeout', 300.0, 1.0, 86400.0,
-        'How long a live migration may take, in seconds, whatever the '
-        'size of the server. To this come migration_timeout_per_gib_ram '
-        'and migration_timeout_per_gib_disk. The sum is a deadline of the '
-        'tests, not that of nova (nova.conf: '
-        '[libvirt]live_migration_completion_timeout, 800 s per GiB), which '
-        'can be many hours.'),
-    _number(
-        'migration_timeout_per_gib_ram', 60.0, 0.0, 7200.0,
-        'Seconds added to migration_timeout for each GiB of memory that the '
-        'server has. The default lets a network of 1 Gbit/s copy '
-        'the memory six times over.'),
-    _number(
-        'migration_timeout_per_gib_disk', 30.0, 0.0, 7200.0,
-        'Seconds added to migration_timeout for each GiB of local disk that '
-        'the server has, when disks are copied (block migration). '
-        'The default lets a network of 1 Gbit/s copy them three times.'),
-    _number(
-        'settle_timeout', 60.0, 0.0, 3600.0,
-        'How long the server may take, in seconds, to be without a task '
-        'after its migration record has ended.'),
+    cfg.FloatOpt(
+        'poll_interval', default=0.5, min=0.1, max=60.0,
+        help='Time between two snapshots of migration records and servers, '
+        'in seconds. It is the resolution of the times of transitions.'),
+    cfg.FloatOpt(
+        'poll_error_timeout', default=60.0, min=0.0, max=3600.0,
+        help='Time for which the compute API may fail during a migration, '
+        'in seconds, before the test fails. Only server faults (HTTP 5xx) '
+        'and broken connections are tolerated.'),
+    cfg.FloatOpt(
+        'migration_timeout', default=300.0, min=1.0, max=86400.0,
+        help='Time-out of a live migration, in seconds, without the parts '
+        'for the size of the server: migration_timeout_per_gib_ram and '
+        'migration_timeout_per_gib_disk are added. It is a time-out of the '
+        'tests. nova has its own, which can be many hours (nova.conf: '
+        '[libvirt]live_migration_completion_timeout, 800 s per GiB).'),
+    cfg.FloatOpt(
+        'migration_timeout_per_gib_ram', default=60.0, min=0.0, max=7200.0,
+        help='Seconds to add to migration_timeout for each GiB of memory of '
+        'the server. The default is enough to copy the memory six times '
+        'over a network of 1 Gbit/s.'),
+    cfg.FloatOpt(
+        'migration_timeout_per_gib_disk', default=30.0, min=0.0, max=7200.0,
+        help='Seconds to add to migration_timeout for each GiB of local disk '
+        'of the server if disks are copied (block migration). The default is '
+        'enough to copy them three times over a network of 1 Gbit/s.'),
+    cfg.FloatOpt(
+        'settle_timeout', default=60.0, min=0.0, max=3600.0,
+        help='Time for the task state of the server to become empty after '
+        'the end of its migration record, in seconds.'),
 ]
 
 _result_opts = [
-    _text(
-        'results_directory', 'live-migration-ha-results',
-        'Directory for the files of records: what was found of each live '
-        'migration, a line for each. Each process that runs tests makes one, '
-        'named by run_name and its process id. A relative path begins where '
-        'the tests run, which is the workspace. Empty for no file: records '
-        'are attached to the results of the tests in any case.'),
-    _text(
-        'run_name', '',
-        'What this run is called in its records. Empty for the time at which '
-        'it began.'),
+    cfg.StrOpt(
+        'results_directory', default='live-migration-ha-results',
+        help='Directory of the results files, which have one line for each '
+        'live migration. Each process that runs tests writes one file, named '
+        'after run_name and its process id. A relative path starts where the '
+        'tests run, in the workspace. Empty for no file; the results are '
+        'attached to the tests in any case.'),
+    cfg.StrOpt(
+        'run_name', default='',
+        help='Name of this run in its results. Empty, the default, for the '
+        'time at which it started.'),
 ]
 
 live_migration_ha_opts = (
@@ -472,143 +298,215 @@ live_migration_ha_opts = (
 hosts_group = cfg.OptGroup(
     name='live_migration_ha_hosts',
     title='Access to compute hosts',
-    help='How the live_migration_ha tests reach the compute hosts with SSH, '
-         'to see what the API does not show and to change settings of '
-         'nova-compute. Without ssh_user they do neither. {host} in a path '
-         'or a command on hosts, and in those of key and known hosts, stands '
-         'for the name of the host.')
+    help='SSH access of the live_migration_ha tests to the compute hosts, to '
+         'see things that the API does not show and to change settings of '
+         'nova-compute. Without ssh_user they do neither. {host} in the paths '
+         'and commands below stands for the name of the host.')
 
 hosts_opts = [
-    _text(
-        'ssh_user', '',
-        'Who logs in on the compute hosts. Empty for no access to hosts.'),
-    _text(
-        'ssh_key_file', '',
-        'Path of the private key of that user. Empty for the keys of an SSH '
-        'agent and those in ~/.ssh.'),
-    _text(
-        'ssh_known_hosts_file', '~/.ssh/known_hosts',
-        'Path of the file with the public keys of the compute hosts. A host '
-        'that is not in there, or has another key, is not used.'),
-    _port('ssh_port', 22, 'TCP port of the SSH servers.'),
-    _addresses(
-        'addresses',
-        'Where the SSH servers answer, if not under the name by which nova '
-        'calls the host: name:address, separated by commas.'),
-    _boolean(
-        'sudo', True,
-        'Whether commands on the hosts need sudo, without a password.'),
-    _text(
-        'nova_conf', '/etc/nova/nova.conf',
-        'Path on a compute host of the file from which nova-compute reads '
-        'its options; /etc/nova/nova-cpu.conf with devstack.'),
-    _text(
-        'restart_command', 'systemctl restart nova-compute',
-        'Command on a compute host that restarts nova-compute and returns '
-        'when that is done, for sh; "systemctl restart devstack@n-cpu" with '
+    cfg.StrOpt(
+        'ssh_user', default='',
+        help='SSH user on the compute hosts. Empty, the default, for no '
+        'access to hosts.'),
+    cfg.StrOpt(
+        'ssh_key_file', default='',
+        help='Path of the private key of that user. Empty, the default, for '
+        'the keys of an SSH agent and those in ~/.ssh.'),
+    cfg.StrOpt(
+        'ssh_known_hosts_file', default='~/.ssh/known_hosts',
+        help='Path of the file with the public keys of the compute hosts. A '
+        'host that is missing there, or has another key, is an error.'),
+    cfg.PortOpt(
+        'ssh_port', default=22, min=1, help='TCP port of the SSH servers.'),
+    cfg.DictOpt(
+        'addresses', default={},
+        help="Addresses of the SSH servers, if they differ from nova's names "
+        'of the hosts: name:address, separated by commas.'),
+    cfg.BoolOpt(
+        'sudo', default=True,
+        help='Whether commands on the hosts need sudo, without a password.'),
+    cfg.StrOpt(
+        'nova_conf', default='/etc/nova/nova.conf',
+        help="Path on a compute host of nova-compute's configuration file; "
+        '/etc/nova/nova-cpu.conf with devstack.'),
+    cfg.StrOpt(
+        'restart_command', default='systemctl restart nova-compute',
+        help='Command for sh on a compute host that restarts nova-compute '
+        'and returns afterwards; "systemctl restart devstack@n-cpu" with '
         'devstack, "docker restart nova_compute" for a container.'),
-    _text(
+    cfg.StrOpt(
         'pid_command',
-        'systemctl show --property=MainPID --value nova-compute',
-        'Command on a compute host that prints the process id of '
-        'nova-compute, or 0 if it does not run, for sh; "docker inspect '
+        default='systemctl show --property=MainPID --value nova-compute',
+        help='Command for sh on a compute host that prints the process id of '
+        'nova-compute, or 0 if it does not run; "docker inspect '
         '--format {{.State.Pid}} nova_compute" for a container.'),
-    _text(
-        'virsh_command', 'virsh',
-        'How to call virsh on a compute host, as words separated by spaces; '
-        '"docker exec nova_libvirt virsh" for a container.'),
-    _number(
-        'restart_timeout', RESTART_S, *RESTART_BOUNDS_S,
-        'How long nova-compute may take to stop, in seconds, and as long '
-        'again to start and report to nova. Before it stops nova 34 waits '
-        'for what it is at, up to 180 s (nova.conf: '
-        '[DEFAULT]graceful_shutdown_timeout); the default leaves room for '
-        'that.'),
-    _number(
-        'sample_interval', 1.0, 0.0, 60.0,
-        'Time between two samples of CPU, memory, network and disks of the '
-        'hosts while servers are moved, in seconds. 0 to take none.'),
-    _text(
-        'journal_directory', JOURNAL,
-        'Directory on this machine in which hosts are written down before '
-        'they are changed. What a killed run left behind there is put back '
-        'by `tempest live-migration-ha recover`.'),
+    cfg.StrOpt(
+        'virsh_command', default='virsh',
+        help='Command line of virsh on a compute host, as words separated by '
+        'spaces; "docker exec nova_libvirt virsh" for a container.'),
+    cfg.FloatOpt(
+        'restart_timeout', default=RESTART_S, min=RESTART_BOUNDS_S[0],
+        max=RESTART_BOUNDS_S[1],
+        help='Time for nova-compute to stop, and again to start and report '
+        'to nova, in seconds. Before it stops, nova 34 waits up to 180 s for '
+        'work in progress (nova.conf: [DEFAULT]graceful_shutdown_timeout); '
+        'the default leaves room for that.'),
+    cfg.FloatOpt(
+        'sample_interval', default=1.0, min=0.0, max=60.0,
+        help='Time between two samples of CPU, memory, network and disks of '
+        'the hosts during a migration, in seconds. 0 to take none.'),
+    cfg.StrOpt(
+        'undo_log_directory', default=UNDO_LOG,
+        help='Directory on this machine for the undo log, which has an entry '
+        'for each host that is changed. After a run that was killed, '
+        '`tempest live-migration-ha recover` uses it to restore the hosts.'),
 ]
 
-cells_group = cfg.OptGroup(
-    name='live_migration_ha_cells',
-    title='Deployment settings to switch through',
-    help='Settings of nova-compute with which live migrations are tested: '
-         'every combination of the values given here is a cell. They are set '
-         'on the hosts, which takes access to hosts, and put back '
-         'afterwards. A setting without a value is left as it is.')
 
-# The options of cells_group whose values are set on hosts.
-SETTINGS = ('max_concurrent_live_migrations', 'tunnelled', 'post_copy',
-            'auto_converge', 'parallel_connections', 'native_tls')
-# What may have a bound of its own.
-_BOUNDED = ('block', 'shared', *(
-    name for name in SETTINGS if not name.startswith(('max', 'parallel'))))
+class ConfOption(NamedTuple):
+    """Section and name of an option in nova.conf.
 
-cells_opts = [
-    _sizes(
-        'max_concurrent_live_migrations', [],
-        'Values of nova.conf: [DEFAULT]max_concurrent_live_migrations. Each '
-        'has to be smaller than drain_servers of this group: how many run at '
-        'once is seen where another one has to wait.',
-        least=0),
-    _booleans(
-        'tunnelled',
-        'Values of nova.conf: [libvirt]live_migration_tunnelled.'),
-    _booleans(
-        'post_copy',
-        'Values of nova.conf: [libvirt]live_migration_permit_post_copy.'),
-    _booleans(
+    :ivar section: such as libvirt
+    :ivar name: such as live_migration_tunnelled
+    """
+
+    section: str
+    name: str
+
+    def __str__(self) -> str:
+        return f'[{self.section}]{self.name}'
+
+
+class NovaSetting(NamedTuple):
+    """An option of nova-compute that tests can set.
+
+    One row of NOVA_SETTINGS is all that a new setting needs.
+
+    :ivar name: our name, also of the option in the group
+        live_migration_ha_matrix
+    :ivar option: option in nova.conf
+    :ivar kind: type of a value; a setting of type Boolean can have bounds of
+        its own
+    :ivar note: restrictions, for the help
+    :ivar observed_by: slug of the check that sees the setting at work; empty
+        if none does
+    """
+
+    name: str
+    option: ConfOption
+    kind: types.ConfigType
+    note: str = ''
+    observed_by: str = ''
+
+
+# As of nova 34.0: nova/conf/compute.py, nova/conf/libvirt.py.
+NOVA_SETTINGS = (
+    NovaSetting(
+        'max_concurrent_live_migrations',
+        ConfOption('DEFAULT', 'max_concurrent_live_migrations'), COUNT,
+        'Each has to be smaller than drain_servers of this group: the limit '
+        'can be observed only while another migration has to wait.',
+        observed_by='concurrency'),
+    NovaSetting(
+        'tunnelled', ConfOption('libvirt', 'live_migration_tunnelled'),
+        types.Boolean(), observed_by='transport'),
+    NovaSetting(
+        'post_copy', ConfOption('libvirt', 'live_migration_permit_post_copy'),
+        types.Boolean(), observed_by='post-copy'),
+    NovaSetting(
         'auto_converge',
-        'Values of nova.conf: [libvirt]live_migration_permit_auto_converge.'),
-    _sizes(
-        'parallel_connections', [],
-        'Values of nova.conf: [libvirt]live_migration_parallel_connections '
-        '(nova 33.0 and later). Not above 1 together with post_copy.',
-        least=0),
-    _booleans(
-        'native_tls',
-        'Values of nova.conf: [libvirt]live_migration_with_native_tls.'),
-    _texts(
-        'flavors',
-        'Names or ids of the flavors that are tested in every cell. Empty '
-        'for [compute]flavor_ref alone.'),
-    _seconds_each(
-        'max_outage', _BOUNDED,
-        'Longest outage, in seconds, in cells with a storage (block, shared) '
-        'or with a setting that is on, such as block:1.0,tunnelled:2.0; the '
-        'largest of them counts. Where none is given, max_outage in group '
-        'live_migration_ha: none of the settings makes the pause longer '
-        'that nova aims at.'),
-    _seconds_each(
-        'max_stall', _BOUNDED,
-        'Longest stall, in seconds, in the same way. Where none is given, '
+        ConfOption('libvirt', 'live_migration_permit_auto_converge'),
+        types.Boolean()),
+    NovaSetting(
+        'parallel_connections',
+        ConfOption('libvirt', 'live_migration_parallel_connections'), COUNT,
+        'nova 33.0 and later. Not above 1 together with post_copy.'),
+    NovaSetting(
+        'native_tls', ConfOption('libvirt', 'live_migration_with_native_tls'),
+        types.Boolean()),
+)
+
+
+def settings_table() -> list[tuple[str, ...]]:
+    """Return NOVA_SETTINGS as rows of text for the documentation.
+
+    The first row has the headings.
+    """
+    return [('Option', 'Option in nova.conf', 'Values', 'Observed by check'),
+            *((setting.name, str(setting.option),
+               'false, true' if isinstance(setting.kind, types.Boolean) else
+               'numbers from 1', setting.observed_by or '(not observed)')
+              for setting in NOVA_SETTINGS)]
+
+
+matrix_group = cfg.OptGroup(
+    name='live_migration_ha_matrix',
+    title='Matrix of nova-compute settings',
+    help='Settings of nova-compute to compare. The matrix is every '
+         'combination of the values given here. Each combination is set on '
+         'the hosts, which needs access to hosts, and the hosts are restored '
+         'afterwards. A setting without a value stays as it is.')
+
+# Conditions that may have a bound of their own.
+_BOUNDED = ('block', 'shared', *(
+    setting.name for setting in NOVA_SETTINGS
+    if isinstance(setting.kind, types.Boolean)))
+
+
+def _bounds(name: str, text: str) -> cfg.Opt:
+    def unknown(bounds: dict[str, float]) -> str:
+        names = sorted(set(bounds) - set(_BOUNDED))
+        return (f'{names[0]} is not one of: {", ".join(_BOUNDED)}'
+                if names else '')
+
+    return _checked(cfg.Opt(
+        name, default={}, help=text,
+        type=types.Dict(types.Float(min=0.01, max=3600.0))), unknown)
+
+
+matrix_opts = [
+    *(cfg.ListOpt(
+        setting.name, default=[], item_type=setting.kind,
+        help=f'Values of {setting.option} in nova.conf. {setting.note}'.strip()
+    ) for setting in NOVA_SETTINGS),
+    cfg.ListOpt(
+        'flavors', default=[],
+        help='Names or ids of the flavors to test with every combination. '
+        'Empty, the default, for [compute]flavor_ref alone.'),
+    _bounds(
+        'max_outage',
+        'Longest outage, in seconds, by storage (block, shared) or by a '
+        'setting that is on, such as block:1.0,tunnelled:2.0; the largest of '
+        'those that apply counts. If none applies, max_outage in group '
+        'live_migration_ha: no setting changes the pause that nova aims at.'),
+    _bounds(
+        'max_stall',
+        'Longest stall, in seconds, in the same way. If none applies, '
         'max_stall in group live_migration_ha.'),
-    _integer(
-        'drain_servers', 4, 0, 1000,
-        'How many servers are drained in every cell, in a window of one more '
-        'than the hosts run at once, so that their number shows. 0 or 1 for '
-        'none. Where hosts or quota have no room for as many, they are as '
-        'many as fit, and a cell fails if these are not more than the hosts '
-        'run at once.'),
+    cfg.IntOpt(
+        'drain_servers', default=4, min=0, max=1000,
+        help='Number of servers of the drain with every combination, in a '
+        'window of one more than the hosts run at once, so that this number '
+        'can be observed. 0 or 1 for no drain. If hosts or quota have no room '
+        'for as many, the tests use as many as fit, and a combination fails '
+        'if they are not more than the hosts run at once.'),
 ]
 
 _groups = [
     (live_migration_ha_group, live_migration_ha_opts),
     (hosts_group, hosts_opts),
-    (cells_group, cells_opts),
+    (matrix_group, matrix_opts),
 ]
+for _, _opts in _groups:
+    for _opt in _opts:
+        if not isinstance(_opt.type, Tolerant):
+            _opt.type = Tolerant(_opt.type)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register the plugin's groups and options.
 
-    :param conf: the configuration object that gets them
+    :param conf: the configuration object
     """
     for group, opts in _groups:
         conf.register_group(group)
@@ -624,11 +522,10 @@ def list_opts() -> list[tuple[cfg.OptGroup, list[cfg.Opt]]]:
 
 
 def check(conf: Any) -> None:
-    """Refuse a configuration that the plugin cannot take as it stands.
+    """Refuse a configuration with a wrong name or value in one of our groups.
 
-    oslo.config ignores an option that it does not know, so a misspelt bound
-    would silently leave the default in force. Names and values of all of
-    our own groups are looked at.
+    oslo.config ignores an unknown option, so the default of a misspelt bound
+    would silently apply.
 
     :param conf: Tempest's CONF, or any oslo.config object
     :raises InvalidConfiguration: names group, option and file or value
@@ -639,13 +536,12 @@ def check(conf: Any) -> None:
 
 
 def config_files(conf: Any) -> list[str]:
-    """Return the files that a configuration was read from, in that order.
+    """Return the files of a configuration, in the order of reading.
 
     :param conf: Tempest's CONF, or any oslo.config object
     """
     files = list(conf.config_file or [])
-    directories = conf.config_dir or []
-    for directory in directories:
+    for directory in conf.config_dir or []:
         files.extend(
             str(path) for path in sorted(pathlib.Path(directory).glob(
                 '*.conf')))
@@ -653,103 +549,74 @@ def config_files(conf: Any) -> list[str]:
 
 
 def _unknown_options(files: Iterable[str]) -> list[str]:
-    """Return one sentence for each option in our groups that is not ours."""
+    """Return one sentence for each unknown option in our groups."""
+    known = {group.name: sorted(opt.dest for opt in opts)
+             for group, opts in _groups}
     faults: list[str] = []
     for path in files:
         sections: dict[str, dict[str, Any]] = {}
         cfg.ConfigParser(path, sections).parse()
         for section, assignments in sections.items():
-            known = _known_names(section)
-            if known is None:
+            # oslo.config ignores a group with hyphens, and no other plugin
+            # has such a name.
+            ours = section.lower().replace('-', '_')
+            if ours not in known:
                 continue
-            if section.lower() not in _group_names():
-                faults.append('unknown group [%s] in %s; it is spelt [%s]' % (
-                    section, path, _plain(section)))
+            if section.lower() != ours:
+                faults.append(f'unknown group [{section}] in {path}; its name '
+                              f'is [{ours}]')
                 continue
             faults.extend(
-                'unknown option %s in group [%s] of %s; the options of this '
-                'group are: %s' % (name, section, path, ', '.join(known))
-                for name in assignments if name not in known)
+                f'unknown option {name} in group [{section}] of {path}; the '
+                f'options of this group are: {", ".join(known[ours])}'
+                for name in assignments if name not in known[ours])
     return faults
 
 
-def _plain(section: str) -> str:
-    """Return the name of a section as it is spelt if it is one of ours."""
-    return section.lower().replace('-', '_')
-
-
-def _group_names() -> list[str]:
-    """Return the names of our groups."""
-    return [group.name for group, _ in _groups]
-
-
-def _known_names(section: str) -> Sequence[str] | None:
-    """Return the names of a group's options; None if it is not our group.
-
-    A group with hyphens for underscores is taken for ours: nobody else's is
-    called like that, and oslo.config would not look at it.
-    """
-    for group, opts in _groups:
-        if _plain(section) == group.name:
-            return sorted(opt.dest for opt in opts)
-    return None
-
-
 def _bad_values(conf: Any) -> list[str]:
-    """Return one sentence for each own option whose value is refused."""
+    """Return one sentence for each wrong value in our groups."""
     faults = []
     for group, opts in _groups:
         values = getattr(conf, group.name)
         for opt in opts:
             value = getattr(values, opt.dest)
             try:
-                getattr(opt.type, 'strict', opt.type)(value)
+                opt.type.strict(value)
             except ValueError as exc:
-                faults.append('bad value of option %s in group [%s]: %s: '
-                              '%s' % (opt.dest, group.name, value, exc))
-    return faults or _contradictions(conf)
+                faults.append(f'bad value of option {opt.dest} in group '
+                              f'[{group.name}]: {value}: {exc}')
+    # Values of a wrong type cannot be compared.
+    return faults or [*_contradictions(conf), *_matrix_contradictions(
+        getattr(conf, matrix_group.name))]
 
 
-def _contradictions(conf: Any) -> list[str]:
-    """Return one sentence for each two values that do not go together."""
-    faults = []
+def _contradictions(conf: Any) -> Iterable[str]:
+    """Yield one sentence for each two values that contradict each other."""
     values = getattr(conf, live_migration_ha_group.name)
     if values.max_stall < values.max_outage:
-        faults.append(
-            'option max_stall in group [%s] is %s s, less than max_outage, '
-            '%s s: while a guest cannot be reached, a connection to it '
-            'makes no progress either' % (
-                live_migration_ha_group.name, values.max_stall,
-                values.max_outage))
-    cells = getattr(conf, cells_group.name)
-    given = [name for name in SETTINGS if getattr(cells, name)]
+        yield (f'option max_stall in group [{live_migration_ha_group.name}] '
+               f'is {values.max_stall} s, less than max_outage, '
+               f'{values.max_outage} s: a connection to a guest that cannot '
+               'be reached makes no progress')
+    matrix = getattr(conf, matrix_group.name)
+    given = [setting.name for setting in NOVA_SETTINGS
+             if getattr(matrix, setting.name)]
     if given and not getattr(conf, hosts_group.name).ssh_user:
-        faults.append(
-            'group [%s] has settings to switch through (%s), and option '
-            'ssh_user in group [%s] gives no access to the hosts' % (
-                cells_group.name, ', '.join(given), hosts_group.name))
-    return faults + _contradictory_cells(cells)
+        yield (f'group [{matrix_group.name}] has settings ('
+               f'{", ".join(given)}), but there is no access to the hosts: '
+               f'set option ssh_user in group [{hosts_group.name}]')
 
 
-def _contradictory_cells(cells: Any) -> list[str]:
-    """Return one sentence for each two values of cells, in the same way.
-
-    :param cells: the values of group live_migration_ha_cells
-    """
-    faults = []
-    most = max(cells.max_concurrent_live_migrations, default=0)
-    if most and most >= cells.drain_servers:
-        faults.append(
-            'option max_concurrent_live_migrations in group [%s] has the '
-            'value %d, and option drain_servers there is %d: that no more '
-            'run at once shows only where another one has to wait, so there '
-            'have to be more servers' % (
-                cells_group.name, most, cells.drain_servers))
-    if any(cells.post_copy) and max(
-            cells.parallel_connections, default=1) > 1:
-        faults.append(
-            'options post_copy and parallel_connections in group [%s] are '
-            'on and above 1: nova-compute does not start with both, unless '
-            'QEMU is 10.1 or later; go through them one after the other' % (
-                cells_group.name))
-    return faults
+def _matrix_contradictions(matrix: Any) -> Iterable[str]:
+    most = max(matrix.max_concurrent_live_migrations, default=0)
+    if most and most >= matrix.drain_servers:
+        yield ('option max_concurrent_live_migrations in group '
+               f'[{matrix_group.name}] has the value {most}, but option '
+               f'drain_servers there is {matrix.drain_servers}: the limit can '
+               'be observed only if there are more servers than that')
+    if any(matrix.post_copy) and max(
+            matrix.parallel_connections, default=1) > 1:
+        yield (f'options post_copy and parallel_connections in group '
+               f'[{matrix_group.name}] are on and above 1: with both, '
+               'nova-compute does not start, unless QEMU is 10.1 or later; '
+               'test them one after the other')

@@ -22,7 +22,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent import futures
 import contextlib
-import dataclasses
 import hashlib
 import threading
 
@@ -30,6 +29,7 @@ import configupdater
 from oslo_config import iniparser
 from oslo_log import log as logging
 
+from lm_tempest_plugin import config
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.hosts import undo_log
@@ -40,22 +40,7 @@ BACKUP = '.live-migration-ha'
 PART = '.live-migration-ha-part'
 
 
-@dataclasses.dataclass(frozen=True)
-class ConfOption:
-    """Section and name of an option in nova.conf.
-
-    :ivar section: such as libvirt
-    :ivar name: such as live_migration_tunnelled
-    """
-
-    section: str
-    name: str
-
-    def __str__(self) -> str:
-        return f'[{self.section}]{self.name}'
-
-
-Values = Mapping[ConfOption, str]
+Values = Mapping[config.ConfOption, str]
 Connect = Callable[[remote.Site], remote.Remote]
 
 
@@ -63,7 +48,7 @@ class _Reader(iniparser.BaseParser):
     """Collects the values of options as oslo.config reads them."""
 
     def __init__(self, text: str) -> None:
-        self.values: dict[ConfOption, str] = {}
+        self.values: dict[config.ConfOption, str] = {}
         self._section = 'DEFAULT'
         self.parse(text.splitlines(keepends=True))
 
@@ -72,13 +57,13 @@ class _Reader(iniparser.BaseParser):
 
     def assignment(self, key: str, value: list[str]) -> None:
         # The last of several with the same name counts.
-        self.values[ConfOption(self._section, key)] = '\n'.join(value)
+        self.values[config.ConfOption(self._section, key)] = '\n'.join(value)
 
     def comment(self, comment: str) -> None:
         pass
 
 
-def _read(text: str) -> dict[ConfOption, str]:
+def _read(text: str) -> dict[config.ConfOption, str]:
     """Return all options.
 
     :raises ValueError: oslo.config cannot read the text

@@ -28,7 +28,7 @@ class ConfigTestCase(base.TestCase):
             self.useFixture(fixtures.TempDir()).path)
 
     def conf(self, text, directory=None):
-        """Return the configuration that a tempest.conf makes."""
+        """Return the configuration of a tempest.conf."""
         path = self.folder / 'tempest.conf'
         path.write_text(text)
         conf = cfg.ConfigOpts()
@@ -40,7 +40,7 @@ class ConfigTestCase(base.TestCase):
         return conf
 
     def fault(self, text):
-        """Return what is said about a tempest.conf."""
+        """Return the message about a tempest.conf."""
         return str(self.assertRaises(
             lib_exc.InvalidConfiguration, config.check, self.conf(text)))
 
@@ -50,7 +50,7 @@ class ConfigTest(ConfigTestCase):
     def test_defaults_are_accepted(self):
         config.check(self.conf('[live_migration_ha]\n'))
 
-    def test_own_values_are_accepted_and_others_not_looked_at(self):
+    def test_own_values_are_accepted_and_others_ignored(self):
         conf = self.conf('[live_migration_ha]\nmax_outage = 0.5\n'
                          '[compute]\nmin_compute_nodes = many\n'
                          '[live_migration_other]\nx = 1\n')
@@ -86,10 +86,10 @@ class ConfigTest(ConfigTestCase):
         self.assertIn('0.06', fault)
         self.assertIn('less than or equal to 0.05', fault)
 
-    def test_value_that_is_no_number(self):
+    def test_value_that_is_not_a_number(self):
         for value in ('soon', 'nan', 'inf', ''):
             fault = self.fault(
-                '[live_migration_ha]\npoll_interval = %s\n' % value)
+                f'[live_migration_ha]\npoll_interval = {value}\n')
             self.assertIn('poll_interval in group [live_migration_ha]',
                           fault)
 
@@ -111,7 +111,7 @@ class ConfigTest(ConfigTestCase):
         conf = self.conf('[live_migration_ha]\nmax_outage = soon\n')
         self.assertEqual('soon', conf.live_migration_ha.max_outage)
 
-    def test_a_missing_file_is_none(self):
+    def test_a_missing_file_is_left_out(self):
         conf = cfg.ConfigOpts()
         conf([], default_config_files=[])
         self.assertEqual([], config.config_files(conf))
@@ -121,8 +121,8 @@ class BadValuesTest(ConfigTestCase):
 
     def refused(self, name, value, reason, group='live_migration_ha'):
         """Check that a value is refused in one sentence."""
-        fault = self.fault('[%s]\n%s = %s\n' % (group, name, value))
-        start = 'bad value of option %s in group [%s]: ' % (name, group)
+        fault = self.fault(f'[{group}]\n{name} = {value}\n')
+        start = f'bad value of option {name} in group [{group}]: '
         self.assertIn(start, fault)
         self.assertEqual(1, fault.count('bad value'))
         self.assertNotIn(';', fault)
@@ -135,7 +135,7 @@ class BadValuesTest(ConfigTestCase):
                           ('round_trips', 1)):
             for value in ('0', '-1', str(low - 1)):
                 self.refused(
-                    name, value, 'greater than or equal to %d' % low)
+                    name, value, f'greater than or equal to {low}')
             self.refused(name, '1001', 'less than or equal to 1000')
             for value in ('abc', '4.5', '1,2', 'nan', '1e2'):
                 self.refused(name, value, 'invalid literal')
@@ -156,10 +156,10 @@ class BadValuesTest(ConfigTestCase):
         for value in ('', ','):
             self.refused('batch_sizes', value, 'at least 1 value')
 
-    def test_settings_of_cells(self):
-        group = 'live_migration_ha_cells'
+    def test_matrix(self):
+        group = 'live_migration_ha_matrix'
         self.refused('tunnelled', 'maybe', 'Unexpected boolean', group)
-        self.refused('max_outage', 'blokc:1', 'blokc is none of: block',
+        self.refused('max_outage', 'blokc:1', 'blokc is not one of: block',
                      group)
         self.refused('max_outage', 'block:0', 'greater than or equal to',
                      group)
@@ -168,7 +168,7 @@ class BadValuesTest(ConfigTestCase):
         for value in ('2', '2.', '2.x', 'v2.24', '2.24.1', '-2.24', '2,24',
                       'latest', 'abc'):
             self.refused(
-                'request_microversion', value, 'is no microversion')
+                'request_microversion', value, 'is not a microversion')
 
     def test_times(self):
         for value in ('0', '-1'):
@@ -192,7 +192,7 @@ class BadValuesTest(ConfigTestCase):
                 ('round_trips', '0'), ('request_microversion', 'abc'),
                 ('max_concurrent_live_migrations', '-1')):
             conf = self.conf(
-                '[live_migration_ha]\n%s = %s\n' % (name, value))
+                f'[live_migration_ha]\n{name} = {value}\n')
             self.assertEqual(
                 value, getattr(conf.live_migration_ha, name))
 
@@ -200,7 +200,7 @@ class BadValuesTest(ConfigTestCase):
 class GoodValuesTest(ConfigTestCase):
 
     def value(self, name, text):
-        conf = self.conf('[live_migration_ha]\n%s = %s\n' % (name, text))
+        conf = self.conf(f'[live_migration_ha]\n{name} = {text}\n')
         config.check(conf)
         return getattr(conf.live_migration_ha, name)
 
@@ -231,32 +231,32 @@ class GoodValuesTest(ConfigTestCase):
 
 class ContradictionsTest(ConfigTestCase):
 
-    def test_cells_without_access(self):
-        fault = self.fault('[live_migration_ha_cells]\n'
+    def test_matrix_without_access(self):
+        fault = self.fault('[live_migration_ha_matrix]\n'
                            'tunnelled = false,true\n')
-        for part in ('[live_migration_ha_cells]', 'tunnelled', 'ssh_user'):
+        for part in ('[live_migration_ha_matrix]', 'tunnelled', 'ssh_user'):
             self.assertIn(part, fault)
 
-    def test_cells_with_access(self):
+    def test_matrix_with_access(self):
         config.check(self.conf(
-            '[live_migration_ha_cells]\ntunnelled = false,true\n'
+            '[live_migration_ha_matrix]\ntunnelled = false,true\n'
             'max_outage = block:1.0,tunnelled:2\n'
             '[live_migration_ha_hosts]\nssh_user = nova\n'
             'addresses = a:192.0.2.1,b:192.0.2.2\n'))
 
-    def cells(self, **options):
-        """Return a configuration with these options of cells."""
+    def matrix(self, **options):
+        """Return a configuration with these options of the matrix."""
         return ('[live_migration_ha_hosts]\nssh_user = nova\n'
-                '[live_migration_ha_cells]\n' + ''.join(
-                    '%s = %s\n' % item for item in options.items()))
+                '[live_migration_ha_matrix]\n' + ''.join(
+                    f'{name} = {value}\n' for name, value in options.items()))
 
     def test_as_many_at_once_as_there_are_servers(self):
         for most, servers in (('1,4', 4), ('5', 4), ('1', 1), ('1', 0)):
-            fault = self.fault(self.cells(
+            fault = self.fault(self.matrix(
                 max_concurrent_live_migrations=most, drain_servers=servers))
             for part in ('max_concurrent_live_migrations',
-                         '[live_migration_ha_cells]', 'drain_servers',
-                         'is %d' % servers, 'value %s' % most[-1]):
+                         '[live_migration_ha_matrix]', 'drain_servers',
+                         f'is {servers}', f'value {most[-1]}'):
                 self.assertIn(part, fault)
 
     def test_fewer_at_once_than_there_are_servers(self):
@@ -265,23 +265,23 @@ class ContradictionsTest(ConfigTestCase):
                  'drain_servers': 4},
                 {'tunnelled': 'true', 'native_tls': 'true',
                  'drain_servers': 0}):
-            config.check(self.conf(self.cells(**options)))
+            config.check(self.conf(self.matrix(**options)))
 
     def test_post_copy_over_parallel_connections(self):
-        fault = self.fault(self.cells(
+        fault = self.fault(self.matrix(
             post_copy='false,true', parallel_connections='1,4'))
         for part in ('post_copy', 'parallel_connections', '10.1'):
             self.assertIn(part, fault)
         for post_copy, number in (('false', '4'), ('true', '1'),
                                   ('true', '')):
-            config.check(self.conf(self.cells(
+            config.check(self.conf(self.matrix(
                 post_copy=post_copy, parallel_connections=number)))
 
 
 class OptionsTest(base.TestCase):
 
     def options(self):
-        """Return all of our options."""
+        """Return all options of the plugin."""
         return [opt for _, opts in config.list_opts() for opt in opts]
 
     def test_each_default_is_accepted(self):
@@ -294,11 +294,38 @@ class OptionsTest(base.TestCase):
                 self.assertIsNotNone(opt.type.min, opt.name)
                 self.assertIsNotNone(opt.type.max, opt.name)
 
-    def test_each_is_strict_only_when_asked_to_be(self):
+    def test_each_tolerates_wrong_values_until_check(self):
         for opt in self.options():
-            self.assertIsInstance(opt.type, config.Late, opt.name)
+            self.assertIsInstance(opt.type, config.Tolerant, opt.name)
 
     def test_each_time_says_that_it_is_in_seconds(self):
         for opt in self.options():
             if isinstance(opt, cfg.FloatOpt):
                 self.assertIn('seconds', opt.help.lower(), opt.name)
+
+
+class NovaSettingsTest(base.TestCase):
+
+    def test_each_has_an_option_of_its_own(self):
+        names = [setting.name for setting in config.NOVA_SETTINGS]
+        self.assertEqual(len(names), len(set(names)))
+        options = {opt.dest: opt for opt in config.matrix_opts}
+        for setting in config.NOVA_SETTINGS:
+            self.assertIn(str(setting.option), options[setting.name].help)
+
+    def test_values_have_the_type_of_the_setting(self):
+        for name, text, value in (
+                ('tunnelled', 'on,false', [True, False]),
+                ('parallel_connections', '1,4', [1, 4])):
+            kind = next(opt.type for opt in config.matrix_opts
+                        if opt.dest == name)
+            self.assertEqual(value, kind.strict(text))
+            self.assertRaises(ValueError, kind.strict, 'many')
+            self.assertRaises(ValueError, kind.strict, '1,,0')
+
+    def test_table(self):
+        head, *rows = config.settings_table()
+        self.assertEqual(len(config.NOVA_SETTINGS), len(rows))
+        self.assertIn(('tunnelled', '[libvirt]live_migration_tunnelled',
+                       'false, true', 'transport'), rows)
+        self.assertEqual({len(head)}, set(map(len, rows)))

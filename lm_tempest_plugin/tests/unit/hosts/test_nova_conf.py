@@ -19,6 +19,7 @@ import traceback
 
 import fixtures
 
+from lm_tempest_plugin import config
 from lm_tempest_plugin.hosts import nova_conf
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
@@ -26,7 +27,7 @@ from lm_tempest_plugin.hosts import undo_log
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.hosts import fakes
 
-LIMIT = nova_conf.ConfOption('DEFAULT', 'max_concurrent_live_migrations')
+LIMIT = config.ConfOption('DEFAULT', 'max_concurrent_live_migrations')
 THREE = {LIMIT: '3'}
 CHANGED = fakes.TEXT.replace('migrations = 1', 'migrations = 3')
 
@@ -96,7 +97,7 @@ class SetTest(HostsTestCase):
 
     def test_each_change_begins_with_the_original(self):
         hosts = self.hosts()
-        hosts.set({nova_conf.ConfOption('libvirt', 'x'): '1'})
+        hosts.set({config.ConfOption('libvirt', 'x'): '1'})
         hosts.set(THREE)
         self.assertEqual(CHANGED, self.alpha.running)
         hosts.restore()
@@ -235,7 +236,7 @@ class SetTest(HostsTestCase):
         hosts.set(THREE)
         self.alpha.files.pop(fakes.NOVA_CONF + nova_conf.BACKUP)
         said = self.refused(
-            hosts.set, {nova_conf.ConfOption('libvirt', 'x'): '1'})
+            hosts.set, {config.ConfOption('libvirt', 'x'): '1'})
         self.assertIn('is gone', said)
         self.assertNotIn('nothing was changed', said)
         self.assertIsInstance(self.exc, nova_conf.NotRestored)
@@ -356,8 +357,8 @@ class RecoverTest(HostsTestCase):
         self.assert_as_before(self.cloud['beta'])
 
 
-LIMIT = nova_conf.ConfOption('DEFAULT', 'max_concurrent_live_migrations')
-TUNNELLED = nova_conf.ConfOption('libvirt', 'live_migration_tunnelled')
+LIMIT = config.ConfOption('DEFAULT', 'max_concurrent_live_migrations')
+TUNNELLED = config.ConfOption('libvirt', 'live_migration_tunnelled')
 
 
 class SetOptionsTest(base.TestCase):
@@ -370,7 +371,7 @@ class SetOptionsTest(base.TestCase):
             'live_migration_tunnelled = true\n', changed)
 
     def test_a_missing_section(self):
-        option = nova_conf.ConfOption('compute', 'x')
+        option = config.ConfOption('compute', 'x')
         changed = nova_conf.set_options(fakes.TEXT, {option: '1'})
         self.assertTrue(changed.startswith(fakes.TEXT))
         self.assertIn('[compute]\nx = 1\n', changed)
