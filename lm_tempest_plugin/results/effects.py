@@ -18,6 +18,7 @@ scipy has the tests, but not their intervals.
 
 import dataclasses
 import functools
+import warnings
 
 import numpy
 from scipy import stats
@@ -103,9 +104,13 @@ def _difference(first: numpy.ndarray, second: numpy.ndarray,
         fewest = min(len(first), len(second))
     if found.low is not None or fewest < 2:
         return found
-    test = (stats.ttest_1samp(second - first, 0) if paired else
-            stats.ttest_ind(second, first, equal_var=False))
-    low, high = map(float, test.confidence_interval(estimates.CONFIDENCE))
+    with warnings.catch_warnings():
+        # scipy warns of equal values, which are handled below.
+        warnings.simplefilter('ignore', RuntimeWarning)
+        test = (stats.ttest_1samp(second - first, 0) if paired else
+                stats.ttest_ind(second, first, equal_var=False))
+        low, high = map(float, test.confidence_interval(
+            estimates.CONFIDENCE))
     # Equal values say nothing about their variance: the interval is empty
     # or not a number.
     return dataclasses.replace(found, low=low, high=high) \

@@ -16,26 +16,29 @@ from collections.abc import Sequence
 import dataclasses
 import math
 import random
+from typing import Any
 
-from lm_tempest_plugin.results import collection
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.results import store
 from lm_tempest_plugin.tests.unit.results import builders
 
-CELL = collection.Cell('block', (('max_concurrent_live_migrations', 1),
-                                 ('tunnelled', False)))
-FLAVORS = (collection.Flavor('lm.tiny', 1, 0.125, 1.0),
-           collection.Flavor('lm.small', 1, 0.25, 1.0),
-           collection.Flavor('lm.medium', 2, 1.0, 1.0))
+SETTINGS = builders.settings(
+    'block', max_concurrent_live_migrations=1, tunnelled=False)
+FLAVORS = tuple(
+    schema.Flavor(name=name, vcpus=vcpus, ram_gib=ram_gib, disk_gib=1.0)
+    for name, vcpus, ram_gib in (
+        ('lm.tiny', 1, 0.125), ('lm.small', 1, 0.25), ('lm.medium', 2, 1.0)))
 STRATEGIES = ('window of 2', 'batches of 2')
 
 
 @dataclasses.dataclass(frozen=True)
-class Cloud:
-    """A cloud as it may be.
+class SimulatedCloud:
+    """Properties of a cloud.
 
-    :ivar factor: how many times as long as usual all takes
-    :ivar outage_factor: how many times as long guests are away
-    :ivar drain_noise: by how much drains differ, as part of themselves
-    :ivar noise: by how much live migrations of a drain differ
+    :ivar factor: all durations are multiplied by it
+    :ivar outage_factor: all outages are multiplied by it
+    :ivar drain_noise: standard deviation of the logarithm of a drain's pace
+    :ivar noise: the same of a migration within its drain
     """
 
     factor: float = 1.0
@@ -44,110 +47,103 @@ class Cloud:
     noise: float = 0.08
 
 
-def run(seed: int, cloud: Cloud, drains: int = 4, servers: int = 4,
-        flavors: Sequence[collection.Flavor] = FLAVORS,
+def run(seed: int, cloud: SimulatedCloud, drains: int = 4, servers: int = 4,
+        flavors: Sequence[schema.Flavor] = FLAVORS,
         strategies: Sequence[str] = STRATEGIES,
-        cell: collection.Cell = CELL) -> collection.Collection:
-    """Return what the records of a run would say.
+        settings: schema.Settings = SETTINGS) -> store.Results:
+    """Return the results of a simulated run.
 
     :param seed: of the random numbers
-    :param cloud: where it was
-    :param drains: so many of each flavor and strategy
-    :param servers: in each
+    :param cloud: on which it ran
+    :param drains: number of drains of each flavor with each strategy
+    :param servers: of each drain
     :param flavors: of the servers
-    :param strategies: how many at once, in words
-    :param cell: what was configured
+    :param strategies: such as ``window of 2``
+    :param settings: of all drains
     """
     rng = random.Random(seed)
-    attempts: list[collection.Attempt] = []
-    legs: list[collection.Drain] = []
+    results = store.Results()
     for strategy in strategies:
         for flavor in flavors:
             for number in range(drains):
-                _drain(rng, cloud, attempts, legs, (
-                    '%d-%s-%s-%d' % (seed, strategy, flavor.name, number),
-                    number, servers), (cell, flavor, strategy))
-    return collection.Collection([], attempts, legs, [], [])
+                source, destination = (
+                    ('a', 'b') if number % 2 else ('b', 'a'))
+                _add_drain(rng, cloud, results, flavor, {
+                    'drain': f'{seed}-{strategy}-{flavor.name}-{number}',
+                    'run': 'r', 'settings': settings, 'strategy': strategy,
+                    'servers': servers, 'round_trip': 1 + number // 2,
+                    'source': source, 'destination': destination})
+    return results
 
 
-def _drain(rng: random.Random, cloud: Cloud,
-           attempts: list[collection.Attempt],
-           drains: list[collection.Drain], what: tuple[str, int, int],
-           where: tuple[collection.Cell, collection.Flavor, str]) -> None:
-    identifier, number, servers = what
-    cell, flavor, strategy = where
-    source, destination = ('a', 'b') if number % 2 else ('b', 'a')
+def _add_drain(rng: random.Random, cloud: SimulatedCloud,
+               results: store.Results, flavor: schema.Flavor,
+               shared: dict[str, Any]) -> None:
     pace = cloud.factor * math.exp(rng.gauss(0, cloud.drain_noise))
     waited = 0.0
-    for place in range(servers):
+    for place in range(shared['servers']):
         service = ((3 + 4 * flavor.ram_gib) * pace *
                    math.exp(rng.gauss(0, cloud.noise)))
         outage = 0.2 * cloud.outage_factor * math.exp(rng.gauss(0, 0.3))
         if rng.random() < 0.05:
-            # Now and then one is away for much longer.
+            # A few outages are much longer.
             outage += rng.expovariate(1)
-        attempts.append(collection.Attempt(
-            run='r', drain=identifier, cell=cell, flavor=flavor,
-            strategy=strategy, servers=servers, trip=1 + number // 2,
-            server_id='server-%d' % place, server_name='guest',
-            source=source, destination=destination, requested_s=0.0,
-            requested_monotonic_s=0.0, duration_s=waited + service,
-            queue_s=waited, service_s=service, phases=(),
-            verdict='completed', cause='', violations=(), measured=True,
-            outage=collection.Longest(outage, 0.015, 1.0), control=None,
-            stall=collection.Longest(
-                outage + 0.2 * rng.random(), 0.06, 3.0),
-            downtime_s=0.05 * math.exp(rng.gauss(0, 0.4)),
-            memory_bytes=None))
+        stall = outage + 0.2 * rng.random()
+        downtime_s = 0.05 * math.exp(rng.gauss(0, 0.4))
+        results.migrations.append(builders.migration(
+            place, **shared, flavor=flavor, duration_s=waited + service,
+            queue_s=waited, service=builders.phase('service', service),
+            phases=(), outage=builders.outage(outage),
+            stall=builders.stall(stall), job=schema.LibvirtJob(
+                downtime_ms=round(downtime_s * 1000))))
         waited += service
-    drains.append(collection.Drain(
-        identifier=identifier, run='r', name='drain', cell=cell,
-        strategy=strategy, trip=1 + number // 2, source=source,
-        destination=destination, servers=servers, measured=True,
-        began_s=0.0, began_monotonic_s=0.0,
-        wall_s=waited + 0.5 * rng.random(), ran=1, ran_mean=1.0,
-        queued=servers - 1, transport='direct', contradictions=(),
-        left_over=(), samples={}))
+    results.drains.append(builders.drain(
+        **shared, wall_s=waited + 0.5 * rng.random(),
+        concurrency=(schema.Concurrency(
+            host=shared['source'], running=1, queued=shared['servers'] - 1,
+            mean=1.0, busy_s=waited, idle_s=0.0, full=1),), hosts=()))
 
 
 def write(directory: str, name: str, factor: float = 1.0, seed: int = 1,
           concurrency: int = 1, failures: int = 0, flavor: str = 'lm.small',
           drains: int = 4) -> str:
-    """Write records of drains of four servers, and return the file's path.
+    """Write results of drains of four servers, and return the file's path.
 
-    :param directory: where
+    :param directory: of the file
     :param name: of the run
-    :param factor: how many times as long as usual all takes
+    :param factor: all durations and outages are multiplied by it
     :param seed: of the random numbers
-    :param concurrency: how many run at once; each then takes longer
-    :param failures: how many of the first attempts were rolled back
+    :param concurrency: number that runs at once; each then takes longer
+    :param failures: number of migrations, from the first, that are rolled
+        back
     :param flavor: name of all servers' flavor
-    :param drains: how many
+    :param drains: number of drains
     """
     rng = random.Random(seed)
-    cell = builders.cell(max_concurrent_live_migrations=concurrency)
-    strategy = 'window of %d' % (concurrency + 1)
-    lines = []
+    lines: list[schema.Line] = []
     for number in range(drains):
-        drain = 'drain-%d' % number
+        shared = {
+            'drain': f'drain-{number}',
+            'strategy': f'window of {concurrency + 1}', 'servers': 4,
+            'settings': builders.settings(
+                max_concurrent_live_migrations=concurrency),
+            'round_trip': 1 + number // 2}
         waited = 0.0
         for place in range(4):
             service = 6 * factor * rng.uniform(0.97, 1.03) * (
                 1 + 0.2 * (concurrency - 1))
             count = 4 * number + place
-            build = (builders.failed_line if count < failures
-                     else builders.attempt_line)
-            lines.append(('attempt', build(
-                count, drain=drain, strategy=strategy, cell=cell,
-                trip=1 + number // 2, duration_s=waited + service,
-                queue_s=waited, service={'seconds': service},
-                flavor={'name': flavor, 'vcpus': 1, 'ram_gib': 0.1875,
-                        'disk_gib': 1.0},
-                icmp=builders.outage(0.25 * factor *
-                                     rng.uniform(0.95, 1.05)))))
+            build = (builders.failed if count < failures
+                     else builders.migration)
+            lines.append(build(
+                count, **shared, duration_s=waited + service,
+                queue_s=waited, service=builders.phase('service', service),
+                flavor=schema.Flavor(name=flavor, vcpus=1, ram_gib=0.1875,
+                                     disk_gib=1.0),
+                outage=builders.outage(
+                    0.25 * factor * rng.uniform(0.95, 1.05))))
             waited += service / concurrency
-        lines.append(('drain', builders.drain_line(
-            drain, strategy=strategy, cell=cell, trip=1 + number // 2,
-            servers=4, wall_s=waited, source='ab'[number % 2],
-            destination='ba'[number % 2])))
+        lines.append(builders.drain(
+            **shared, wall_s=waited, source='ab'[number % 2],
+            destination='ba'[number % 2]))
     return str(builders.write(directory, name, lines))
