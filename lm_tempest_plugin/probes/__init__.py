@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A guest's continuity seen from outside: addresses in, observations out.
+"""Continuity of guests, measured from outside with ICMP and TCP probes.
 
-Nothing in here knows of OpenStack or of Tempest's configuration. All times
-are readings of CLOCK_MONOTONIC in nanoseconds (names end in ``_ns``) until
-they become figures, which are in seconds (``_s``).
+Nothing in here knows OpenStack or Tempest's configuration. All times are
+readings of CLOCK_MONOTONIC in nanoseconds (names end in ``_ns``) until they
+become figures, which are in seconds (``_s``).
 """

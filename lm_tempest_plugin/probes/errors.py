@@ -10,20 +10,20 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What can go wrong before a guest can be observed at all."""
+"""Errors that keep a guest from being probed."""
 
 
 class ProbeError(Exception):
-    """A guest cannot be observed; the message names it and says why."""
+    """A guest cannot be probed; the message names it and says why."""
 
 
 class ProbesNotPermitted(ProbeError):
-    """This machine does not let us send ICMP echo requests."""
+    """The local machine does not permit ICMP echo requests."""
 
 
 class NotAnswering(ProbeError):
-    """A guest did not answer within the time that it was given."""
+    """A guest did not answer in time."""
 
 
 class BadEcho(ProbeError):
-    """Something answers at the echo port, but it does not echo."""
+    """A service answers at the echo port, but it does not echo."""

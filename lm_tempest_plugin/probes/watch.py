@@ -10,30 +10,31 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+"""Probing guests by ICMP and TCP together: the entry point of this package.
 
-"""Guests under observation: ICMP and TCP together, one sender for each."""
+The probes run from Watch.start() to Watch.stop(). Watch.continuity() computes
+a guest's figures in one window of that time.
+"""
 
 from collections.abc import Sequence
 import dataclasses
 import time
 import types
-from typing import Any
 from typing import Self
 
 import numpy
 from oslo_log import log as logging
 
-from lm_tempest_plugin.probes.analysis import figures
-from lm_tempest_plugin.probes.analysis import quality
-from lm_tempest_plugin.probes.analysis import stalls
-from lm_tempest_plugin.probes import calibration
+from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes.icmp import prober as icmp
-from lm_tempest_plugin.probes import observations
+from lm_tempest_plugin.probes import figures
+from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes.tcp import prober as tcp
-from lm_tempest_plugin.probes.tcp import streams
+from lm_tempest_plugin.probes import tcp
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ LOOK_S = 0.1
 class Echo:
     """The TCP echo service of the guests.
 
-    :ivar port: where it listens
+    :ivar port: its port
     :ivar period_s: time between two messages to one guest
     """
 
@@ -55,52 +56,20 @@ class Echo:
     period_s: float
 
 
-@dataclasses.dataclass(frozen=True)
-class Continuity:
-    """A guest's continuity in one window.
-
-    :ivar address: where the guest was observed
-    :ivar outage: what ICMP says
-    :ivar control: what ICMP says of the time before the window, since the
-        guest was known to answer, but for the windows that were looked at
-        before
-    :ivar stall: what TCP says
-    :ivar quality: how well the ICMP prober kept its schedule, since the
-        beginning
-    """
-
-    address: str
-    outage: figures.OutageFigures
-    control: figures.OutageFigures
-    stall: stalls.StallFigures
-    quality: quality.Quality
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the figures under names that say their units."""
-        return {
-            'address': self.address,
-            'icmp': self.outage.as_dict(),
-            'icmp_control': self.control.as_dict(),
-            'tcp': self.stall.as_dict(),
-            'prober': self.quality.as_dict(),
-        }
-
-
 class Watch:
-    """Watches guests from start() to stop(); also a context manager."""
+    """Probes guests from start() to stop(); also a context manager."""
 
     def __init__(self, addresses: Sequence[str], period_s: float,
                  echo: Echo | None = None) -> None:
-        """Make ready; nothing is sent before start().
+        """Prepare; nothing is sent before start().
 
         :param addresses: IPv4 and IPv6 addresses, each at most once
         :param period_s: time between two ICMP echo requests to one guest
         :param echo: their TCP echo service; None to send ICMP only
-        :raises ProbeError: an address is none, or this machine does not
-            let us ask
+        :raises ProbeError: an address is invalid, or the local machine does
+            not permit the probes
         """
         self._addresses = list(addresses)
-        self._period_s = period_s
         self._ready_ns = 0
         self._windows: dict[str, list[figures.Window]] = {}
         self._stopped_s: float | None = None
@@ -118,7 +87,7 @@ class Watch:
         self._begun_s = time.process_time()
 
     def start(self) -> None:
-        """Start to observe, whether the guests answer or not."""
+        """Start to probe, whether the guests answer or not."""
         self.started = recording.Clocks.now()
         self._begun_s = time.process_time()
         self._icmp.start()
@@ -126,39 +95,43 @@ class Watch:
             self._tcp.start()
 
     def await_answers(self, timeout_s: float) -> None:
-        """Wait until every guest answers; what was before is no control.
+        """Wait until every guest answers; control data begins then.
 
         :param timeout_s: how long, in seconds
-        :raises NotAnswering: one did not in that time
+        :raises NotAnswering: a guest did not answer in that time
         :raises BadEcho: an echo service does not echo
         """
-        end_s = time.monotonic() + timeout_s
-        for address in self._addresses:
-            while reason := self._silence(address):
-                if time.monotonic() >= end_s:
-                    raise errors.NotAnswering('within %g s, %s' % (
-                        timeout_s, reason))
-                time.sleep(LOOK_S)
-            LOG.info('%s answers', address)
+        silent = list(self._addresses)
+
+        def reason() -> str:
+            while silent:
+                if text := self._silence(silent[0]):
+                    return text
+                LOG.info('%s answers', silent.pop(0))
+            return ''
+
+        utils.wait_until(
+            lambda text: not text, reason, 'answers of all guests', timeout_s,
+            LOOK_S, error=errors.NotAnswering)
         self._ready_ns = time.monotonic_ns()
 
     def _silence(self, address: str) -> str:
-        """Return what is missing from a guest; '' if it answers."""
+        """Return the reason why a guest does not answer; '' if it does."""
         seen = self._icmp.seen(address)
-        if not _answers(seen):
-            return '%s did not answer %d ICMP echo requests in a row: %s' % (
-                address, ANSWERS, _counts(seen))
+        if not _is_answering(seen):
+            return (f'{address} did not answer {ANSWERS} ICMP echo requests '
+                    f'in a row: {_counts(seen)}')
         stream = self._stream(address)
         if stream is None or stream.connected:
             return ''
         if stream.error:
             raise errors.BadEcho(stream.error)
         return (
-            '%s had no TCP echo: %s. Does the guest run an echo service '
-            'there, and do security groups let it be reached?' % (
-                address, stream.trouble))
+            f'{address} had no TCP echo: {stream.trouble}. Check that the '
+            f'guest runs an echo service there, and that its security groups '
+            f'permit access to it.')
 
-    def _stream(self, address: str) -> streams.StreamSeen | None:
+    def _stream(self, address: str) -> tcp.StreamSeen | None:
         return self._tcp.seen(address) if self._tcp is not None else None
 
     def answering(self) -> int:
@@ -169,52 +142,50 @@ class Watch:
         return self._icmp.answering(LATELY_NS)
 
     def continuity(self, address: str, start_ns: int,
-                   end_ns: int) -> Continuity:
-        """Return what was seen of a guest in one window.
+                   end_ns: int) -> schema.Continuity:
+        """Return the continuity of a guest in one window.
 
-        The window is remembered: for those that follow it is no control.
+        The control data is the time since the guest was known to answer,
+        except this window and those of earlier calls.
 
-        :param address: as it was handed in
+        :param address: as the caller gave it
         :param start_ns: begin of the window, CLOCK_MONOTONIC
-        :param end_ns: end of the window; what came since the prober has
-            looked for answers last is not known yet
-        :raises ProbeError: a prober has died, or does not use TCP
+        :param end_ns: end of the window; later answers than the last look
+            of the prober are not known yet
+        :returns: stall is None without a TCP echo service
+        :raises ProbeError: a prober has died
         """
         stream = self._stream(address)
-        if stream is None:
-            raise errors.ProbeError('%s is not observed by TCP' % address)
         windows = self._windows.setdefault(address, [])
-        name = 'window %d' % (len(windows) + 1)
+        name = f'window {len(windows) + 1}'
         windows.append(figures.Window(name, start_ns, end_ns))
         until_ns = min(end_ns, self._icmp.watched_ns)
         seen = self._icmp.seen(address)
         attribution = figures.attribute(
             seen, windows, max(
                 self._ready_ns, self.started.monotonic_ns), until_ns)
-        return Continuity(
+        return schema.Continuity(
             address=address,
             outage=attribution.windows[name],
             control=attribution.control,
-            stall=stalls.figures(stream, start_ns, end_ns),
-            quality=self._quality([seen]))
+            stall=figures.stalls(stream, start_ns, end_ns)
+            if stream else None,
+            quality=quality.of_prober(self._icmp, [seen]))
 
-    def _quality(self, seen: Sequence[observations.Observations]
-                 ) -> quality.Quality:
-        return quality.quality(
-            seen, self._period_s, self._icmp.clock_steps,
-            self._icmp.stamps_refused, self._icmp.answers_dropped)
+    def recording(self, calibrated: quality.Calibration | None = None
+                  ) -> recording.ProbeRecording:
+        """Return all answers up to now, or until stop().
 
-    def recording(self, calibrated: calibration.Calibration | None = None
-                  ) -> recording.Recording:
-        """Return everything that was seen up to now, or until stop().
-
-        :param calibrated: what was found on the loopback before
+        :param calibrated: figures of the loopback before
         :raises ProbeError: a prober has died
         """
-        return recording.Recording(
+        until_s = self._stopped_s
+        if until_s is None:
+            until_s = time.process_time()
+        return recording.ProbeRecording(
             started=self.started,
             ended_ns=max(self.started.monotonic_ns, self._icmp.watched_ns),
-            period_s=self._period_s,
+            period_s=self._icmp.period_s,
             icmp={address: self._icmp.seen(address)
                   for address in self._addresses},
             tcp={address: seen for address in self._addresses
@@ -222,20 +193,14 @@ class Watch:
             wall_clock_steps=self._icmp.clock_steps,
             kernel_stamps_refused=self._icmp.stamps_refused,
             answers_dropped=self._icmp.answers_dropped,
-            cpu_s=self._used_s(),
+            cpu_s=until_s - self._begun_s,
             calibration=calibrated)
 
-    def _used_s(self) -> float:
-        """Return the CPU time of this process up to now, or to stop()."""
-        if self._stopped_s is not None:
-            return self._stopped_s - self._begun_s
-        return time.process_time() - self._begun_s
-
-    def finish(self, timeout_s: float) -> dict[str, streams.StreamSeen]:
-        """Send nothing more by TCP and wait for what has not come back.
+    def finish(self, timeout_s: float) -> dict[str, tcp.StreamSeen]:
+        """Send nothing more by TCP, and wait for the lines under way.
 
         :param timeout_s: how long to wait, in seconds
-        :returns: all that was seen of the connections, by address
+        :returns: the TCP streams, by address
         """
         if self._tcp is None:
             return {}
@@ -244,7 +209,7 @@ class Watch:
                 for address in self._addresses}
 
     def stop(self) -> None:
-        """Stop to observe, and close everything. Twice does no harm.
+        """Stop to probe, and close everything. Idempotent.
 
         :raises ProbeError: a prober had died
         """
@@ -266,11 +231,9 @@ class Watch:
         self.stop()
 
 
-def _answers(seen: observations.Observations) -> bool:
-    """Return whether the guest answers: so many requests in a row, lately.
-
-    What comes after the last answer may still be under way.
-    """
+def _is_answering(seen: answers.Answers) -> bool:
+    """Return whether enough probes in a row were answered lately."""
+    # Answers to later probes may still be under way.
     last = seen.last_answered
     latest = seen.answered[max(0, last + 1 - ANSWERS):last + 1]
     return bool(
@@ -278,11 +241,10 @@ def _answers(seen: observations.Observations) -> bool:
         time.monotonic_ns() - seen.answered_ns[last] < LATELY_NS)
 
 
-def _counts(seen: observations.Observations) -> str:
-    """Return how many requests were sent and answered, in words."""
-    counts = '%d sent, %d answered' % (
-        seen.sent_ns.size, numpy.count_nonzero(seen.answered))
+def _counts(seen: answers.Answers) -> str:
+    counts = (f'{seen.sent_ns.size} sent, '
+              f'{numpy.count_nonzero(seen.answered)} answered')
     if seen.send_errors:
-        counts += '; %d could not be sent: %s' % (
-            seen.send_errors, seen.send_error)
+        counts += (f'; {seen.send_errors} could not be sent: '
+                   f'{seen.send_error}')
     return counts

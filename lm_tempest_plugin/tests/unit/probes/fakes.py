@@ -18,14 +18,13 @@ import time
 
 import numpy
 
-from lm_tempest_plugin.probes.analysis import quality
-from lm_tempest_plugin.probes import calibration
+from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes.icmp import prober as icmp
-from lm_tempest_plugin.probes import observations
+from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
-from lm_tempest_plugin.probes.tcp import kernel
-from lm_tempest_plugin.probes.tcp import streams
+from lm_tempest_plugin.probes import tcp
+from lm_tempest_plugin.probes import tcp_connection
 
 MS = 1_000_000
 # When recordings begin, by both clocks: 2023-11-14T22:13:20Z.
@@ -67,8 +66,8 @@ def observed(target='192.0.2.1', count=1000, lost=(), delay_ns=500_000,
     due_ns = BEGIN_NS + period_ns * numbers
     sent_ns = due_ns + 20_000 + numbers % 7 * 1000
     answered_ns = sent_ns + delay_ns
-    answered_ns[list(lost)] = observations.UNANSWERED
-    return observations.Observations(
+    answered_ns[list(lost)] = answers.UNANSWERED
+    return answers.Answers(
         target, period_ns, due_ns, sent_ns, numpy.full(count, 3000),
         answered_ns, **kwargs)
 
@@ -80,16 +79,16 @@ def recorded(**kwargs):
     at 3.5 s; 2001:db8::1 never answers.
     """
     echoes = observed(count=200, lost=range(60, 80), period_ns=50 * MS)
-    well = streams.StreamSeen(
+    well = tcp.StreamSeen(
         port=7, echoes=echoes, read_error_ns=numpy.arange(200) * 1000,
         watched_ns=BEGIN_NS + 9995 * MS, expected=200, lost=20, repeated=1,
         corrupt=2, example='\u201cx\u201d', skipped=3, breaks=(
-            streams.Break(BEGIN_NS + 3500 * MS, 'reset by the guest',
-                          streams.BreakKind.RESET),),
+            tcp.Break(BEGIN_NS + 3500 * MS, 'reset by the guest',
+                      tcp.BreakKind.RESET),),
         reconnects=1, connect_failures=4, connect_error='refused',
-        retransmissions=5, info=kernel.TcpInfo(1, 0.2, 0.001, 5),
+        retransmissions=5, info=tcp_connection.TcpInfo(1, 0.2, 0.001, 5),
         connected=True)
-    refused = streams.StreamSeen(
+    refused = tcp.StreamSeen(
         port=7, echoes=observed('2001:db8::1', 0, period_ns=50 * MS),
         read_error_ns=numpy.zeros(0, numpy.int64),
         watched_ns=BEGIN_NS + 9995 * MS, expected=0, connect_failures=20,
@@ -104,10 +103,10 @@ def recorded(**kwargs):
         'tcp': {one.echoes.target: one for one in (well, refused)},
         'wall_clock_steps': 1, 'kernel_stamps_refused': 2,
         'answers_dropped': 3, 'cpu_s': 0.25,
-        'calibration': calibration.Calibration(
-            2, 1.0, 0.0007, 0.00002, 0.00009, quality.quality(
+        'calibration': quality.Calibration(
+            2, 1.0, 0.0007, 0.00002, 0.00009, quality.measure(
                 [observed('127.0.0.1', 100)], 0.01))}
-    return recording.Recording(**{**content, **kwargs})
+    return recording.ProbeRecording(**{**content, **kwargs})
 
 
 class EchoServer:

@@ -24,7 +24,7 @@ import dataclasses
 
 import numpy
 
-from lm_tempest_plugin.probes import observations
+from lm_tempest_plugin.probes import answers
 
 MS = 1_000_000
 # When the observation begins, CLOCK_MONOTONIC.
@@ -91,7 +91,7 @@ def _ns(times_ms):
 
 def observe(rng: numpy.random.Generator, outages: Sequence[Outage] = (),
             path: Path = Path(), period_ms: float = 10,
-            length_ms: float = 4000) -> observations.Observations:
+            length_ms: float = 4000) -> answers.Answers:
     """Return what a prober sees.
 
     :param rng: whence what is random
@@ -121,16 +121,16 @@ def observe(rng: numpy.random.Generator, outages: Sequence[Outage] = (),
     sent_error_ns = numpy.full(count, round(path.sent_error_ms * MS))
     seen_sent_ns = numpy.minimum(answered_ns, sent_ns + rng.integers(
         -sent_error_ns, sent_error_ns, endpoint=True))
-    return observations.Observations(
+    return answers.Answers(
         '192.0.2.1', round(period_ms * MS), due_ns=due_ns,
         sent_ns=numpy.maximum.accumulate(seen_sent_ns),
         sent_error_ns=sent_error_ns,
         answered_ns=numpy.where(
-            lost, observations.UNANSWERED, answered_ns))
+            lost, answers.UNANSWERED, answered_ns))
 
 
-def without(seen: observations.Observations,
-            left_out: numpy.ndarray) -> observations.Observations:
+def without(seen: answers.Answers,
+            left_out: numpy.ndarray) -> answers.Answers:
     """Return what would have been seen if some had not been asked.
 
     :param seen: what was seen
@@ -142,17 +142,17 @@ def without(seen: observations.Observations,
         answered_ns=seen.answered_ns[~left_out])
 
 
-def at_ms(seen: observations.Observations) -> numpy.ndarray:
+def at_ms(seen: answers.Answers) -> numpy.ndarray:
     """Return when each was sent, in milliseconds from the beginning."""
     return (seen.sent_ns - BEGIN_NS) / MS
 
 
-def since_ns(seen: observations.Observations) -> int:
+def since_ns(seen: answers.Answers) -> int:
     """Return when the observation begins: a period before it first asks."""
     return BEGIN_NS - seen.period_ns
 
 
-def end_ns(seen: observations.Observations,
+def end_ns(seen: answers.Answers,
            afterwards_ns: int = AFTERWARDS_NS) -> int:
     """Return when the observation ends: answers had the time to come.
 

@@ -10,22 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import json
 import threading
 import time
 from unittest import mock
 
 import fixtures
+import msgspec
 
-from lm_tempest_plugin.probes import calibration
+from lm_tempest_plugin.probes import answers
+from lm_tempest_plugin.probes import datagrams
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes.icmp import mmsg
-from lm_tempest_plugin.probes.icmp import prober as icmp
-from lm_tempest_plugin.probes.icmp import sockets
-from lm_tempest_plugin.probes import observations
-from lm_tempest_plugin.probes.tcp import prober as tcp
-from lm_tempest_plugin.probes.tcp import streams
+from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes import icmp_echo
+from lm_tempest_plugin.probes import quality
+from lm_tempest_plugin.probes import tcp
 from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
 
@@ -46,7 +46,7 @@ class WatchTestCase(base.TestCase):
         if reason := fakes.why_no_icmp():
             self.skipTest(reason)
         self.patch(watch, 'LOOK_S', 0.01)
-        self.patch(streams, 'PAUSE_S', 0.02)
+        self.patch(tcp, 'PAUSE_S', 0.02)
 
     def patch(self, module, name, value):
         self.useFixture(fixtures.MonkeyPatch(
@@ -119,21 +119,26 @@ class GuestsTest(WatchTestCase):
         with self.watch(GUEST, OTHER) as watched:
             watched.await_answers(5)
             self.assertEqual({}, watched.finish(5))
-            exc = self.assertRaises(
-                errors.ProbeError, watched.continuity, GUEST, 0, 1)
-        self.assertIn('127.0.0.1 is not observed by TCP', str(exc))
+            start_ns = time.monotonic_ns()
+            time.sleep(0.1)
+            continuity = watched.continuity(
+                GUEST, start_ns, time.monotonic_ns())
+        self.assertEqual(GUEST, continuity.address)
+        self.assertGreater(continuity.outage.sent, 0)
+        self.assertIsNone(continuity.stall)
         self.assertEqual({}, watched.recording().tcp)
 
     def test_one_that_does_not_answer(self):
         self.useFixture(fixtures.MockPatchObject(
-            mmsg.Inbox, 'receive', autospec=True, return_value=0))
+            datagrams.Inbox, 'receive', autospec=True, return_value=0))
         with self.watch(port=self.serve().port) as watched:
             exc = self.assertRaises(
                 errors.NotAnswering, watched.await_answers, 0.1)
             self.assertEqual(0, watched.answering())
         self.assertRegex(
-            str(exc), r'^within 0.1 s, 127\.0\.0\.1 did not answer 10 ICMP '
-                      r'echo requests in a row: \d+ sent, 0 answered$')
+            str(exc), r'^waited 0\.\d s \(limit 0\.1 s\) for answers of all '
+                      r'guests; last state: 127\.0\.0\.1 did not answer 10 '
+                      r'ICMP echo requests in a row: \d+ sent, 0 answered$')
 
     def test_one_that_cannot_be_sent_to(self):
         with self.watch(GUEST, BROADCAST) as watched:
@@ -238,7 +243,7 @@ class ContinuityTest(WatchTestCase):
             time.sleep(0.05)
             start_ns = time.monotonic_ns()
             server.gate.clear()
-            with mock.patch.object(icmp.Group, '_note', autospec=True):
+            with mock.patch.object(icmp.IcmpGroup, '_note', autospec=True):
                 time.sleep(0.2)
             server.gate.set()
             self.assertTrue(fakes.wait_for(
@@ -257,18 +262,24 @@ class ContinuityTest(WatchTestCase):
         with self.watch(port=self.serve().port) as watched:
             watched.await_answers(5)
             end_ns = time.monotonic_ns()
-            figures = watched.continuity(
-                GUEST, end_ns - S // 10, end_ns).as_dict()
+            continuity = watched.continuity(
+                GUEST, end_ns - S // 10, end_ns)
+        stored = msgspec.json.decode(msgspec.json.encode(continuity))
         self.assertEqual(
-            ['address', 'icmp', 'icmp_control', 'tcp', 'prober'],
-            list(figures))
-        for part, name in (('icmp', 'longest_outage_s'),
-                           ('icmp', 'error_bound_s'),
-                           ('icmp_control', 'achieved_period_s'),
-                           ('tcp', 'longest_stall_s'),
-                           ('prober', 'lateness_p99_s')):
-            self.assertIsInstance(figures[part][name], float, name)
-        self.assertEqual(figures, json.loads(json.dumps(figures)))
+            ['address', 'outage', 'control', 'stall', 'quality'],
+            list(stored))
+        for part, name in (('outage', 'longest_s'),
+                           ('outage', 'error_bound_s'),
+                           ('stall', 'longest_s'),
+                           ('quality', 'lateness_p99_s')):
+            self.assertIsInstance(stored[part][name], float, name)
+        self.assertIsInstance(
+            stored['control']['sending']['achieved_period_s'], float)
+        # No numpy types, and no missing fields.
+        self.assertEqual(
+            continuity, msgspec.convert(stored, schema.Continuity))
+        self.assertEqual(continuity, msgspec.convert(
+            continuity, schema.Continuity, from_attributes=True))
 
 
 class LifeTest(WatchTestCase):
@@ -292,8 +303,8 @@ class LifeTest(WatchTestCase):
             opened.append(open_socket(*args))
             return opened[-1]
 
-        open_socket = sockets.open_socket
-        self.patch(sockets, 'open_socket', note)
+        open_socket = icmp_echo.open_socket
+        self.patch(icmp_echo, 'open_socket', note)
         for addresses, port in (([GUEST], 0), ([GUEST, GUEST], 7),
                                 ([GUEST, '1.2.3.4.5'], 7)):
             self.assertRaises(
@@ -386,7 +397,7 @@ class RecordingTest(WatchTestCase):
         self.assertGreaterEqual(recorded.duration_s, 0)
 
     def test_the_calibration_is_handed_on(self):
-        calibrated = calibration.calibrate(2, PERIOD_S, 0.05)
+        calibrated = quality.calibrate(2, PERIOD_S, 0.05)
         watched = self.watch()
         with watched:
             pass
@@ -396,13 +407,13 @@ class RecordingTest(WatchTestCase):
 class AnswersTest(base.TestCase):
 
     def answers(self, *answered):
-        log = observations.Log('192.0.2.1', 1)
+        log = answers.AnswerLog('192.0.2.1', 1)
         now_ns = time.monotonic_ns()
         for yes in answered:
             number = log.ask(now_ns, now_ns)
             if yes:
                 log.answer(number, now_ns)
-        return watch._answers(log.snapshot())
+        return watch._is_answering(log.snapshot())
 
     def test_ten_in_a_row(self):
         self.assertTrue(self.answers(*[True] * 10))
@@ -417,7 +428,7 @@ class AnswersTest(base.TestCase):
         self.assertFalse(self.answers(*[True] * 9, False, True))
 
     def test_long_ago(self):
-        log = observations.Log('192.0.2.1', 1)
+        log = answers.AnswerLog('192.0.2.1', 1)
         for _ in range(10):
             log.answer(log.ask(0, 0), time.monotonic_ns() - 2 * S)
-        self.assertFalse(watch._answers(log.snapshot()))
+        self.assertFalse(watch._is_answering(log.snapshot()))
