@@ -22,7 +22,7 @@ from lm_tempest_plugin.commands import export
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
 
-OPENMETRICS = 'lm_tempest_plugin.results.export.openmetrics'
+RESULTS = 'lm_tempest_plugin.results.'
 
 
 class ExportTest(base.TestCase):
@@ -32,8 +32,7 @@ class ExportTest(base.TestCase):
         self.directory = self.useFixture(fixtures.TempDir()).path
         self.stdout, self.stderr = io.StringIO(), io.StringIO()
         self.path = builders.write(self.directory, 'run-1', [
-            ('attempt', builders.attempt_line()),
-            ('drain', builders.drain_line())])
+            builders.migration(), builders.drain()])
 
     def run_with(self, *arguments):
         command = export.Export(types.SimpleNamespace(
@@ -63,14 +62,14 @@ class ExportTest(base.TestCase):
         self.assertIn('lm_live_migration_good', target.read_text())
         self.assertEqual('', self.stdout.getvalue())
 
-    def test_what_is_read_is_not_overwritten(self):
+    def test_results_are_not_overwritten(self):
         before = self.path.read_bytes()
         self.assertEqual(2, self.run_with(
             self.path, '--format', 'influx', '-o', self.path))
         self.assertEqual(before, self.path.read_bytes())
         self.assertIn('is not overwritten', self.stderr.getvalue())
 
-    def test_no_place(self):
+    def test_no_directory(self):
         self.assertEqual(2, self.run_with(
             self.path, '--format', 'influx', '-o', '/no/such/file'))
         self.assertIn('/no/such', self.stderr.getvalue())
@@ -86,17 +85,21 @@ class ExportTest(base.TestCase):
         self.assertEqual('as before', target.read_text())
 
     def test_remarks(self):
-        pathlib.Path(str(self.path) + '.head').unlink()
+        with open(self.path, 'ab') as stream:
+            stream.write(b'{"version"')
         self.assertEqual(0, self.run_with(self.path, '--format', 'influx'))
-        self.assertIn('has no head', self.stderr.getvalue())
+        self.assertIn('ends in the middle of line 4', self.stderr.getvalue())
 
     def test_missing_library(self):
-        with mock.patch.dict(sys.modules, {'prometheus_client': None}):
-            sys.modules.pop(OPENMETRICS, None)
-            sys.modules.pop('lm_tempest_plugin.results.export', None)
-            self.assertEqual(2, self.run_with(
-                self.path, '--format', 'openmetrics'))
-        self.assertIn('OpenMetrics needs prometheus_client',
-                      self.stderr.getvalue())
-        self.assertIn('pip install lm-tempest-plugin[report]',
-                      self.stderr.getvalue())
+        for form, library in (('openmetrics', 'prometheus_client'),
+                              ('influx', 'influxdb_client')):
+            with mock.patch.dict(sys.modules):
+                for name in list(sys.modules):
+                    if name.startswith((f'{library}.', RESULTS + form)):
+                        del sys.modules[name]
+                sys.modules[library] = None
+                self.assertEqual(2, self.run_with(
+                    self.path, '--format', form))
+            self.assertIn(f'{library} is not installed: pip install '
+                          f'lm-tempest-plugin[report]',
+                          self.stderr.getvalue())
