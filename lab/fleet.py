@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Servers to move about, and what is true of them beyond nova's word.
+"""Servers for faults and benches, and the truth about them.
 
-For programs that run inside of a cloud that is up, on its controller.
+For programs that run on the controller of a cloud that is up. The truth is
+libvirt's and that of nova's database, without nova's API.
 """
 
 from __future__ import annotations
@@ -35,10 +36,14 @@ from lab import layout as layouts
 from lab import topology as topologies
 from lab import workspace
 from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import microversions
+from lm_tempest_plugin.migration import results_file
+from lm_tempest_plugin.results import schema
 
 BUILD_SECONDS = 300
 GONE_SECONDS = 120
-#: nova's own word on every server and its migrations, the newest last.
+#: State of every server and of its migrations in nova's database, the newest
+#: last.
 STATES = (
     'SELECT i.uuid, i.host, i.vm_state, i.task_state, m.status '
     'FROM instances i JOIN migrations m ON m.instance_uuid = i.uuid '
@@ -46,10 +51,10 @@ STATES = (
 
 
 class Fleet(contextlib.AbstractContextManager['Fleet']):
-    """Servers on one host, which go away at the end.
+    """Servers on one host, deleted at the end.
 
     :param cloud: connection as administrator
-    :param number: how many
+    :param number: number of servers
     :param host: name of the host on which they are built
     :param flavor: name of their flavor
     :ivar servers: as openstacksdk has them, ACTIVE
@@ -70,7 +75,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         return [server.id for server in self.servers]
 
     def address(self, server_id: str) -> str:
-        """Where a server is reached.
+        """Return the address of a server.
 
         :param server_id: its UUID
         """
@@ -115,7 +120,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
             for server in self.servers]
 
     def delete(self) -> None:
-        """Delete the servers, in whatever state they are.
+        """Delete the servers in any state.
 
         :raises openstack.exceptions.SDKException: if one cannot be deleted
         """
@@ -136,8 +141,19 @@ def administrator() -> cloud_clients.Clients:
         credentials_factory.get_configured_admin_credentials()))
 
 
+def run_started(clients: cloud_clients.Clients) -> schema.RunStarted:
+    """Return the first line of a results file of the lab.
+
+    :param clients: of an administrator
+    """
+    return results_file.run_started(
+        '', microversions.offered(clients.versions)[1],
+        clients.hypervisors.list_hypervisors(detail=True)['hypervisors'],
+        {}, {})
+
+
 def running_on(hosts: typing.Iterable[str]) -> dict[str, list[str]]:
-    """Ask each libvirt which domains run there.
+    """Return the hosts whose libvirt runs each domain.
 
     :param hosts: names of compute hosts
     :returns: names of the hosts that run it, by the server's UUID
@@ -153,11 +169,11 @@ def running_on(hosts: typing.Iterable[str]) -> dict[str, list[str]]:
 
 def inside(host: str, *command: str, check: bool = True
            ) -> subprocess.CompletedProcess[str]:
-    """Run a command inside of a compute host.
+    """Run a command inside a compute host.
 
     :param host: name of the host
     :param command: program and arguments
-    :param check: whether it has to end well
+    :param check: whether a failure raises
     :raises subprocess.CalledProcessError: if it does not
     """
     return subprocess.run(
@@ -166,7 +182,7 @@ def inside(host: str, *command: str, check: bool = True
 
 
 def sql(layout: layouts.Layout, statement: str) -> list[list[str]]:
-    """Ask nova's database.
+    """Run a statement in nova's database.
 
     :param layout: paths of the lab
     :param statement: one statement
@@ -186,7 +202,7 @@ def sql(layout: layouts.Layout, statement: str) -> list[list[str]]:
 
 
 def qemu_processes(server_id: str) -> list[str]:
-    """Process ids of all QEMU processes of a server, on whatever host.
+    """Return the process ids of QEMU of a server, on any host.
 
     :param server_id: its UUID
     """
@@ -195,7 +211,7 @@ def qemu_processes(server_id: str) -> list[str]:
         try:
             line = path.read_bytes()
         except OSError:
-            # The process has ended.
+            # The process has ended meanwhile.
             continue
         if line.startswith(b'/usr/bin/qemu-system') and (
                 server_id.encode() in line):

@@ -30,7 +30,7 @@ from lab import workspace
 from lm_tempest_plugin import cloud
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import microversions
-from lm_tempest_plugin.migration import strategy as strategies
+from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import verdict as verdicts
 
 HOSTS = ('compute1', 'compute2')
@@ -80,35 +80,37 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 
 class _Bench:
-    """The parts; each prints what it found and returns whether it holds."""
+    """The parts; each prints its figures and returns whether it passes."""
 
     def __init__(self, options: argparse.Namespace,
                  clients: cloud_clients.Clients) -> None:
         self._options = options
-        self._clients = clients
-        self._calls = moves.Calls(clients)
+        self._drains = moves.Drains(clients)
         self._cloud = openstack.connect()
 
-    def _window(self) -> strategies.Strategy:
-        return strategies.window(
+    def _window(self) -> plans.Strategy:
+        return plans.window(
             self._options.window or self._options.concurrency + 1)
 
     def efficiency(self) -> bool:
-        """Wall time of a drain over that of a host that is never idle."""
+        """Compare the wall time of a drain with a host that is never idle."""
         ratios = []
         with fleets.Fleet(self._cloud, self._options.servers,
                           HOSTS[0], self._options.flavor) as fleet:
             for number in range(self._options.repeat):
-                moved = moves.move(
-                    self._clients, self._calls, fleet.ids,
-                    HOSTS[(number + 1) % 2], self._window())
-                least = sum(moved.services_s) / self._options.concurrency
-                ratios.append(moved.drained.wall_s / least)
+                cost = self._drains.drain(
+                    fleet.ids, HOSTS[(number + 1) % 2], self._window())
+                least_s = sum(cost.services_s) / self._options.concurrency
+                wall_s = cost.run.drain.wall_s
+                ratios.append(wall_s / least_s)
+                concurrency = cost.run.drain.concurrency[0]
                 print(f'efficiency: {len(fleet.ids)} servers in '
-                      f'{moved.drained.wall_s:.1f} s, service times '
-                      f'{sum(moved.services_s):.1f} s in all, '
-                      f'ratio {ratios[-1]:.3f}; '
-                      f'{moved.drained.observed[0]}', flush=True)
+                      f'{wall_s:.1f} s, service times '
+                      f'{sum(cost.services_s):.1f} s in all, '
+                      f'ratio {ratios[-1]:.3f}; at once: '
+                      f'{concurrency.running} (mean '
+                      f'{concurrency.mean:.2f}), idle '
+                      f'{concurrency.idle_s:.1f} s', flush=True)
         median = statistics.median(ratios)
         return _claim(
             f'efficiency: median {median:.3f} of {len(ratios)} drains '
@@ -116,17 +118,16 @@ class _Bench:
             median <= EFFICIENCY)
 
     def calls(self) -> bool:
-        """Requests to the compute API, with many servers and with one."""
+        """Measure requests to the compute API, with many servers and one."""
         many, one = [], []
         with fleets.Fleet(self._cloud, self._options.servers + 1,
                           HOSTS[0]) as fleet:
             for number in range(self._options.repeat):
                 destination = HOSTS[(number + 1) % 2]
-                alone = moves.move(self._clients, self._calls,
-                                   fleet.ids[:1], destination,
-                                   strategies.window(1))
-                rest = moves.move(self._clients, self._calls, fleet.ids[1:],
-                                  destination, self._window())
+                alone = self._drains.drain(fleet.ids[:1], destination,
+                                           plans.window(1))
+                rest = self._drains.drain(fleet.ids[1:], destination,
+                                          self._window())
                 one.append(alone.calls_per_s)
                 many.append(rest.calls_per_s)
                 print(f'calls: 1 server {one[-1]:.2f}/s, '
@@ -137,7 +138,7 @@ class _Bench:
                       ratio <= CALLS)
 
     def soak(self) -> bool:
-        """Each verdict against libvirt and nova's database."""
+        """Compare each verdict with libvirt and nova's database."""
         layout = layouts.Layout(layouts.state_folder())
         kinds: dict[str, int] = {}
         disagreements = done = 0
@@ -145,17 +146,17 @@ class _Bench:
             while done < self._options.migrations:
                 ids = fleet.ids[:self._options.migrations - done]
                 destination = HOSTS[(done // 5 + 1) % 2]
-                moved = moves.move(self._clients, self._calls, ids,
-                                   destination, self._window())
+                judged = self._drains.drain(
+                    ids, destination, self._window()).run.migrations
                 there = fleets.running_on(HOSTS)
-                for verdict in moved.judged:
+                for verdict in (each.verdict for each in judged):
                     kinds[verdict.kind] = kinds.get(verdict.kind, 0) + 1
                     wrong = _disagreement(layout, verdict, there)
                     disagreements += bool(wrong)
                     if wrong or verdict.kind != verdicts.Kind.COMPLETED:
                         print(f'soak: {verdict.evidence.request}: {verdict}; '
                               f'{wrong or "agrees"}', flush=True)
-                done += len(moved.judged)
+                done += len(judged)
                 print(f'soak: {done} of {self._options.migrations}',
                       flush=True)
         told = ', '.join(f'{number} {kind}' for kind, number in kinds.items())
@@ -166,7 +167,7 @@ class _Bench:
 
 def _disagreement(layout: layouts.Layout, verdict: verdicts.Verdict,
                   there: dict[str, list[str]]) -> str:
-    """Return how libvirt or the database contradict a verdict; '' if not."""
+    """Return the disagreement of libvirt or the database; '' if none."""
     evidence = verdict.evidence
     server_id = evidence.request.server_id
     wanted = (evidence.destination

@@ -9,8 +9,10 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+#: Our deadline for a migration, and for a server to be without a task.
+#: A compute service counts as down, and is seen to be up again, after these.
 
-"""A drain of real servers, with every request to the APIs counted."""
+"""A drain of real servers, with every request to the compute API counted."""
 
 from __future__ import annotations
 
@@ -19,27 +21,27 @@ import collections.abc
 import dataclasses
 import time
 
+from lab import fleet as fleets
 from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin.cloud import servers
-from lm_tempest_plugin.migration import deadline
-from lm_tempest_plugin.migration import drain
-from lm_tempest_plugin.migration import evidence as evidences
-from lm_tempest_plugin.migration import phases
-from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import strategy as strategies
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration import poll
+from lm_tempest_plugin.migration import results_file
 
-POLL_SECONDS = 0.5
-AWAY_SECONDS = 60
-ALLOWANCE = deadline.Allowance(120, 0, 0)
-SETTLE_SECONDS = 30
+#: nova's time stamps are whole seconds: grace_s lets that of the last end
+#: pass before it is read.
+TIMEOUTS = plans.Timeouts(
+    base_s=120, per_gib_ram_s=0, per_gib_disk_s=0, settle_s=30,
+    poll_interval_s=0.5, poll_error_s=60, grace_s=1)
+#: The guests are not probed.
+BOUNDS = plans.Bounds(max_outage_s=1, max_stall_s=1)
 
 
 class Calls:
     """Counts the requests of compute clients.
 
-    :param clients: those whose requests are counted from now on
+    :param clients: clients whose requests are counted from now on
     """
 
     def __init__(self, clients: cloud_clients.Clients) -> None:
@@ -59,51 +61,55 @@ class Calls:
 
 
 @dataclasses.dataclass(frozen=True)
-class Moved:
-    """A drain that is over.
+class DrainCost:
+    """A judged drain, with the number of requests that following it took.
 
-    :ivar drained: what was seen
-    :ivar judged: the verdicts, in the order of the servers
-    :ivar services_s: nova's own service times, one for each server, in s
-    :ivar calls: requests to the compute API from the first request for a
-        migration to the last end
+    :ivar run: the drain
+    :ivar calls_per_s: requests to the compute API per second, from the first
+        snapshot to the last
     """
 
-    drained: drain.Drained
-    judged: collections.abc.Sequence[verdicts.Verdict]
-    services_s: collections.abc.Sequence[float]
-    calls: int
+    run: engine.MigrationRun
+    calls_per_s: float
 
     @property
-    def calls_per_s(self) -> float:
-        """Requests to the compute API per second."""
-        return self.calls / self.drained.wall_s
+    def services_s(self) -> list[float]:
+        """nova's service time of each server, where it is known."""
+        return [result.service.seconds for result in self.run.results
+                if result.service is not None]
 
 
-def move(clients: cloud_clients.Clients, calls: Calls,
-         ids: collections.abc.Sequence[str], destination: str,
-         strategy: strategies.Strategy) -> Moved:
-    """Move servers, and judge each.
+class Drains:
+    """Drains through the engine, as the tests make them.
 
     :param clients: of an administrator
-    :param calls: counts the requests of these clients
-    :param ids: UUIDs of the servers
-    :param destination: name of the host
-    :param strategy: how many at once
     """
-    moved = [servers.show(clients.servers, server_id) for server_id in ids]
-    before = calls.counts.total()
-    drained = drain.move(
-        clients, moved, requests.Move(destination),
-        drain.Terms(strategy, ALLOWANCE, SETTLE_SECONDS, POLL_SECONDS,
-                    AWAY_SECONDS))
-    counted = calls.counts.total() - before
-    # Stamps of nova are whole seconds: that of the last end has to pass.
-    time.sleep(1)
-    services = compute_hosts.list_hosts(clients.services)
-    judged = [verdicts.judge(evidences.collect(clients, attempt, services))
-              for attempt in drained.attempts]
-    found = [phases.service(attempt, each.evidence.action)
-             for attempt, each in zip(drained.attempts, judged)]
-    return Moved(drained, judged,
-                 [each.seconds for each in found if each], counted)
+
+    def __init__(self, clients: cloud_clients.Clients) -> None:
+        self._clients = clients
+        self._calls = Calls(clients)
+        self._results = results_file.ResultsFile(
+            '', 'bench', lambda: fleets.run_started(clients))
+
+    def drain(self, ids: collections.abc.Sequence[str], destination: str,
+              strategy: plans.Strategy) -> DrainCost:
+        """Live-migrate servers, and judge each.
+
+        :param ids: UUIDs of the servers
+        :param destination: name of the host
+        :param strategy: how many at once
+        """
+        counted: list[tuple[float, int]] = []
+
+        def note(snapshot: poll.Snapshot,
+                 migrations: collections.abc.Sequence[follow.Migration]
+                 ) -> None:
+            counted.append((time.monotonic(), self._calls.counts.total()))
+
+        run = engine.run(plans.MigrationPlan(
+            servers=tuple(map(plans.PlannedServer, ids)),
+            destination=destination, timeouts=TIMEOUTS, bounds=BOUNDS,
+            strategy=strategy, test='bench.drains'),
+            self._clients, store=self._results, on_poll=note)
+        (begin_s, before), (end_s, after) = counted[0], counted[-1]
+        return DrainCost(run, (after - before) / (end_s - begin_s))

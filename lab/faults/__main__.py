@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``tools/run-lab.sh faults``, from inside of a cloud that is up."""
+"""Inject faults into the cloud and check the verdicts on them."""
 
 import argparse
 import os
@@ -37,7 +37,7 @@ SOURCE, DESTINATION = 'compute1', 'compute2'
 
 
 def main(arguments: list[str]) -> int:
-    """Inject faults and print what was said of them.
+    """Inject faults and print the verdicts.
 
     :param arguments: names of faults; none for all
     :returns: 0 if every verdict is right and nothing is left over
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
         scene = scenes.Scene(
             openstack.connect(), fleets.administrator(), place)
         for number, fault in enumerate(chosen, 1):
-            print(f'{number} of {len(chosen)}: {fault.what} ...', flush=True)
+            print(f'{number} of {len(chosen)}: {fault.action} ...', flush=True)
             try:
                 outcome = scene.play(fault)
             except (errors.LabError, lib_exc.TempestException,
@@ -61,10 +61,11 @@ def main(arguments: list[str]) -> int:
                 print(f'  FAILED: {error}', flush=True)
                 continue
             outcomes.append(outcome)
-            failures += bool(outcome.faults)
+            failures += bool(outcome.errors)
             _tell(outcome)
     _print(outcomes)
-    print(f'{len(chosen)} faults, {failures} not told as they should be.')
+    print(f'{len(chosen)} faults, {failures} with a wrong verdict or '
+          'leftovers.')
     return 1 if failures else 0
 
 
@@ -82,26 +83,26 @@ def _choose(arguments: list[str], storage: str) -> list[injections.Fault]:
 
 
 def _tell(outcome: scenes.Outcome) -> None:
-    """Print one outcome with its evidence if it is wrong."""
+    """Print one outcome, with its evidence if it is wrong."""
     print(f'  {outcome.verdict}', flush=True)
-    for fault in outcome.faults:
-        print(f'  WRONG: {fault}', flush=True)
-    if outcome.faults:
+    for error in outcome.errors:
+        print(f'  WRONG: {error}', flush=True)
+    if outcome.errors:
         print('  ' + '\n  '.join(outcome.verdict.evidence.lines()),
               flush=True)
 
 
 def _print(outcomes: list[scenes.Outcome]) -> None:
     """Print the table."""
-    table = rich.table.Table('INJECTED', 'VERDICT', 'CASE', 'CAUSE',
-                             'GUEST ON', 'OTHERS', 'LEFT OVER, WRONG')
+    table = rich.table.Table('INJECTED', 'VERDICT', 'SIGNATURE', 'CAUSE',
+                             'GUEST ON', 'OTHERS', 'WRONG OR LEFT')
     for outcome in outcomes:
         table.add_row(
-            outcome.fault.what, outcome.verdict.kind,
-            str(outcome.verdict.signature or '-'), outcome.verdict.cause,
+            outcome.fault.action, outcome.verdict.kind,
+            outcome.verdict.signature or '-', outcome.verdict.cause,
             ', '.join(outcome.running_on) or 'none',
             ', '.join(other.kind for other in outcome.others) or '-',
-            '; '.join(outcome.faults) or 'nothing')
+            '; '.join(outcome.errors) or 'nothing')
     console = rich.console.Console(highlight=False)
     if not console.is_terminal:
         console.width = 160

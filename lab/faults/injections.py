@@ -10,7 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The faults: what is done when, how it is undone, what is to be said."""
+"""The faults: injection, repair, expected verdicts.
+
+To add a fault, add an entry to FAULTS.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,8 @@ from lab import topology as topologies
 from lm_tempest_plugin.migration import verdict as verdicts
 
 Kind = verdicts.Kind
-#: nova's record in which a fault comes; 'before' is before the request.
+#: Status of the migration record that a fault waits for; 'before' is before
+#: the request.
 BEFORE, QUEUED, RUNNING = 'before', 'queued', 'running'
 CUT_SECONDS = 20
 #: Less than a guest's overlay and its base image take.
@@ -38,7 +42,7 @@ FULL_DISK = '6m'
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where a fault is injected.
+    """Lab and hosts of a fault.
 
     :ivar layout: paths of the lab
     :ivar source: name of the host that servers leave
@@ -53,40 +57,36 @@ class Place:
 Act = collections.abc.Callable[[Place], None]
 
 
-def _nothing(place: Place) -> None:
-    """Nothing is to be undone."""
-
-
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """One fault.
 
-    :ivar name: what it is called on the command line
-    :ivar what: what is done, in words
-    :ivar servers: how many servers are moved
-    :ivar when: status of the record in which it is injected
-    :ivar inject: does it
-    :ivar heal: undoes it, after the verdict
+    :ivar name: name on the command line
+    :ivar action: description of the injection
+    :ivar servers: number of servers that are migrated
+    :ivar when: status of the migration record in which it is injected
+    :ivar inject: injects the fault
+    :ivar heal: repairs it after the verdict
     :ivar expected: the verdicts that are right
-    :ivar words: regular expression that the cause has to match
-    :ivar storages: where guests' disks have to live for it to be one
+    :ivar cause: regular expression that the cause has to match
+    :ivar storages: kinds of storage for which it makes sense
     """
 
     name: str
-    what: str
+    action: str
     servers: int
     when: str
     inject: Act
     heal: Act
     expected: tuple[verdicts.Kind, ...]
-    words: str
+    cause: str
     storages: tuple[str, ...] = topologies.STORAGES
 
 
 def kill(program: str) -> None:
-    """End a program as a crash would; the supervisor starts it again.
+    """Kill a program like a crash; the supervisor starts it again.
 
-    :param program: its identifier
+    :param program: name of the supervisor program
     :raises errors.LabError: if it is not up
     """
     state = supervisors.Supervisor(layouts.SUPERVISOR_SOCKET).state(program)
@@ -100,10 +100,10 @@ def _kill_libvirtd(place: Place) -> None:
 
 
 def _restart_compute(place: Place) -> None:
-    """Start the destination's nova-compute anew.
+    """Restart the destination's nova-compute.
 
-    With the libvirtd that it was connected to gone, nova 34 may wait for it
-    for ever, and with that for every migration to come.
+    Its libvirtd has gone, and nova 34 may wait for it for ever, which blocks
+    all later migrations.
     """
     supervisors.Supervisor(layouts.SUPERVISOR_SOCKET).restart(
         f'{place.destination}-nova-compute')
@@ -114,7 +114,7 @@ def _kill_compute(place: Place) -> None:
 
 
 def _destroy_orphans(place: Place) -> None:
-    """End guests that run on the destination, and by nova on the source."""
+    """Destroy guests on the destination that nova shows on the source."""
     hosts = dict(fleet.sql(
         place.layout, 'SELECT uuid, host FROM instances WHERE deleted = 0;'))
     for uuid in fleet.running_on([place.destination]):
@@ -133,10 +133,10 @@ def _mend(place: Place) -> None:
 
 
 def _mend_and_restart(place: Place) -> None:
-    """Mend the network, and start the destination's nova-compute anew.
+    """Repair the network and restart the destination's nova-compute.
 
-    Its connection to RabbitMQ may be dead without its knowing: until the
-    next heartbeat fails, what is asked of it is lost.
+    Its connection to RabbitMQ may be dead unnoticed, and until the next
+    heartbeat fails each RPC cast to it is lost.
     """
     _mend(place)
     _restart_compute(place)
@@ -174,7 +174,7 @@ def _let_end(place: Place) -> None:
 
 
 def _end_queued(place: Place) -> None:
-    """End the record that nova-compute never comes back to."""
+    """End the record that nova-compute never ends."""
     fleet.sql(place.layout, (
         "UPDATE migrations SET status = 'error' WHERE status IN ('queued', "
         "'preparing') AND migration_type = 'live-migration';"))
@@ -188,28 +188,28 @@ FAULTS = (
     Fault('compute-running', "the source's nova-compute is killed while "
           'copying', 1, RUNNING, _kill_compute, _destroy_orphans,
           (Kind.INCONSISTENT, Kind.ROLLED_BACK),
-          r'nova-compute on the source host was started again'),
+          r'nova-compute on the source host restarted'),
     Fault('compute-queued', "the source's nova-compute is killed while a "
           'migration is queued', 2, QUEUED, _kill_compute, _end_queued,
           (Kind.STUCK,), r'nova-compute on the source host ended while'),
     Fault('network-20s', 'the management network of the destination is cut '
           'for 20 s', 1, RUNNING, _cut_for_a_while,
           _mend_and_restart,
-          # libvirt gives up after 30 s without an answer, and what nova makes
-          # of that differs; the truth is held against the verdict as well.
+          # libvirt gives up after 30 s without an answer, and nova's reaction
+          # varies. The verdict is compared with the database as well.
           (Kind.COMPLETED, Kind.ROLLED_BACK, Kind.INCONSISTENT),
           r'^$|failed while copying|lost the migration'),
     Fault('network', 'the management network of the destination is cut for '
           'good', 1, RUNNING, _cut, _mend_and_restart,
           (Kind.INCONSISTENT, Kind.STUCK, Kind.ROLLED_BACK),
-          r'the copy does not come to an end|never got beyond running|'
+          r'the copy does not end|never got beyond running|'
           r'lost the migration|failed while copying'),
     Fault('disk', "the destination's disk is full", 1, BEFORE, _fill, _empty,
           (Kind.ROLLED_BACK, Kind.FAILED),
-          # Of exceptions that are not its own nova tells the name alone.
+          # nova shows only the class of an exception that is not its own.
           r'(?i)no space|too large|pre_live_migration on host \S+: Error '
           r'\(OSError',
-          # With Ceph nothing is copied to it.
+          # With Ceph nothing is written to it.
           (topologies.BLOCK,)),
     Fault('record', "the record is kept from ending in nova's database", 1,
           BEFORE, _keep_running, _let_end, (Kind.STUCK,),

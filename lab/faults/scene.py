@@ -9,6 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+#: Our deadline for a migration, and for a server to be without a task.
+#: A compute service counts as down, and is seen to be up again, after these.
 
 """One fault from the first server to the last trace of it."""
 
@@ -17,7 +19,6 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import re
-import time
 
 import openstack
 
@@ -26,53 +27,52 @@ from lab.faults import injections
 from lab import fleet as fleets
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin.cloud import servers
-from lm_tempest_plugin.migration import attempt as attempts
-from lm_tempest_plugin.migration import deadline
-from lm_tempest_plugin.migration import drain
-from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import poll
-from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import strategy as strategies
+from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.migration import verdict as verdicts
 from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin import utils
 
-#: Our deadline for a migration, and for a server to be without a task.
-ALLOWANCE = deadline.Allowance(90, 0, 0)
-SETTLE_SECONDS = 30
-POLL_SECONDS = 0.25
-PROBE_SECONDS = 0.05
-ANSWER_SECONDS = 120
-#: A compute service counts as down, and is seen to be up again, after these.
-SERVICE_SECONDS = 120
-AWAY_SECONDS = 60
+TIMEOUTS = plans.Timeouts(
+    base_s=90, per_gib_ram_s=0, per_gib_disk_s=0, settle_s=30,
+    poll_interval_s=0.25, poll_error_s=60, grace_s=2)
+#: A guest whose last outage is longer and goes on does not answer any more.
+BOUNDS = plans.Bounds(max_outage_s=1, max_stall_s=1)
+PROBE_INTERVAL_S = 0.05
+ANSWER_TIMEOUT_S = 120
+#: Time until a compute service counts as down, and is seen to be up again.
+SERVICE_TIMEOUT_S = 120
 ENDED = ('completed', 'failed', 'error', 'cancelled')
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What came of a fault.
+    """The verdict on a fault, and whether it is right.
 
-    :ivar fault: what was done
-    :ivar verdict: what was said of the migration that it struck
-    :ivar others: what was said of the others
+    :ivar fault: the fault
+    :ivar verdict: verdict on the migration that was hit
+    :ivar others: verdicts on the other migrations
     :ivar running_on: names of the hosts whose libvirt runs the guest
-    :ivar faults: everything that is not as it should be
+    :ivar errors: everything that is wrong with the verdict or left over
     """
 
     fault: injections.Fault
     verdict: verdicts.Verdict
     others: collections.abc.Sequence[verdicts.Verdict]
     running_on: collections.abc.Sequence[str]
-    faults: collections.abc.Sequence[str]
+    errors: collections.abc.Sequence[str]
 
 
 class Scene:
-    """Injects faults and sees what is said of them.
+    """Injects faults and compares the verdicts with the truth.
 
-    :param cloud: connection as administrator
+    :param cloud: connection of an administrator
     :param clients: the same for the engine
-    :param place: where
+    :param place: lab and hosts
     """
 
     def __init__(self, cloud: openstack.connection.Connection,
@@ -81,110 +81,91 @@ class Scene:
         self._cloud = cloud
         self._clients = clients
         self._place = place
+        self._results = results_file.ResultsFile(
+            '', 'faults', lambda: fleets.run_started(clients))
 
     def play(self, fault: injections.Fault) -> Outcome:
-        """Inject a fault, judge, undo it, and look for what is left over.
+        """Inject a fault, judge, undo the fault, look for leftovers.
 
-        :param fault: which
+        :param fault: the fault
+        :raises errors.LabError: no migration was in the state to be hit, or
+            a compute service stays down
         """
         self._await_services()
         with fleets.Fleet(self._cloud, fault.servers,
                           self._place.source) as fleet:
             ids = fleet.ids
-            watches = {server_id: watch.Watch(
-                [fleet.address(server_id)], PROBE_SECONDS)
-                for server_id in ids}
+            probes = watch.Watch([fleet.address(server_id)
+                                  for server_id in ids], PROBE_INTERVAL_S)
             try:
-                for each in watches.values():
-                    each.start()
-                    each.await_answers(ANSWER_SECONDS)
-                outcome = self._break(fault, ids, watches)
+                probes.start()
+                probes.await_answers(ANSWER_TIMEOUT_S)
+                outcome = self._migrate(fault, fleet, probes)
             finally:
-                for each in watches.values():
-                    each.stop()
+                probes.stop()
                 fault.heal(self._place)
                 self._await_services()
-        return dataclasses.replace(
-            outcome, faults=[*outcome.faults, *self._left_over(ids)])
+        left = [f'port {port.id} is left'
+                for port in self._cloud.network.ports()
+                if port.device_id in ids]
+        left += [f'QEMU process {pid} of server {server_id} is left'
+                 for server_id in ids
+                 for pid in fleets.qemu_processes(server_id)]
+        return dataclasses.replace(outcome, errors=[*outcome.errors, *left])
 
-    def _break(self, fault: injections.Fault,
-               ids: collections.abc.Sequence[str],
-               watches: collections.abc.Mapping[str, watch.Watch]
-               ) -> Outcome:
-        """Move the servers while the fault is injected, and judge."""
-        struck: list[str] = []
+    def _migrate(self, fault: injections.Fault, fleet: fleets.Fleet,
+                 probes: watch.Watch) -> Outcome:
+        """Migrate the servers, inject the fault meanwhile, and judge."""
+        hit: list[str] = []
 
-        def strike(look: poll.Look,
-                   followed: collections.abc.Sequence[attempts.Attempt]
+        def inject(snapshot: poll.Snapshot,
+                   migrations: collections.abc.Sequence[follow.Migration]
                    ) -> None:
-            for each in followed:
-                if not struck and each.newest is not None and (
-                        each.newest.status == fault.when):
-                    struck.append(each.request.server_id)
+            for each in migrations:
+                if not hit and each.status == fault.when:
+                    hit.append(each.request.server_id)
                     fault.inject(self._place)
 
         if fault.when == injections.BEFORE:
             fault.inject(self._place)
-            struck.append(ids[0])
-        moved = [servers.show(self._clients.servers, server_id)
-                 for server_id in ids]
-        drained = drain.move(
-            self._clients, moved,
-            requests.Move(self._place.destination),
-            drain.Terms(strategies.window(len(moved)), ALLOWANCE,
-                        SETTLE_SECONDS, POLL_SECONDS, AWAY_SECONDS),
-            on_look=strike)
-        services = compute_hosts.list_hosts(self._clients.services)
-        judged = {
-            attempt.request.server_id: verdicts.judge(evidences.collect(
-                self._clients, attempt, services, evidences.Guest(
-                    watches[attempt.request.server_id].answering() == 1)))
-            for attempt in drained.attempts}
-        if not struck:
-            said = '; '.join(map(str, judged.values()))
+            hit.append(fleet.ids[0])
+        run = engine.run(plans.MigrationPlan(
+            servers=tuple(plans.PlannedServer(
+                server_id, fleet.address(server_id))
+                for server_id in fleet.ids),
+            destination=self._place.destination, timeouts=TIMEOUTS,
+            bounds=BOUNDS, strategy=plans.window(len(fleet.ids)),
+            test=f'fault {fault.name}', measured=False,
+            # A fault is a problem by design: only its verdict counts here.
+            leave_out=dict.fromkeys(registry.CHECKS, 'a fault is injected')),
+            self._clients, store=self._results, probes=probes,
+            on_poll=inject)
+        judged = {each.server_id: each.verdict for each in run.migrations}
+        if not hit:
+            found = '; '.join(map(str, judged.values()))
             raise errors.LabError(f'{fault.name}: no migration was seen '
-                                  f'{fault.when}: {said}.')
-        verdict = judged.pop(struck[0])
-        there = fleets.running_on(
-            (self._place.source, self._place.destination))
+                                  f'{fault.when}: {found}.')
+        verdict = judged.pop(hit[0])
+        running_on = fleets.running_on(
+            (self._place.source, self._place.destination)).get(hit[0], ())
         return Outcome(
-            fault, verdict, list(judged.values()),
-            there.get(struck[0], ()),
-            _wrong(fault, verdict, truth(
-                self._place, struck[0], there.get(struck[0], ()))))
+            fault, verdict, list(judged.values()), running_on,
+            _errors(fault, verdict, truth(self._place, hit[0], running_on)))
 
     def _await_services(self) -> None:
-        """Wait until nova's services on both hosts are up.
-
-        :raises errors.LabError: if one does not come up
-        """
-        end = time.monotonic() + SERVICE_SECONDS
-        while True:
-            found = compute_hosts.list_hosts(self._clients.services)
-            if all(host.usable for host in found):
-                return
-            if time.monotonic() > end:
-                raise errors.LabError(
-                    f'Not every compute service is up: '
-                    f'{compute_hosts.describe(found)}.')
-            time.sleep(1)
-
-    def _left_over(self, ids: collections.abc.Sequence[str]) -> list[str]:
-        """What is left of servers that were deleted, in words."""
-        ports = [port for port in self._cloud.network.ports()
-                 if port.device_id in ids]
-        return [
-            *(f'port {port.id} is left' for port in ports),
-            *(f'QEMU process {pid} of server {server_id} is left'
-              for server_id in ids
-              for pid in fleets.qemu_processes(server_id))]
+        """Wait until the compute services of all hosts are up."""
+        utils.wait_until(
+            lambda hosts: all(host.usable for host in hosts),
+            lambda: compute_hosts.list_hosts(self._clients.services),
+            'all compute services to be up', SERVICE_TIMEOUT_S,
+            describe=compute_hosts.describe, error=errors.LabError)
 
 
 def truth(place: injections.Place, server_id: str,
           running_on: collections.abc.Sequence[str]) -> verdicts.Kind:
-    """The verdict by nova's database and libvirt, without the engine.
+    """Return the verdict by nova's database and libvirt, without the engine.
 
-    :param place: where
+    :param place: lab and hosts
     :param server_id: UUID of the server
     :param running_on: names of the hosts whose libvirt runs it
     """
@@ -206,16 +187,16 @@ def truth(place: injections.Place, server_id: str,
                 record, verdicts.Kind.ROLLED_BACK)
 
 
-def _wrong(fault: injections.Fault, verdict: verdicts.Verdict,
-           true_kind: verdicts.Kind) -> list[str]:
-    """What is wrong with a verdict, in words."""
+def _errors(fault: injections.Fault, verdict: verdicts.Verdict,
+            true_kind: verdicts.Kind) -> list[str]:
+    """Return everything that is wrong with a verdict."""
     found = []
     if verdict.kind not in fault.expected:
         found.append(f'the verdict is {verdict.kind}, not '
                      f'{" or ".join(fault.expected)}')
-    if not re.search(fault.words, verdict.cause):
-        found.append(f'the cause does not match {fault.words!r}')
+    if not re.search(fault.cause, verdict.cause):
+        found.append(f'the cause does not match {fault.cause!r}')
     if verdict.kind != true_kind:
-        found.append(f"by nova's database and libvirt it is {true_kind}, "
-                     f'not {verdict.kind}')
+        found.append(f"nova's database and libvirt show {true_kind}, not "
+                     f'{verdict.kind}')
     return found
