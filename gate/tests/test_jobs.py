@@ -24,11 +24,12 @@ import yaml
 from gate import layout as layouts
 from gate import nodes
 from lm_tempest_plugin import config
-from lm_tempest_plugin.migration import cells
+from lm_tempest_plugin.migration import settings
+from lm_tempest_plugin.results import schema
 
 BASES = ('lm-tempest-plugin-base', 'lm-tempest-plugin-ceph-base')
-# What a job is about, besides what nova does if it is told nothing.
-CELLS = {
+# Storage of each job, and settings that differ from nova's defaults.
+SETTINGS = {
     'lm-tempest-plugin-block-migration': ('block', {}),
     'lm-tempest-plugin-block-migration-kvm': ('block', {}),
     'lm-tempest-plugin-batches': (
@@ -42,12 +43,14 @@ RESULTS = '/opt/stack/live-migration-ha'
 PLAYBOOKS = layouts.TOP / 'playbooks'
 
 
-def cell_of(sections):
-    """The cell that options of nova-compute make."""
+def values_of(sections):
+    """Return the values of settings in the options of nova-compute."""
     found = {
-        name: sections.get(option.section, {}).get(option.name)
-        for name, option in cells.SETTINGS.items()}
-    return cells.Cell(**found)
+        setting.name: sections.get(
+            setting.option.section, {}).get(setting.option.name)
+        for setting in config.NOVA_SETTINGS}
+    return {name: value for name, value in found.items()
+            if value is not None}
 
 
 class JobsTest(testtools.TestCase):
@@ -55,7 +58,7 @@ class JobsTest(testtools.TestCase):
     def setUp(self):
         super().setUp()
         layout = layouts.load(layouts.ours())
-        self.jobs = {name: nodes.Job(layout, name) for name in CELLS}
+        self.jobs = {name: nodes.Job(layout, name) for name in SETTINGS}
         self.names = set(layout.jobs)
         self.bases = [nodes.Job(layout, name) for name in BASES]
 
@@ -85,7 +88,7 @@ class JobsTest(testtools.TestCase):
 
     def test_every_job_is_looked_at(self):
         self.assertEqual(
-            {*CELLS, *BASES, 'lm-tempest-plugin-tox-zuul'},
+            {*SETTINGS, *BASES, 'lm-tempest-plugin-tox-zuul'},
             {name for name in self.names
              if name.startswith('lm-tempest-plugin')})
 
@@ -136,32 +139,33 @@ class JobsTest(testtools.TestCase):
                         '%s: %s in %s of %s' % (
                             name, key, variable, nodes.COMPUTE))
 
-    def test_cells(self):
+    def test_settings(self):
         for name, job in self.jobs.items():
-            storage, settings = CELLS[name]
-            self.assertEqual(cells.Cell(**settings), cell_of(job.options(
+            storage, values = SETTINGS[name]
+            self.assertEqual(values, values_of(job.options(
                 nodes.COMPUTE, 'post-config', nodes.File.NOVA_CPU)), name)
             self.assertEqual(
                 storage, self.options(job)['live_migration_ha']['storage'],
                 name)
 
-    def test_cells_can_work(self):
-        for name, (storage, settings) in CELLS.items():
+    def test_settings_can_work(self):
+        for name, (storage, values) in SETTINGS.items():
             self.assertEqual(
-                cells.Outcome.MOVES,
-                cells.Cell(**settings).outcome(cells.Storage(storage)), name)
+                settings.Outcome.MOVES,
+                settings.outcome(schema.Settings(
+                    storage=storage, values=values)), name)
 
     def test_storage_is_what_tempest_takes_it_for(self):
         for name, job in self.jobs.items():
             self.assertIs(
-                CELLS[name][0] == 'block',
+                SETTINGS[name][0] == 'block',
                 job.variables(nodes.CONTROLLER)['devstack_localrc'][
                     'USE_BLOCK_MIGRATION_FOR_LIVE_MIGRATION'], name)
 
     def test_what_is_set_is_declared(self):
         for name, job in self.jobs.items():
             declared = self.options(job)['live_migration_ha']
-            settings = CELLS[name][1]
+            settings = SETTINGS[name][1]
             self.assertEqual(
                 (settings.get('max_concurrent_live_migrations', 1),
                  settings.get('tunnelled', False)),
@@ -188,7 +192,7 @@ class JobsTest(testtools.TestCase):
                 module for module in modules
                 if re.search(variables['tempest_exclude_regex'], module)}
             self.assertEqual(
-                {'lm_tempest_plugin.tests.live_migration_ha.test_cells'},
+                {'lm_tempest_plugin.tests.live_migration_ha.test_matrix'},
                 left_out, name)
             for module in modules:
                 self.assertRegex(module, variables['tempest_test_regex'])
@@ -212,7 +216,7 @@ class JobsTest(testtools.TestCase):
             self.assertEqual('logs', copied[RESULTS], name)
             options = self.options(job)
             for group, option in (
-                    ('live_migration_ha_hosts', 'journal_directory'),
+                    ('live_migration_ha_hosts', 'undo_log_directory'),
                     ('live_migration_ha', 'results_directory')):
                 self.assertEqual(RESULTS, str(pathlib.Path(
                     options[group][option]).parent), name)

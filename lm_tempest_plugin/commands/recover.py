@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""tempest live-migration-ha recover: put changed hosts back."""
+"""tempest live-migration-ha recover: restore hosts after a killed run."""
 
 import argparse
 
@@ -18,60 +18,58 @@ from cliff import command
 
 from lm_tempest_plugin.commands import arguments
 from lm_tempest_plugin import config
-from lm_tempest_plugin.hosts import change
-from lm_tempest_plugin.hosts import journal as journals
+from lm_tempest_plugin.hosts import nova_conf
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
+from lm_tempest_plugin.hosts import undo_log
 
 
 class Recover(command.Command):
-    """Put compute hosts back that a killed run has left changed.
+    """Restore compute hosts that a killed run has left changed.
 
-    Each host that the journal knows gets its nova.conf back, byte for byte,
-    and its nova-compute is restarted. No configuration of Tempest is read:
-    the journal says how hosts are reached.
+    Each host in the undo log gets its original nova.conf back, byte for byte,
+    and its nova-compute is restarted. Tempest's configuration is not needed:
+    the undo log contains how to reach the hosts.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         parser.add_argument(
-            '--journal', metavar='DIRECTORY',
-            help='where the run wrote down what it changed: option '
-            'journal_directory in group live_migration_ha_hosts (default: '
-            '%s)' % config.JOURNAL)
+            '--undo-log', metavar='DIRECTORY',
+            help='directory of the undo log: option undo_log_directory in '
+            f'group live_migration_ha_hosts (default: {config.UNDO_LOG})')
         parser.add_argument(
             '--timeout', metavar='SECONDS',
             type=arguments.seconds(*config.RESTART_BOUNDS_S),
             default=config.RESTART_S,
-            help='how long nova-compute may take to stop, and as long again '
-            'to start (default: %(default)g); nova 34 takes up to 180 s to '
-            'stop')
+            help='time for nova-compute to stop, and again to start '
+            '(default: %(default)g); nova 34 takes up to 180 s to stop')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Put hosts back, and say which.
+        """Restore the hosts, and print their names.
 
-        :returns: 0 if every host is as it was
+        :returns: 0 if every host is restored
         """
-        journal = journals.Journal(parsed_args.journal or config.JOURNAL)
-        if parsed_args.journal and not journal.directory.is_dir():
-            self.app.stderr.write('There is no directory %s\n' %
-                                  journal.directory)
+        log = undo_log.UndoLog(parsed_args.undo_log or config.UNDO_LOG)
+        if parsed_args.undo_log and not log.directory.is_dir():
+            self.app.stderr.write(
+                f'The directory {log.directory} does not exist\n')
             return 1
-        for name in journal.hosts():
-            self.app.stdout.write('Host %s is put back ...\n' % name)
+        for name in log.hosts():
+            self.app.stdout.write(f'Restoring host {name} ...\n')
         self.app.stdout.flush()
         try:
-            names = change.recover(
-                journal, service.Restarter(None, parsed_args.timeout))
+            names = nova_conf.recover(
+                log, service.Restarter(None, parsed_args.timeout))
         except remote.HostError as exc:
-            self.app.stderr.write('%s\n' % exc)
+            self.app.stderr.write(f'{exc}\n')
             return 1
         if names:
-            self.app.stdout.write('As before, with a new nova-compute: %s\n' %
-                                  ', '.join(names))
+            self.app.stdout.write('Restored, with nova-compute restarted: '
+                                  f'{", ".join(names)}\n')
         else:
-            self.app.stdout.write('Nothing to put back: %s has no entry\n' %
-                                  journal.directory)
+            self.app.stdout.write(
+                f'Nothing to restore: {log.directory} has no entry\n')
         return 0

@@ -10,10 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import ipaddress
 import os
 import pathlib
 import shlex
 import types
+import unittest
 
 import openstack
 from oslo_concurrency import opts as concurrency
@@ -22,11 +24,11 @@ from oslo_log import log
 from tempest import config as tempest_config
 import yaml
 
-from lab.cloud import configuration
-from lab.cloud import programs
-from lab.cloud import resources
+from lab import configuration
+from lab.services.base import Lab
 from lab.tests.unit import base
-from lab import topology as topologies
+from lab.topology import PROVIDER
+from lab.topology import Topology
 from lab import workspace
 from lm_tempest_plugin import config as plugin_config
 
@@ -44,7 +46,7 @@ CLOUD = types.SimpleNamespace(
 class TestCase(base.TestCase):
 
     def make(self, **topology):
-        workspace.make(self.layout, topologies.Topology(**topology), CLOUD)
+        workspace.make(self.layout, Topology(**topology), CLOUD)
 
 
 class TestMake(TestCase):
@@ -154,11 +156,11 @@ class TestTempestConf(TestCase):
         self.assertEqual('id-of-lm.small', conf.compute.flavor_ref)
         self.assertEqual('id-of-lm.medium', conf.compute.flavor_ref_alt)
         self.assertEqual('id-of-lm-guest', conf.compute.image_ref)
-        self.assertEqual(resources.NETWORK, conf.validation.network_for_ssh)
+        self.assertEqual(workspace.NETWORK, conf.validation.network_for_ssh)
         features = conf['compute-feature-enabled']
         self.assertIs(True, features.live_migration)
         self.assertIs(True, features.block_migration_for_live_migration)
-        self.assertEqual(resources.ECHO_PORT,
+        self.assertEqual(workspace.ECHO_PORT,
                          conf.live_migration_ha.tcp_echo_port)
         self.assertEqual(configuration.passwords(self.layout)['admin'],
                          conf.auth.admin_password)
@@ -193,9 +195,9 @@ class TestTempestConf(TestCase):
         self.assertEqual(str(self.layout.ssh_key), access.ssh_key_file)
         self.assertEqual(str(self.layout.known_hosts),
                          access.ssh_known_hosts_file)
-        topology = topologies.Topology(computes=2)
+        topology = Topology(computes=2)
         known = {program.identifier: program for program
-                 in programs.plan(self.layout, topology)}
+                 in Lab(self.layout, topology).programs}
         for host in topology.compute_hosts:
             name = f'{host.name}-nova-compute'
             self.assertIn('--config-file=' + access.nova_conf.replace(
@@ -203,14 +205,14 @@ class TestTempestConf(TestCase):
             for command, action in ((access.restart_command, 'restart'),
                                     (access.pid_command, 'pid')):
                 words = shlex.split(command.replace('{host}', host.name))
-                self.assertEqual(['lab.cloud.service', action, name],
+                self.assertEqual(['lab.supervisor', action, name],
                                  words[-3:])
 
     def test_journal_goes_with_the_hosts(self):
         # The next cloud has hosts that nobody has changed.
         conf = self._read()
         self.assertIn(self.layout.cloud, pathlib.Path(
-            conf.live_migration_ha_hosts.journal_directory).parents)
+            conf.live_migration_ha_hosts.undo_log_directory).parents)
 
     def test_one_host_cannot_migrate(self):
         conf = self._read(computes=1)
@@ -233,3 +235,104 @@ class TestEnvironment(TestCase):
         path = workspace.environment(self.layout)['PATH'].split(':')
         self.assertEqual(str(self.layout.venvs / 'tempest' / 'bin'), path[0])
         self.assertIn('/usr/sbin', path)
+
+
+class Api:
+    """An API that takes note of what is made."""
+
+    def __init__(self):
+        self.made = []
+
+    def __getattr__(self, name):
+        if not name.startswith('create_'):
+            raise AttributeError(name)
+
+        def create(*args, **values):
+            self.made.append((name.removeprefix('create_'), args, values))
+            return types.SimpleNamespace(id=f'id-{len(self.made)}', **values)
+        return create
+
+    def all(self, kind):
+        return [values for each, _, values in self.made if each == kind]
+
+
+class TestResources(unittest.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = types.SimpleNamespace(compute=Api(), image=Api(),
+                                           network=Api())
+
+    def test_flavors_keep_the_white_papers_proportions(self):
+        workspace.make_flavors(self.cloud)
+        made = self.cloud.compute.all('flavor')
+        self.assertEqual(3, len(made))
+        small = made[0]
+        for factor, flavor in zip((1, 2, 4), made, strict=True):
+            for what in ('ram', 'disk'):
+                self.assertEqual(factor * small[what], flavor[what])
+
+    def test_no_flavor_takes_more_cpus_than_a_lab_has(self):
+        workspace.make_flavors(self.cloud)
+        self.assertEqual([1, 2, 2], [
+            each['vcpus'] for each in self.cloud.compute.all('flavor')])
+
+    def test_quotas_of_the_administrator(self):
+        lifted = []
+        self.cloud.current_project_id = 'project-1'
+        self.cloud.set_compute_quotas = lambda *args, **values: lifted.append(
+            (args, values))
+        workspace.lift_quotas(self.cloud)
+        self.assertEqual(
+            [(('project-1',), {'instances': -1, 'cores': -1, 'ram': -1})],
+            lifted)
+
+    def test_guests_have_a_source_of_randomness(self):
+        workspace.make_flavors(self.cloud)
+        specs = [args for kind, args, _ in self.cloud.compute.made
+                 if kind == 'flavor_extra_specs']
+        self.assertEqual([flavor.name for flavor in workspace.FLAVORS],
+                         [flavor.name for flavor, _ in specs])
+        for _, values in specs:
+            self.assertEqual({'hw_rng:allowed': 'True'}, values)
+        workspace.make_image(self.cloud, 'guest.qcow2', 'qcow2')
+        self.assertEqual('virtio',
+                         self.cloud.image.all('image')[0]['hw_rng_model'])
+
+    def test_image(self):
+        workspace.make_image(self.cloud, 'guest.qcow2', 'qcow2')
+        [image] = self.cloud.image.all('image')
+        self.assertEqual(
+            ('guest.qcow2', 'qcow2', 'bare', 'public', True),
+            tuple(image[name] for name in (
+                'filename', 'disk_format', 'container_format', 'visibility',
+                'wait')))
+
+    def test_network(self):
+        topology = Topology()
+        workspace.make_network(self.cloud, topology)
+        [network] = self.cloud.network.all('network')
+        [subnet] = self.cloud.network.all('subnet')
+        self.assertEqual(('flat', True), (network['provider_network_type'],
+                                          network['is_shared']))
+        self.assertEqual('id-1', subnet['network_id'])
+        cidr = ipaddress.ip_network(subnet['cidr'])
+        self.assertEqual(PROVIDER, cidr)
+        # OVN answers DHCP only on a subnet that has a gateway.
+        self.assertIn(ipaddress.ip_address(subnet['gateway_ip']), cidr)
+        [pool] = subnet['allocation_pools']
+        self.assertEqual({'start', 'end'}, set(pool))
+        for address in pool.values():
+            self.assertIn(ipaddress.ip_address(address), cidr)
+
+    def test_probes_are_let_in(self):
+        workspace.make_network(self.cloud, Topology())
+        rules = self.cloud.network.all('security_group_rule')
+        self.assertEqual({'ingress'}, {rule['direction'] for rule in rules})
+        self.assertEqual({('icmp', None), ('tcp', 22),
+                          ('tcp', workspace.ECHO_PORT)}, {
+            (rule['protocol'], rule.get('port_range_min'))
+            for rule in rules})
+        for rule in rules:
+            self.assertEqual(rule.get('port_range_min'),
+                             rule.get('port_range_max'))

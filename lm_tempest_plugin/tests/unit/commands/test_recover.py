@@ -18,9 +18,9 @@ from unittest import mock
 import fixtures
 
 from lm_tempest_plugin.commands import recover
-from lm_tempest_plugin.hosts import change
-from lm_tempest_plugin.hosts import journal
+from lm_tempest_plugin.hosts import nova_conf
 from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.hosts import undo_log
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.hosts import fakes
 
@@ -34,38 +34,38 @@ class RecoverTest(base.TestCase):
         self.command = recover.Recover(types.SimpleNamespace(
             stdout=self.stdout, stderr=self.stderr), None)
         self.recover = self.useFixture(fixtures.MockPatchObject(
-            change, 'recover', mock.Mock(return_value=['alpha']))).mock
+            nova_conf, 'recover', mock.Mock(return_value=['alpha']))).mock
 
     def run_with(self, *arguments):
         parser = self.command.get_parser('recover')
         return self.command.take_action(parser.parse_args(
-            ['--journal', self.directory, *arguments]))
+            ['--undo-log', self.directory, *arguments]))
 
     def test_one_host(self):
-        journal.Journal(self.directory).add(journal.Entry(
-            fakes.host_site(), fakes.NOVA_CONF + change.BACKUP, 'abc'))
+        undo_log.UndoLog(self.directory).add(undo_log.UndoEntry(
+            fakes.host_site(), fakes.NOVA_CONF + nova_conf.BACKUP, 'abc'))
         self.assertEqual(0, self.run_with('--timeout', '7'))
-        self.assertIn('Host alpha is put back', self.stdout.getvalue())
-        self.assertIn('nova-compute: alpha', self.stdout.getvalue())
+        self.assertIn('Restoring host alpha', self.stdout.getvalue())
+        self.assertIn('restarted: alpha', self.stdout.getvalue())
         self.assertEqual(self.directory, str(
             self.recover.call_args.args[0].directory))
 
     def test_nothing_to_do(self):
         self.recover.return_value = []
         self.assertEqual(0, self.run_with())
-        self.assertIn('Nothing to put back', self.stdout.getvalue())
+        self.assertIn('Nothing to restore', self.stdout.getvalue())
 
     def test_a_host_that_refuses(self):
         self.recover.side_effect = remote.HostError('host alpha: no')
         self.assertEqual(1, self.run_with())
         self.assertEqual('host alpha: no\n', self.stderr.getvalue())
 
-    def test_a_directory_that_is_not_there(self):
-        self.assertEqual(1, self.run_with('--journal', '/no/such'))
+    def test_a_missing_directory(self):
+        self.assertEqual(1, self.run_with('--undo-log', '/no/such'))
         self.assertIn('/no/such', self.stderr.getvalue())
         self.recover.assert_not_called()
 
-    def test_no_number_of_seconds(self):
+    def test_a_wrong_number_of_seconds(self):
         for value in ('nan', '0', 'abc', '1e9'):
             with contextlib.redirect_stderr(self.stderr):
                 self.assertRaises(SystemExit, self.run_with, '--timeout',
