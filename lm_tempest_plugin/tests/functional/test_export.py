@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What export writes, as those programs read it for which it is written."""
+"""Output of export, read by a real InfluxDB and by promtool."""
 
 import contextlib
 import io
@@ -26,6 +26,7 @@ import fixtures
 import requests
 
 from lm_tempest_plugin.commands import export
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
 
@@ -36,10 +37,10 @@ HTTP_S = 10.0
 QUERIES = {
     'live_migration': 'SELECT * FROM live_migration',
     'live_migration_drain': 'SELECT * FROM live_migration_drain'}
-# Everything that the line protocol and the text format give a meaning.
+# All characters that the line protocol and the text format treat specially.
 ODD = 'a, b=c "d" \\e\\ \\,f {g} # h\u00e9\u4e16\U0001f600\nx\\'
-FLAVOR = {'name': 'lm, odd="1" \u00fc\\', 'vcpus': 2, 'ram_gib': 1,
-          'disk_gib': 1.5}
+FLAVOR = schema.Flavor(name='lm, odd="1" \u00fc\\', vcpus=2, ram_gib=1.0,
+                       disk_gib=1.5)
 CONFIGURATION = """\
 reporting-disabled = true
 bind-address = "127.0.0.1:0"
@@ -58,20 +59,20 @@ bind-address = "127.0.0.1:0"
 
 def program(test, name, package):
     """Return a program's path; the test fails if there is none."""
-    # The daemons' folders are not on every user's PATH.
+    # The daemons' directories are not on every user's PATH.
     path = shutil.which(name, path=os.pathsep.join(
         [os.environ.get('PATH', ''), '/usr/sbin', '/usr/bin']))
     if path is None:
-        test.fail('there is no program %s on this machine: the Debian '
-                  'package %s has it' % (name, package))
+        test.fail(f'program {name} is not installed: install the Debian '
+                  f'package {package}')
     return path
 
 
 class Influxd(fixtures.Fixture):
-    """A real influxd with a folder and a port of its own.
+    """A real influxd with its own directory and port.
 
     :param path: of the program
-    :ivar url: where it answers
+    :ivar url: its address
     """
 
     def __init__(self, path):
@@ -83,7 +84,7 @@ class Influxd(fixtures.Fixture):
         with socket.socket() as probe:
             probe.bind(('127.0.0.1', 0))
             port = probe.getsockname()[1]
-        self.url = 'http://127.0.0.1:%d' % port
+        self.url = f'http://127.0.0.1:{port}'
         configuration = pathlib.Path(top, 'influxdb.conf')
         configuration.write_text(CONFIGURATION % {'top': top, 'port': port})
         self._log = pathlib.Path(top, 'log')
@@ -95,7 +96,7 @@ class Influxd(fixtures.Fixture):
         self.addCleanup(self._stop)
         self._wait()
         self._request('POST', '/query', {
-            'q': 'CREATE DATABASE "%s"' % DATABASE})
+            'q': f'CREATE DATABASE "{DATABASE}"'})
 
     def write(self, lines):
         """Write lines of the protocol, with times in nanoseconds."""
@@ -103,7 +104,7 @@ class Influxd(fixtures.Fixture):
                       lines.encode())
 
     def points(self, measurement):
-        """Return all points, a dictionary for each."""
+        """Return all points, one dictionary each."""
         answer = self._request('GET', '/query', {
             'db': DATABASE, 'epoch': 'ns',
             'q': QUERIES[measurement]}).json()
@@ -119,13 +120,13 @@ class Influxd(fixtures.Fixture):
             method, self.url + path, params=parameters, data=data,
             timeout=HTTP_S)
         if not answer.ok:
-            raise AssertionError('influxd says %d: %s' % (
-                answer.status_code, answer.text))
+            raise AssertionError(
+                f'influxd answers {answer.status_code}: {answer.text}')
         return answer
 
     def _session(self):
         session = requests.Session()
-        # No proxy is to be asked for what is on this machine.
+        # A proxy cannot reach this machine's own addresses.
         session.trust_env = False
         return session
 
@@ -138,9 +139,9 @@ class Influxd(fixtures.Fixture):
                 self._request('GET', '/ping', {})
                 return
             time.sleep(0.1)
-        raise AssertionError('influxd does not answer on %s within %g s; it '
-                             'said: %s' % (self.url, START_S,
-                                           self._log.read_text()))
+        raise AssertionError(
+            f'influxd does not answer on {self.url} within {START_S:g} s; '
+            f'its log: {self._log.read_text()}')
 
     def _stop(self):
         self._process.terminate()
@@ -182,56 +183,56 @@ class InfluxTest(ExportTest):
         return self.influxd.points(measurement)
 
     def test_values(self):
-        [row] = self.write_and_read(('attempt', builders.attempt_line()))
+        [row] = self.write_and_read(builders.migration())
         for name, value in {
                 'run': 'run-1', 'storage': 'block', 'flavor': 'lm.small',
                 'strategy': 'window of 2', 'verdict': 'completed',
                 'setting_tunnelled': 'false', 'measured': 'true',
-                'good': 'true', 'source': 'compute1', 'trip': 1,
+                'good': 'true', 'source': 'compute1', 'round_trip': 1,
                 'server_id': 'server-0', 'duration_s': 9, 'queue_s': 2,
                 'service_s': 6, 'outage_s': 0.25, 'outage_error_s': 0.015,
                 'stall_s': 0.4, 'downtime_s': 0.18, 'phase_copy_s': 3,
                 'memory_bytes': 200_000_000,
-                'time': int(builders.BEGAN.timestamp()) * 10 ** 9}.items():
+                'time': int(builders.STARTED.timestamp()) * 10 ** 9}.items():
             self.assertEqual(value, row[name], name)
         self.assertNotIn('cause', row)
 
     def test_odd_names(self):
-        [row] = self.write_and_read(('attempt', builders.attempt_line(
+        [row] = self.write_and_read(builders.migration(
             server_name=ODD, flavor=FLAVOR, source='s p,a=c"e\\',
-            cause='why\n"', violations=['one', 'two\\'])))
+            cause='why\n"', problems=(
+                builders.problem('one'), builders.problem('two\\'))))
         self.assertEqual(ODD.replace('\n', '\\n'), row['server_name'])
-        # What ends with a backslash gets a space.
-        self.assertEqual(FLAVOR['name'] + ' ', row['flavor'])
+        # A backslash at the end of a tag gets a space.
+        self.assertEqual(FLAVOR.name + ' ', row['flavor'])
         self.assertEqual('s p,a=c"e\\ ', row['source'])
         self.assertEqual('why\\n"', row['cause'])
-        self.assertEqual('one; two\\', row['violations'])
+        self.assertEqual('outage: one; outage: two\\', row['problems'])
 
-    def test_each_attempt_is_a_point(self):
-        # Of a batch, several are requested within a millisecond.
-        lines = [('attempt', builders.attempt_line(
-            number, requested_at=builders.iso(0))) for number in range(30)]
-        rows = self.write_and_read(*lines)
-        self.assertEqual(['server-%d' % number for number in range(30)],
+    def test_each_migration_is_a_point(self):
+        # Several migrations of a batch are requested within a millisecond.
+        rows = self.write_and_read(*(
+            builders.migration(number, requested_at=builders.STARTED)
+            for number in range(30)))
+        self.assertEqual([f'server-{number}' for number in range(30)],
                          [row['server_id'] for row in rows])
-        # What is written again is there once.
+        # Writing again adds nothing.
         self.influxd.write(self.export('influx'))
-        self.assertEqual(rows, self.influxd.points(
-            'live_migration'))
+        self.assertEqual(rows, self.influxd.points('live_migration'))
 
     def test_a_failure_is_a_point(self):
-        [row] = self.write_and_read(('attempt', builders.failed_line()))
+        [row] = self.write_and_read(builders.failed())
         self.assertEqual('rolled back', row['verdict'])
         self.assertEqual('false', row['good'])
         self.assertNotIn('service_s', row)
 
     def test_drains(self):
-        [row] = self.write_and_read(('drain', builders.drain_line(
-            left_over=['a "record", 1'])),
+        [row] = self.write_and_read(
+            builders.drain(problems=(builders.problem('a "record", 1'),)),
             measurement='live_migration_drain')
         self.assertEqual(19, row['wall_s'])
         self.assertEqual('direct', row['transport'])
-        self.assertEqual('a "record", 1', row['left_over'])
+        self.assertEqual('outage: a "record", 1', row['problems'])
         self.assertEqual('false', row['good'])
 
 
@@ -244,21 +245,18 @@ class PromtoolTest(ExportTest):
 
     def test_no_complaint(self):
         builders.write(self.directory, 'run-1', [
-            ('attempt', builders.attempt_line(server_name=ODD)),
-            ('attempt', builders.attempt_line(1, flavor=FLAVOR, cell={
-                'storage': None, 'settings': {}})),
-            ('attempt', builders.failed_line(2, cause=ODD)),
-            ('ended', {'attempt': 'attempt-9', 'drain': 'drain-1',
-                       'server_id': 'x',
-                       'source': ODD, 'destination': '', 'record_status': '',
-                       'server_status': 'GONE'}),
-            ('drain', builders.drain_line(strategy=ODD))])
+            builders.migration(server_name=ODD),
+            builders.migration(1, flavor=FLAVOR, settings=schema.Settings()),
+            builders.failed(2, cause=ODD),
+            builders.ended(9, source=ODD, destination='', record_status='',
+                           server_status='GONE'),
+            builders.drain(strategy=ODD)])
         done = self.check(self.export('openmetrics'))
         self.assertEqual((0, b'', b''), (
             done.returncode, done.stdout, done.stderr))
 
     def test_promtool_complains_when_there_is_reason(self):
-        # So that no complaint means something.
+        # Otherwise the test above would prove nothing.
         done = self.check('# TYPE lm_count counter\nlm_count{a="b} 1\n')
         self.assertNotEqual(0, done.returncode)
         self.assertNotEqual(b'', done.stderr)
