@@ -10,66 +10,62 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """tempest live-migration-ha probe: how long addresses do not answer."""
 
 import argparse
 from collections.abc import Callable
-from collections.abc import Iterator
 from collections.abc import Sequence
-import contextlib
 import dataclasses
 import json
 import math
 import os
-import signal
 import time
-import types
 from typing import Any
-from typing import TextIO
 
 from cliff import lister
 
 from lm_tempest_plugin.commands import arguments
-from lm_tempest_plugin.probes import archive
-from lm_tempest_plugin.probes import calibration
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.probes.icmp import prober as icmp
+from lm_tempest_plugin.probes import icmp
+from lm_tempest_plugin.probes import json_document
+from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
-from lm_tempest_plugin.probes import summary
-from lm_tempest_plugin.probes import wakefulness
 from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin import utils
 
-# Below a millisecond, what is around a request takes longer than that; and
-# nobody waits for more than a day.
+# Below a millisecond, the work around a request takes longer than that.
 INTERVALS_S = (0.001, 60.0)
 DURATIONS_S = (0.1, 86400.0)
 TCP_INTERVALS_S = (0.002, 0.05)
 CALIBRATIONS_S = (0.0, 60.0)
 CALIBRATION_PERIODS = 20
-# About 35 bytes are needed for each request when it comes to the figures.
+# To compute the figures takes about 35 bytes for each request.
 MOST_REQUESTS = 50_000_000
 
-# How often the state is shown, on a terminal and elsewhere, in seconds.
+# How often the progress is shown, on a terminal and elsewhere, in seconds.
 SHOWN_S = 1.0
 LOGGED_S = 10.0
+
+# Clears the line of the progress on a terminal.
+CLEAR = '\r\x1b[K'
 
 
 def _port(text: str) -> int:
     """Convert a TCP port, for argparse."""
     if not text.isdecimal() or not 1 <= int(text) <= 65535:
         raise argparse.ArgumentTypeError(
-            '%r is no TCP port (1 to 65535)' % text)
+            f'{text!r} is no TCP port (1 to 65535)')
     return int(text)
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-    """A column of what is printed.
+    """A column of the output.
 
     :ivar key: name in all formats but the table
     :ivar heading: name in the table
-    :ivar text: what the table shows of a target; None for the value itself
+    :ivar text: returns the table's cell for a target; None for the value
+        itself
     """
 
     key: str
@@ -78,7 +74,19 @@ class Column:
 
 
 def _milliseconds(key: str) -> Callable[[dict[str, Any]], str]:
-    return lambda target: '%.2f' % (1000 * target[key])
+    return lambda target: f'{1000 * target[key]:.2f}'
+
+
+def _outage(target: dict[str, Any]) -> str:
+    text = (f'{target["longest_outage_s"]:.3f} +/- '
+            f'{target["error_bound_s"]:.3f}')
+    return text + (', not over' if target['longest_outage_open'] else '')
+
+
+def _stall(tcp: dict[str, Any]) -> str:
+    is_open = tcp['longest_stall_open'] and tcp['messages_outstanding']
+    return (f'{tcp["longest_stall_s"]:.3f}' +
+            (', not over' if is_open else ''))
 
 
 COLUMNS = (
@@ -87,31 +95,24 @@ COLUMNS = (
     Column('answered', 'Answered'),
     Column('late', 'Late'),
     Column('lost', 'Lost'),
-    Column('longest_outage_s', 'Longest outage (s)',
-           lambda target: '%.3f +/- %.3f%s' % (
-               target['longest_outage_s'], target['error_bound_s'],
-               ', not over' if target['longest_outage_open'] else '')),
+    Column('longest_outage_s', 'Longest outage (s)', _outage),
     Column('longest_outage_start', 'Start (UTC)',
            lambda target: (target['longest_outage_start'] or '-')[:23]),
     Column('outages_sum_s', 'Sum (s)',
-           lambda target: '%.3f' % target['outages_sum_s']),
+           lambda target: f'{target["outages_sum_s"]:.3f}'),
     Column('outages_count', 'Outages'),
     Column('achieved_period_s', 'Period (ms)',
            _milliseconds('achieved_period_s')),
     Column('lateness_p99_s', 'Late sends, p99 (ms)',
            _milliseconds('lateness_p99_s')),
 )
-# What the table shows together with something else.
+# In the table, these are parts of other columns.
 MACHINE_COLUMNS = (
     Column('error_bound_s', ''),
     Column('resolution_s', ''),
 )
 TCP_COLUMNS = (
-    Column('longest_stall_s', 'Longest stall (s)',
-           lambda tcp: '%.3f%s' % (
-               tcp['longest_stall_s'],
-               ', not over' if tcp['longest_stall_open'] and
-               tcp['messages_outstanding'] else '')),
+    Column('longest_stall_s', 'Longest stall (s)', _stall),
     Column('resets', 'Resets'),
     Column('reconnects', 'Reconnects'),
     Column('last_sent', 'Last sent'),
@@ -121,11 +122,11 @@ TCP_COLUMNS = (
 
 
 class Probe(lister.Lister):
-    """Measure how long addresses do not answer, and how exact that is.
+    """Measure how long addresses do not answer, with an error bound.
 
     ICMP echo requests are sent to every address at a fixed interval. An
     outage is a time in which they are lost, or held and answered late. With
-    --tcp, a TCP connection to an echo service is watched besides. Stop with
+    --tcp, a TCP connection to an echo service is measured as well. Stop with
     Ctrl-C; the figures so far are printed.
     """
 
@@ -137,17 +138,18 @@ class Probe(lister.Lister):
         parser.add_argument(
             '--interval', metavar='SECONDS', default=0.01,
             type=arguments.seconds(*INTERVALS_S),
-            help='time between two ICMP echo requests to one address; an '
-                 'outage is known to about one interval, and found if it '
-                 'lasts for two or more (default: 0.01)')
+            help='time between two ICMP echo requests to one address; '
+                 'outages of two intervals or more are found, and measured '
+                 'to about one interval (default: 0.01)')
         parser.add_argument(
             '--duration', metavar='SECONDS',
             type=arguments.seconds(*DURATIONS_S),
-            help='how long to observe (default: until Ctrl-C, at most a '
+            help='how long to measure (default: until Ctrl-C, at most a '
                  'day, or 50 million requests)')
         parser.add_argument(
             '--tcp', metavar='PORT', type=_port,
-            help='also watch a TCP connection to an echo service there')
+            help='also measure a TCP connection to an echo service at this '
+                 'port')
         parser.add_argument(
             '--tcp-interval', metavar='SECONDS', default=0.05,
             type=arguments.seconds(*TCP_INTERVALS_S),
@@ -155,25 +157,24 @@ class Probe(lister.Lister):
         parser.add_argument(
             '--calibrate', metavar='SECONDS', default=1.0,
             type=arguments.seconds(*CALIBRATIONS_S),
-            help='how long to probe the loopback before, to find what this '
-                 'machine itself adds (default: 1; 0: not at all)')
+            help='how long to probe the loopback before, which shows the '
+                 'delays of this machine itself (default: 1; 0: not at all)')
         parser.add_argument(
             '--allow-idle', action='store_true',
-            help='let this machine\'s CPUs sleep between two requests; they '
-                 'wake up late then (without it, and with the permission to '
-                 'write to /dev/cpu_dma_latency, they are kept awake '
-                 'meanwhile)')
+            help='let this machine\'s CPUs sleep between two requests, so '
+                 'that they wake up late (default: keep them awake, if this '
+                 'process may write to /dev/cpu_dma_latency)')
         parser.add_argument(
             '--save', metavar='FILE',
-            help='keep every observation in FILE, compactly')
+            help='save all answers to FILE, in a compact format')
         parser.add_argument(
             '--load', metavar='FILE',
             help='print the figures of a file that --save has written, '
-                 'instead of observing anything')
+                 'without any measurement')
         return parser
 
     def run(self, parsed_args: argparse.Namespace) -> int:
-        """Return 0 if every address could be observed as it was to be."""
+        """Return 0 if every address could be measured as requested."""
         self._troubles: list[str] = []
         self._rejected: list[dict[str, str]] = []
         self._names: dict[str, str] = {}
@@ -186,24 +187,28 @@ class Probe(lister.Lister):
 
     def take_action(self, parsed_args: argparse.Namespace
                     ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-        """Observe, and return the figures as columns and rows.
+        """Measure, and return the figures as columns and rows.
 
-        :raises ProbeError: nothing can be observed
+        :raises ProbeError: nothing can be measured
         """
         if bool(parsed_args.addresses) == bool(parsed_args.load):
             raise errors.ProbeError(
                 'give either addresses to probe or --load FILE')
         if parsed_args.save and parsed_args.load:
             raise errors.ProbeError(
-                'what --load reads is in a file already: leave out --save')
+                '--load and --save exclude each other: leave out --save')
         interrupted = False
         if parsed_args.load:
-            recorded = archive.load(parsed_args.load)
+            recorded = recording.load(parsed_args.load)
         else:
-            recorded, interrupted = self._observe(parsed_args)
+            recorded, interrupted = self._measure(parsed_args)
         if parsed_args.save:
-            self._save(recorded, parsed_args.save)
-        self._document = {**summary.document(recorded),
+            # The figures are printed even if that fails.
+            try:
+                recording.save(recorded, parsed_args.save)
+            except errors.ProbeError as exc:
+                self._troubles.append(str(exc))
+        self._document = {**json_document.document(recorded),
                           'interrupted': interrupted,
                           'names': self._names,
                           'rejected': self._rejected}
@@ -215,7 +220,7 @@ class Probe(lister.Lister):
 
     def produce_output(self, parsed_args: argparse.Namespace,
                        column_names: Sequence[str], data: Any) -> int:
-        """Print it; JSON has everything, also what needs more than a row."""
+        """Print the rows, or as JSON the whole document."""
         if parsed_args.formatter != 'json':
             return super().produce_output(parsed_args, column_names, data)
         json.dump(self._document, self.app.stdout, indent=2)
@@ -236,9 +241,9 @@ class Probe(lister.Lister):
             [_cell(column, target['tcp'], table) for column in tcp_columns]
             for target in targets]
 
-    def _observe(self, parsed_args: argparse.Namespace
-                 ) -> tuple[recording.Recording, bool]:
-        """Return what was seen, and whether somebody interrupted it."""
+    def _measure(self, parsed_args: argparse.Namespace
+                 ) -> tuple[recording.ProbeRecording, bool]:
+        """Return the recording, and whether it was interrupted."""
         if parsed_args.save:
             _check_writable(parsed_args.save)
         addresses = self._usable(list(dict.fromkeys(parsed_args.addresses)))
@@ -246,17 +251,16 @@ class Probe(lister.Lister):
             len(addresses), parsed_args.interval, parsed_args.duration)
         if parsed_args.allow_idle:
             return self._watch(addresses, duration_s, parsed_args)
-        with wakefulness.awake() as reason:
-            self._say('This machine\'s CPUs are kept awake meanwhile.'
-                      if not reason else
-                      'This machine\'s CPUs may sleep (%s), and wake up late '
-                      'then.' % reason)
+        with quality.awake() as reason:
+            self._say(f'This machine\'s CPUs may sleep ({reason}), and wake '
+                      f'up late then.' if reason else
+                      'This machine\'s CPUs are kept awake meanwhile.')
             return self._watch(addresses, duration_s, parsed_args)
 
     def _watch(self, addresses: Sequence[str], duration_s: float,
                parsed_args: argparse.Namespace
-               ) -> tuple[recording.Recording, bool]:
-        """Return what was seen of addresses that can be probed."""
+               ) -> tuple[recording.ProbeRecording, bool]:
+        """Calibrate and measure addresses that can be probed."""
         calibrated = None
         if parsed_args.calibrate:
             calibrated = self._calibrate(
@@ -276,7 +280,7 @@ class Probe(lister.Lister):
     def _usable(self, addresses: Sequence[str]) -> list[str]:
         """Return the addresses that can be probed; remember the others.
 
-        :raises ProbeError: there is none
+        :raises ProbeError: none can be
         """
         usable = []
         for address in addresses:
@@ -290,69 +294,59 @@ class Probe(lister.Lister):
                 usable.append(numeric)
                 if numeric != address:
                     self._names[numeric] = address
-                    self._say('%s is %s' % (address, numeric))
+                    self._say(f'{address} is {numeric}')
         if not usable:
             reasons, self._troubles = self._troubles, []
             raise errors.ProbeError('; '.join(reasons))
         return list(dict.fromkeys(usable))
 
     def _calibrate(self, targets: int, period_s: float, duration_s: float
-                   ) -> calibration.Calibration | None:
-        """Return what is found on the loopback; None if that is not there."""
+                   ) -> quality.Calibration | None:
+        """Return the figures of the loopback; None if it does not answer."""
         try:
-            calibrated = calibration.calibrate(targets, period_s, duration_s)
+            calibrated = quality.calibrate(targets, period_s, duration_s)
         except errors.ProbeError as exc:
-            self._say('No calibration: %s' % exc)
+            self._say(f'No calibration: {exc}')
             return None
         self._say(
-            'Calibration on the loopback: %d targets, noise floor %.4f s, '
-            'sends late by %.4f s (p99)' % (
-                targets, calibrated.noise_floor_s,
-                calibrated.quality.lateness_p99_s))
+            f'Calibration on the loopback: {targets} targets, noise floor '
+            f'{calibrated.noise_floor_s:.4f} s, sends late by '
+            f'{calibrated.quality.lateness_p99_s:.4f} s (p99)')
         return calibrated
 
     def _wait(self, watched: watch.Watch, targets: int,
               duration_s: float) -> bool:
-        """Wait and show what there is; return whether it was interrupted."""
+        """Wait and show the progress; return whether it was interrupted."""
         stderr = self.app.stderr
         terminal = stderr.isatty()
         step_s = SHOWN_S if terminal else LOGGED_S
         begin_s = time.monotonic()
+        signals = utils.SignalHandler(KeyboardInterrupt)
         try:
-            with _interruptible():
+            with signals, signals.interruptible():
                 while (passed_s := time.monotonic() - begin_s) < duration_s:
                     time.sleep(min(step_s, duration_s - passed_s))
-                    self._progress(
-                        '%.0f s: %d of %d answered lately' % (
-                            time.monotonic() - begin_s, watched.answering(),
-                            targets), stderr, terminal)
+                    text = (f'{time.monotonic() - begin_s:.0f} s: '
+                            f'{watched.answering()} of {targets} answered '
+                            f'lately')
+                    # 0 with --quiet.
+                    if self.app.options.verbose_level:
+                        stderr.write(
+                            CLEAR + text if terminal else text + '\n')
+                        stderr.flush()
         except KeyboardInterrupt:
             self._say('Interrupted; these are the figures so far.')
             return True
         finally:
             if terminal:
-                stderr.write('\r\x1b[K')
+                stderr.write(CLEAR)
                 stderr.flush()
         return False
 
-    def _progress(self, text: str, stderr: TextIO, terminal: bool) -> None:
-        """Show how far it is, unless that is not wanted (--quiet)."""
-        if self.app.options.verbose_level < 1:
-            return
-        stderr.write('\r\x1b[K%s' % text if terminal else text + '\n')
-        stderr.flush()
-
     def _say(self, text: str) -> None:
-        """Tell something that is no figure."""
-        start = '\r\x1b[K' if self.app.stderr.isatty() else ''
-        self.app.stderr.write('%s%s\n' % (start, text))
-
-    def _save(self, recorded: recording.Recording, path: str) -> None:
-        """Keep everything; the figures are printed even if that fails."""
-        try:
-            archive.save(recorded, path)
-        except errors.ProbeError as exc:
-            self._troubles.append(str(exc))
+        """Print a message that is no figure."""
+        start = CLEAR if self.app.stderr.isatty() else ''
+        self.app.stderr.write(f'{start}{text}\n')
 
 
 def _cell(column: Column, figures: dict[str, Any] | None,
@@ -366,52 +360,36 @@ def _cell(column: Column, figures: dict[str, Any] | None,
 
 def _affordable_s(targets: int, interval_s: float,
                   duration_s: float | None) -> float:
-    """Return how long to observe.
+    """Return how long to measure.
 
     :param targets: number of addresses
     :param interval_s: time between two requests to one address
-    :param duration_s: as it is asked for; None: as long as possible
-    :raises ProbeError: as much would not fit into memory
+    :param duration_s: requested duration; None: as long as possible
+    :raises ProbeError: the answers would not fit into memory
     """
     most_s = min(DURATIONS_S[1], MOST_REQUESTS * interval_s / targets)
     if duration_s is not None and duration_s > most_s:
         raise errors.ProbeError(
-            '%d addresses every %g s for %g s are more than %d requests, '
-            'which take too much memory: ask for at most %d s, or for a '
-            'longer interval' % (
-                targets, interval_s, duration_s, MOST_REQUESTS,
-                math.floor(most_s)))
+            f'{targets} addresses every {interval_s:g} s for {duration_s:g} '
+            f's are more than {MOST_REQUESTS} requests, which take too much '
+            f'memory: ask for at most {math.floor(most_s)} s, or for a '
+            f'longer interval')
     return duration_s or most_s
 
 
 def _check_writable(path: str) -> None:
-    """Raise before the observation, not after it.
+    """Fail before the measurement instead of after it.
 
     :raises ProbeError: no file can be written there
     """
     folder = os.path.dirname(os.path.abspath(path))
+    reason = ''
     if not os.path.isdir(folder):
+        reason = f'there is no folder {folder}'
+    elif os.path.lexists(path) and not os.path.isfile(path):
+        reason = 'it is a folder, or something else that is no file'
+    elif not os.access(folder, os.W_OK):
+        reason = f'nothing may be written to the folder {folder}'
+    if reason:
         raise errors.ProbeError(
-            'the observations cannot be written to %s: there is no folder '
-            '%s' % (path, folder))
-    if os.path.lexists(path) and not os.path.isfile(path):
-        raise errors.ProbeError(
-            'the observations cannot be written to %s: it is a folder, or '
-            'something else that is no file' % path)
-    if not os.access(folder, os.W_OK):
-        raise errors.ProbeError(
-            'the observations cannot be written to %s: nothing may be '
-            'written to the folder %s' % (path, folder))
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """Have SIGTERM end the observation as Ctrl-C does."""
-    def interrupt(number: int, frame: types.FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+            f'the recording cannot be written to {path}: {reason}')
