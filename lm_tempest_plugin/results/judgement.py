@@ -664,7 +664,8 @@ def _group_failures(both: Sequence[ComparisonGroup], first: Sides,
             ('drains', lambda side: [
                 not each.problems for each in side.drains])):
         counted = [(str(each), good(first[each]), good(second[each]))
-                   for each in both]
+                   for each in both
+                   if good(first[each]) and good(second[each])]
         if len(counted) > 1 or first.keys() != second.keys():
             before, after = ([each for side in sides.values()
                               for each in good(side)]

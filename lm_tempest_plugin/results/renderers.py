@@ -108,12 +108,12 @@ def _text_table(node: document.Table) -> str:
         node.columns, *(row.cells for row in node.rows))]
     names = [line[0] for line in cells[1:]]
     wide = sum(map(max, _lengths(cells))) > COLUMNS - _SPACE * len(cells[0])
-    words = node.words
+    words = {*range(node.words), node.outcome - 1}
     if wide and len(set(names)) < len(names):
         # Rows that share the first cell get it as a heading, which leaves
         # more room for the other columns.
         cells = [line[1:] for line in cells]
-        words -= 1
+        words = {place - 1 for place in words}
     else:
         names = [''] * len(names)
     widths = _widths(cells, words)
@@ -148,21 +148,25 @@ def _lengths(cells: Sequence[Sequence[str]]) -> list[list[int]]:
     return [list(map(len, column)) for column in zip(*cells)]
 
 
-def _widths(cells: Sequence[Sequence[str]], words: int) -> list[int]:
+def _widths(cells: Sequence[Sequence[str]], words: set[int]) -> list[int]:
     """Return widths of columns with which a table fits the terminal.
 
-    The widest column shrinks first, down to its longest word. Columns of
-    words shrink before columns of figures: a wrapped figure is hard to read.
+    Headings are wrapped first, then words, and figures last, since a wrapped
+    figure is hard to read. No column gets narrower than its longest word as
+    long as another one is wider.
 
     :param cells: rows, with the headings
-    :param words: number of leading columns with words
+    :param words: places of the columns with words
     """
     widths = list(map(max, _lengths(cells)))
     least = [max(len(word) for cell in column for word in cell.split() or [''])
              for column in zip(*cells)]
+    body = [max(lengths[1:], default=0) for lengths in _lengths(cells)]
 
-    def preference(place: int) -> tuple[bool, bool, int]:
-        return (widths[place] > least[place], place < words, widths[place])
+    def preference(place: int) -> tuple[bool, bool, bool, int]:
+        width = widths[place]
+        return (width > least[place], width > body[place], place in words,
+                width)
     room = COLUMNS - _SPACE * len(widths)
     while sum(widths) > room:
         widths[max(range(len(widths)), key=preference)] -= 1
