@@ -19,22 +19,23 @@ import subprocess
 import sys
 
 from lab import clearing
-from lab.cloud import configuration
-from lab.cloud import servers
-from lab.cloud import start
+from lab import configuration
 from lab import errors
 from lab.hosts import sandbox
 from lab import image
+from lab import inside
 from lab import lifecycle
 from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import qemu
 from lab.machine import virtualenvs
+from lab.services.base import Lab
+from lab.services.ceph import Ceph
 from lab.tests.unit import base
-from lab import topology as topologies
+from lab.topology import Topology
 
-TWO = topologies.Topology(computes=2)
+TWO = Topology(computes=2)
 
 
 class TestCase(base.TestCase):
@@ -57,7 +58,7 @@ class TestCase(base.TestCase):
                 ('begin', self._begin), ('end', self._end),
                 ('enter', lambda *_: [])):
             self.patch(sandbox, name, replacement)
-        self.patch(start, 'arguments',
+        self.patch(inside, 'start_command',
                    lambda layout, topology: ['-I', '-S', '-c', self.starting])
         for name in ('memory', 'disk'):
             self.patch(checks, name, self._noting(name))
@@ -71,9 +72,9 @@ class TestCase(base.TestCase):
         self.patch(virtualenvs, 'make', self._noting('virtualenv'))
         self.patch(virtualenvs, 'link_ceph', self._noting('links'))
         self.servers = 'print([])'
-        self.patch(servers, 'arguments',
+        self.patch(inside, 'servers_command',
                    lambda layout: ['-I', '-S', '-c', self.servers])
-        self.patch(configuration.Writer, 'write_all', self._configure)
+        self.patch(Lab, 'configure', self._configure)
         self.patch(image, 'fingerprint', return_value='print')
         self.patch(image, 'build', self._build)
 
@@ -86,8 +87,7 @@ class TestCase(base.TestCase):
 
     def _configure(self):
         # What the templates become is tested elsewhere, and takes a while.
-        writer = configuration.Writer(self.layout, TWO)
-        self.write(writer.supervisor_conf)
+        self.write(Lab(self.layout, TWO).supervisor_conf)
 
     def _begin(self, layout, supervisor_conf):
         self.assertTrue(supervisor_conf.is_file())
@@ -145,9 +145,9 @@ class TestUp(TestCase):
     def test_other_topology(self):
         self.up()
         self.events.clear()
-        for other in (topologies.Topology(computes=3),
-                      topologies.Topology(kvm=True),
-                      topologies.Topology(max_concurrent_live_migrations=2)):
+        for other in (Topology(computes=3),
+                      Topology(kvm=True),
+                      Topology(max_concurrent_live_migrations=2)):
             message = self.refused(self.up, other)
             self.assertIn('--computes 2 --storage block', message)
             self.assertIn('tools/run-lab.sh down', message)
@@ -171,7 +171,7 @@ class TestUp(TestCase):
         self.up()
         self.assertNotIn('kvm', self.events)
         clearing.down(self.layout)
-        self.up(topologies.Topology(kvm=True))
+        self.up(Topology(kvm=True))
         self.assertIn('kvm', self.events)
 
     def test_half_made_cloud_is_made_anew(self):
@@ -263,7 +263,7 @@ class TestSwitch(TestCase):
         self.events.clear()
 
     def switch(self, storage='ceph', **topology):
-        return self.up(topologies.Topology(storage=storage, **topology),
+        return self.up(Topology(storage=storage, **topology),
                        may_switch=True)
 
     def test_there_and_back(self):
@@ -283,7 +283,7 @@ class TestSwitch(TestCase):
 
     def test_only_when_it_is_asked_for(self):
         # "up" means block, and must not end a cloud with Ceph.
-        message = self.refused(self.up, topologies.Topology(storage='ceph'))
+        message = self.refused(self.up, Topology(storage='ceph'))
         self.assertIn('has --computes 2 --storage block', message)
         self.assertIn('tools/run-lab.sh up --computes 2 --storage ceph '
                       'changes its storage', message)
@@ -359,8 +359,8 @@ class TestCeph(TestCase):
         self.patch(qemu, 'is_current', lambda has_ceph: (
             asked.append(has_ceph) or True))
         self.patch(checks, 'memory', lambda *args: asked.append(args))
-        said = self.up(topologies.Topology(storage='ceph'))
-        self.assertLessEqual(set(debian.CEPH_PACKAGES), set(wanted))
+        said = self.up(Topology(storage='ceph'))
+        self.assertLessEqual(set(Ceph.packages), set(wanted))
         self.assertEqual([(2, True, False), True], asked)
         self.assertIn(' s  Ceph for Python\n', said)
 
@@ -368,12 +368,12 @@ class TestCeph(TestCase):
         wanted = []
         self.patch(debian, 'missing', lambda names: wanted.extend(names))
         self.up()
-        self.assertEqual(set(), set(debian.CEPH_PACKAGES) & set(wanted))
+        self.assertEqual(set(), set(Ceph.packages) & set(wanted))
         self.assertNotIn('links', self.events)
 
     def test_modules_are_linked_into_what_is_there(self):
         self.current, self.missing = False, ['ceph-mon']
-        self.up(topologies.Topology(storage='ceph'))
+        self.up(Topology(storage='ceph'))
         for before in ('packages', 'virtualenv'):
             self.assertLess(self.events.index(before),
                             self.events.index('links'))
@@ -512,7 +512,7 @@ class TestRunning(TestCase):
             {'computes': 3, 'kvm': True, 'storage': 'block'}))
         self.assertIsNone(lifecycle.running(self.layout))
         self.process = sandbox.Process(7, self.layout.root, True)
-        self.assertEqual(topologies.Topology(computes=3, kvm=True),
+        self.assertEqual(Topology(computes=3, kvm=True),
                          lifecycle.running(self.layout))
 
     def test_record_that_is_damaged_or_of_another_version(self):

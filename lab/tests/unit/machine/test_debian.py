@@ -16,7 +16,6 @@ import platform
 import textwrap
 
 from lab.machine import debian
-from lab.machine import qemu
 from lab.tests.unit import base
 
 #: A dpkg-query and an apt-get that know what is installed, in files.
@@ -247,15 +246,6 @@ class TestEnsureLists(TestCase):
         self.write(self.folder / 'offline')
         self.assertIn('Could not connect', self.refused(
             debian.ensure_lists, 'linux-image', self.log))
-
-
-class TestPackages(base.TestCase):
-
-    def test_each_once(self):
-        self.assertEqual(len(debian.PACKAGES), len(set(debian.PACKAGES)))
-
-    def test_qemu_is_left_to_its_own_module(self):
-        self.assertEqual(set(), {*qemu.PACKAGES} & {*debian.PACKAGES})
 
 
 PACKAGE = 'qemu-utils'

@@ -15,11 +15,13 @@ import shutil
 import subprocess
 from unittest import mock
 
-from lab.cloud import commands
-from lab.cloud import configuration
-from lab.cloud import database
-from lab.machine import virtualenvs
+from lab import configuration
+from lab import services
+from lab.services import mariadb
+from lab.services.base import Lab
 from lab.tests.unit import base
+from lab import topology
+from lab.topology import Topology
 
 
 class TestCase(base.TestCase):
@@ -30,17 +32,33 @@ class TestCase(base.TestCase):
         real = subprocess.run
         self.patch(subprocess, 'run', lambda command, **options: (
             subprocess.CompletedProcess(command, 0, self.version)
-            if command == [database.MARIADBD, '--version']
+            if command == [mariadb.MARIADBD, '--version']
             else real(command, **options)))
-        self.lab = self.folder / 'lab'
-        self.write(self.lab / 'constraints-cloud.txt', 'nova==1\n')
-        self.patch(virtualenvs, 'LAB', self.lab)
-        self.patch(commands, 'run', self._run)
-        self.patch(commands, 'wait_for_port', self._wait)
+        self.constraints = self.write(
+            self.folder / 'constraints-cloud.txt', 'nova==1\n')
+        self.patch(mariadb, 'CONSTRAINTS', self.constraints)
+        self.patch(services.base, 'run', self._run)
+        self.patch(services.base, 'wait_for_port', self._wait)
         self.events = []
         self.data = self.layout.data('controller') / 'mariadb'
         configuration.passwords(self.layout)
-        self.database = database.Database(self.layout, self)
+        self.database = self.new()
+        self.first = self.database.kept
+
+    def new(self, **topology):
+        """Return the databases of a cloud that is about to start."""
+        lab = Lab(self.layout, Topology(**topology))
+        lab.supervisor = self
+        return lab.find(mariadb.MariaDb)
+
+    def begin(self, database):
+        [server] = database.programs()
+        database.start(server)
+
+    def migrate(self, name):
+        [service] = [each for each in self.database.lab.with_databases
+                     if each.name == name]
+        service.migrate()
 
     def _run(self, *command, text='', **environment):
         words = [str(word) for word in command]
@@ -63,8 +81,8 @@ class TestCase(base.TestCase):
         self.events.append(['stop', name])
 
     def prepare(self):
-        self.database.start()
-        self.database.prepare_keystone()
+        self.begin(self.database)
+        self.migrate('keystone')
         self.database.keep()
 
     def again(self):
@@ -74,7 +92,7 @@ class TestCase(base.TestCase):
                 folder.rename(self.folder / f'old-{len(self.events)}-'
                               f'{folder.name}')
         self.events.clear()
-        return database.Database(self.layout, self)
+        return self.new()
 
     def programs(self):
         return [pathlib.Path(words[0]).name for words in self.events]
@@ -83,8 +101,7 @@ class TestCase(base.TestCase):
 class TestKey(TestCase):
 
     def _differs(self):
-        other = database.Database(self.layout, self)
-        return other._kept != self.database._kept
+        return self.new().kept != self.first
 
     def test_same(self):
         self.assertFalse(self._differs())
@@ -94,7 +111,7 @@ class TestKey(TestCase):
         self.assertTrue(self._differs())
 
     def test_versions_of_openstack(self):
-        self.write(self.lab / 'constraints-cloud.txt', 'nova==2\n')
+        self.write(self.constraints, 'nova==2\n')
         self.assertTrue(self._differs())
 
     def test_passwords(self):
@@ -121,9 +138,25 @@ class TestKey(TestCase):
         self.assertTrue(self._differs())
         self.patch(configuration, 'TEMPLATES', real)
 
+    def test_every_lab_has_the_same(self):
+        for topology in ({'computes': 3}, {'storage': 'ceph'},
+                         {'storage': 'ceph', 'volumes': True}):
+            other = self.new(**topology)
+            self.assertEqual(self.first, other.kept)
+            self.assertCountEqual(
+                [name for service in self.database.lab.with_databases
+                 for name in service.databases],
+                [name for service in other.lab.with_databases
+                 for name in service.databases])
+
+    def test_module_of_a_service_with_a_database(self):
+        source = self.write(self.folder / 'cinder.py', '# another schema')
+        self.patch(services.cinder, '__file__', str(source))
+        self.assertTrue(self._differs())
+
     def test_addresses(self):
         source = self.write(self.folder / 'topology.py', '# other addresses')
-        self.patch(database.topologies, '__file__', str(source))
+        self.patch(topology, '__file__', str(source))
         self.assertTrue(self._differs())
 
 
@@ -131,12 +164,12 @@ class TestStart(TestCase):
 
     def test_new(self):
         self.assertFalse(self.database.is_kept)
-        self.database.start()
+        self.begin(self.database)
         self.assertEqual(
             ['mariadb-install-db', 'start', 'wait', 'mariadb'],
             self.programs())
         statements = (self.data / 'ibdata1').read_text()
-        for name in database.NAMES:
+        for name in self._names():
             self.assertIn(f'CREATE DATABASE {name};', statements)
             self.assertIn(f'GRANT ALL PRIVILEGES ON {name}.* ', statements)
         password = configuration.passwords(self.layout)['database']
@@ -146,21 +179,24 @@ class TestStart(TestCase):
             self.assertNotIn(password, ' '.join(words))
 
     def test_databases_are_those_of_the_services(self):
-        topology = configuration.topologies.Topology(computes=1)
-        configuration.Writer(self.layout, topology).write_all()
+        Lab(self.layout, Topology(computes=1)).configure()
         etc = self.layout.etc('controller')
         used = set()
         for path in etc.glob('*.conf'):
             for line in path.read_text().splitlines():
                 if line.startswith('connection = mysql'):
                     used.add(line.rpartition('/')[2])
-        self.assertEqual(used | {'nova_cell0'}, set(database.NAMES))
+        self.assertEqual(used | {'nova_cell0'}, self._names())
+
+    def _names(self):
+        return {name for service in self.database.lab.with_databases
+                for name in service.databases}
 
     def test_kept(self):
         self.prepare()
         other = self.again()
         self.assertTrue(other.is_kept)
-        other.start()
+        self.begin(other)
         self.assertEqual(['start', 'wait'], self.programs())
         self.assertIn('CREATE DATABASE nova;',
                       (self.data / 'ibdata1').read_text())
@@ -170,10 +206,10 @@ class TestStart(TestCase):
     def test_what_is_kept_is_not_what_runs(self):
         self.prepare()
         other = self.again()
-        other.start()
+        self.begin(other)
         self.write(self.data / 'ibdata1', 'changed by a cloud')
         third = self.again()
-        third.start()
+        self.begin(third)
         self.assertIn('CREATE DATABASE nova;',
                       (self.data / 'ibdata1').read_text())
 
@@ -195,12 +231,12 @@ class TestKeep(TestCase):
         self.version = b'mariadbd 11.8'
         self.database = self.again()
         self.prepare()
-        self.assertEqual([self.database._kept],
+        self.assertEqual([self.database.kept],
                          list(self.layout.cache.iterdir()))
 
     def test_interrupted(self):
-        self.database.start()
-        self.database.prepare_keystone()
+        self.begin(self.database)
+        self.migrate('keystone')
         with mock.patch.object(pathlib.Path, 'rename',
                                side_effect=KeyboardInterrupt):
             with self.assertRaises(KeyboardInterrupt):
@@ -210,7 +246,7 @@ class TestKeep(TestCase):
         self.database = self.again()
         self.prepare()
         self.assertTrue(self.database.is_kept)
-        self.assertEqual([self.database._kept],
+        self.assertEqual([self.database.kept],
                          list(self.layout.cache.iterdir()))
 
     def test_remains_are_replaced(self):
@@ -218,7 +254,7 @@ class TestKeep(TestCase):
         self.prepare()
         self.assertTrue(self.database.is_kept)
         self.assertFalse(left.exists())
-        self.assertFalse((self.database._kept / 'x').exists())
+        self.assertFalse((self.database.kept / 'x').exists())
 
     def test_other_things_in_the_cache_are_left(self):
         image = self.write(self.layout.image)
@@ -228,13 +264,13 @@ class TestKeep(TestCase):
 
 class TestPrepare(TestCase):
 
-    def _lines(self, prepare):
+    def _lines(self, name):
         self.events.clear()
-        prepare()
+        self.migrate(name)
         return [' '.join(words[1:]) for words in self.events]
 
     def test_keystone(self):
-        lines = self._lines(self.database.prepare_keystone)
+        lines = self._lines('keystone')
         self.assertEqual(['fernet_setup', 'credential_setup', 'db_sync',
                           'bootstrap'],
                          [line.split()[1] for line in lines])
@@ -244,9 +280,9 @@ class TestPrepare(TestCase):
 
     def test_password_of_the_administrator_is_not_on_a_command_line(self):
         seen = {}
-        self.patch(commands, 'run', lambda *words, **values: (
+        self.patch(services.base, 'run', lambda *words, **values: (
             seen.update(values), self._run(*words))[1])
-        self.database.prepare_keystone()
+        self.migrate('keystone')
         password = configuration.passwords(self.layout)['admin']
         self.assertIn(password, seen.values())
         for words in self.events:
@@ -254,18 +290,18 @@ class TestPrepare(TestCase):
 
     def test_others(self):
         etc = self.layout.etc('controller')
-        for prepare, name, expected in (
-                (self.database.prepare_glance, 'glance-api.conf',
+        for service, name, expected in (
+                ('glance', 'glance-api.conf',
                  ['db_sync']),
-                (self.database.prepare_placement, 'placement.conf',
+                ('placement', 'placement.conf',
                  ['db sync']),
-                (self.database.prepare_cinder, 'cinder.conf',
+                ('cinder', 'cinder.conf',
                  ['db sync']),
-                (self.database.prepare_neutron, 'neutron.conf',
+                ('neutron', 'neutron.conf',
                  ['upgrade heads']),
-                (self.database.prepare_nova, 'nova.conf',
+                ('nova', 'nova.conf',
                  ['api_db sync', 'cell_v2 map_cell0', 'db sync',
                   'cell_v2 create_cell --name=cell1'])):
             option = f'--config-file={etc / name}'
             self.assertEqual([f'{option} {each}' for each in expected],
-                             self._lines(prepare))
+                             self._lines(service))

@@ -10,14 +10,23 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
 import http.client
+import io
+import os
+import shlex
 import socketserver
+import subprocess
+import sys
 import threading
+import types
 from unittest import mock
 import xmlrpc.client
 import xmlrpc.server
 
-from lab.cloud import supervisor
+from lab import errors
+from lab import layout
+from lab import supervisor
 from lab.tests.unit import base
 
 
@@ -285,3 +294,50 @@ class TestNoSupervisor(base.TestCase):
                 finally:
                     server.shutdown()
                     thread.join()
+
+
+class TestMain(base.TestCase):
+
+    def _main(self, *arguments):
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            status = supervisor.main(*arguments)
+        return status, out.getvalue(), err.getvalue()
+
+    def test_restart(self):
+        restarted = []
+        self.patch(supervisor.Supervisor, 'restart',
+                   lambda _, name: restarted.append(name))
+        self.assertEqual((0, '', ''),
+                         self._main('restart', 'compute1-nova-compute'))
+        self.assertEqual(['compute1-nova-compute'], restarted)
+
+    def test_pid(self):
+        for pid in (17, 0):
+            self.patch(supervisor.Supervisor, 'state',
+                       lambda _, name, pid=pid: types.SimpleNamespace(
+                           pid=pid))
+            self.assertEqual((0, f'{pid}\n', ''), self._main('pid', 'x'))
+
+    def test_refusal(self):
+        self.patch(supervisor.Supervisor, 'restart',
+                   side_effect=errors.LabError('It does not end.'))
+        self.assertEqual((1, '', 'run-lab.sh: It does not end.\n'),
+                         self._main('restart', 'x'))
+
+
+class TestCommand(base.TestCase):
+
+    def test_it_finds_the_lab_from_anywhere(self):
+        python = self.layout.venvs / 'tempest' / 'bin' / 'python'
+        python.parent.mkdir(parents=True)
+        python.symlink_to(sys.executable)
+        self.write(self.folder / 'a b' / 'lab' / 'supervisor.py',
+                   'import sys; print(sys.argv[1:])')
+        self.patch(layout, 'REPOSITORY', self.folder / 'a b')
+        line = f'{supervisor.command(self.layout)} restart x'
+        self.assertEqual(str(python), shlex.split(line)[2])
+        done = subprocess.run(
+            ['sh', '-c', line], cwd=self.folder, env=dict(os.environ),
+            capture_output=True, text=True)
+        self.assertEqual("['restart', 'x']\n", done.stdout, done.stderr)

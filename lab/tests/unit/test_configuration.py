@@ -24,13 +24,13 @@ import jinja2
 from oslo_config import cfg
 from supervisor import options
 
-from lab.cloud import ceph
-from lab.cloud import configuration
-from lab.cloud import programs
-from lab import layout as layouts
+from lab import configuration
+from lab import layout
 from lab.machine import checks
+from lab.services import ceph
+from lab.services.base import Lab
 from lab.tests.unit import base
-from lab import topology as topologies
+from lab.topology import Topology
 
 
 def mode_of(path):
@@ -56,7 +56,7 @@ class TestPasswords(base.TestCase):
                          configuration.passwords(self.layout))
 
     def test_labs_have_passwords_of_their_own(self):
-        other = layouts.Layout(self.folder / 'other')
+        other = layout.Layout(self.folder / 'other')
         self.assertEqual(set(), set(
             configuration.passwords(self.layout).values()) & set(
             configuration.passwords(other).values()))
@@ -85,15 +85,15 @@ class TestCase(base.TestCase):
         super().setUp()
         run = self.folder / 'run' / 'lab'
         run.mkdir(parents=True)
-        self.patch(layouts, 'RUN', run)
-        self.patch(layouts, 'SUPERVISOR_SOCKET', run / 'supervisor.sock')
-        self.topology = topologies.Topology(
+        self.patch(layout, 'RUN', run)
+        self.patch(layout, 'SUPERVISOR_SOCKET', run / 'supervisor.sock')
+        self.topology = Topology(
             computes=self.computes, kvm=self.kvm,
             max_concurrent_live_migrations=self.concurrent,
             storage=self.storage, volumes=self.volumes)
-        self.writer = configuration.Writer(self.layout, self.topology)
+        self.lab = Lab(self.layout, self.topology)
         self.layout.log.mkdir(parents=True)
-        self.writer.write_all()
+        self.lab.configure()
         self.files = [path for path in self.layout.cloud.rglob('*')
                       if path.is_file()]
 
@@ -127,7 +127,7 @@ class TestWriteAll(TestCase):
     def test_what_is_undefined_is_an_error(self):
         with self.assertRaises(jinja2.UndefinedError):
             # It asks for the host.
-            self.writer.render('nova.conf')
+            self.lab.templates.render('nova.conf')
 
     def test_passwords_are_for_their_owner_only(self):
         passwords = configuration.passwords(self.layout).values()
@@ -143,7 +143,7 @@ class TestWriteAll(TestCase):
             if path.suffix in ('.conf', '.ini') and not (
                     path.name in ('rabbitmq.conf', 'supervisord.conf',
                                   'rabbitmq-env.conf',
-                                  *configuration.LIBVIRT_FILES)
+                                  'libvirtd.conf', 'qemu.conf')
                     or path.name.startswith('uwsgi')):
                 sections = {}
                 cfg.ConfigParser(str(path), sections).parse()
@@ -169,7 +169,8 @@ class TestWriteAll(TestCase):
         datadir = pathlib.Path(parser['mariadbd']['datadir'])
         self.assertIn(self.layout.cloud, datadir.parents)
         self.assertEqual('198.18.0.1', parser['mariadbd']['bind_address'])
-        for application in programs.applications(self.layout, self.topology):
+        for application in [each for service in self.lab.services
+                            for each in service.applications()]:
             parser = configparser.ConfigParser(interpolation=None)
             parser.read(etc / f'uwsgi-{application.name}.ini')
             uwsgi = parser['uwsgi']
@@ -187,7 +188,7 @@ class TestWriteAll(TestCase):
             self.assertIn('127.0.0.1 localhost', lines)
 
     def test_files_that_programs_name_exist(self):
-        for program in programs.plan(self.layout, self.topology):
+        for program in self.lab.programs:
             for word in (*program.command, *dict(
                     program.environment).values()):
                 for part in re.findall(rf'{self.layout.cloud}/etc/[^;:\s]*',
@@ -195,7 +196,7 @@ class TestWriteAll(TestCase):
                     self.assertTrue(pathlib.Path(part).exists(), part)
 
     def test_folders_that_programs_need_exist(self):
-        for program in programs.plan(self.layout, self.topology):
+        for program in self.lab.programs:
             values = dict(program.environment)
             for name in ('HOME', 'TMPDIR'):
                 self.assertTrue(pathlib.Path(values[name]).is_dir(), name)
@@ -262,7 +263,7 @@ class TestWriteAll(TestCase):
     def test_again(self):
         # What is there already is replaced.
         text = {path: path.read_text() for path in self.files}
-        configuration.Writer(self.layout, self.topology).write_all()
+        Lab(self.layout, self.topology).configure()
         self.assertEqual(text, {path: path.read_text()
                                 for path in self.files})
 
@@ -306,6 +307,11 @@ class TestSsh(TestCase):
             self.assertEqual(f'{etc}/authorized_keys',
                              sshd['AuthorizedKeysFile'])
 
+    def _variables(self, host):
+        [service] = [each for each in self.lab.services
+                     if each.name == 'ssh' and each.host == host]
+        return service.variables
+
     def test_nothing_but_keys(self):
         sshd = self._sshd('compute1')
         self.assertEqual('publickey', sshd['AuthenticationMethods'])
@@ -318,7 +324,7 @@ class TestSsh(TestCase):
         for host in self.topology.compute_hosts:
             words = self._sshd(host.name)['SetEnv'].split(' ')
             self.assertEqual(
-                programs.variables(self.layout, host.name),
+                self._variables(host),
                 dict(word.split('=', 1) for word in words))
 
     def test_root_is_not_locked_and_has_no_password(self):
@@ -547,8 +553,8 @@ class TestUser(base.TestCase):
         real = pathlib.Path.read_text
         self.patch(pathlib.Path, 'read_text', lambda path, *_, **__: (
             etc if path.parent == pathlib.Path('/etc') else real(path)))
-        topology = topologies.Topology(computes=1)
-        configuration.Writer(self.layout, topology).write_all()
+        topology = Topology(computes=1)
+        Lab(self.layout, topology).configure()
         return real(self.layout.etc('compute1') / 'etc-group')
 
     def test_is_added(self):
@@ -576,14 +582,14 @@ class TestSupervisor(TestCase):
         self.options = options.ServerOptions()
         os.environ['LAB_TEST'] = '100%'
         self.options.realize(
-            ['--configuration', str(self.writer.supervisor_conf)],
+            ['--configuration', str(self.lab.supervisor_conf)],
             doc='the lab')
 
     def test_programs(self):
         [*groups] = self.options.process_group_configs
         found = {group.process_configs[0].name: group.process_configs[0]
                  for group in groups}
-        plan = programs.plan(self.layout, self.topology)
+        plan = self.lab.programs
         self.assertEqual({each.identifier for each in plan}, set(found))
         for program in plan:
             process = found[program.identifier]
@@ -609,12 +615,12 @@ class TestSupervisor(TestCase):
 
     def test_socket(self):
         [server] = self.options.server_configs
-        self.assertEqual(str(layouts.SUPERVISOR_SOCKET), server['file'])
+        self.assertEqual(str(layout.SUPERVISOR_SOCKET), server['file'])
         self.assertEqual(0o700, server['chmod'])
 
     def test_stays_in_the_foreground(self):
         self.assertTrue(self.options.nodaemon)
-        self.assertEqual(str(layouts.RUN / 'supervisord.pid'),
+        self.assertEqual(str(layout.RUN / 'supervisord.pid'),
                          self.options.pidfile)
 
 
@@ -623,19 +629,19 @@ class TestPath(TestCase):
 
     def setUp(self):
         super().setUp()
-        self.layout = layouts.Layout(self.folder / 'a-b_c.d+e@f=g\u00e9')
+        self.layout = layout.Layout(self.folder / 'a-b_c.d+e@f=g\u00e9')
         checks.state_folder(self.layout)
         self.layout.log.mkdir(parents=True)
-        self.writer = configuration.Writer(self.layout, self.topology)
-        self.writer.write_all()
+        self.lab = Lab(self.layout, self.topology)
+        self.lab.configure()
 
     def test_supervisor(self):
         found = options.ServerOptions()
-        found.realize(['--configuration', str(self.writer.supervisor_conf)],
+        found.realize(['--configuration', str(self.lab.supervisor_conf)],
                       doc='the lab')
         logs = {process.stdout_logfile
                 for group in found.process_group_configs
                 for process in group.process_configs}
         self.assertEqual(
             {str(program.log) for program
-             in programs.plan(self.layout, self.topology)}, logs)
+             in self.lab.programs}, logs)

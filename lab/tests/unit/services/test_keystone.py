@@ -14,10 +14,12 @@ import types
 
 import openstack
 
-from lab.cloud import accounts
-from lab.cloud import configuration
+from lab import configuration
+from lab.services.base import Lab
+from lab.services.mariadb import MariaDb
 from lab.tests.unit import base
-from lab import topology as topologies
+from lab.topology import CONTROLLER
+from lab.topology import Topology
 
 
 class Identity:
@@ -67,7 +69,15 @@ class TestMake(base.TestCase):
         self.patch(openstack, 'connect', lambda **values: (
             self.connected.append(values),
             types.SimpleNamespace(identity=self.identity))[1])
-        accounts.make(self.layout)
+        self.patch(MariaDb, 'is_kept', False)
+        self._run('accounts and catalogue')
+
+    def _run(self, name, **topology):
+        lab = Lab(self.layout, Topology(**topology))
+        [step] = [step for service in lab.services
+                  if service.name == 'keystone'
+                  for step in service.steps() if step.name == name]
+        step.run()
 
     def test_connection_is_the_administrators_and_not_the_users(self):
         [values] = self.connected
@@ -76,7 +86,7 @@ class TestMake(base.TestCase):
                          values['password'])
         self.assertIs(False, values['load_yaml_config'])
         self.assertIs(False, values['load_envvars'])
-        self.assertIn(topologies.CONTROLLER.address,
+        self.assertIn(CONTROLLER.address,
                       values['auth_url'])
 
     def test_users(self):
@@ -105,7 +115,7 @@ class TestMake(base.TestCase):
 
     def test_cinder_is_added_to_what_is_there(self):
         self.assertNotIn('cinder', self.identity.users)
-        accounts.add(self.layout, accounts.CINDER)
+        self._run('account of cinder', storage='ceph', volumes=True)
         self.assertEqual('id of service',
                          self.identity.users['cinder'].default_project_id)
         for role in ('admin', 'service'):

@@ -16,14 +16,15 @@ import struct
 import time
 import uuid
 
-from lab.cloud import ceph
-from lab.cloud import commands
+from lab import services
+from lab.services import ceph
+from lab.services.base import Lab
 from lab.tests.unit import base
-from lab import topology as topologies
+from lab.topology import Topology
 
 SECRET = '0123456789abcdef' * 2
-PLAIN = topologies.Topology(storage='ceph')
-WITH_VOLUMES = topologies.Topology(storage='ceph', volumes=True)
+PLAIN = Topology(storage='ceph')
+WITH_VOLUMES = Topology(storage='ceph', volumes=True)
 
 
 class TestUser(base.TestCase):
@@ -69,11 +70,19 @@ class TestCluster(base.TestCase):
         super().setUp()
         self.events = []
         self.answers = []
-        self.patch(commands, 'run', self._run)
-        self.patch(commands, 'wait_for_port', lambda name, address, port: (
+        self.patch(services.base, 'run', self._run)
+        self.patch(services.base, 'wait_for_port', lambda name, address, port: (
             self.events.append(f'{name} {address}:{port}')))
         self.patch(time, 'sleep', lambda seconds: None)
-        self.cluster = ceph.Cluster(self.layout, PLAIN, self)
+        self.steps = self._steps(PLAIN)
+
+    def _steps(self, topology):
+        lab = Lab(self.layout, topology)
+        # It is a supervisor as far as these services use it.
+        lab.supervisor = self
+        return {step.name: step.run for service in lab.services
+                if service.name.startswith('ceph')
+                for step in service.steps()}
 
     def _run(self, *command, host='controller'):
         words = [str(word) for word in command]
@@ -88,7 +97,7 @@ class TestCluster(base.TestCase):
         self.events.append(f'start {name}')
 
     def test_monitor(self):
-        self.cluster.start_monitor()
+        self.steps['ceph-mon']()
         made, *others = self.events
         self.assertTrue(made.startswith(
             'controller: ceph-mon --mkfs --id controller --keyring '))
@@ -99,8 +108,8 @@ class TestCluster(base.TestCase):
             self.assertTrue((data / name).is_dir())
 
     def test_osd(self):
-        self.cluster.make_store()
-        self.cluster.start_osd()
+        self.steps['Ceph store']()
+        self.steps['ceph-osd']()
         made, new, start = self.events
         self.assertIn('ceph-osd --mkfs', made)
         # The store and the monitor have to agree on it.
@@ -113,7 +122,7 @@ class TestCluster(base.TestCase):
     def test_pools(self):
         self.answers = [{}, {'images': 1}, {'images': 1, 'vms': 0},
                         {'images': 1, 'vms': 1}, {'never': 1}]
-        self.cluster.make_pools()
+        self.steps['Ceph pools']()
         for pool in ('images', 'vms'):
             create = self.events.index(
                 f'controller: ceph --connect-timeout=30 osd pool create '
@@ -127,7 +136,7 @@ class TestCluster(base.TestCase):
     def test_pool_of_volumes(self):
         self.answers = [{'images': 1, 'vms': 1},
                         {'images': 1, 'vms': 1, 'volumes': 1}]
-        ceph.Cluster(self.layout, WITH_VOLUMES, self).make_pools()
+        self._steps(WITH_VOLUMES)['Ceph pools']()
         self.assertIn('controller: rbd pool init volumes', self.events)
         # It was asked until there was room for volumes, too.
         self.assertEqual([], self.answers)
@@ -135,12 +144,11 @@ class TestCluster(base.TestCase):
     def test_manager_that_tells_nothing(self):
         self.answers = [{}] * 200
         self.patch(time, 'monotonic', iter(range(1000)).__next__)
-        message = self.refused(self.cluster.make_pools)
+        message = self.refused(self.steps['Ceph pools'])
         self.assertIn('ceph status', message)
 
     def test_key_of_a_compute_host(self):
-        host = topologies.Topology().compute_hosts[1]
-        self.cluster.give_keys(host)
+        self.steps['keys of compute2']()
         port, define, value = self.events
         self.assertEqual('compute2-libvirtd 198.18.0.12:16509', port)
         etc = self.layout.etc('compute2')
@@ -151,8 +159,7 @@ class TestCluster(base.TestCase):
             f'{ceph.NOVA.secret_id} --file {etc}/client.nova.key', value)
 
     def test_keys_for_volumes(self):
-        host = topologies.Topology().compute_hosts[0]
-        ceph.Cluster(self.layout, WITH_VOLUMES, self).give_keys(host)
+        self._steps(WITH_VOLUMES)['keys of compute1']()
         etc = self.layout.etc('compute1')
         self.assertEqual([
             f'compute1: virsh secret-define {etc}/client.cinder.xml',

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-from lab.cloud import commands
-from lab.cloud import networking
-from lab.cloud import programs
+from lab import services
+from lab.services import ovn
+from lab.services.base import Lab
 from lab.tests.unit import base
-from lab import topology as topologies
+from lab.topology import Topology
 
 
 class TestCase(base.TestCase):
@@ -22,8 +22,15 @@ class TestCase(base.TestCase):
     def setUp(self):
         super().setUp()
         self.events = []
-        self.topology = topologies.Topology()
-        self.patch(commands, 'run', self._run)
+        self.topology = Topology()
+        self.patch(services.base, 'run', self._run)
+        self.lab = Lab(self.layout, self.topology)
+        self.lab.supervisor = self
+        self.known = {program.identifier: program
+                      for program in self.lab.programs}
+        self.steps = {step.name: step.run for service in self.lab.services
+                      if service.name in ('ovn', 'openvswitch')
+                      for step in service.steps()}
 
     def _run(self, *command, host='controller'):
         self.events.append((host, ' '.join(str(word) for word in command)))
@@ -36,15 +43,13 @@ class TestCase(base.TestCase):
 class TestDatabase(TestCase):
 
     def test_northbound_and_southbound(self):
-        known = {program.identifier: program for program
-                 in programs.plan(self.layout, self.topology)}
         for short, port in (('nb', 6641), ('sb', 6642)):
             self.events = []
-            networking.start_ovn_database(self.layout, self, short)
+            self.steps[f'ovn-{short}']()
             create, start, init, listen = self.events
             self.assertEqual(('supervisor', f'ovn-{short}'), start)
             # The file that is made is the one that the server opens.
-            server = known[f'ovn-{short}'].command
+            server = self.known[f'ovn-{short}'].command
             self.assertEqual(
                 ('controller', f'ovsdb-tool create {server[-1]} '
                  f'/usr/share/ovn/ovn-{short}.ovsschema'), create)
@@ -55,7 +60,7 @@ class TestDatabase(TestCase):
                 socket = command.removeprefix(tool).split()[0]
                 self.assertIn(f'--remote=punix:{socket}', server)
             self.assertIn(f'ptcp:{port}:198.18.0.1', listen[1])
-            self.assertIn(f'inactivity_probe={networking.PROBE_MS}',
+            self.assertIn(f'inactivity_probe={ovn.PROBE_MS}',
                           listen[1])
 
 
@@ -64,7 +69,8 @@ class TestSwitch(TestCase):
     def setUp(self):
         super().setUp()
         self.host = self.topology.compute_hosts[1]
-        networking.start_switch(self.layout, self, self.host)
+        for name in ('ovsdb', 'ovs-vswitchd', 'ovn-controller'):
+            self.steps[f'compute2-{name}']()
 
     def test_order(self):
         self.assertEqual(
@@ -77,9 +83,7 @@ class TestSwitch(TestCase):
         for host, what in self.events:
             if what.startswith('ovs-vsctl'):
                 self.assertEqual('compute2', host)
-        known = {program.identifier: program for program
-                 in programs.plan(self.layout, self.topology)}
-        self.assertIn(known['compute2-ovsdb'].command[-1], self.events[0][1])
+        self.assertIn(self.known['compute2-ovsdb'].command[-1], self.events[0][1])
 
     def test_settings_before_the_switch_starts(self):
         settings = self.events[2][1]
