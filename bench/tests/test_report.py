@@ -10,61 +10,60 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
+import io
 import pathlib
 import tempfile
+import unittest
+from unittest import mock
 
-import testtools
-
-from bench.precision import claims
-from bench.precision import machine
-from bench.precision import plot
-from bench.precision import report
-from bench.precision import results
-from bench.precision import rows
-from bench.precision import tables
+from bench import report
+from lm_tempest_plugin.results import store
 
 
-class ReportTest(testtools.TestCase):
+class WriteTest(unittest.TestCase):
 
-    def setUp(self):
-        super().setUp()
-        folder = tempfile.TemporaryDirectory()
-        self.addCleanup(folder.cleanup)
-        self.folder = pathlib.Path(folder.name)
-        self.found = results.Results(facts={'seed': 1}, readings=[
-            rows.Row('trials', tool, kind, 0.2, 0.2, 0.0, 0.3)
-            for tool in ('a', 'b') for kind in ('drop', 'hold')])
+    def test_as_a_run_writes_them(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = report.write(pathlib.Path(directory), 50)
+            found = store.read([path])
+            size = path.stat().st_size
+        self.assertEqual([], found.remarks)
+        # Whole drains of 12, so there are more than 50.
+        self.assertEqual(60, len(found.migrations))
+        self.assertEqual(5, len(found.drains))
+        self.assertGreater(size / len(found.migrations), 10_000)
 
-    def test_tables_without_lines_are_left_out(self):
-        made = tables.tables(self.found, claims.check(self.found))
-        self.assertEqual(['Errors by tool: trials',
-                          'Errors by tool and length: trials', 'Claims'],
-                         [table.title for table in made])
-        for table in made:
-            for line in table.cells:
-                self.assertEqual(len(table.columns), len(line))
+    def test_some_have_problems(self):
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(
+                report, 'PROBLEM_EVERY', 10):
+            found = store.read([report.write(pathlib.Path(directory), 12)])
+        self.assertEqual(
+            1, sum(bool(each.problems) for each in found.migrations))
 
-    def test_markdown(self):
-        text = report.as_markdown(tables.Table(
-            'T', ('a', 'b|'), [('1', '|2|')]))
-        self.assertEqual('## T\n\n| a | b\\| |\n| --- | --- |\n'
-                         '| 1 | \\|2\\| |\n', text)
 
-    def test_a_file_is_written_as_a_whole_or_not_at_all(self):
-        path = self.folder / 'some'
-        report.write(path, lambda to: to.write_text('old'))
-        self.assertRaises(ZeroDivisionError, report.write, path,
-                          lambda to: to.write_text('%d' % (1 / 0)))
-        self.assertEqual(['some'],
-                         [found.name for found in self.folder.iterdir()])
-        self.assertEqual('old', path.read_text())
+class MainTest(unittest.TestCase):
 
-    def test_plot(self):
-        for kind, start in (('png', b'\x89PNG'), ('svg', b'<?xml')):
-            path = self.folder / kind
-            plot.draw(self.found.readings, path, kind)
-            self.assertTrue(path.read_bytes().startswith(start))
+    def run_with(self, *arguments):
+        with contextlib.redirect_stdout(io.StringIO()) as stdout:
+            code = report.main(['--migrations', '30', *arguments])
+        return code, stdout.getvalue()
 
-    def test_stolen_cpu_time(self):
-        self.assertEqual((7, 107), machine.cpu_times(
-            'cpu  10 20 30 40 0 0 0 7 5 5\ncpu0 1 2 3'))
+    def test_kept(self):
+        code, text = self.run_with('--format', 'json')
+        self.assertEqual(0, code, text)
+        self.assertRegex(text, r'json +30 live migrations: .*: kept')
+
+    def test_not_kept(self):
+        for name, value in (('SECONDS', 0.001), ('BYTES', 1000)):
+            with mock.patch.object(report, name, value):
+                code, text = self.run_with('--format', 'json')
+            self.assertEqual(1, code)
+            self.assertIn('NOT KEPT', text)
+
+    def test_a_report_that_fails(self):
+        with tempfile.TemporaryDirectory() as directory:
+            path = pathlib.Path(directory) / 'no.jsonl'
+            found = report.measure(path, path.with_name('report.html'))
+        self.assertEqual(2, found.code)
+        self.assertGreater(found.bytes, 1_000_000)
