@@ -34,6 +34,6 @@ def version_is_known():
 # A tree without PKG-INFO and without a git that answers: an archive made by
 # a forge, or a checkout that belongs to another user. pbr would refuse it.
 if not version_is_known():
-    os.environ['PBR_VERSION'] = '0.0.1.dev0'
+    os.environ['PBR_VERSION'] = '1.0.0.dev0'
 
 setuptools.setup(pbr=True)

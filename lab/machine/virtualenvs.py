@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+import configparser
 import hashlib
 import pathlib
 import shutil
@@ -33,8 +34,6 @@ LINKED = {'cloud': ('libvirt*.py', 'libvirtmod*.so'), 'tempest': ()}
 #: The same for Ceph's clients, once a lab uses Ceph: PyPI has no usable
 #: package of these names.
 LINKED_FOR_CEPH = ('rados.*.so', 'rbd.*.so')
-#: The plugin's version would come from git, which need not be installed.
-PLUGIN_VERSION = '0.0.0'
 
 
 def is_whole(paths: layout.Layout, name: str) -> bool:
@@ -86,7 +85,7 @@ def make(paths: layout.Layout, name: str) -> None:
         # Built with the pinned packages, not with the newest of this hour.
         machine.run_installer([*command, '--no-deps', '--no-build-isolation',
                                '--editable', str(layout.REPOSITORY)],
-                              log, doing, PBR_VERSION=PLUGIN_VERSION)
+                              log, doing, PBR_VERSION=_plugin_version())
     _link_debian_modules(paths, name, LINKED[name])
     files.write(venv / 'stamp', _digest(paths, name))
 
@@ -102,6 +101,13 @@ def link_ceph(paths: layout.Layout) -> None:
 def _pins(name: str) -> tuple[pathlib.Path, pathlib.Path]:
     """Return the files of a virtualenv's requirements and constraints."""
     return (LAB / f'requirements-{name}.txt', LAB / f'constraints-{name}.txt')
+
+
+def _plugin_version() -> str:
+    """Return the plugin's version without git, which need not be there."""
+    setup = configparser.ConfigParser()
+    setup.read(layout.REPOSITORY / 'setup.cfg', encoding='utf-8')
+    return f'{setup["metadata"]["version"]}.dev0'
 
 
 def _digest(paths: layout.Layout, name: str) -> str:

@@ -19,6 +19,8 @@ import datetime
 from importlib import metadata
 import json
 import os
+import pathlib
+import subprocess
 import textwrap
 from typing import Any
 
@@ -127,8 +129,19 @@ def run_started(region: str, compute_api: str,
 def commit() -> str:
     """Return the Git commit of this plugin; empty if it is not known.
 
-    pbr stores it when it builds the package (pbr.json).
+    A checkout is asked for its present commit, with ``+`` if files differ
+    from it. A package has the commit that pbr stored when it was built.
     """
+    checkout = pathlib.Path(__file__).parents[2]
+    if (checkout / '.git').exists():
+        try:
+            # Git refuses a checkout of another user, and prints nothing.
+            return subprocess.run(
+                ['git', '-C', str(checkout), 'describe', '--always',
+                 '--abbrev=12', '--exclude=*', '--dirty=+'],
+                capture_output=True, text=True).stdout.strip()
+        except FileNotFoundError:
+            return ''
     text = metadata.distribution(PACKAGE).read_text('pbr.json')
     return str(json.loads(text).get('git_version', '')) if text else ''
 

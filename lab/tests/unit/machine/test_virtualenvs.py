@@ -30,6 +30,8 @@ PIP
 chmod +x "$3/bin/pip"
 """
 
+SETUP = '[metadata]\nversion = 4.5.6\n'
+
 
 class TestMake(base.TestCase):
 
@@ -43,8 +45,8 @@ class TestMake(base.TestCase):
         for name in ('cloud', 'tempest'):
             self.write(self.lab / f'requirements-{name}.txt', 'nova\n')
             self.write(self.lab / f'constraints-{name}.txt', 'nova==1\n')
-        for name in ('setup.cfg', 'requirements.txt'):
-            self.write(self.lab.parent / name, 'a')
+        self.write(self.lab.parent / 'setup.cfg', SETUP)
+        self.write(self.lab.parent / 'requirements.txt', 'a')
         self.debian = self.folder / 'dist-packages'
         for name in ('libvirt.py', 'libvirtaio.py', 'libvirtmod.cpython.so',
                      'rados.cpython.so', 'rbd.cpython.so', 'rgw.cpython.so',
@@ -93,7 +95,7 @@ class TestMake(base.TestCase):
     def test_changed_metadata_of_the_plugin_causes_a_new_one(self):
         self._make('tempest')
         for name in ('requirements.txt', 'setup.cfg'):
-            self.write(self.lab.parent / name, 'b')
+            self.write(self.lab.parent / name, f'{SETUP}{name} = x\n')
             self.assertFalse(virtualenvs.is_current(self.layout, 'tempest'))
             self.assertTrue(self._make('tempest'))
         # The cloud holds nothing of it.
@@ -142,7 +144,7 @@ class TestMake(base.TestCase):
     def test_entry_points_cause_a_new_one(self):
         self._make('tempest')
         self._make('cloud')
-        self.write(self.lab.parent / 'setup.cfg', 'b')
+        self.write(self.lab.parent / 'setup.cfg', f'{SETUP}name = x\n')
         self.assertTrue(self._make('tempest'))
         self.assertFalse(self._make('cloud'))
 
