@@ -40,7 +40,7 @@ MICROVERSION = r'([1-9][0-9]*)\.(0|[1-9][0-9]*)'
 COUNT = types.Integer(min=1, max=1000)
 
 
-class Tolerant:
+class Tolerant(types.ConfigType):
     """Accept a wrong value at first, and refuse it only in check().
 
     Tempest reads every option when it starts. If one of ours raised an error
@@ -53,6 +53,7 @@ class Tolerant:
 
     def __init__(self, kind: Any,
                  condition: Callable[[Any], str] = lambda value: '') -> None:
+        super().__init__(type_name=kind.type_name)
         self.kind = kind
         self._condition = condition
         # List and Dict try to join items that their type refuses, with a
@@ -67,6 +68,9 @@ class Tolerant:
         if name == 'kind':
             raise AttributeError(name)
         return getattr(self.kind, name)
+
+    def _formatter(self, value: Any) -> str:
+        return str(self.kind._formatter(value))
 
     def __call__(self, value: Any) -> Any:
         """Return a value, converted if it is correct."""
@@ -84,10 +88,11 @@ class Tolerant:
         if value is None and not isinstance(self.kind, types.Number):
             return None
         value = self.kind(value)
+        # The type of the items, if it has some, is tolerant as well.
         if isinstance(self.kind, types.List):
-            value = [self.kind.item_type.strict(item) for item in value]
+            value = [self.item_type.strict(item) for item in value]
         elif isinstance(self.kind, types.Dict):
-            value = {name: self.kind.value_type.strict(item)
+            value = {name: self.value_type.strict(item)
                      for name, item in value.items()}
         elif isinstance(self.kind, types.Number) and (
                 value is None or not math.isfinite(value)):
@@ -580,8 +585,9 @@ def _bad_values(conf: Any) -> list[str]:
         values = getattr(conf, group.name)
         for opt in opts:
             value = getattr(values, opt.dest)
+            kind: Any = opt.type
             try:
-                opt.type.strict(value)
+                kind.strict(value)
             except ValueError as exc:
                 faults.append(f'bad value of option {opt.dest} in group '
                               f'[{group.name}]: {value}: {exc}')

@@ -229,5 +229,5 @@ def deferred_signals(action: str) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        for number in dict.fromkeys(deferred):
-            signal.raise_signal(number)
+        for once in dict.fromkeys(deferred):
+            signal.raise_signal(once)

@@ -115,7 +115,8 @@ class ParseTest(base.TestCase):
 
     def test_a_job_that_is_not_a_migration(self):
         for operation in (0, 4, 5):
-            self.assertIsNotNone(libvirt.parse_job(changed(operation=operation)))
+            self.assertIsNotNone(
+                libvirt.parse_job(changed(operation=operation)))
         for operation in (2, 6, 9, 10):
             self.assertIsNone(libvirt.parse_job(changed(operation=operation)))
 
@@ -207,7 +208,7 @@ class GuestStateTest(base.TestCase):
         times = iter((10.0, 12.1))
         self.slept = []
         return libvirt.guest_state(self.host, VIRSH, 'server-1', 2.0,
-                          lambda: next(times), self.slept.append)
+                                   lambda: next(times), self.slept.append)
 
     def test_a_guest_that_hangs(self):
         found = self.take(stats(), stats(

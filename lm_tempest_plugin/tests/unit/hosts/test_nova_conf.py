@@ -61,7 +61,7 @@ class HostsTestCase(base.TestCase):
 
     def recover(self):
         return nova_conf.recover(undo_log.UndoLog(self.directory),
-                              self.restarter(), self.connect)
+                                 self.restarter(), self.connect)
 
     def assert_as_before(self, *hosts):
         for host in hosts or self.cloud.values():

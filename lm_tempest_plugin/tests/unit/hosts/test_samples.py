@@ -195,8 +195,7 @@ class RatesTest(base.TestCase):
         for before, after in (
                 ((100, 0, 0), (99, 50, 0)), ((0, 0, 9), (5, 50, 8)),
                 ((1, 2, 3), (1, 2, 3))):
-            found = rates(counters(100.0, before),
-                                  counters(101.0, after))
+            found = rates(counters(100.0, before), counters(101.0, after))
             self.assertEqual((None, None), (
                 found.cpu_busy_fraction, found.cpu_stolen_fraction))
 

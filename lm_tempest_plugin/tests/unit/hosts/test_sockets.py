@@ -222,8 +222,8 @@ class SeenConnectionsTest(base.TestCase):
 
     def test_earlier_connections_do_not_count(self):
         brick, shell = seen(1023 + 40000, 49152), seen(40001, 22)
-        found = sockets.SeenConnections([SOURCE], [DESTINATION],
-                             before=[brick.reverse, shell])
+        found = sockets.SeenConnections(
+            [SOURCE], [DESTINATION], before=[brick.reverse, shell])
         found.add([brick, shell])
         self.assertEqual(sockets.Transport.UNSEEN, found.results().transport)
         found.add([brick, seen(40002, 49152)])
@@ -236,8 +236,8 @@ class SeenConnectionsTest(base.TestCase):
         self.assertEqual(sockets.Transport.UNSEEN, found.results().transport)
 
     def test_addresses_in_any_spelling(self):
-        found = sockets.SeenConnections(['2001:DB8:0::1'], ['::ffff:192.0.2.2',
-                                                 '2001:db8::2'])
+        found = sockets.SeenConnections(
+            ['2001:DB8:0::1'], ['::ffff:192.0.2.2', '2001:db8::2'])
         found.add([seen(40000, 49152, '2001:db8::1', '2001:db8::2')])
         self.assertEqual(sockets.Transport.DIRECT, found.results().transport)
 
