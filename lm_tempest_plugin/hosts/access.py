@@ -16,7 +16,6 @@ from collections.abc import Iterable
 import contextlib
 import pathlib
 import shlex
-import types
 from typing import Any
 from typing import Self
 
@@ -86,9 +85,7 @@ class HostsObserver(contextlib.AbstractContextManager['HostsObserver']):
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, exc_type: type[BaseException] | None,
-                 exc: BaseException | None,
-                 traceback: types.TracebackType | None) -> None:
+    def __exit__(self, *args: object) -> None:
         self._stack.close()
 
     def results(self) -> tuple[schema.Sockets, tuple[schema.HostSamples, ...]]:

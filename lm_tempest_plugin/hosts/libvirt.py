@@ -107,15 +107,9 @@ def completed_job(host: remote.Remote, virsh: Sequence[str],
     :raises HostError: the host cannot be asked, does not know the domain, or
         its answer cannot be parsed
     """
-    output = host.run(
-        *virsh, 'domjobinfo', '--domain', domain, '--completed',
-        '--keep-completed', '--rawstats')
-    try:
-        return parse_job(output)
-    except ValueError as exc:
-        raise remote.HostError(
-            f'{host.name}: job statistics of domain {domain} cannot be '
-            f'parsed: {exc}') from exc
+    return remote.ask(
+        host, parse_job, *virsh, 'domjobinfo', '--domain', domain,
+        '--completed', '--keep-completed', '--rawstats')
 
 
 def parse_job(output: str) -> schema.LibvirtJob | None:
@@ -163,14 +157,14 @@ def libvirt_version(host: remote.Remote, virsh: Sequence[str]) -> str:
     :raises HostError: the host cannot be asked, or its answer cannot be
         parsed
     """
-    output = host.run(*virsh, 'version', '--daemon')
-    # The text is translated; the daemon's version is last.
-    found = re.search(r'(\d+\.\d+\.\d+)\s*$', output)
-    if found is None:
-        raise remote.HostError(
-            f'{host.name}: virsh does not print the version of libvirtd: '
-            f'{output!r}')
-    return found[1]
+    def version(output: str) -> str:
+        # The text is translated; the daemon's version is last.
+        found = re.search(r'(\d+\.\d+\.\d+)\s*$', output)
+        if found is None:
+            raise ValueError(f'no version of libvirtd in {output!r}')
+        return found[1]
+
+    return remote.ask(host, version, *virsh, 'version', '--daemon')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,14 +203,8 @@ def guest_state(host: remote.Remote, virsh: Sequence[str], domain: str,
         parsed
     """
     def ask() -> DomainStats:
-        output = host.run(*virsh, 'domstats', '--raw', '--state', '--vcpu',
-                          '--interface', domain)
-        try:
-            return parse_stats(output)
-        except (KeyError, ValueError, IndexError) as exc:
-            raise remote.HostError(
-                f'{host.name}: statistics of domain {domain} cannot be '
-                f'parsed: {exc!r}') from exc
+        return remote.ask(host, parse_stats, *virsh, 'domstats', '--raw',
+                          '--state', '--vcpu', '--interface', domain)
 
     first, begin_s = ask(), clock()
     sleep(interval_s)

@@ -13,13 +13,14 @@
 """Commands on a compute host, over one SSH connection that is kept."""
 
 import abc
+from collections.abc import Callable
 import contextlib
 import dataclasses
 import pathlib
 import shlex
 import threading
-import types
 from typing import Self
+from typing import TypeVar
 
 from oslo_log import log as logging
 import paramiko
@@ -27,6 +28,7 @@ from paramiko import hostkeys
 from paramiko import pkey
 
 LOG = logging.getLogger(__name__)
+T = TypeVar('T')
 # At INFO, paramiko logs every channel. A failure comes as an exception.
 logging.getLogger('paramiko').logger.setLevel('WARNING')
 
@@ -203,10 +205,27 @@ class Remote(contextlib.AbstractContextManager['Remote']):
                 self._client.close()
                 self._client = None
 
-    def __exit__(self, exc_type: type[BaseException] | None,
-                 exc: BaseException | None,
-                 traceback: types.TracebackType | None) -> None:
+    def __exit__(self, *args: object) -> None:
         self.close()
+
+
+def ask(host: Remote, parse: Callable[[str], T], *command: str,
+        timeout_s: float = 30.0) -> T:
+    """Run a command and return its output, parsed.
+
+    :param host: the host
+    :param parse: takes the output
+    :param command: program and arguments, without quoting
+    :param timeout_s: how long the command may print nothing, in seconds
+    :raises HostError: it cannot be run or fails, or the output cannot be
+        parsed
+    """
+    output = host.run(*command, timeout_s=timeout_s)
+    try:
+        return parse(output)
+    except (ValueError, LookupError, TypeError, AttributeError) as exc:
+        raise HostError(f'{host.name}: the output of {shlex.join(command)!r} '
+                        f'cannot be parsed: {exc!r}') from exc
 
 
 def _reason(exc: BaseException) -> str:
@@ -228,12 +247,15 @@ class RepeatingThread(abc.ABC):
     Also a context manager. Subclasses say what to do and when.
 
     :param name: name of the thread, for errors and the log
+    :param period_s: time to wait before each step, in seconds
     :param stop_timeout_s: how long stop() waits for the thread, in seconds;
         None for as long as it takes
     """
 
-    def __init__(self, name: str, stop_timeout_s: float | None) -> None:
+    def __init__(self, name: str, period_s: float,
+                 stop_timeout_s: float | None = None) -> None:
         self._name = name
+        self._period_s = period_s
         self._stop_timeout_s = stop_timeout_s
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -243,9 +265,9 @@ class RepeatingThread(abc.ABC):
     def step(self) -> None:
         """Do it once. An exception ends the thread."""
 
-    @abc.abstractmethod
     def pause_s(self) -> float:
         """Return the time to wait before the next step, in seconds."""
+        return self._period_s
 
     def start(self) -> None:
         """Start the thread."""
@@ -281,9 +303,7 @@ class RepeatingThread(abc.ABC):
         self.start()
         return self
 
-    def __exit__(self, exc_type: type[BaseException] | None,
-                 exc: BaseException | None,
-                 traceback: types.TracebackType | None) -> None:
+    def __exit__(self, *args: object) -> None:
         self.stop()
 
     def _run(self) -> None:

@@ -110,12 +110,7 @@ def read(host: remote.Remote, timeout_s: float = TIMEOUT_S) -> Counters:
     :raises HostError: the host cannot be asked, or its answer cannot be
         parsed
     """
-    output = host.run(*COMMAND, timeout_s=timeout_s)
-    try:
-        return parse(output)
-    except ValueError as exc:
-        raise remote.HostError(
-            f'{host.name}: counters cannot be parsed: {exc}') from exc
+    return remote.ask(host, parse, *COMMAND, timeout_s=timeout_s)
 
 
 def parse(output: str) -> Counters:
@@ -138,21 +133,16 @@ def parse(output: str) -> Counters:
             raise ValueError(f'{name} is missing')
         try:
             return parser(files[name])
-        except ValueError as exc:
+        except (ValueError, IndexError) as exc:
             raise ValueError(f'{name}: {exc}') from exc
 
     memory = parsed(MEMINFO, _memory)
     return Counters(
-        uptime_s=parsed(UPTIME, _uptime), cpu=parsed(STAT, _cpu),
+        uptime_s=parsed(UPTIME, lambda lines: float(lines[0].split()[0])),
+        cpu=parsed(STAT, _cpu),
         memory_total_bytes=memory['MemTotal'],
         memory_available_bytes=memory['MemAvailable'],
         interfaces=parsed(NET, _interfaces), disks=parsed(DISKS, _disks))
-
-
-def _uptime(lines: list[str]) -> float:
-    for line in lines:
-        return float(line.split()[0])
-    raise ValueError('it is empty')
 
 
 def _cpu(lines: list[str]) -> CpuTime:
@@ -304,11 +294,11 @@ class Sampler(remote.RepeatingThread):
         :param timeout_s: time for the host to answer, in seconds
         :raises ValueError: the period is not above zero
         """
-        super().__init__(f'sampler of {host.name}', timeout_s + remote.GRACE_S)
+        super().__init__(f'sampler of {host.name}', period_s,
+                         timeout_s + remote.GRACE_S)
         if period_s <= 0:
             raise ValueError(f'a period of {period_s:g} s is not above zero')
         self._host = host
-        self._period_s = period_s
         self._timeout_s = timeout_s
         self._due_s: float | None = None
         self._latest: Counters | None = None

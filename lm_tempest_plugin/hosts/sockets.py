@@ -158,13 +158,8 @@ def established(host: remote.Remote) -> list[Connection]:
     :raises HostError: the host cannot be asked, or its answer cannot be
         parsed
     """
-    output = host.run(
-        'ss', '--no-header', '--numeric', '--tcp', 'state', 'established')
-    try:
-        return parse(output)
-    except ValueError as exc:
-        raise remote.HostError(
-            f'{host.name}: output of ss cannot be parsed: {exc}') from exc
+    return remote.ask(host, parse, 'ss', '--no-header', '--numeric', '--tcp',
+                      'state', 'established')
 
 
 def parse(output: str) -> list[Connection]:
@@ -206,16 +201,11 @@ def addresses(host: remote.Remote) -> frozenset[str]:
     :raises HostError: the host cannot be asked, or its answer cannot be
         parsed
     """
-    output = host.run('ip', '-json', 'address', 'show', 'scope', 'global')
-    try:
-        # An interface without such an address is an empty object.
-        return frozenset(
-            _address(address['local']) for interface in json.loads(output)
-            for address in interface.get('addr_info', ())
-            if 'local' in address)
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise remote.HostError(
-            f'{host.name}: output of ip cannot be parsed: {exc}') from exc
+    # An interface without such an address is an empty object.
+    return remote.ask(host, lambda output: frozenset(
+        _address(address['local']) for interface in json.loads(output)
+        for address in interface.get('addr_info', ()) if 'local' in address),
+        'ip', '-json', 'address', 'show', 'scope', 'global')
 
 
 def first_client_port(host: remote.Remote) -> int:
@@ -225,12 +215,11 @@ def first_client_port(host: remote.Remote) -> int:
     :raises HostError: the host cannot be asked, or its answer cannot be
         parsed
     """
-    output = host.run('cat', _RANGE)
-    match = re.fullmatch(r'\s*([0-9]+)\s+[0-9]+\s*', output)
-    if not match:
-        raise remote.HostError(
-            f'{host.name}: {output!r} in {_RANGE} is not a range of ports')
-    return int(match[1])
+    def first(output: str) -> int:
+        start, _ = output.split()
+        return int(start)
+
+    return remote.ask(host, first, 'cat', _RANGE)
 
 
 def between(connections: Iterable[Connection], source: Collection[str],
@@ -325,10 +314,9 @@ class SocketWatch(remote.RepeatingThread):
             seconds
         :param clock: returns a monotonic time in seconds
         """
-        super().__init__(f'sockets of {source.name}', None)
+        super().__init__(f'sockets of {source.name}', period_s)
         self._source = source
         self._destination = destination
-        self._period_s = period_s
         self._clock = clock
         self._seen: SeenConnections | None = None
         self._error: Exception | None = None
@@ -352,10 +340,6 @@ class SocketWatch(remote.RepeatingThread):
                 f'{exc}') from exc
         self._newest_s = self._clock()
         super().start()
-
-    def pause_s(self) -> float:
-        """Return the time between two snapshots, in seconds."""
-        return self._period_s
 
     def step(self) -> None:
         """Take a snapshot, or note that it failed."""

@@ -233,7 +233,8 @@ class GuestStateTest(base.TestCase):
         for output in ('', 'error: no domain', stats('x'), stats(99),
                        stats(sent='many')):
             exc = self.assertRaises(remote.HostError, self.take, output)
-            self.assertIn('domain server-1', str(exc))
+            self.assertIn('domstats', str(exc))
+            self.assertIn('server-1', str(exc))
             self.assertIn('compute1', str(exc))
 
     def test_a_host_that_refuses(self):

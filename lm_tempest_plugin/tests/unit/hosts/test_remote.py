@@ -136,8 +136,9 @@ class RemoteTest(base.TestCase):
         key.write_private_key_file(str(self.folder / 'key'))
 
     def write_known(self, key):
-        (self.folder / 'known').write_text('[%s]:%d %s %s\n' % (
-            ADDRESS, self.listener.port, key.get_name(), key.get_base64()))
+        (self.folder / 'known').write_text(
+            f'[{ADDRESS}]:{self.listener.port} {key.get_name()} '
+            f'{key.get_base64()}\n')
 
     def remote(self, **values):
         found = remote.Remote(fakes.host_site(**{
@@ -249,3 +250,30 @@ class RemoteTest(base.TestCase):
         with self.remote() as found:
             found.run('true')
         self.assertIsNone(found._client)
+
+
+class RepeatingThreadTest(base.TestCase):
+
+    class Counting(remote.RepeatingThread):
+
+        number = 0
+
+        def step(self):
+            self.number += 1
+            if self.number == 3:
+                raise ValueError('three')
+
+    def test_an_error_ends_it_and_stop_raises_it(self):
+        counting = self.Counting('counting', 0.001)
+        counting.start()
+        counting._thread.join(10)
+        exc = self.assertRaises(remote.HostError, counting.stop)
+        self.assertIn('counting', str(exc))
+        self.assertIn('three', str(exc))
+        self.assertEqual(3, counting.number)
+
+    def test_it_waits_before_the_first_step(self):
+        with self.Counting('counting', 3600.0) as counting:
+            self.assertTrue(counting._thread.is_alive())
+        self.assertEqual(0, counting.number)
+        counting.stop()
