@@ -206,8 +206,7 @@ class Service:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Return the variables of all programs and SSH sessions of its host.
-        """
+        """Return the variables that programs and SSH sessions have."""
         return {
             'PATH': f'{self.paths.venvs}/cloud/bin:{sandbox.SYSTEM_PATH}',
             'HOME': str(self.data), 'TMPDIR': str(self.data / 'tmp'),

@@ -70,8 +70,7 @@ class MariaDb(base.Service):
 
     @property
     def is_kept(self) -> bool:
-        """Return whether databases for these versions were prepared before.
-        """
+        """Return whether databases were prepared for these versions."""
         return self.kept.exists()
 
     def programs(self) -> list[base.Program]:

@@ -27,8 +27,8 @@ from supervisor import options
 from lab import configuration
 from lab import layout
 from lab.machine import checks
-from lab.services import ceph
 from lab.services.base import Lab
+from lab.services import ceph
 from lab.tests.unit import base
 from lab.topology import Topology
 

@@ -31,12 +31,12 @@ from lab.hosts import namespaces
 from lab.hosts import network
 from lab import inside
 from lab import services
+from lab.services.base import Lab
+from lab.services.base import Service
 from lab.services import ceph
 from lab.services import keystone
 from lab.services import mariadb
 from lab.services import ssh
-from lab.services.base import Lab
-from lab.services.base import Service
 from lab import steps
 from lab import supervisor
 from lab.tests.unit import base
@@ -59,8 +59,9 @@ class Cloud(base.TestCase):
         self.patch(supervisor.Supervisor, 'stop',
                    lambda _, name: self.note(f'stop {name}'))
         self.patch(services.base, 'run', self._run)
-        self.patch(services.base, 'wait_for_port', lambda name, address, port: (
-            self.note(f'port of {name}'), self.ports.append(port)))
+        self.patch(
+            services.base, 'wait_for_port', lambda name, address, port: (
+                self.note(f'port of {name}'), self.ports.append(port)))
         self.ports = []
         self.patch(namespaces, 'make_compute', lambda paths, host: self.note(
             f'host {host}'))
@@ -222,7 +223,8 @@ class TestPlan(Cloud):
             if (event.startswith('start ') and event != 'start mariadb'
                     and 'maintenance' not in event):
                 self.assert_order(event, 'workspace.make')
-        self.assert_order('start compute2-nova-compute', 'inside.wait_until_ready')
+        self.assert_order('start compute2-nova-compute',
+                          'inside.wait_until_ready')
 
     def test_ports(self):
         self.run_plan()
@@ -299,7 +301,8 @@ class TestCeph(Cloud):
         self.run_plan(storage='ceph')
         self.assert_order('network', '_make_monitor', 'start ceph-mon',
                           'port of ceph-mon', self.first('ceph '),
-                          'start ceph-osd', '_make_pools', 'start glance', 'upload')
+                          'start ceph-osd', '_make_pools', 'start glance',
+                          'upload')
         self.assert_order('_make_store', self.first('ceph '))
         self.assert_order('port of ceph-mon', 'start ceph-mgr', '_make_pools')
         for host in ('compute1', 'compute2'):
@@ -506,7 +509,8 @@ class TestMissingForVolumes(ReadyCase):
 
     def test_service_that_is_down(self):
         self.volumes['cinder-scheduler'].state = 'down'
-        self.assertEqual(['cinder-scheduler'], self._missing(storage='ceph', volumes=True))
+        self.assertEqual(['cinder-scheduler'],
+                         self._missing(storage='ceph', volumes=True))
         # Nobody would answer.
         self.assertEqual([], self.asked)
 

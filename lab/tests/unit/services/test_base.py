@@ -171,7 +171,7 @@ class TestProgram(base.TestCase):
 
     def _program(self, *command, host='controller', **environment):
         return Program(host, 'x', command,
-                                tuple(environment.items()), self.folder)
+                       tuple(environment.items()), self.folder)
 
     def test_quoting(self):
         command = ('/bin/a b', "it's", '$HOME', '"x"', '')
@@ -196,7 +196,8 @@ class TestRun(base.TestCase):
         self.assertEqual('a 1\n', services.base.run('echo', 'a', 1))
 
     def test_input(self):
-        self.assertEqual('SELECT 1;', services.base.run('cat', text='SELECT 1;'))
+        self.assertEqual('SELECT 1;', services.base.run(
+            'cat', text='SELECT 1;'))
 
     def test_environment(self):
         os.environ['LAB_TEST_OLD'] = 'old'
@@ -262,8 +263,9 @@ class TestWaitForPort(base.TestCase):
         self.assertEqual(3, len(slept))
 
     def test_never_opens(self):
-        message = self.refused(services.base.wait_for_port, 'glance', '127.0.0.1',
-                               self.port, seconds=0.03)
+        message = self.refused(
+            services.base.wait_for_port, 'glance', '127.0.0.1', self.port,
+            seconds=0.03)
         self.assertIn(f'glance did not open 127.0.0.1:{self.port}', message)
         self.assertIn('tools/run-lab.sh logs glance', message)
 

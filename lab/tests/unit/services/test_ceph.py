@@ -17,8 +17,8 @@ import time
 import uuid
 
 from lab import services
-from lab.services import ceph
 from lab.services.base import Lab
+from lab.services import ceph
 from lab.tests.unit import base
 from lab.topology import Topology
 
@@ -71,8 +71,9 @@ class TestCluster(base.TestCase):
         self.events = []
         self.answers = []
         self.patch(services.base, 'run', self._run)
-        self.patch(services.base, 'wait_for_port', lambda name, address, port: (
-            self.events.append(f'{name} {address}:{port}')))
+        self.patch(
+            services.base, 'wait_for_port', lambda name, address, port: (
+                self.events.append(f'{name} {address}:{port}')))
         self.patch(time, 'sleep', lambda seconds: None)
         self.steps = self._steps(PLAIN)
 

@@ -17,8 +17,8 @@ from unittest import mock
 
 from lab import configuration
 from lab import services
-from lab.services import mariadb
 from lab.services.base import Lab
+from lab.services import mariadb
 from lab.tests.unit import base
 from lab import topology
 from lab.topology import Topology
@@ -139,9 +139,9 @@ class TestKey(TestCase):
         self.patch(configuration, 'TEMPLATES', real)
 
     def test_every_lab_has_the_same(self):
-        for topology in ({'computes': 3}, {'storage': 'ceph'},
-                         {'storage': 'ceph', 'volumes': True}):
-            other = self.new(**topology)
+        for values in ({'computes': 3}, {'storage': 'ceph'},
+                       {'storage': 'ceph', 'volumes': True}):
+            other = self.new(**values)
             self.assertEqual(self.first, other.kept)
             self.assertCountEqual(
                 [name for service in self.database.lab.with_databases

@@ -11,8 +11,8 @@
 # under the License.
 
 from lab import services
-from lab.services import ovn
 from lab.services.base import Lab
+from lab.services import ovn
 from lab.tests.unit import base
 from lab.topology import Topology
 
@@ -83,7 +83,8 @@ class TestSwitch(TestCase):
         for host, what in self.events:
             if what.startswith('ovs-vsctl'):
                 self.assertEqual('compute2', host)
-        self.assertIn(self.known['compute2-ovsdb'].command[-1], self.events[0][1])
+        self.assertIn(self.known['compute2-ovsdb'].command[-1],
+                      self.events[0][1])
 
     def test_settings_before_the_switch_starts(self):
         settings = self.events[2][1]
