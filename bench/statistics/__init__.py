@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether the statistics of the report are right, where the truth is known.
+"""Coverage of the report's intervals, and its answers where truth is known.
 
 From the root of the repository; no cloud is needed::
 
     python -m bench.statistics
 
-Two parts: *coverage*, how often the 95 % intervals contain what is true, in
-many simulations with values as live migrations have them; *known*, whole
-runs of a simulated cloud with a known effect, drift, cost of memory and
-queue, put through what makes the report.
+Two parts: *coverage*, how often the 95 % intervals contain the true value,
+in many simulations of values that are distributed as durations of live
+migrations are; *known*, whole runs of a simulated cloud with a known effect,
+drift and cost of memory, summarized as for a report.
 """

@@ -12,8 +12,6 @@
 
 """``python -m bench.statistics``: see the package."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 
@@ -22,23 +20,24 @@ from bench.statistics import coverage
 from bench.statistics import known
 
 PARTS = ('coverage', 'known')
-#: The claim: so many of 100 intervals contain what is true.
+#: The claim: an interval contains the true value this often, in %.
 LOW, HIGH = 92.0, 98.0
 
 
 def main(arguments: list[str]) -> int:
-    """Run the parts that were asked for.
+    """Run the requested parts.
 
     :param arguments: of the command line
     :returns: 0 if all claims hold
     """
     options = _options(arguments)
-    held = True
+    holds = True
     if options.only in (None, 'coverage'):
-        held &= _coverage(options.simulations, options.seed)
+        holds &= _coverage(options.simulations, options.seed)
     if options.only in (None, 'known'):
-        held &= _known(options.runs, options.seed)
-    return 0 if held else 1
+        for answer in known.answers(options.runs, options.seed):
+            holds &= _claim(f'known: {answer.text}', answer.holds)
+    return 0 if holds else 1
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
@@ -60,8 +59,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is no number from 1 on')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number from 1 '
+                                         f'on')
     return int(text)
 
 
@@ -82,15 +81,8 @@ def _coverage(simulations: int, seed: int) -> bool:
                   f'{result.below:>8.1f}{mark}', flush=True)
     return _claim(
         f'coverage: {min(claimed):.1f} to {max(claimed):.1f} % in '
-        f'{len(claimed)} cases, to be between {LOW:g} and {HIGH:g} %',
+        f'{len(claimed)} cases (claim: {LOW:g} to {HIGH:g} %)',
         all(LOW <= each <= HIGH for each in claimed))
-
-
-def _known(runs: int, seed: int) -> bool:
-    held = True
-    for answer in known.answers(runs, seed):
-        held &= _claim(f'known: {answer.text}', answer.holds)
-    return held
 
 
 def _claim(text: str, holds: bool) -> bool:
