@@ -450,7 +450,7 @@ matrix_group = cfg.OptGroup(
     help='Settings of nova-compute to compare. The matrix is every '
          'combination of the values given here. Each combination is set on '
          'the hosts, which needs access to hosts, and the hosts are restored '
-         'afterwards. A setting without a value stays as it is.')
+         'afterwards. A setting without a value is not changed.')
 
 # Conditions that may have a bound of their own.
 _BOUNDED = ('block', 'shared', *(

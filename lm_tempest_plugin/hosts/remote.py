@@ -244,7 +244,7 @@ def _reason(exc: BaseException) -> str:
 class RepeatingThread(abc.ABC):
     """Do something again and again in a thread, from start() to stop().
 
-    Also a context manager. Subclasses say what to do and when.
+    Also a context manager. Subclasses implement step().
 
     :param name: name of the thread, for errors and the log
     :param period_s: time to wait before each step, in seconds

@@ -109,7 +109,7 @@ def matrix(values: Mapping[str, Sequence[int | bool]], seed: int,
     setting that changes slowest.
 
     :param values: by the name of the setting; no values for a setting that
-        stays as it is
+        is not changed
     :param seed: seed of the order
     :param storage: storage of the servers' disks
     """

@@ -145,7 +145,7 @@ class SetTest(HostsTestCase):
         mine = self.hosts()
         mine.set(THREE)
         said = self.refused(self.hosts().set, THREE)
-        # The other run did not touch what is mine.
+        # The other run did not touch the changed file.
         self.assertEqual(CHANGED, self.alpha.running)
         self.assertIn('host alpha', said)
         self.assertIn('recover --undo-log', said)

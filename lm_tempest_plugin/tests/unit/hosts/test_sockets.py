@@ -188,7 +188,7 @@ class TransportTest(base.TestCase):
         self.check(sockets.Transport.UNSEEN, (40000, 49152), ports=ports)
         self.check(sockets.Transport.UNSEEN, (40000, 16509), ports=ports)
         self.check(sockets.Transport.TUNNELLED, (40000, 16515), ports=ports)
-        # A service within what the kernel gives to clients.
+        # A service with a port in the range of clients.
         self.check(sockets.Transport.UNSEEN, (16515, 50000), ports=ports)
 
 
