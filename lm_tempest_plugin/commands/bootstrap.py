@@ -10,19 +10,26 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""tempest live-migration-ha bootstrap: what a run needs in a cloud."""
+"""tempest live-migration-ha bootstrap: prepare a cloud for `tempest run`."""
 
 import argparse
+import dataclasses
 
-from lm_tempest_plugin.commands import operating
-from lm_tempest_plugin.operator import bootstrap
+from lm_tempest_plugin.cloud.setup import account
+from lm_tempest_plugin.cloud.setup import cleanup
+from lm_tempest_plugin.cloud.setup import configuration
+from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import preparation
+from lm_tempest_plugin.cloud.setup import resources
+from lm_tempest_plugin.cloud.setup import workspace
+from lm_tempest_plugin.commands import arguments
 
 
-class Bootstrap(operating.OperatorCommand):
-    """Make what a run needs in a cloud, and write tempest.conf for it.
+class Bootstrap(arguments.CloudCommand):
+    """Create the resources that the tests need, and write tempest.conf.
 
-    What is there already is used: a second time nothing is made. What is
-    made is marked, and --delete deletes that and nothing else.
+    Existing resources are used; a second call creates nothing. Resources that
+    it creates are marked, and --delete deletes exactly these.
     """
 
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
@@ -30,27 +37,74 @@ class Bootstrap(operating.OperatorCommand):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--delete', action='store_true',
-            help='delete what was made, and say what is in use still')
+            help='delete the created resources, and report those in use')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Make it or delete it.
+        """Create or delete the resources.
 
-        :returns: 0, or 1 if something could not be deleted
-        :raises OperatorError: it cannot be done
+        :returns: 0, or 1 if a resource could not be deleted
+        :raises SetupError: the cloud or an argument does not allow it
         """
-        workspace = operating.directory(parsed_args)
+        files = arguments.find_workspace(parsed_args)
         if parsed_args.delete:
-            return int(not bootstrap.delete(
-                parsed_args.os_cloud, workspace, self.say))
+            return int(not delete(parsed_args.os_cloud, files, self.say))
         try:
-            bootstrap.make(
-                parsed_args.os_cloud, operating.wishes(parsed_args),
-                workspace, self.say)
+            create(parsed_args.os_cloud,
+                   arguments.cloud_arguments(parsed_args), files, self.say)
         except KeyboardInterrupt:
-            self.say('What was made so far stays: the same command goes on '
-                     'with it, and --delete deletes it.')
+            self.say('Resources that were created remain: the same command '
+                     'continues with them, and --delete deletes them.')
             raise
-        self.say('To run the tests: cd %s && tempest run --regex '
-                 'live_migration_ha' % workspace.directory)
+        self.say(f'To run the tests: cd {files.directory} && tempest run '
+                 '--regex live_migration_ha')
         return 0
+
+
+def create(cloud: str, wanted: preparation.Arguments,
+           files: workspace.Workspace, say: preparation.Say) -> None:
+    """Create all missing resources, and write tempest.conf.
+
+    :param cloud: name of the cloud in clouds.yaml
+    :param wanted: arguments of the command
+    :param files: the workspace
+    :param say: called with each line of progress
+    :raises SetupError: the cloud or an argument does not allow it; resources
+        that were created remain, and the next call uses them
+    """
+    files.check(files.tempest_conf)
+    plan = preparation.prepare(cloud, wanted, files)
+    files.create()
+    target, used = preparation.provide(plan, resources.SIZES, say)
+    changed = files.write(files.tempest_conf, options.render(
+        configuration.build(target, files, plan.others)))
+    files.save_arguments(cloud, dataclasses.asdict(plan.arguments))
+    state = 'written' if changed else 'unchanged'
+    say(f'{files.tempest_conf}: {state} (contains the password of user '
+        f'{target.user.username})')
+    if not any(each.created for each in used):
+        say('Nothing was created: all resources exist.')
+
+
+def delete(cloud: str, files: workspace.Workspace,
+           say: preparation.Say) -> bool:
+    """Delete the created resources, and nothing else.
+
+    :param cloud: name of the cloud in clouds.yaml
+    :param files: the workspace; its tempest.conf is deleted as well
+    :param say: called with each line of progress
+    :returns: whether everything was deleted
+    :raises SetupError: the cloud does not answer, or the workspace belongs to
+        another cloud
+    """
+    remembered = files.load_arguments(cloud)
+    # The files with the password go first, even if the cloud does not answer.
+    gone, stuck = files.delete(files.tempest_conf, files.verify_conf)
+    preparation.report_deletion(say, gone, stuck)
+    outcome = cleanup.delete_marked(account.connect(cloud))
+    preparation.report_deletion(say, outcome.deleted, outcome.kept)
+    if not any((gone, stuck, outcome.deleted, outcome.kept)):
+        say('Nothing to delete: there are no resources of this plugin.')
+    if remembered:
+        files.save_arguments(cloud, {})
+    return not (stuck or outcome.kept)

@@ -10,22 +10,40 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""tempest live-migration-ha verify: a whole check of a cloud in one line."""
+"""tempest live-migration-ha verify: prepare, test, report and clean up."""
 
 import argparse
+from collections.abc import Collection
+import dataclasses
+import datetime
 import pathlib
 import time
+from typing import Any
 
+from lm_tempest_plugin.cloud.setup import cleanup
+from lm_tempest_plugin.cloud.setup import configuration
+from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import preparation
+from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin.commands import arguments
-from lm_tempest_plugin.commands import operating
-from lm_tempest_plugin.operator import profiles
-from lm_tempest_plugin.operator import verification
+from lm_tempest_plugin.commands import documents
+from lm_tempest_plugin.commands import results_files
+from lm_tempest_plugin.commands import tempest_run
+from lm_tempest_plugin.results import store
+from lm_tempest_plugin import utils
 
-CLEANUPS_S = (1.0, 86400.0)
+CLEANUP_BOUNDS_S = (1.0, 86400.0)
+GOOD, BAD, INTERRUPTED = 0, 1, 130
+# Time between two looks at files and signals.
+POLL_S = 0.5
+# Their expectations depend on where the servers' disks are.
+NEED_STORAGE = 'OldApiTest'
+# Modules that need the libraries of the extra.
+REPORT_MODULES = ('report', 'render_html')
 
 
-class Verify(operating.OperatorCommand):
-    """Live-migrate servers in a cloud, judge it, and leave nothing behind.
+class Verify(arguments.CloudCommand):
+    """Live-migrate servers in a cloud, judge that, and delete everything.
 
     The exit code is 0 only if all tests passed and the report is good.
     """
@@ -35,39 +53,259 @@ class Verify(operating.OperatorCommand):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--profile', metavar='NAME_OR_FILE', default='quick',
-            help='what to run: %s, or a file (default: %%(default)s)' %
-            ', '.join(profiles.shipped()))
+            help=f'tests to run: {", ".join(options.profiles())}, or a file '
+            '(default: %(default)s)')
         parser.add_argument(
             '--keep', action='store_true',
-            help='leave in the cloud what was made')
+            help='keep the created resources in the cloud')
         parser.add_argument(
             '-o', '--output', metavar='FILE',
-            help='the report, a page of HTML (default: report.html beside '
-            'the records)')
+            help='the report, an HTML page (default: report.html beside the '
+            'results)')
         parser.add_argument(
             '--cleanup-timeout', metavar='SECONDS', default=600.0,
-            type=arguments.seconds(*CLEANUPS_S),
-            help='how long the tests may take to delete what they made when '
-            'they are told to end (default: %(default)g)')
+            type=arguments.seconds(*CLEANUP_BOUNDS_S),
+            help='limit for the tests to delete their resources after a '
+            'signal (default: %(default)g)')
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Check a cloud.
+        """Verify a cloud.
 
-        :returns: 0 if all was good, 1 if not, 130 if it was told to end
-        :raises OperatorError: it cannot be done
+        :returns: 0 if all is good, 1 if not, 130 after a signal
+        :raises SetupError: the cloud or an argument does not allow it
         """
-        return verification.verify(verification.Order(
-            parsed_args.os_cloud, operating.wishes(parsed_args),
-            profiles.load(parsed_args.profile),
-            operating.directory(parsed_args), parsed_args.keep,
+        return verify(Order(
+            parsed_args.os_cloud, arguments.cloud_arguments(parsed_args),
+            options.load_profile(parsed_args.profile),
+            arguments.find_workspace(parsed_args), parsed_args.keep,
             pathlib.Path(parsed_args.output).absolute()
             if parsed_args.output else None,
-            parsed_args.cleanup_timeout), self._tell)
+            parsed_args.cleanup_timeout), self._say_with_time)
 
-    def _tell(self, text: str) -> None:
-        """Print what happens, with the time of day."""
-        if '\n' in text:
-            self.say(text)
+    def _say_with_time(self, text: str) -> None:
+        self.say(text if '\n' in text
+                 else f'{time.strftime("%H:%M:%S")} {text}')
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """Arguments of one verification.
+
+    :ivar cloud: name of the cloud in clouds.yaml
+    :ivar wanted: arguments about the cloud
+    :ivar profile: tests to run
+    :ivar files: the workspace
+    :ivar keep: whether created resources remain
+    :ivar page: path of the report; None for one beside the results
+    :ivar cleanup_s: limit for the tests to delete their resources after a
+        signal, in seconds
+    """
+
+    cloud: str
+    wanted: preparation.Arguments
+    profile: options.Profile
+    files: workspace.Workspace
+    keep: bool = False
+    page: pathlib.Path | None = None
+    cleanup_s: float = 600.0
+
+
+def verify(order: Order, say: preparation.Say) -> int:
+    """Verify a cloud.
+
+    :param order: arguments
+    :param say: called with each line of progress
+    :returns: exit code: 0 if all is good, 1 if not, 130 after a signal
+    :raises SetupError: the cloud or an argument does not allow it; created
+        resources are deleted
+    :raises MissingLibrary: no report would be possible
+    :raises OutputError: the report could not be written
+    """
+    # A run may take days. A missing library must not come out at its end.
+    for name in REPORT_MODULES:
+        _import_report(name)
+    if order.page is not None:
+        results_files.check_output(order.page)
+    order.files.check(order.files.verify_conf)
+    with utils.SignalHandler() as signals:
+        try:
+            return _Verification(order, signals, say).run()
+        except utils.Interrupted as exc:
+            say(f'The command was {exc}.')
+            return INTERRUPTED
+
+
+class _Verification:
+    """One verification of one cloud."""
+
+    def __init__(self, order: Order, signals: utils.SignalHandler,
+                 say: preparation.Say) -> None:
+        self._order = order
+        self._signals = signals
+        self._say = say
+        # Tempest puts it before the names of all resources of the tests.
+        self._name = datetime.datetime.now(datetime.UTC).strftime(
+            'verify-%Y%m%dT%H%M%SZ')
+        self._results = order.files.results(self._name)
+        self._log = order.files.logs / f'{self._name}.log'
+
+    def run(self) -> int:
+        """Return the exit code."""
+        order = self._order
+        with self._signals.interruptible():
+            self._plan = preparation.prepare(
+                order.cloud, order.wanted, order.files, order.profile)
+            before = cleanup.marked_ids(self._plan.access)
+        try:
+            code = self._test()
+        finally:
+            clean = self._clean_up(before)
+        if self._signals.count:
+            return INTERRUPTED
+        return code if clean else BAD
+
+    def _test(self) -> int:
+        """Prepare the cloud, run the tests, and report."""
+        order = self._order
+        with self._signals.interruptible():
+            order.files.create()
+            target, _ = preparation.provide(
+                self._plan, order.profile.sizes, self._say)
+            self._write_configuration(target)
+            exclude = ''
+            if not target.storage:
+                exclude = NEED_STORAGE
+                self._say('Tests that request block migration explicitly are '
+                          'left out, since nothing tells where disks are '
+                          '(--storage).')
+            command = tempest_run.command(order.profile.regex, exclude)
+            variables = tempest_run.environment(order.files.verify_conf)
+            tests = tempest_run.list_tests(
+                command, order.files.directory, variables)
+        number = f'{len(tests)} tests' if tests else 'tests'
+        self._say(f'Profile {order.profile.name}: '
+                  f'{order.profile.about or "no description"}. Running '
+                  f'{number}; output in {self._log}')
+        run = tempest_run.TempestRun(
+            command, order.files.directory, variables, self._log)
+        try:
+            code = self._follow(run, tempest_run.RunFollower(
+                self._results, self._log, tempest_run.RunProgress(tests)))
+        except BaseException:
+            # Tests must not go on without anybody to clean up after them.
+            run.kill()
+            raise
+        return INTERRUPTED if self._signals.count else self._report(code)
+
+    def _write_configuration(self, target: configuration.Target) -> None:
+        order = self._order
+        merged = configuration.build(
+            target, order.files, order.profile.options, self._plan.others,
+            options.convert(
+                DEFAULT={'resource_name_prefix': self._name},
+                live_migration_ha={'results_directory': self._results,
+                                   'run_name': self._name}))
+        order.files.write(order.files.verify_conf, options.render(merged))
+        # The options of the cloud and of the profile may contradict.
+        options.read_checked(order.files.verify_conf)
+
+    def _follow(self, run: tempest_run.TempestRun,
+                follower: tempest_run.RunFollower) -> int:
+        """Report progress until the run has ended; return its exit code."""
+        seen, deadline = 0, float('inf')
+        while True:
+            code = run.wait(POLL_S)
+            for line in follower.news():
+                self._say(line)
+            if code is not None:
+                return code
+            if self._signals.count > seen:
+                seen = self._signals.count
+                deadline = self._interrupt(run, seen)
+            if time.monotonic() > deadline:
+                self._say('The tests have not ended and are killed. Their '
+                          'leftovers are deleted; if they changed settings of '
+                          'hosts, `tempest live-migration-ha recover` '
+                          'restores these.')
+                run.kill()
+                return BAD
+
+    def _interrupt(self, run: tempest_run.TempestRun, signals: int) -> float:
+        """Ask the tests to end; return the time of their deadline."""
+        if signals > 1:
+            return 0.0
+        # First of all: printing may block.
+        run.interrupt()
+        self._say(f'{self._signals.name}: the current test ends and deletes '
+                  'its resources, which may take up to '
+                  f'{self._order.cleanup_s:g} s. A second signal kills it.')
+        return time.monotonic() + self._order.cleanup_s
+
+    def _report(self, code: int) -> int:
+        """Print and write the report; return the exit code."""
+        page = self._order.page or self._results / 'report.html'
+        try:
+            good = self._write_report(page)
+        except (store.ResultsError, results_files.OutputError) as exc:
+            self._say(f'There is no report: {exc}')
+            good = False
         else:
-            self.say('%s %s' % (time.strftime('%H:%M:%S'), text))
+            self._say(f'Report: {page}; results: {self._results}')
+        if code:
+            self._say('Tests failed, or none was run (exit code of `tempest '
+                      f'run`: {code}): see {self._log}')
+        return GOOD if good and not code else BAD
+
+    def _write_report(self, page: pathlib.Path) -> bool:
+        """Print and write the report; return whether all is good.
+
+        :raises ResultsError: there are no results, or a file was altered
+        :raises OutputError: the page cannot be written
+        """
+        report = _import_report('report').build(
+            results_files.read([str(self._results)]),
+            f'Live migration in cloud {self._order.cloud}, {self._name}')
+        self._say(documents.render(report, documents.TEXT))
+        results_files.write_output(
+            page, documents.render(report, documents.HTML))
+        return bool(report.good)
+
+    def _clean_up(self, before: Collection[str]) -> bool:
+        """Delete leftovers and created resources.
+
+        :param before: ids of resources that existed before
+        :returns: whether nothing is left, and the tests left nothing behind
+        """
+        order = self._order
+        self._say('Deleting leftovers of the tests'
+                  f'{"" if order.keep else " and created resources"}; no '
+                  'signal stops this.')
+        # The file with the password goes first, whatever the cloud answers.
+        kept = [] if order.keep else order.files.delete(
+            order.files.verify_conf)[1]
+        leftovers = cleanup.delete_leftovers(self._plan.access, self._name)
+        for each in leftovers.deleted:
+            self._say(f'Leftover of the tests: {each}: deleted')
+        kept += leftovers.kept
+        delete = (f'`tempest live-migration-ha bootstrap --os-cloud '
+                  f'{order.cloud} --delete`')
+        if order.keep:
+            self._say('Created resources are kept: '
+                      f'{delete} deletes them and {order.files.verify_conf}, '
+                      'which contains the password.')
+        else:
+            created = cleanup.delete_marked(self._plan.access, keep=before)
+            preparation.report_deletion(self._say, created.deleted, ())
+            kept += created.kept
+        preparation.report_deletion(self._say, (), kept)
+        if kept:
+            self._say(f'NOT everything was deleted. Names of test resources '
+                      f'begin with {self._name}; {delete} deletes the '
+                      'others.')
+        return not leftovers.deleted and not kept
+
+
+def _import_report(name: str) -> Any:
+    return utils.import_optional(
+        f'lm_tempest_plugin.results.{name}', documents.EXTRA)

@@ -17,12 +17,12 @@ import socket
 import fixtures
 import yaml
 
-from lm_tempest_plugin.operator import access
-from lm_tempest_plugin.operator import discovery
-from lm_tempest_plugin.operator import errors
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import account
+from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.operator import fakes
-from lm_tempest_plugin.tests.unit.operator import keystone
+from lm_tempest_plugin.tests.unit.cloud.setup import fakes
+from lm_tempest_plugin.tests.unit.cloud.setup import keystone
 
 
 class ConnectTest(base.TestCase):
@@ -55,23 +55,23 @@ class ConnectTest(base.TestCase):
 
     def refused(self, cloud='one'):
         text = str(self.assertRaises(
-            errors.OperatorError, access.connect, cloud))
+            setup.SetupError, account.connect, cloud))
         self.assertNotIn('\n', text)
         return text
 
     def test_it_works(self):
         self.clouds()
-        found = access.connect('one').account
+        found = account.connect('one').account
         self.assertEqual(
-            access.Account(self.url + '/v3', 'boss', keystone.PASSWORD,
-                           'ops', 'Default', 'Other'), found)
+            account.Account(self.url + '/v3', 'boss', keystone.PASSWORD,
+                            'ops', 'Default', 'Other'), found)
         self.assertNotIn(keystone.PASSWORD, repr(found))
 
     def test_names_come_from_the_token(self):
         self.clouds(username=None, user_id='u1', project_name=None,
                     project_id='p1', user_domain_name=None,
                     project_domain_name=None, auth_url=self.url + '/v3/')
-        found = access.connect('one').account
+        found = account.connect('one').account
         self.assertEqual(
             (self.url + '/v3', 'boss', 'ops', 'Default', 'Other'),
             (found.auth_url, found.username, found.project,
@@ -82,7 +82,7 @@ class ConnectTest(base.TestCase):
         self.write({'one': {
             **body, 'region_name': 'north', 'interface': 'internal',
             'verify': False}})
-        found = access.connect('one').account
+        found = account.connect('one').account
         self.assertEqual(('north', 'internal', True),
                          (found.region, found.interface, found.insecure))
 
@@ -96,22 +96,22 @@ class ConnectTest(base.TestCase):
                 ({'cacert': 'ca.pem'}, (os.path.abspath('ca.pem'), False)),
                 ({'verify': True}, ('', False))):
             self.write({'one': {**body, **said}})
-            account = access.connect('one').account
-            self.assertEqual(found, (account.ca_file, account.insecure))
+            user = account.connect('one').account
+            self.assertEqual(found, (user.ca_file, user.insecure))
 
     def region(self, *regions):
         self.url = self.useFixture(keystone.Keystone(*regions)).url
         self.clouds()
-        return discovery._region(access.connect('one'))
+        return discovery._region(account.connect('one'))
 
     def test_a_region_that_clouds_yaml_does_not_name(self):
         self.assertEqual('north', self.region('north'))
         self.assertEqual('', self.region())
-        exc = self.assertRaises(errors.OperatorError, self.region, 'south',
+        exc = self.assertRaises(setup.SetupError, self.region, 'south',
                                 'north')
         self.assertEqual(
-            'cloud one has several regions, and clouds.yaml does not say '
-            'which (region_name): north, south', str(exc))
+            'cloud one has 2 regions: choose one with region_name in '
+            'clouds.yaml: north, south', str(exc))
 
     def test_no_such_cloud(self):
         self.clouds()
@@ -121,27 +121,27 @@ class ConnectTest(base.TestCase):
 
     def test_no_clouds_at_all(self):
         text = self.refused()
-        self.assertIn("there is no cloud 'one'", text)
+        self.assertIn("cloud 'one' is not known", text)
         self.assertIn(str(self.folder / 'clouds.yaml'), text)
 
     def test_a_file_that_is_no_yaml(self):
         (self.folder / 'clouds.yaml').write_text('clouds: [')
-        self.assertIn('no clouds.yaml that can be read', self.refused())
+        self.assertIn('there is no readable clouds.yaml', self.refused())
 
     def test_wrong_password(self):
         self.clouds(password='wr0ng')
         text = self.refused()
-        self.assertIn('cloud one: keystone at %s refuses user boss (HTTP '
-                      '401)' % self.url, text)
+        self.assertIn(f'cloud one: keystone at {self.url} refuses user boss '
+                      '(HTTP 401)', text)
         self.assertNotIn('wr0ng', text)
 
     def test_nobody_listens(self):
         with socket.create_server(('127.0.0.1', 0)) as free:
             port = free.getsockname()[1]
-        self.clouds(auth_url='http://127.0.0.1:%d/v3' % port)
+        url = f'http://127.0.0.1:{port}/v3'
+        self.clouds(auth_url=url)
         text = self.refused()
-        self.assertIn('cloud one: cannot reach keystone at http://127.0.0.1:'
-                      '%d/v3' % port, text)
+        self.assertIn(f'cloud one: cannot reach keystone at {url}', text)
         self.assertNotIn('object at 0x', text)
 
     def test_no_project(self):
@@ -166,10 +166,10 @@ class ConnectTest(base.TestCase):
         found = fakes.cloud()
 
         def ask():
-            with found.to('make a flavor'):
+            with found.explaining('create a flavor'):
                 raise fakes.forbidden()
 
-        text = str(self.assertRaises(errors.OperatorError, ask))
-        self.assertIn('cloud here: user admin may not make a flavor (HTTP '
-                      '403): it takes an administrator', text)
+        text = str(self.assertRaises(setup.SetupError, ask))
+        self.assertIn('cloud here: user admin may not create a flavor (HTTP '
+                      '403): use an administrator', text)
         self.assertNotIn(fakes.PASSWORD, text)

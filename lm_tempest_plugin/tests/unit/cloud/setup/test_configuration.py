@@ -17,28 +17,28 @@ import fixtures
 from oslo_config import cfg
 from tempest import config
 
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import configuration
+from lm_tempest_plugin.cloud.setup import discovery
+from lm_tempest_plugin.cloud.setup import networks
+from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import resources
+from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin import config as own_config
-from lm_tempest_plugin.operator import configuration
-from lm_tempest_plugin.operator import discovery
-from lm_tempest_plugin.operator import errors
-from lm_tempest_plugin.operator import images
-from lm_tempest_plugin.operator import made
-from lm_tempest_plugin.operator import networks
-from lm_tempest_plugin.operator import options
-from lm_tempest_plugin.operator import workspace
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.operator import fakes
+from lm_tempest_plugin.tests.unit.cloud.setup import fakes
 
-FIXED = networks.Network('prov', '', '', ())
-FLOATING = networks.Network('ours', 'public-id', 'public', ())
+FIXED = networks.GuestNetwork('prov', '', '', ())
+FLOATING = networks.GuestNetwork('ours', 'public-id', 'public', ())
 
 
-def facts(network=FIXED, storage='block', **account):
-    """Return what is known of a cloud."""
+def new_target(network=FIXED, storage='block', **account):
+    """Return a cloud that is ready for the tests."""
     found = discovery.discover(fakes.cloud())
-    return configuration.Facts(
-        fakes.account(**account), found, images.Image(made.Made(
-            'image', 'image-1', 'guest', True), 'me', 0, 0),
+    return configuration.Target(
+        fakes.new_account(**account), found, resources.GuestImage(
+            resources.Resource('image', 'image-1', 'guest', True), 'me', 0,
+            0),
         ['f1', 'f2', 'f3'], network, storage)
 
 
@@ -65,7 +65,7 @@ class ConfigurationTest(base.TestCase):
         return conf
 
     def test_fixed_addresses(self):
-        conf = self.read(facts())
+        conf = self.read(new_target())
         self.assertEqual(
             ('fixed', 'prov', 'prov', True, 'me'),
             (conf.validation.connect_method, conf.validation.network_for_ssh,
@@ -74,7 +74,7 @@ class ConfigurationTest(base.TestCase):
              conf.validation.image_ssh_user))
 
     def test_floating_addresses(self):
-        conf = self.read(facts(FLOATING))
+        conf = self.read(new_target(FLOATING))
         self.assertEqual(
             ('floating', 'ours', 'public-id', 'public', False),
             (conf.validation.connect_method, conf.compute.fixed_network_name,
@@ -83,7 +83,7 @@ class ConfigurationTest(base.TestCase):
              conf.network.project_networks_reachable))
 
     def test_what_the_tests_look_at(self):
-        conf = self.read(facts())
+        conf = self.read(new_target())
         self.assertTrue(conf['compute-feature-enabled'].live_migration)
         self.assertEqual(
             (2, '2.1', '2.96', 'image-1', 'f1', 'f2'),
@@ -95,12 +95,12 @@ class ConfigurationTest(base.TestCase):
         self.assertFalse(conf.service_available.cinder)
 
     def test_volumes(self):
-        known = facts()
+        known = new_target()
         self.assertIsNone(self.read(known).volume.max_microversion)
         known = dataclasses.replace(
             known, image=dataclasses.replace(known.image, size_gib=3),
-            cloud=dataclasses.replace(
-                known.cloud, volume_versions=('3.0', '3.71')))
+            facts=dataclasses.replace(
+                known.facts, volume_versions=('3.0', '3.71')))
         conf = self.read(known)
         self.assertEqual(
             ('3.71', 3), (conf.volume.max_microversion,
@@ -111,14 +111,14 @@ class ConfigurationTest(base.TestCase):
     def test_storage(self):
         for storage, block in (('block', True), ('shared', False),
                                ('', False)):
-            conf = self.read(facts(storage=storage))
+            conf = self.read(new_target(storage=storage))
             self.assertEqual(storage, conf.live_migration_ha.storage)
             self.assertEqual(
                 block, conf['compute-feature-enabled']
                 .block_migration_for_live_migration)
 
     def test_the_account(self):
-        conf = self.read(facts())
+        conf = self.read(new_target())
         self.assertEqual(
             ('admin', 'admin', 'Default', 'RegionOne'),
             (conf.auth.admin_username, conf.auth.admin_project_name,
@@ -127,7 +127,7 @@ class ConfigurationTest(base.TestCase):
         self.assertEqual('publicURL', conf.compute.endpoint_type)
 
     def test_other_endpoints_domains_and_certificates(self):
-        conf = self.read(facts(
+        conf = self.read(new_target(
             interface='internal', project_domain='Other', ca_file='/ca.pem',
             insecure=True))
         self.assertEqual(
@@ -143,24 +143,24 @@ class ConfigurationTest(base.TestCase):
     def test_passwords(self):
         for password in ('a$b', '$$', '"q"', "'", '"', ' s ', '#x', 'a=b:c',
                          '%(x)s', '[x]', '\\n', '${x}', 'é'):
-            conf = self.read(facts(password=password))
+            conf = self.read(new_target(password=password))
             self.assertEqual(password, conf.auth.admin_password)
 
     def test_passwords_that_no_file_can_hold(self):
         for password in ('a\nb', 'a\\$b'):
-            exc = self.assertRaises(errors.OperatorError, self.read,
-                                    facts(password=password))
+            exc = self.assertRaises(setup.SetupError, self.read,
+                                    new_target(password=password))
             self.assertNotIn(password, str(exc))
 
     def test_the_later_counts(self):
         conf = self.read(
-            facts(), {'live_migration_ha': {'seed': ['1']}},
+            new_target(), {'live_migration_ha': {'seed': ['1']}},
             {'live_migration_ha': {'seed': ['2'], 'storage': ['shared']}})
         self.assertEqual((2, 'block'), (conf.live_migration_ha.seed,
                                         conf.live_migration_ha.storage))
 
     def test_words_for_flavors(self):
-        conf = self.read(facts(), {
-            'live_migration_ha_cells': {'flavors': ['small, large,m1']}})
+        conf = self.read(new_target(), {
+            'live_migration_ha_matrix': {'flavors': ['small, large,m1']}})
         self.assertEqual(['f1', 'f3', 'm1'],
-                         conf.live_migration_ha_cells.flavors)
+                         conf.live_migration_ha_matrix.flavors)

@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-from lm_tempest_plugin.operator import discovery
-from lm_tempest_plugin.operator import errors
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.operator import fakes
+from lm_tempest_plugin.tests.unit.cloud.setup import fakes
 
 
 class DiscoveryTest(base.TestCase):
@@ -28,7 +28,7 @@ class DiscoveryTest(base.TestCase):
         return discovery.discover(self.access)
 
     def refused(self):
-        return str(self.assertRaises(errors.OperatorError, self.discover))
+        return str(self.assertRaises(setup.SetupError, self.discover))
 
     def test_what_there_is(self):
         self.nova.all_services.add(host='gamma', binary='nova-compute',
@@ -61,11 +61,11 @@ class DiscoveryTest(base.TestCase):
         self.nova.all_services.add(host='beta', binary='nova-compute',
                                    status='enabled', state='down')
         self.assertEqual(
-            'cloud here: a live migration takes two compute hosts that are '
-            'up and enabled, and there is one: alpha (enabled, up), beta '
+            'cloud here: 1 compute hosts are up and enabled, and a live '
+            'migration needs 2: alpha (enabled, up), beta '
             '(enabled, down)', self.refused())
         self.nova.all_services.clear()
-        self.assertIn('there is none: none at all', self.refused())
+        self.assertIn('0 compute hosts are up and enabled', self.refused())
 
     def test_no_rights_in_nova(self):
         self.nova.error = fakes.forbidden()

@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-from lm_tempest_plugin.operator import errors
-from lm_tempest_plugin.operator import marks
-from lm_tempest_plugin.operator import networks
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import networks
+from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.operator import fakes
+from lm_tempest_plugin.tests.unit.cloud.setup import fakes
 
 
 class ChooseTest(base.TestCase):
@@ -29,7 +29,7 @@ class ChooseTest(base.TestCase):
 
     def refused(self, wanted=''):
         return str(self.assertRaises(
-            errors.OperatorError, networks.choose, self.access, wanted))
+            setup.SetupError, networks.choose, self.access, wanted))
 
     def test_the_only_shared_one(self):
         self.connection.add_network('private')
@@ -43,8 +43,8 @@ class ChooseTest(base.TestCase):
     def test_several(self):
         for name in ('p1', 'p2'):
             self.connection.add_network(name, is_router_external=True)
-        self.assertIn('several external networks: say with --network over '
-                      'which guests are reached: p1, p2', self.refused())
+        self.assertIn('has 2 external networks: choose one with --network: '
+                      'p1, p2', self.refused())
 
     def test_none(self):
         self.connection.network.all_networks.clear()
@@ -71,8 +71,8 @@ class ChooseTest(base.TestCase):
             self.connection.network.all_networks)]
         for wanted in ('prov', *ids):
             text = self.refused(wanted)
-            self.assertIn('guests are to be on network prov, which Tempest '
-                          'knows by its name alone', text)
+            self.assertIn('guests would be on network prov, which Tempest '
+                          'knows by its name only', text)
             self.assertNotIn('an id', text)
 
     def test_a_name_that_networks_of_projects_have_too(self):
@@ -86,8 +86,8 @@ class ChooseTest(base.TestCase):
             self.connection.add_network('public', is_router_external=True)
             for _ in range(2))
         self.assertIn(
-            'several networks are called public: give the id of one that is '
-            'external: %s, %s' % (first.id, second.id),
+            '2 networks have the name public: give the id of an external '
+            f'one: {first.id}, {second.id}',
             self.refused('public'))
         # They are written by id.
         self.assertEqual(second.id, networks.choose(
@@ -95,10 +95,10 @@ class ChooseTest(base.TestCase):
 
     def test_a_network_of_somebody_else_with_the_name_of_ours(self):
         self.connection.go_external()
-        self.connection.add_network(marks.NAME)
+        self.connection.add_network(resources.NAME)
         self.assertEqual('public', self.choose())
-        other = self.connection.add_network(marks.NAME, is_shared=True)
-        self.assertIn('guests are to be on network %s' % marks.NAME,
+        other = self.connection.add_network(resources.NAME, is_shared=True)
+        self.assertIn(f'guests would be on network {resources.NAME}',
                       self.refused())
         self.assertIn(other.id, self.refused())
 
@@ -124,21 +124,21 @@ class ProvideTest(base.TestCase):
         before = self.connection.writes()
         found = self.provide()
         self.assertEqual(('prov', False), (found.name, found.floating))
-        self.assertEqual([False], [each.new for each in found.made])
+        self.assertEqual([False], [each.created for each in found.resources])
         self.assertEqual(before, self.connection.writes())
 
     def test_behind_an_external_network(self):
         public = self.connection.go_external()
         found = self.provide()
         self.assertEqual(
-            (marks.NAME, True, public.id, 'public'),
+            (resources.NAME, True, public.id, 'public'),
             (found.name, found.floating, found.external_id,
              found.external_name))
         self.assertEqual(['network', 'subnet', 'router'],
-                         [each.kind for each in found.made])
-        inner = next(self.network.networks(name=marks.NAME))
-        subnet = next(self.network.subnets(name=marks.NAME))
-        router = next(self.network.routers(name=marks.NAME))
+                         [each.kind for each in found.resources])
+        inner = next(self.network.networks(name=resources.NAME))
+        subnet = next(self.network.subnets(name=resources.NAME))
+        router = next(self.network.routers(name=resources.NAME))
         self.assertTrue(inner.is_shared)
         self.assertEqual(inner.id, subnet.network_id)
         self.assertEqual(public.id,
@@ -148,8 +148,8 @@ class ProvideTest(base.TestCase):
                 device_id=router.id) if port.network_id == inner.id
                 for each in port.fixed_ips])
         for each in (inner, subnet, router):
-            self.assertEqual([marks.TAG], each.tags)
-            self.assertEqual(marks.DESCRIPTION, each.description)
+            self.assertEqual([resources.TAG], each.tags)
+            self.assertEqual(resources.DESCRIPTION, each.description)
 
     def test_a_second_time_nothing_is_made(self):
         self.connection.go_external()
@@ -157,20 +157,21 @@ class ProvideTest(base.TestCase):
         before = self.connection.writes()
         second = self.provide()
         self.assertEqual(before, self.connection.writes())
-        self.assertEqual([each.identifier for each in first.made],
-                         [each.identifier for each in second.made])
-        self.assertEqual([False] * 3, [each.new for each in second.made])
+        self.assertEqual([each.identifier for each in first.resources],
+                         [each.identifier for each in second.resources])
+        self.assertEqual([False] * 3,
+                         [each.created for each in second.resources])
 
     def test_what_a_killed_run_has_left_is_completed(self):
         self.connection.go_external()
         self.provide()
-        router = next(self.network.routers(name=marks.NAME))
+        router = next(self.network.routers(name=resources.NAME))
         self.network.set_tags(router, [])
         for port in list(self.network.ports(device_id=router.id)):
             if port.device_owner == 'network:router_interface':
                 self.network.all_ports.drop(port.id)
         self.provide()
-        self.assertEqual([marks.TAG], router.tags)
+        self.assertEqual([resources.TAG], router.tags)
         self.assertEqual(2, len(list(self.network.ports(
             device_id=router.id))))
 
@@ -178,27 +179,13 @@ class ProvideTest(base.TestCase):
         self.connection.go_external()
         self.provide()
         other = self.connection.add_network('p2', is_router_external=True)
-        exc = self.assertRaises(errors.OperatorError, networks.provide,
+        exc = self.assertRaises(setup.SetupError, networks.provide,
                                 self.access, other)
         self.assertIn('does not lead to network p2', str(exc))
-
-    def test_security_group(self):
-        found = networks.provide_group(self.access, [22, 7, 22])
-        self.assertTrue(found.new)
-        rules = [(rule.protocol, rule.port_range_min, rule.port_range_max)
-                 for rule in self.network.all_rules.values()]
-        self.assertEqual(
-            [('icmp', None, None), ('tcp', 7, 7), ('tcp', 22, 22)], rules)
-        before = self.connection.writes()
-        self.assertFalse(
-            networks.provide_group(self.access, [22, 7]).new)
-        self.assertEqual(before, self.connection.writes())
-        networks.provide_group(self.access, [22, 8007])
-        self.assertEqual(4, len(self.network.all_rules))
 
     def test_a_refusal(self):
         self.connection.go_external()
         self.network.tag_error = fakes.forbidden()
-        exc = self.assertRaises(errors.OperatorError, self.provide)
-        self.assertIn('user admin may not make network live-migration-ha '
+        exc = self.assertRaises(setup.SetupError, self.provide)
+        self.assertIn('user admin may not create network live-migration-ha '
                       '(HTTP 403)', str(exc))

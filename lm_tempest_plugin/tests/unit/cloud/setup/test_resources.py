@@ -14,11 +14,10 @@ import pathlib
 
 import fixtures
 
-from lm_tempest_plugin.operator import errors
-from lm_tempest_plugin.operator import images
-from lm_tempest_plugin.operator import marks
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.operator import fakes
+from lm_tempest_plugin.tests.unit.cloud.setup import fakes
 
 
 class ImagesTest(base.TestCase):
@@ -35,10 +34,10 @@ class ImagesTest(base.TestCase):
         return str(path)
 
     def provide(self, wanted='', user=''):
-        return images.provide(self.access, wanted, user)
+        return resources.provide_image(self.access, wanted, user)
 
     def refused(self, wanted=''):
-        exc = self.assertRaises(errors.OperatorError, self.provide, wanted)
+        exc = self.assertRaises(setup.SetupError, self.provide, wanted)
         self.assertEqual([], self.glance.uploaded)
         return str(exc)
 
@@ -48,10 +47,10 @@ class ImagesTest(base.TestCase):
 
     def test_a_file_is_uploaded(self):
         found = self.provide(self.file('guest.img'), 'me')
-        image = self.glance.all_images[found.made.identifier]
-        self.assertTrue(found.made.new)
+        image = self.glance.all_images[found.resource.identifier]
+        self.assertTrue(found.resource.created)
         self.assertEqual(
-            ('live-migration-ha-guest', 'qcow2', 'community', [marks.TAG],
+            ('live-migration-ha-guest', 'qcow2', 'community', [resources.TAG],
              'me'),
             (image.name, image.disk_format, image.visibility, image.tags,
              image.os_admin_user))
@@ -60,21 +59,21 @@ class ImagesTest(base.TestCase):
         first = self.provide(self.file('guest.img'))
         second = self.provide(self.file('renamed.img'))
         self.assertEqual(1, len(self.glance.uploaded))
-        self.assertFalse(second.made.new)
-        self.assertEqual(first.made.identifier, second.made.identifier)
+        self.assertFalse(second.resource.created)
+        self.assertEqual(first.resource.identifier, second.resource.identifier)
 
     def test_another_file_is_another_image(self):
         self.provide(self.file('guest.img'))
         found = self.provide(self.file('guest.img', b'raw bytes'))
-        self.assertTrue(found.made.new)
+        self.assertTrue(found.resource.created)
         self.assertEqual('raw', self.glance.all_images[
-            found.made.identifier].disk_format)
+            found.resource.identifier].disk_format)
 
     def test_an_upload_that_was_cut_off_is_not_used(self):
         self.provide(self.file('guest.img'))
         image, = self.glance.all_images.values()
         image._body.attributes['status'] = 'saving'
-        self.assertTrue(self.provide(self.file('guest.img')).made.new)
+        self.assertTrue(self.provide(self.file('guest.img')).resource.created)
 
     def test_files_that_are_no_images(self):
         self.assertIn('is empty', self.refused(self.file('a', b'')))
@@ -96,13 +95,13 @@ class ImagesTest(base.TestCase):
         image = self.add('mine')
         for wanted in ('mine', image.id):
             found = self.provide(wanted)
-            self.assertEqual(image.id, found.made.identifier)
-            self.assertFalse(found.made.new)
+            self.assertEqual(image.id, found.resource.identifier)
+            self.assertFalse(found.resource.created)
 
     def test_a_name_of_two(self):
         self.add('mine')
         self.add('mine')
-        self.assertIn('several images are called mine',
+        self.assertIn('several images have the name mine',
                       self.refused('mine'))
 
     def test_images_that_guests_cannot_have(self):
@@ -115,19 +114,19 @@ class ImagesTest(base.TestCase):
     def test_the_one_of_before(self):
         first = self.provide(self.file('guest.img'))
         self.add('other')
-        self.assertEqual(first.made.identifier,
-                         self.provide().made.identifier)
+        self.assertEqual(first.resource.identifier,
+                         self.provide().resource.identifier)
 
     def test_none_given(self):
-        self.assertIn('there is none', self.refused())
+        self.assertIn('the cloud has: none', self.refused())
         self.add('cirros')
-        self.assertIn('with --image; there are: cirros', self.refused())
+        self.assertIn('with --image; the cloud has: cirros', self.refused())
 
     def test_two_of_before(self):
         for content in (b'one', b'two'):
             self.provide(self.file('guest.img', content))
-        exc = self.assertRaises(errors.OperatorError, self.provide)
-        self.assertIn('which image', str(exc))
+        exc = self.assertRaises(setup.SetupError, self.provide)
+        self.assertIn('no image was chosen', str(exc))
 
     def test_who_logs_in(self):
         self.add('Debian 12', min_disk=2, min_ram=256)
@@ -137,7 +136,8 @@ class ImagesTest(base.TestCase):
         for wanted, user in (('Debian 12', 'debian'), ('plain', 'root'),
                              ('said', 'boss'), ('distro', 'ubuntu')):
             self.assertEqual(user, self.provide(wanted).user)
-            self.assertIn('as %s' % user, self.provide(wanted).made.remark)
+            self.assertIn(f'user {user} (',
+                          self.provide(wanted).resource.remark)
         self.assertEqual('x', self.provide('said', 'x').user)
         found = self.provide('Debian 12')
         self.assertEqual((2, 256), (found.min_disk_gib, found.min_ram_mib))
@@ -149,3 +149,79 @@ class ImagesTest(base.TestCase):
                 (7, {'size': 5, 'min_disk': 7})):
             image = self.add('sized', **attributes)
             self.assertEqual(wanted, self.provide(image.id).size_gib)
+
+
+def image(disk=0, ram=0):
+    return resources.GuestImage(
+        resources.Resource('image', 'i', 'i', False), 'root', disk, ram)
+
+
+class FlavorsTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.access = fakes.cloud()
+        self.nova = self.access.connection.compute
+
+    def provide(self, chosen=None):
+        return resources.provide_flavors(
+            self.access, resources.SIZES, chosen or image())
+
+    def test_all_are_made(self):
+        found = self.provide()
+        self.assertEqual([True] * 3, [each.created for each in found])
+        self.assertEqual(
+            [('lm.small', 1, 1024, 10), ('lm.medium', 2, 2048, 20),
+             ('lm.large', 4, 4096, 40)],
+            [(each.name, each.vcpus, each.ram, each.disk)
+             for each in self.nova.all_flavors.values()])
+        for each in self.nova.all_flavors.values():
+            self.assertEqual(resources.DESCRIPTION, each.description)
+
+    def test_a_second_time_none_is_made(self):
+        first = self.provide()
+        before = self.access.connection.writes()
+        second = self.provide()
+        self.assertEqual(before, self.access.connection.writes())
+        self.assertEqual([each.identifier for each in first],
+                         [each.identifier for each in second])
+        self.assertEqual([False] * 3, [each.created for each in second])
+
+    def test_one_that_is_there_is_used_as_it_is(self):
+        mine = self.nova.all_flavors.add(
+            name='lm.medium', vcpus=2, ram=384, disk=2)
+        found = self.provide()
+        self.assertEqual([True, False, True], [each.created for each in found])
+        self.assertEqual(mine.id, found[1].identifier)
+        self.assertIn('384 MiB', str(found[1]))
+
+    def test_a_large_image_makes_flavors_larger(self):
+        self.provide(image(15, 1500))
+        self.assertEqual(
+            [(1500, 15), (2048, 20), (4096, 40)],
+            [(each.ram, each.disk)
+             for each in self.nova.all_flavors.values()])
+
+    def test_named(self):
+        mine = self.nova.all_flavors.add(name='m1', vcpus=2, ram=384, disk=2)
+        found = resources.named_flavors(self.access, ['m1', mine.id])
+        self.assertEqual([mine.id] * 2, [each.identifier for each in found])
+        exc = self.assertRaises(setup.SetupError, resources.named_flavors,
+                                self.access, ['m2'])
+        self.assertEqual('cloud here has no flavor m2; it has: m1', str(exc))
+
+    def test_names(self):
+        self.assertEqual(['a', 'b c', 'd'],
+                         resources.split_flavors('a, b c ,d'))
+        self.assertEqual([], resources.split_flavors(''))
+        for text in ('a', 'a,b', 'a,b,', 'a,,b', 'a,b,c,d', ','):
+            exc = self.assertRaises(setup.SetupError, resources.split_flavors,
+                                    text)
+            self.assertIn('for each of small, medium, large', str(exc))
+
+    def test_parse(self):
+        self.assertEqual(resources.FlavorSize('a b', 2, 4096, 40),
+                         resources.parse_size(' a b: 2:4096 :40'))
+        for text in ('', 'a', 'a:1:2', 'a:1:2:x', ':1:2:3', 'a:0:1:1',
+                     'a:1:1:1:1'):
+            self.assertRaises(ValueError, resources.parse_size, text)

@@ -18,10 +18,8 @@ from unittest import mock
 
 import fixtures
 
-from lm_tempest_plugin.operator import errors
-from lm_tempest_plugin.operator import files
-from lm_tempest_plugin.operator import manifest
-from lm_tempest_plugin.operator import workspace
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin.tests.unit import base
 
 
@@ -33,12 +31,12 @@ class WorkspaceTest(base.TestCase):
         self.workspace = workspace.Workspace(self.folder / 'new')
 
     def refused(self, call, *args):
-        return str(self.assertRaises(errors.OperatorError, call, *args))
+        return str(self.assertRaises(setup.SetupError, call, *args))
 
     def test_make(self):
         self.workspace.check(self.workspace.tempest_conf)
-        self.workspace.make()
-        self.workspace.make()
+        self.workspace.create()
+        self.workspace.create()
         parser = configparser.ConfigParser()
         parser.read(self.workspace.directory / '.stestr.conf')
         path = pathlib.Path(parser['DEFAULT']['test_path'])
@@ -50,7 +48,7 @@ class WorkspaceTest(base.TestCase):
         self.workspace.directory.mkdir()
         path = self.workspace.directory / '.stestr.conf'
         path.write_text('[DEFAULT]\n')
-        self.workspace.make()
+        self.workspace.create()
         self.assertEqual('[DEFAULT]\n', path.read_text())
 
     def test_write(self):
@@ -59,7 +57,7 @@ class WorkspaceTest(base.TestCase):
         self.assertFalse(self.workspace.write(path, '[a]\n'))
         self.assertTrue(self.workspace.write(path, '[b]\n'))
         self.assertEqual(0o600, stat.S_IMODE(path.stat().st_mode))
-        self.assertEqual('%s\n[b]\n' % workspace.MARK, path.read_text())
+        self.assertEqual(f'{workspace.MARK}\n[b]\n', path.read_text())
 
     def test_permissions_are_put_right(self):
         path = self.workspace.tempest_conf
@@ -74,37 +72,30 @@ class WorkspaceTest(base.TestCase):
         path.write_text('[mine]\n')
         for call, args in ((self.workspace.check, (path,)),
                            (self.workspace.write, (path, '[a]\n'))):
-            self.assertIn('%s was not written by this command' % path,
+            self.assertIn(f'{path} was not written by this command',
                           self.refused(call, *args))
-        self.assertFalse(self.workspace.remove(path))
+        self.assertEqual(([], []), self.workspace.delete(path))
         self.assertEqual('[mine]\n', path.read_text())
 
-    def test_remove(self):
-        path = self.workspace.verify_conf
-        self.workspace.write(path, '[a]\n')
-        self.assertTrue(self.workspace.remove(path))
-        self.assertFalse(self.workspace.remove(path))
-        self.assertFalse(path.exists())
-
-    def test_clear(self):
+    def test_delete(self):
         paths = self.workspace.tempest_conf, self.workspace.verify_conf
-        self.assertEqual(([], []), self.workspace.clear(*paths))
+        self.assertEqual(([], []), self.workspace.delete(*paths))
         for path in paths:
             self.workspace.write(path, '[a]\n')
         unlink = pathlib.Path.unlink
 
-        def refuse(path):
+        def refuse(path, missing_ok):
             if path == paths[0]:
                 raise PermissionError(13, 'Permission denied')
-            unlink(path)
+            unlink(path, missing_ok)
 
         with mock.patch.object(pathlib.Path, 'unlink', refuse):
             self.assertEqual(
                 ([str(paths[1])],
-                 ['%s cannot be deleted: Permission denied' % paths[0]]),
-                self.workspace.clear(*paths))
+                 [f'{paths[0]} cannot be deleted: Permission denied']),
+                self.workspace.delete(*paths))
         self.assertEqual(([str(paths[0])], []),
-                         self.workspace.clear(*paths))
+                         self.workspace.delete(*paths))
 
     def test_a_file_is_in_the_way(self):
         self.workspace.directory.write_text('')
@@ -112,42 +103,30 @@ class WorkspaceTest(base.TestCase):
 
     def test_a_file_that_cannot_be_written(self):
         # Not even root makes a directory there.
-        path = pathlib.Path('/proc/self/no/file')
-        self.assertIn('/proc/self/no/file cannot be written',
-                      self.refused(files.write, path, ''))
+        self.workspace = workspace.Workspace('/proc/self/no')
+        self.assertIn('/proc/self/no/bootstrap.json cannot be written',
+                      self.refused(self.workspace.save_arguments, 'here', {}))
 
     def test_a_write_that_fails_leaves_nothing(self):
-        (self.folder / 'taken').mkdir()
-        self.assertRaises(errors.OperatorError, files.write,
-                          self.folder / 'taken', 'text')
-        self.assertEqual(['taken'], os.listdir(self.folder))
+        path = self.workspace.directory / workspace.ARGUMENTS
+        path.mkdir(parents=True)
+        self.refused(self.workspace.save_arguments, 'here', {})
+        self.assertEqual([path.name], os.listdir(self.workspace.directory))
 
+    def test_arguments(self):
+        self.assertEqual({}, self.workspace.load_arguments('here'))
+        self.workspace.save_arguments('here', {'image': 'i'})
+        self.assertEqual({'image': 'i'},
+                         self.workspace.load_arguments('here'))
 
-class ManifestTest(base.TestCase):
+    def test_arguments_of_another_cloud(self):
+        self.workspace.save_arguments('there', {})
+        self.assertIn('belongs to cloud there, not to here',
+                      self.refused(self.workspace.load_arguments, 'here'))
 
-    def setUp(self):
-        super().setUp()
-        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
-
-    def test_saved_and_loaded(self):
-        saved = manifest.Manifest('here', {'a': 'ssh-rsa A'}, ('x', 'y'),
-                                  {'image': 'i'})
-        saved.save(self.folder)
-        self.assertEqual(saved, manifest.load(self.folder, 'here'))
-
-    def test_of_a_new_workspace(self):
-        self.assertEqual(manifest.Manifest('here'),
-                         manifest.load(self.folder, 'here'))
-
-    def test_of_another_cloud(self):
-        manifest.Manifest('there').save(self.folder)
-        exc = self.assertRaises(errors.OperatorError, manifest.load,
-                                self.folder, 'here')
-        self.assertIn('belongs to cloud there, not to here', str(exc))
-
-    def test_of_nobody(self):
+    def test_arguments_that_another_program_wrote(self):
+        self.workspace.directory.mkdir()
         for text in ('', '[]', '{"cloud": "here"}'):
-            (self.folder / manifest.FILE).write_text(text)
-            exc = self.assertRaises(errors.OperatorError, manifest.load,
-                                    self.folder, 'here')
-            self.assertIn('is not what bootstrap writes', str(exc))
+            (self.workspace.directory / workspace.ARGUMENTS).write_text(text)
+            self.assertIn('was not written by bootstrap', self.refused(
+                self.workspace.load_arguments, 'here'))

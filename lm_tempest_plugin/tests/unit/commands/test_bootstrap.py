@@ -15,18 +15,17 @@ import pathlib
 
 import fixtures
 
-from lm_tempest_plugin.operator import access
-from lm_tempest_plugin.operator import bootstrap
-from lm_tempest_plugin.operator import errors
-from lm_tempest_plugin.operator import logins
-from lm_tempest_plugin.operator import manifest
-from lm_tempest_plugin.operator import options
-from lm_tempest_plugin.operator import workspace
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import account
+from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import preparation
+from lm_tempest_plugin.cloud.setup import workspace
+from lm_tempest_plugin.commands import bootstrap
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.operator import fakes
+from lm_tempest_plugin.tests.unit.cloud.setup import fakes
 
 
-class BootstrapTest(base.TestCase):
+class CreateAndDeleteTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -39,13 +38,12 @@ class BootstrapTest(base.TestCase):
         self.image.write_bytes(b'QFI\xfb and so on')
         self.said = []
         self.connect = self.useFixture(fixtures.MockPatchObject(
-            access, 'connect', return_value=self.access)).mock
-        self.useFixture(fixtures.MockPatchObject(logins, 'BITS', 1024))
+            account, 'connect', return_value=self.access)).mock
 
-    def make(self, **wishes):
+    def create(self, **wanted):
         self.said.clear()
-        bootstrap.make('here', bootstrap.Wishes(**wishes), self.workspace,
-                       self.said.append)
+        bootstrap.create('here', preparation.Arguments(**wanted),
+                         self.workspace, self.said.append)
 
     def delete(self):
         self.said.clear()
@@ -54,19 +52,18 @@ class BootstrapTest(base.TestCase):
     def conf(self):
         return options.load(self.workspace.tempest_conf)
 
-    def refused(self, **wishes):
+    def refused(self, **wanted):
         before = self.connection.writes()
-        exc = self.assertRaises(errors.OperatorError, self.make, **wishes)
+        exc = self.assertRaises(setup.SetupError, self.create, **wanted)
         self.assertEqual(before, self.connection.writes())
         self.assertFalse(self.workspace.tempest_conf.exists())
         return str(exc)
 
     def test_all_is_made(self):
-        self.make(image=str(self.image), storage='block')
+        self.create(image=str(self.image), storage='block')
         text = '\n'.join(self.said)
-        for kind in ('image', 'flavor', 'network', 'subnet', 'router',
-                     'security group', 'key pair'):
-            self.assertRegex(text, r'(?m)^%s .*: made' % kind)
+        for kind in ('image', 'flavor', 'network', 'subnet', 'router'):
+            self.assertRegex(text, rf'(?m)^{kind} .*: created')
         conf = self.conf()
         self.assertEqual(['block'], conf['live_migration_ha']['storage'])
         self.assertEqual(
@@ -75,25 +72,24 @@ class BootstrapTest(base.TestCase):
         self.assertNotIn(fakes.PASSWORD, text)
 
     def test_a_second_time_nothing_is_made(self):
-        self.make(image=str(self.image), storage='block')
+        self.create(image=str(self.image), storage='block')
         before = self.connection.writes()
         text = self.workspace.tempest_conf.read_text()
         # What was asked for is remembered.
-        self.make()
+        self.create()
         self.assertEqual(before, self.connection.writes())
         self.assertEqual(text, self.workspace.tempest_conf.read_text())
-        self.assertEqual('Nothing was made: all was there already.',
+        self.assertEqual('Nothing was created: all resources exist.',
                          self.said[-1])
-        self.assertIn('tempest.conf: as it was', '\n'.join(self.said))
+        self.assertIn('tempest.conf: unchanged', '\n'.join(self.said))
 
     def test_what_was_made_is_deleted_and_nothing_else(self):
         other = self.connection.compute.all_flavors.add(
             name='theirs', vcpus=1, ram=1, disk=1)
-        self.make(image=str(self.image))
+        self.create(image=str(self.image))
         self.assertTrue(self.delete())
         self.assertEqual([other.id],
                          list(self.connection.compute.all_flavors))
-        self.assertEqual({}, self.connection.compute.all_keypairs)
         self.assertEqual({}, dict(self.connection.image.all_images))
         self.assertEqual(
             ['public'], [each.name for each in
@@ -103,85 +99,76 @@ class BootstrapTest(base.TestCase):
         self.assertTrue(self.delete())
         self.assertEqual(before, self.connection.writes())
         self.assertEqual(
-            ['Nothing to delete: there is nothing that was made here.'],
+            ['Nothing to delete: there are no resources of this plugin.'],
             self.said)
 
     def test_a_file_by_a_relative_path(self):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.folder)
-        self.make(image=self.image.name)
+        self.create(image=self.image.name)
         os.chdir('/')
-        self.make()
+        self.create()
         self.assertEqual(1, len(self.connection.image.uploaded))
-        self.assertEqual(str(self.image), manifest.load(
-            self.workspace.directory, 'here').wishes['image'])
+        self.assertEqual(str(self.image),
+                         self.workspace.load_arguments('here')['image'])
 
     def test_a_file_that_has_gone(self):
-        self.make(image=str(self.image))
+        self.create(image=str(self.image))
         self.image.unlink()
-        self.make()
+        self.create()
         self.assertEqual(1, len(self.connection.image.all_images))
         # Whoever asks for it now is told.
-        exc = self.assertRaises(errors.OperatorError, self.make,
+        exc = self.assertRaises(setup.SetupError, self.create,
                                 image=str(self.image))
         self.assertIn('there is no file', str(exc))
 
     def test_what_was_asked_for_is_forgotten_with_what_was_made(self):
-        self.make(image=str(self.image), storage='block')
+        self.create(image=str(self.image), storage='block')
         self.delete()
-        left = manifest.load(self.workspace.directory, 'here')
-        self.assertEqual(manifest.Manifest('here'), left)
+        self.assertEqual({}, self.workspace.load_arguments('here'))
 
     def test_files_with_the_password_go_whatever_the_cloud_says(self):
-        self.make(image=str(self.image))
+        self.create(image=str(self.image))
         paths = self.workspace.tempest_conf, self.workspace.verify_conf
         self.workspace.write(paths[1], '[a]\n')
-        self.connect.side_effect = errors.OperatorError('gone')
-        exc = self.assertRaises(errors.OperatorError, self.delete)
+        self.connect.side_effect = setup.SetupError('gone')
+        exc = self.assertRaises(setup.SetupError, self.delete)
         self.assertEqual('gone', str(exc))
-        self.assertEqual(['%s: deleted' % each for each in paths],
+        self.assertEqual([f'{each}: deleted' for each in paths],
                          self.said)
         for path in paths:
             self.assertFalse(path.exists())
 
     def test_what_cannot_be_deleted_keeps_nothing_else(self):
-        self.make(image=str(self.image))
-        for service, name in (
-                (self.connection.network, 'delete_router'),
-                (self.connection.compute, 'delete_keypair')):
-            self.useFixture(fixtures.MockPatchObject(
-                service, name, side_effect=fakes.forbidden()))
+        self.create(image=str(self.image))
+        self.useFixture(fixtures.MockPatchObject(
+            self.connection.network, 'delete_router',
+            side_effect=fakes.forbidden()))
         self.assertFalse(self.delete())
         text = '\n'.join(self.said)
         self.assertIn('NOT deleted: router live-migration-ha', text)
-        self.assertIn('NOT deleted: key pair live-migration-ha: cloud here',
-                      text)
         self.assertIn('flavor lm.large', text)
         self.assertFalse(self.workspace.tempest_conf.exists())
         self.assertEqual({}, dict(self.connection.image.all_images))
-        self.assertNotEqual((), manifest.load(
-            self.workspace.directory, 'here').made)
 
     def test_deleted_from_another_workspace(self):
-        self.make(image=str(self.image))
+        self.create(image=str(self.image))
         self.workspace = workspace.Workspace(self.folder / 'other')
         self.assertTrue(self.delete())
         self.assertEqual({}, dict(self.connection.compute.all_flavors))
-        # Nobody can tell whose key pair it is.
-        self.assertEqual(1, len(self.connection.compute.all_keypairs))
 
     def test_what_is_in_use_is_said(self):
-        self.make(image=str(self.image))
+        self.create(image=str(self.image))
         flavor = next(iter(self.connection.compute.all_flavors))
         self.connection.compute.all_servers.add(
             name='guest', flavor_id=flavor)
         self.assertFalse(self.delete())
-        self.assertIn('NOT deleted: flavor lm.small (%s) is in use: 1 '
-                      'servers were made of it: guest (server-1)' % flavor,
+        self.assertIn(f'NOT deleted: flavor lm.small ({flavor}) is in use: '
+                      'servers that use it: 1: guest (server-1)',
                       self.said)
 
-    def test_storage_that_nobody_knows(self):
-        self.make(image=str(self.image))
+    def test_storage_is_not_known(self):
+        self.create(image=str(self.image))
         self.assertNotIn('storage',
                          self.conf().get('live_migration_ha', {}))
         self.assertIn('not known', '\n'.join(self.said))
@@ -189,30 +176,27 @@ class BootstrapTest(base.TestCase):
     def test_options_of_the_operator(self):
         path = self.folder / 'mine.conf'
         path.write_text('[live_migration_ha]\nprobe_interval = 0.05\n'
-                        'tcp_echo_port = 8007\nstorage = shared\n')
-        self.make(image=str(self.image), config=str(path))
+                        'storage = shared\n')
+        self.create(image=str(self.image), config=str(path))
         conf = self.conf()
         self.assertEqual(['0.05'],
                          conf['live_migration_ha']['probe_interval'])
         self.assertEqual(
             ['False'], conf['compute-feature-enabled'][
                 'block_migration_for_live_migration'])
-        self.assertIn(8007, [
-            each.port_range_min
-            for each in self.connection.network.all_rules.values()])
 
     def test_options_that_do_not_exist(self):
         path = self.folder / 'mine.conf'
         path.write_text('[live_migration_ha]\nprobes = 1\n')
         self.assertIn('unknown option probes in group [live_migration_ha] '
-                      'of %s' % path, self.refused(config=str(path)))
+                      f'of {path}', self.refused(config=str(path)))
         self.connect.assert_not_called()
 
     def test_a_tempest_conf_of_somebody_else(self):
         path = self.workspace.tempest_conf
         path.parent.mkdir(parents=True)
         path.write_text('[mine]\n')
-        self.assertRaises(errors.OperatorError, self.make)
+        self.assertRaises(setup.SetupError, self.create)
         self.assertEqual('[mine]\n', path.read_text())
         self.connect.assert_not_called()
 
@@ -224,7 +208,7 @@ class BootstrapTest(base.TestCase):
         self.assertIn('has no flavor m1', self.refused(
             image=str(self.image), flavors='m1,m2,m3'))
         self.connection.compute.all_services.popitem()
-        self.assertIn('two compute hosts',
+        self.assertIn('a live migration needs 2',
                       self.refused(image=str(self.image)))
 
     def test_flavors_that_are_not_three(self):
@@ -236,7 +220,7 @@ class BootstrapTest(base.TestCase):
         for name in ('a', 'b', 'c'):
             self.connection.compute.all_flavors.add(
                 id=name * 3, name=name, vcpus=1, ram=1, disk=1)
-        self.make(image=str(self.image), flavors='a, b,c')
+        self.create(image=str(self.image), flavors='a, b,c')
         conf = self.conf()
         self.assertEqual((['aaa'], ['bbb']), (
             conf['compute']['flavor_ref'], conf['compute']['flavor_ref_alt']))

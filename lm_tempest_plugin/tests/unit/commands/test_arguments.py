@@ -16,15 +16,15 @@ import types
 
 import fixtures
 
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.commands import bootstrap
 from lm_tempest_plugin.commands import verify
-from lm_tempest_plugin.operator import bootstrap as making
-from lm_tempest_plugin.operator import errors
-from lm_tempest_plugin.operator import verification
 from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin import utils
 
 
-class OperatorTest(base.TestCase):
+class CloudCommandTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -49,36 +49,39 @@ class OperatorTest(base.TestCase):
         self.useFixture(fixtures.MockPatchObject(where, name, call))
 
     def test_bootstrap(self):
-        self.patch(making, 'make', None)
+        self.patch(bootstrap, 'create', None)
         self.assertEqual(0, self.run_command(
             bootstrap.Bootstrap, '--image', 'i', '--storage', 'shared'))
-        (cloud, wishes, workspace, _), = self.calls
+        (cloud, wanted, workspace, _), = self.calls
         self.assertEqual('here', cloud)
-        self.assertEqual(making.Wishes(image='i', storage='shared'), wishes)
+        self.assertEqual(preparation.Arguments(image='i', storage='shared'),
+                         wanted)
         self.assertEqual('live-migration-ha-here', workspace.directory.name)
         self.assertIn('tempest run', self.stdout.getvalue())
 
     def test_bootstrap_delete(self):
         for gone, code in ((True, 0), (False, 1)):
-            self.patch(making, 'delete', gone)
+            self.patch(bootstrap, 'delete', gone)
             self.assertEqual(code, self.run_command(
                 bootstrap.Bootstrap, '--delete', '--workspace',
                 self.folder))
         self.assertEqual(self.folder, str(self.calls[0][1].directory))
 
     def test_bootstrap_interrupted(self):
-        self.patch(making, 'make', KeyboardInterrupt())
+        self.patch(bootstrap, 'create', KeyboardInterrupt())
         self.assertRaises(KeyboardInterrupt, self.run_command,
                           bootstrap.Bootstrap)
-        self.assertIn('What was made so far stays', self.stdout.getvalue())
+        self.assertIn('Resources that were created remain',
+                      self.stdout.getvalue())
 
     def test_what_cannot_be_done(self):
-        for cls, where, name in (
-                (bootstrap.Bootstrap, making, 'make'),
-                (verify.Verify, verification, 'verify')):
-            self.patch(where, name, errors.OperatorError('it is so'))
+        for cls, where, name, error in (
+                (bootstrap.Bootstrap, bootstrap, 'create', setup.SetupError),
+                (verify.Verify, verify, 'verify', setup.SetupError),
+                (verify.Verify, verify, 'verify', utils.MissingLibrary)):
+            self.patch(where, name, error('it is so'))
             self.assertEqual(2, self.run_command(cls))
-        self.assertEqual('it is so\n' * 2, self.stderr.getvalue())
+        self.assertEqual('it is so\n' * 3, self.stderr.getvalue())
 
     def test_nobody_reads_stdout(self):
         self.app.stdout = self.broken()
@@ -88,7 +91,7 @@ class OperatorTest(base.TestCase):
     def test_nobody_reads_anything(self):
         self.app.stdout, self.app.stderr = self.broken(), self.broken()
         self.assertEqual(0, self.delete('one', 'two'))
-        self.patch(making, 'delete', errors.OperatorError('it is so'))
+        self.patch(bootstrap, 'delete', setup.SetupError('it is so'))
         self.assertEqual(2, self.run_command(
             bootstrap.Bootstrap, '--delete'))
 
@@ -106,11 +109,11 @@ class OperatorTest(base.TestCase):
             for each in lines:
                 say(each)
             return True
-        self.useFixture(fixtures.MockPatchObject(making, 'delete', call))
+        self.useFixture(fixtures.MockPatchObject(bootstrap, 'delete', call))
         return self.run_command(bootstrap.Bootstrap, '--delete')
 
     def test_verify(self):
-        self.patch(verification, 'verify', 130)
+        self.patch(verify, 'verify', 130)
         self.assertEqual(130, self.run_command(
             verify.Verify, '--profile', 'gate', '--keep', '-o', 'r.html',
             '--cleanup-timeout', '30'))

@@ -15,30 +15,33 @@ import pathlib
 import signal
 import sys
 import threading
-import types
 
 import fixtures
 
 import lm_tempest_plugin
-from lm_tempest_plugin.operator import access
-from lm_tempest_plugin.operator import bootstrap
-from lm_tempest_plugin.operator import errors
-from lm_tempest_plugin.operator import images
-from lm_tempest_plugin.operator import interrupts
-from lm_tempest_plugin.operator import profiles
-from lm_tempest_plugin.operator import reporting
-from lm_tempest_plugin.operator import running
-from lm_tempest_plugin.operator import verification
-from lm_tempest_plugin.operator import workspace
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import account
+from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import preparation
+from lm_tempest_plugin.cloud.setup import resources
+from lm_tempest_plugin.cloud.setup import workspace
+from lm_tempest_plugin.commands import bootstrap
+from lm_tempest_plugin.commands import results_files
+from lm_tempest_plugin.commands import tempest_run
+from lm_tempest_plugin.commands import verify
 from lm_tempest_plugin.tests.unit import base
-from lm_tempest_plugin.tests.unit.operator import fakes
+from lm_tempest_plugin.tests.unit.cloud.setup import fakes
+from lm_tempest_plugin import utils
 
-# In the place of `tempest run`: does what its configuration says, as far as
-# files go.
+# Stands in for `tempest run`: does what its configuration says about files.
 TEMPEST = """
 import configparser, os, signal, sys, time
+from lm_tempest_plugin.tests.unit.commands import test_tempest_run
 from lm_tempest_plugin.tests.unit.results import builders
 how = sys.argv[1]
+if '--list-tests' in sys.argv:
+    print('a.b.C.test_drain[id-1,slow]', 'a.b.C.test_other', sep='\\n')
+    sys.exit(0)
 if how == 'deaf':
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 conf = configparser.RawConfigParser()
@@ -47,15 +50,11 @@ conf.read(os.path.join(
 own = conf['live_migration_ha']
 if how != 'nothing':
     builders.write(own['results_directory'], own['run_name'], [
-        ('ended', {
-            'attempt': 'drain-1/1', 'drain': 'drain-1', 'server_id': 's1',
-            'source': 'compute1', 'destination': 'compute2',
-            'duration_s': 9.25, 'record_status': 'completed',
-            'server_status': 'ACTIVE'}),
-        ('attempt', builders.failed_line() if how == 'bad'
-         else builders.attempt_line()),
-        ('drain', builders.drain_line())])
-print('{0} a.b.test_drain [1.00s] ...',
+        test_tempest_run.drain_started(server_ids=('server-0',), servers=1),
+        builders.ended(duration_s=9.25),
+        builders.failed() if how == 'bad' else builders.migration(),
+        builders.drain(servers=1)])
+print('{0} a.b.C.test_drain [1.00s] ...',
       'FAILED' if how == 'bad' else 'ok', flush=True)
 if how in ('waits', 'deaf'):
     try:
@@ -67,7 +66,7 @@ sys.exit(0 if how in ('good', 'nothing') else 1)
 """
 
 
-class VerificationTest(base.TestCase):
+class VerifyTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -82,22 +81,13 @@ class VerificationTest(base.TestCase):
         self.when = {}
         self.how = 'good'
         self.arguments = []
-        self.patch(access, 'connect', lambda cloud: self.access)
-        self.patch(running, 'command', self.command)
-        self.patch(verification, 'POLL_S', 0.05)
-        self.patch(reporting, '_module', {
-            'summary': types.SimpleNamespace(
-                summarize=lambda records: types.SimpleNamespace(
-                    good=all(each.good for each in records.attempts))),
-            'rendering.text': types.SimpleNamespace(
-                render=lambda summary, records: 'one\ntwo'),
-            'html.page': types.SimpleNamespace(
-                render=lambda summary, records, title: title),
-        }.__getitem__)
+        self.patch(account, 'connect', lambda cloud: self.access)
+        self.patch(tempest_run, 'command', self.command)
+        self.patch(verify, 'POLL_S', 0.05)
         self.useFixture(fixtures.EnvironmentVariable(
             'PYTHONPATH', str(pathlib.Path(
                 lm_tempest_plugin.__file__).parent.parent)))
-        for number in interrupts.SIGNALS:
+        for number in utils.SIGNALS:
             self.addCleanup(signal.signal, number, signal.signal(
                 number, signal.default_int_handler))
 
@@ -117,12 +107,12 @@ class VerificationTest(base.TestCase):
 
     def verify(self, how='good', **changes):
         self.how = how
-        wishes = {'image': str(self.image), 'storage': 'block',
-                  **changes.pop('wishes', {})}
-        return verification.verify(verification.Order(**{
-            'cloud': 'here', 'wishes': bootstrap.Wishes(**wishes),
-            'profile': profiles.load('quick'), 'workspace': self.workspace,
-            **changes}), self.say)
+        wanted = {'image': str(self.image), 'storage': 'block',
+                  **changes.pop('wanted', {})}
+        return verify.verify(verify.Order(**{
+            'cloud': 'here', 'wanted': preparation.Arguments(**wanted),
+            'profile': options.load_profile('quick'),
+            'files': self.workspace, **changes}), self.say)
 
     def text(self):
         return '\n'.join(self.said)
@@ -137,7 +127,6 @@ class VerificationTest(base.TestCase):
                       self.connection.network.all_routers,
                       self.connection.network.all_groups):
             self.assertEqual({}, dict(store))
-        self.assertEqual({}, self.connection.compute.all_keypairs)
         self.assertFalse(self.workspace.verify_conf.exists())
         for path in self.workspace.directory.rglob('*'):
             if path.is_file():
@@ -147,10 +136,13 @@ class VerificationTest(base.TestCase):
         self.assertEqual(0, self.verify())
         self.assert_clear()
         text = self.text()
-        for said in ('About 4 live migrations',
-                     'server s1, compute1 to compute2: completed after 9.2 s'
-                     ' (1 of about 4', 'cell block', 'test test_drain: ok',
-                     'one\ntwo', 'Report: '):
+        for said in ('Running 2 tests',
+                     'drain-1: 1 server from compute1 to compute2, window of '
+                     '2, round trip 1 (block, tunnelled off)',
+                     'server server-0, compute1 to compute2: completed after '
+                     '9.2 s (1 of 1 in drain-1, 1 in all)',
+                     'test test_drain: ok (1 of 2 tests)',
+                     '1 of 1 migration as expected', 'Report: '):
             self.assertIn(said, text)
         self.assertNotIn(fakes.PASSWORD, text)
         page, = self.workspace.directory.rglob('report.html')
@@ -163,24 +155,23 @@ class VerificationTest(base.TestCase):
     def test_a_test_fails(self):
         self.assertEqual(1, self.verify('bad'))
         self.assert_clear()
-        self.assertIn('BAD: server guest-0', self.text())
+        self.assertIn('PROBLEM: server guest-0', self.text())
         self.assertIn('Tests failed', self.text())
 
     def test_nothing_was_moved(self):
         self.assertEqual(1, self.verify('nothing'))
         self.assert_clear()
-        self.assertIn('There is no report: no live migration was recorded',
-                      self.text())
+        self.assertIn('There is no report: ', self.text())
 
     def test_what_was_there_before_stays(self):
-        bootstrap.make('here', bootstrap.Wishes(image=str(self.image)),
-                       self.workspace, self.said.append)
+        bootstrap.create(
+            'here', preparation.Arguments(image=str(self.image)),
+            self.workspace, self.said.append)
         flavors = dict(self.connection.compute.all_flavors)
         # What was asked for then is known.
-        self.assertEqual(0, self.verify(wishes={'image': ''}))
+        self.assertEqual(0, self.verify(wanted={'image': ''}))
         self.assertEqual(flavors, dict(self.connection.compute.all_flavors))
         self.assertEqual(1, len(self.connection.image.all_images))
-        self.assertEqual(1, len(self.connection.compute.all_keypairs))
         self.assertTrue(self.workspace.tempest_conf.exists())
 
     def test_keep(self):
@@ -194,30 +185,30 @@ class VerificationTest(base.TestCase):
     def test_keep_does_not_keep_what_tests_left_over(self):
         self.leave_over()
         self.assertEqual(1, self.verify(keep=True))
-        self.assertIn('Left over by the tests: user verify-', self.text())
+        self.assertIn('Leftover of the tests: user verify-', self.text())
         self.assertEqual({}, dict(self.connection.identity.all_users))
         self.assertEqual(3, len(self.connection.compute.all_flavors))
 
-    def test_storage_that_nobody_knows(self):
-        self.verify(wishes={'storage': ''})
+    def test_storage_is_not_known(self):
+        self.verify(wanted={'storage': ''})
         self.assertEqual('OldApiTest', self.arguments[0][1])
         self.assertIn('are left out', self.text())
 
-    def test_cells_and_storage_that_nobody_knows(self):
+    def test_settings_of_hosts_without_known_storage(self):
         path = self.folder / 'hosts.conf'
         path.write_text('[live_migration_ha_hosts]\nssh_user = root\n')
         before = self.connection.writes()
         exc = self.assertRaises(
-            errors.OperatorError, self.verify,
-            profile=profiles.load('osic'),
-            wishes={'storage': '', 'config': str(path)})
-        self.assertIn('say --storage block or --storage shared', str(exc))
+            setup.SetupError, self.verify,
+            profile=options.load_profile('osic'),
+            wanted={'storage': '', 'config': str(path)})
+        self.assertIn('give --storage block or --storage shared', str(exc))
         self.assertEqual(before, self.connection.writes())
         path.write_text(path.read_text() +
                         '[live_migration_ha]\nstorage = shared\n')
         self.assertEqual(0, self.verify(
-            profile=profiles.load('osic'),
-            wishes={'storage': '', 'config': str(path)}))
+            profile=options.load_profile('osic'),
+            wanted={'storage': '', 'config': str(path)}))
 
     def test_a_report_elsewhere(self):
         page = self.folder / 'mine.html'
@@ -225,14 +216,14 @@ class VerificationTest(base.TestCase):
         self.assertTrue(page.exists())
 
     def test_a_report_that_cannot_be_written(self):
-        exc = self.assertRaises(errors.OperatorError, self.verify,
+        exc = self.assertRaises(results_files.OutputError, self.verify,
                                 page=self.folder / 'no' / 'mine.html')
         self.assertIn('there is no directory', str(exc))
         self.assertEqual([], self.arguments)
 
     def test_the_cloud_refuses_while_things_are_made(self):
         self.connection.network.tag_error = fakes.forbidden()
-        exc = self.assertRaises(errors.OperatorError, self.verify)
+        exc = self.assertRaises(setup.SetupError, self.verify)
         self.assertIn('(HTTP 403)', str(exc))
         self.assert_clear()
         self.assertEqual([], self.arguments)
@@ -244,35 +235,35 @@ class VerificationTest(base.TestCase):
                 lambda number=number: os.kill(os.getpid(), number))
             self.assertEqual(130, self.verify('waits'))
             self.assert_clear()
-            self.assertIn('%s: the test in hand ends' % number.name,
+            self.assertIn(f'{number.name}: the current test ends',
                           self.text())
             log, = self.workspace.logs.glob('*.log')
             self.assertIn('deleted what was made', log.read_text())
 
     def test_tests_are_told_before_anybody_else_is(self):
         told = []
-        self.patch(running.Run, 'interrupt', lambda run: told.append(run))
+        self.patch(tempest_run.TempestRun, 'interrupt', told.append)
         self.when['test test_drain'] = lambda: os.kill(
             os.getpid(), signal.SIGINT)
-        self.when['the test in hand'] = lambda: self.assertEqual(
+        self.when['the current test'] = lambda: self.assertEqual(
             1, len(told))
         self.assertEqual(130, self.verify('waits', cleanup_s=0.1))
 
     def test_told_twice(self):
         self.when['test test_drain'] = lambda: os.kill(
             os.getpid(), signal.SIGINT)
-        self.when['the test in hand'] = lambda: threading.Timer(
+        self.when['the current test'] = lambda: threading.Timer(
             0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         self.assertEqual(130, self.verify('deaf'))
         self.assert_clear()
-        self.assertIn('they are killed', self.text())
+        self.assertIn('are killed', self.text())
 
     def test_tests_that_do_not_end(self):
         self.when['test test_drain'] = lambda: os.kill(
             os.getpid(), signal.SIGINT)
         self.assertEqual(130, self.verify('deaf', cleanup_s=0.2))
         self.assert_clear()
-        self.assertIn('they are killed', self.text())
+        self.assertIn('are killed', self.text())
 
     def test_told_to_end_while_things_are_made(self):
         self.when['flavor lm.small'] = lambda: os.kill(
@@ -280,24 +271,24 @@ class VerificationTest(base.TestCase):
         self.assertEqual(130, self.verify())
         self.assert_clear()
         self.assertEqual([], self.arguments)
-        self.assertIn('SIGINT: it ends here.', self.text())
+        self.assertIn('The command was told to end by SIGINT.', self.text())
 
     def test_told_to_end_while_an_image_is_uploaded(self):
         self.connection.image.meanwhile = lambda: os.kill(
             os.getpid(), signal.SIGINT)
         self.assertEqual(130, self.verify())
         self.assert_clear()
-        self.assertIn('SIGINT: it ends here.', self.text())
+        self.assertIn('The command was told to end by SIGINT.', self.text())
 
     def test_told_to_end_before_anything_is_made(self):
         before = self.connection.writes()
-        self.patch(access, 'connect', lambda cloud: os.kill(
+        self.patch(account, 'connect', lambda cloud: os.kill(
             os.getpid(), signal.SIGTERM))
         self.assertEqual(130, self.verify())
         self.assertEqual(before, self.connection.writes())
 
     def test_signals_while_it_is_cleared_away(self):
-        self.when['What was made is deleted'] = lambda: os.kill(
+        self.when['Deleting leftovers'] = lambda: os.kill(
             os.getpid(), signal.SIGINT)
         self.assertEqual(130, self.verify())
         self.assert_clear()
@@ -305,14 +296,14 @@ class VerificationTest(base.TestCase):
     def leave_over(self):
         self.when['test test_drain'] = lambda: (
             self.connection.identity.all_users.add(
-                name='%s-user' % next(
+                name=next(
                     each for each in self.said if each.startswith(
-                        'Profile')).rpartition('/')[2][:-4]))
+                        'Profile')).rpartition('/')[2][:-4] + '-user'))
 
     def test_what_the_tests_left_over(self):
         self.leave_over()
         self.assertEqual(1, self.verify())
-        self.assertIn('Left over by the tests: user verify-', self.text())
+        self.assertIn('Leftover of the tests: user verify-', self.text())
         self.assertEqual({}, dict(self.connection.identity.all_users))
 
     def test_what_cannot_be_deleted(self):
@@ -328,7 +319,7 @@ class VerificationTest(base.TestCase):
         self.assertEqual(1, self.verify())
         for said in ('NOT deleted: servers, if there are any: cloud here',
                      'NOT deleted: flavor lm.small', 'NOT deleted: image',
-                     'NOT all was deleted'):
+                     'NOT everything was deleted'):
             self.assertIn(said, self.text())
         self.assertFalse(self.workspace.verify_conf.exists())
         self.assertEqual({}, dict(self.connection.network.all_routers))
@@ -337,25 +328,45 @@ class VerificationTest(base.TestCase):
         raise fakes.forbidden()
 
     def test_a_file_that_cannot_be_deleted(self):
-        self.when['What was made is deleted'] = lambda: self.patch(
-            workspace.Workspace, 'remove', self.stuck)
+        self.when['Deleting leftovers'] = lambda: self.patch(
+            workspace.Workspace, 'delete',
+            lambda files, *paths: ([], ['it is stuck']))
         self.assertEqual(1, self.verify())
         self.assertIn('NOT deleted: it is stuck', self.text())
         self.assertEqual({}, dict(self.connection.compute.all_flavors))
 
-    def stuck(self, path):
-        raise errors.OperatorError('it is stuck')
-
     def test_an_error_of_our_own_ends_the_child(self):
         started = []
 
-        class Remembered(running.Run):
+        class Remembered(tempest_run.TempestRun):
             def __init__(self, *args):
                 super().__init__(*args)
                 started.append(self._child.pid)
 
-        self.patch(running, 'Run', Remembered)
-        self.when['test test_drain'] = lambda: images.provide(None, '', '')
+        self.patch(tempest_run, 'TempestRun', Remembered)
+        self.when['test test_drain'] = lambda: (
+            resources.provide_image(None, '', ''))
         self.assertRaises(AttributeError, self.verify, 'waits')
-        self.assertEqual([], running.members(started[0]))
+        self.assertEqual([], tempest_run.group_members(started[0]))
         self.assert_clear()
+
+    def test_a_missing_library(self):
+        def load(name):
+            raise ModuleNotFoundError('No module', name='scipy')
+
+        with fixtures.MonkeyPatch('importlib.import_module', load):
+            exc = self.assertRaises(utils.MissingLibrary, self.verify)
+        self.assertEqual('scipy is not installed: pip install '
+                         'lm-tempest-plugin[report]', str(exc))
+        self.assertEqual([], self.said)
+
+    def test_an_altered_results_file(self):
+        self.when['test test_drain'] = self.alter
+        self.assertEqual(1, self.verify())
+        self.assertIn('There is no report: ', self.text())
+        self.assertIn('altered', self.text())
+
+    def alter(self):
+        path, = self.workspace.directory.rglob('verify-*.jsonl')
+        lines = path.read_bytes().splitlines(keepends=True)
+        path.write_bytes(b''.join(lines[:1] + lines[2:]))

@@ -1,0 +1,305 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""`tempest run` as a child process, and its progress from its files."""
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import msgspec
+
+from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.results import store
+
+# How `tempest run` prints the end of a test.
+TEST_ENDED = re.compile(
+    r'\{\d+\} (?P<test>.+?)(?: \[[\d.]+s\])? \.\.\. (?P<outcome>.+)')
+# A test in the output of `tempest run --list-tests`; tags follow its id.
+TEST_LISTED = re.compile(r'(?P<test>\w+(?:\.\w+)+)(?:\[.*\])?')
+CLASS_FIXTURE = re.compile(r'setUpClass \((?P<cls>[\w.]+)\)')
+# Listing imports all tests of all plugins.
+LIST_TIMEOUT_S = 300
+
+
+def command(regex: str, exclude: str = '') -> list[str]:
+    """Return the command that runs tests one after the other.
+
+    :param regex: regular expression of the tests
+    :param exclude: regular expression of exceptions; empty for none
+    """
+    return [sys.executable, '-m', 'tempest.cmd.main', 'run', '--serial',
+            '--regex', regex,
+            *(['--exclude-regex', exclude] if exclude else [])]
+
+
+def environment(conf: pathlib.Path) -> dict[str, str]:
+    """Return the environment with which Tempest finds its configuration.
+
+    :param conf: the file
+    """
+    return {**os.environ, 'TEMPEST_CONFIG_DIR': str(conf.parent),
+            'TEMPEST_CONFIG': conf.name, 'PYTHON': sys.executable}
+
+
+def list_tests(arguments: Sequence[str], directory: pathlib.Path,
+               variables: Mapping[str, str]) -> list[str]:
+    """Return the ids of the tests that a command would run.
+
+    :param arguments: result of command()
+    :param directory: its working directory
+    :param variables: its environment
+    :returns: none if they cannot be listed; the run will say why
+    """
+    try:
+        found = subprocess.run(
+            [*arguments, '--list-tests'], cwd=directory, env=dict(variables),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, timeout=LIST_TIMEOUT_S,
+            start_new_session=True)
+    except (OSError, subprocess.TimeoutExpired):
+        return []
+    matches = map(TEST_LISTED.fullmatch, found.stdout.splitlines())
+    return [match['test'] for match in matches if match]
+
+
+class TempestRun:
+    """A child process in a process group of its own.
+
+    Ctrl-C in the terminal does not reach it; interrupt() passes it on once.
+    It does not signal `tempest run` but the processes below, in which tests
+    run: the current test fails and deletes its resources, and `tempest run`
+    still collects the results. A process that is interrupted while it prepares
+    a class of tests leaves projects and users behind, see
+    cleanup.delete_leftovers().
+
+    :param arguments: program and arguments
+    :param directory: working directory
+    :param variables: environment
+    :param log: file for the output
+    :raises SetupError: it cannot be started
+    """
+
+    def __init__(self, arguments: Sequence[str], directory: pathlib.Path,
+                 variables: Mapping[str, str], log: pathlib.Path) -> None:
+        try:
+            with open(log, 'xb') as stream:
+                self._child = subprocess.Popen(
+                    list(arguments), cwd=directory, env=dict(variables),
+                    stdin=subprocess.DEVNULL, stdout=stream,
+                    stderr=subprocess.STDOUT, start_new_session=True)
+        except OSError as exc:
+            raise setup.SetupError(
+                f'{arguments[0]} cannot be started: {exc}') from exc
+
+    def wait(self, timeout_s: float) -> int | None:
+        """Return the exit code; None if it is still running.
+
+        :param timeout_s: time to wait, in seconds
+        """
+        try:
+            return self._child.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def interrupt(self) -> None:
+        """Ask the tests to end."""
+        below = [each for each in group_members(self._child.pid)
+                 if each != self._child.pid]
+        for each in below or [self._child.pid]:
+            try:
+                os.kill(each, signal.SIGINT)
+            except ProcessLookupError:
+                # It has ended since.
+                continue
+
+    def kill(self, grace_s: float = 5) -> None:
+        """End all its processes; resources of the tests may remain.
+
+        :param grace_s: time from SIGTERM to SIGKILL, in seconds
+        """
+        self._signal_group(signal.SIGTERM)
+        deadline = time.monotonic() + grace_s
+        while group_members(self._child.pid) and time.monotonic() < deadline:
+            self._child.poll()
+            time.sleep(0.05)
+        self._signal_group(signal.SIGKILL)
+        self._child.wait()
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._child.pid, number)
+        except ProcessLookupError:
+            # All have ended.
+            return
+
+
+def group_members(group: int) -> list[int]:
+    """Return the live processes of a process group.
+
+    :param group: its id
+    """
+    found = []
+    for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
+        try:
+            text = path.read_text(errors='replace')
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        # proc(5): after the name, which may contain any character, follow
+        # state, parent and process group.
+        state, _, pgrp = text.rpartition(')')[2].split()[:3]
+        if int(pgrp) == group and state != 'Z':
+            found.append(int(path.parent.name))
+    return sorted(found)
+
+
+class RunProgress:
+    """Turns lines of the results file and of the log into lines of progress.
+
+    :param tests: ids of the tests that will run; empty if they are not known
+    :ivar migrations: number of live migrations that have ended
+    """
+
+    def __init__(self, tests: Sequence[str] = ()) -> None:
+        self.migrations = 0
+        self._total = len(tests)
+        self._pending = set(tests)
+        self._ended = 0
+        # By run and drain: servers, and migrations that have ended.
+        self._servers: dict[tuple[str, str], int] = {}
+        self._arrived: dict[tuple[str, str], int] = {}
+
+    def result(self, line: bytes) -> str:
+        """Return the text of a line of results; empty for none.
+
+        :param line: without its line end
+        """
+        try:
+            found = msgspec.json.decode(line, type=schema.AnyLine)
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            # The report checks the file, and explains what is wrong.
+            return f'a line of results cannot be read: {exc}'
+        if isinstance(found, schema.RunStarted):
+            hosts = ', '.join(
+                f'{each.host} ({each.hypervisor_type} '
+                f'{each.hypervisor_version})' for each in found.hosts)
+            return (f'run {found.run}: compute API {found.compute_api}, hosts '
+                    f'{hosts}')
+        if isinstance(found, schema.DrainStarted):
+            self._servers[found.run, found.drain] = found.servers
+            return f'{_drain(found)} ({found.settings})'
+        if isinstance(found, schema.MigrationEnded):
+            return self._migration(found)
+        if isinstance(found, schema.MigrationResult) and found.problems:
+            problems = '; '.join(map(str, found.problems))
+            return (f'PROBLEM: server {found.server_name}, flavor '
+                    f'{found.flavor}: {problems}')
+        if isinstance(found, schema.DrainResult):
+            text = f'{_drain(found)}: {found.wall_s:.1f} s'
+            problems = '; '.join(map(str, found.problems))
+            return f'{text}; PROBLEM: {problems}' if problems else text
+        return ''
+
+    def _migration(self, found: schema.MigrationEnded) -> str:
+        self.migrations += 1
+        drain = found.run, found.drain
+        arrived = self._arrived.get(drain, 0) + 1
+        self._arrived[drain] = arrived
+        servers = max(self._servers.get(drain, 0), arrived)
+        return (f'server {found.server_id}, {found.source} to '
+                f'{found.destination or "?"}: '
+                f'{found.record_status or "no migration record"} after '
+                f'{found.duration_s:.1f} s ({arrived} of {servers} in '
+                f'{found.drain}, {self.migrations} in all)')
+
+    def output(self, line: bytes) -> str:
+        """Return the text of a line of `tempest run`; empty for none.
+
+        :param line: without its line end
+        """
+        match = TEST_ENDED.fullmatch(line.decode(errors='replace').strip())
+        if match is None:
+            return ''
+        test = match['test']
+        fixture = CLASS_FIXTURE.fullmatch(test)
+        # A class that is skipped or fails as a whole has one line for all.
+        self._pending = {
+            each for each in self._pending if not (
+                each.startswith(fixture['cls'] + '.') if fixture
+                else each == test)}
+        if self._total:
+            done = f'{self._total - len(self._pending)} of {self._total}'
+        else:
+            self._ended += 1
+            done = str(self._ended)
+        name = test if '(' in test else test.rpartition('.')[2]
+        return f'test {name}: {match["outcome"]} ({done} tests)'
+
+
+def _drain(line: schema.DrainStarted | schema.DrainResult) -> str:
+    return (f'{line.drain}: {line.servers} '
+            f'{"server" if line.servers == 1 else "servers"} from '
+            f'{line.source or "several hosts"} to '
+            f'{line.destination or "any host"}, {line.strategy}, round trip '
+            f'{line.round_trip}')
+
+
+class _Tail:
+    """Complete lines that are appended to a file, which need not exist yet."""
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            stream = open(self._path, 'rb')
+        except FileNotFoundError:
+            return
+        with stream:
+            stream.seek(self._offset)
+            for line in stream:
+                if not line.endswith(b'\n'):
+                    return
+                self._offset += len(line)
+                yield line[:-1]
+
+
+class RunFollower:
+    """Reads the files that a run writes.
+
+    :param results: directory of the results files
+    :param log: file with the output of `tempest run`
+    :param progress: turns their lines into lines of progress
+    """
+
+    def __init__(self, results: pathlib.Path, log: pathlib.Path,
+                 progress: RunProgress) -> None:
+        self._results = results
+        self._log = _Tail(log)
+        self._progress = progress
+        self._tails: dict[pathlib.Path, _Tail] = {}
+
+    def news(self) -> Iterator[str]:
+        """Yield the lines of progress since the last call."""
+        for path in sorted(self._results.glob('*' + store.SUFFIX)):
+            tail = self._tails.setdefault(path, _Tail(path))
+            yield from filter(None, map(self._progress.result, tail))
+        yield from filter(None, map(self._progress.output, self._log))
