@@ -464,9 +464,11 @@ def _bounds(name: str, text: str) -> cfg.Opt:
         return (f'{names[0]} is not one of: {", ".join(_BOUNDED)}'
                 if names else '')
 
-    return _checked(cfg.Opt(
-        name, default={}, help=text,
-        type=types.Dict(types.Float(min=0.01, max=3600.0))), unknown)
+    # DictOpt takes no type of values, and the documentation shows the type of
+    # a plain Opt as unknown.
+    opt = cfg.DictOpt(name, default={}, help=text)
+    opt.type = types.Dict(types.Float(min=0.01, max=3600.0))
+    return _checked(opt, unknown)
 
 
 matrix_opts = [
