@@ -92,7 +92,7 @@ class Transport(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Connection:
+class HostConnection:
     """An established TCP connection.
 
     :ivar local_address: on the host that was asked; IPv4 or IPv6 without a
@@ -108,10 +108,10 @@ class Connection:
     peer_port: int
 
     @property
-    def reverse(self) -> 'Connection':
+    def reverse(self) -> 'HostConnection':
         """The same connection, seen from the other side."""
-        return Connection(self.peer_address, self.peer_port,
-                          self.local_address, self.local_port)
+        return HostConnection(self.peer_address, self.peer_port,
+                              self.local_address, self.local_port)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ class Ports:
     libvirt: tuple[int, ...] = (22, 16509, 16514)
     client_first: int = 32768
 
-    def is_qemu(self, connection: Connection) -> bool:
+    def is_qemu(self, connection: HostConnection) -> bool:
         """Return whether a connection is QEMU's.
 
         :param connection: seen from the source
@@ -140,7 +140,7 @@ class Ports:
                 connection.local_port >= self.client_first and
                 connection.local_port not in self.libvirt)
 
-    def is_libvirt(self, connection: Connection) -> bool:
+    def is_libvirt(self, connection: HostConnection) -> bool:
         """Return whether a connection goes to libvirtd.
 
         :param connection: seen from the source
@@ -151,7 +151,7 @@ class Ports:
 PORTS = Ports()
 
 
-def established(host: remote.Remote) -> list[Connection]:
+def established(host: remote.Remote) -> list[HostConnection]:
     """Return a host's established TCP connections.
 
     :param host: the host
@@ -162,7 +162,7 @@ def established(host: remote.Remote) -> list[Connection]:
                       'state', 'established')
 
 
-def parse(output: str) -> list[Connection]:
+def parse(output: str) -> list[HostConnection]:
     """Return the connections in the output of ss.
 
     :param output: of ss for one state, so without a column for it: two
@@ -180,7 +180,7 @@ def parse(output: str) -> list[Connection]:
         columns = line.split()
         if len(columns) < 4:
             raise ValueError(f'{line!r} does not have two sockets')
-        found.append(Connection(*socket(columns[2]), *socket(columns[3])))
+        found.append(HostConnection(*socket(columns[2]), *socket(columns[3])))
     return found
 
 
@@ -222,12 +222,12 @@ def first_client_port(host: remote.Remote) -> int:
     return remote.ask(host, first, 'cat', _RANGE)
 
 
-def between(connections: Iterable[Connection], source: Collection[str],
-            destination: Collection[str]) -> frozenset[Connection]:
+def between(connections: Iterable[HostConnection], source: Collection[str],
+            destination: Collection[str]) -> frozenset[HostConnection]:
     """Return the connections between two hosts, seen from the source.
 
     :param connections: seen from either host
-    :param source: addresses of one host, spelled as in Connection
+    :param source: addresses of one host, spelled as in HostConnection
     :param destination: addresses of the other host
     """
     return frozenset(
@@ -240,7 +240,7 @@ class SeenConnections:
     """Connections that were seen between two hosts during migrations."""
 
     def __init__(self, source: Iterable[str], destination: Iterable[str],
-                 before: Iterable[Connection] = (),
+                 before: Iterable[HostConnection] = (),
                  ports: Ports = PORTS) -> None:
         """Start with none.
 
@@ -261,11 +261,11 @@ class SeenConnections:
                              f'have: {sorted(left)} and {sorted(right)}')
         self._ports = ports
         self._before = between(before, self._source, self._destination)
-        self._found: set[Connection] = set()
+        self._found: set[HostConnection] = set()
         self._samples = 0
         self._qemu_at_once = 0
 
-    def add(self, connections: Iterable[Connection]) -> None:
+    def add(self, connections: Iterable[HostConnection]) -> None:
         """Add a snapshot.
 
         :param connections: all connections of a host, seen from either host

@@ -43,19 +43,19 @@ IP = json.dumps([
 def seen(source_port, destination_port, source=SOURCE,
          destination=DESTINATION):
     """Return a connection, seen from the source."""
-    return sockets.Connection(source, source_port, destination,
-                              destination_port)
+    return sockets.HostConnection(source, source_port, destination,
+                                  destination_port)
 
 
 class ParseTest(base.TestCase):
 
     def test_all_kinds_of_addresses(self):
         self.assertEqual([
-            sockets.Connection('192.0.2.1', 36088, '192.0.2.2', 49152),
-            sockets.Connection('192.0.2.1', 34428, '192.0.2.2', 16509),
-            sockets.Connection('::1', 33508, '::1', 60917),
-            sockets.Connection('192.0.2.1', 60917, '192.0.2.2', 36088),
-            sockets.Connection('fe80::1', 22, 'fe80::2', 40000),
+            sockets.HostConnection('192.0.2.1', 36088, '192.0.2.2', 49152),
+            sockets.HostConnection('192.0.2.1', 34428, '192.0.2.2', 16509),
+            sockets.HostConnection('::1', 33508, '::1', 60917),
+            sockets.HostConnection('192.0.2.1', 60917, '192.0.2.2', 36088),
+            sockets.HostConnection('fe80::1', 22, 'fe80::2', 40000),
         ], sockets.parse(SS))
 
     def test_nothing(self):
