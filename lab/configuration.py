@@ -27,7 +27,7 @@ from lab.topology import Topology
 
 REGION = 'RegionOne'
 TEMPLATES = pathlib.Path(__file__).resolve().parent / 'templates'
-#: Passwords that a lab has, by what they are for.
+#: Passwords of a lab, named after their use.
 SECRETS = ('admin', 'database', 'messaging', 'metadata', 'service')
 
 

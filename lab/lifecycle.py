@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Brings a cloud up."""
+"""Bring a cloud up: install, configure, start."""
 
 import dataclasses
 import json
@@ -56,13 +56,13 @@ def recorded(paths: layout.Layout) -> Topology | None:
     try:
         return Topology(**json.loads(paths.ready.read_text()))
     except (TypeError, ValueError):
-        # Damaged, or of a lab of another version: not one to work with.
+        # The file is damaged, or of a lab of another version.
         return None
 
 
 def up(paths: layout.Layout, topology: Topology,
        may_switch: bool = False) -> None:
-    """Install what is missing and start a cloud; harmless if one is up.
+    """Install all that is missing and start a cloud; idempotent.
 
     The remains of an earlier command that was cut short are cleared first.
 

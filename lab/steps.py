@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Runs steps side by side as far as their dependencies allow."""
+"""Run steps side by side as far as their needs allow."""
 
 import concurrent.futures
 import dataclasses
@@ -21,10 +21,10 @@ import typing
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One thing to do.
+    """One step of a plan.
 
-    :ivar name: what it does, for the person who waits; unique
-    :ivar run: does it; whatever it raises ends the whole plan
+    :ivar name: unique name, for the person who waits
+    :ivar run: does it; an exception ends the whole plan
     :ivar needs: names of the steps that come first
     """
 
@@ -34,29 +34,29 @@ class Step:
 
 
 class Progress(typing.Protocol):
-    """Is told what begins and what ends."""
+    """Receives the beginning and the end of each step."""
 
     def began(self, name: str) -> None:
-        """A step began."""
+        """Note that a step began."""
 
     def ended(self, name: str, seconds: float) -> None:
-        """A step ended well after so many seconds."""
+        """Note that a step succeeded after so many seconds."""
 
     def failed(self, name: str, seconds: float) -> None:
-        """A step raised an exception after so many seconds."""
+        """Note that a step raised an exception after so many seconds."""
 
 
 def run(steps: typing.Sequence[Step], progress: Progress,
         wait_on_failure: bool = True) -> None:
     """Run all steps, each as soon as those that it needs have ended.
 
-    After a failure nothing new is begun; what is under way is waited for,
-    so that nothing goes on behind the caller's back, unless the caller is
-    about to end everything anyhow.
+    After a failure no other step begins. Running steps are waited for, so
+    that nothing goes on behind the caller's back, unless the caller is about
+    to end everything anyhow.
 
     :param steps: the steps, in any order
-    :param progress: is told of each beginning and end
-    :param wait_on_failure: whether to wait for what is under way
+    :param progress: receives each beginning and end
+    :param wait_on_failure: whether to wait for running steps
     :raises ValueError: if a step needs one that does not exist
     :raises graphlib.CycleError: if steps need each other
     :raises Exception: the first exception that a step raised
@@ -66,7 +66,7 @@ def run(steps: typing.Sequence[Step], progress: Progress,
         unknown = set(step.needs) - set(by_name)
         if unknown:
             raise ValueError(f'step {step.name!r} needs {sorted(unknown)}, '
-                             f'which no step is called')
+                             f'and there is no such step')
     order = graphlib.TopologicalSorter(
         {step.name: step.needs for step in steps})
     order.prepare()

@@ -106,7 +106,7 @@ class Supervisor:
                 xmlrpc.client.Error) as error:
             raise errors.LabError(
                 f'The supervisor of the lab does not answer ({error}): '
-                f'tools/run-lab.sh down ends what is left.') from error
+                f'tools/run-lab.sh down ends the rest.') from error
 
     def _request(self, method: str, *arguments: typing.Any) -> typing.Any:
         """Call over the one connection; an error ends it.

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Which hosts a lab has, and their addresses.
+"""The hosts of a lab, and their addresses.
 
 All of them lie in 198.18.0.0/15, the range that RFC 2544 sets aside for
 benchmarks, and exist only inside the lab's own network namespaces.
@@ -23,14 +23,14 @@ import ipaddress
 
 MANAGEMENT = ipaddress.ip_network('198.18.0.0/24')
 PROVIDER = ipaddress.ip_network('198.18.4.0/22')
-#: name of the provider network in neutron, and of its physical network
+#: Name of the provider network in neutron, and of its physical network.
 PROVIDER_NAME = 'prov'
-#: first and last address that neutron hands out on the provider network
+#: First and last address that neutron hands out on the provider network.
 PROVIDER_POOL = ('198.18.4.100', '198.18.7.250')
 
 MIN_COMPUTES = 1
 MAX_COMPUTES = 8
-#: Bounds of how many live migrations a compute host may run at once.
+#: Bounds of the number of live migrations that a compute host may run at once.
 MIN_CONCURRENT = 1
 MAX_CONCURRENT = 16
 BLOCK, CEPH = 'block', 'ceph'
@@ -50,7 +50,7 @@ class Host:
 
     @property
     def is_controller(self) -> bool:
-        """Whether this is the host of the control plane."""
+        """Return whether this is the host of the control plane."""
         return self == CONTROLLER
 
 
@@ -59,16 +59,16 @@ CONTROLLER = Host('controller', str(MANAGEMENT[1]))
 
 @dataclasses.dataclass(frozen=True)
 class Topology:
-    """What a lab consists of; chosen at ``up`` and fixed until ``down``.
+    """The parts of a lab; chosen at ``up`` and fixed until ``down``.
 
     The storage alone can be changed by another ``up``, volumes with it.
 
-    :ivar computes: how many compute hosts
+    :ivar computes: number of compute hosts
     :ivar kvm: whether guests run under KVM instead of software emulation
     :ivar storage: where guests' disks live; ``block``: local qcow2 files;
         ``ceph``: images in a Ceph cluster, which all hosts share
-    :ivar max_concurrent_live_migrations: how many live migrations a compute
-        host runs at once as their source; nova's default is 1
+    :ivar max_concurrent_live_migrations: number of live migrations that a
+        compute host runs at once as their source; nova's default is 1
     :ivar volumes: whether there is cinder, with volumes in the Ceph cluster
     """
 
@@ -80,41 +80,41 @@ class Topology:
 
     @property
     def compute_hosts(self) -> tuple[Host, ...]:
-        """The compute hosts, compute1 first."""
+        """Return the compute hosts, compute1 first."""
         return tuple(Host(f'compute{n}', str(MANAGEMENT[10 + n]))
                      for n in range(1, self.computes + 1))
 
     @property
     def hosts(self) -> tuple[Host, ...]:
-        """All hosts, the controller first."""
+        """Return all hosts, the controller first."""
         return (CONTROLLER, *self.compute_hosts)
 
     @property
     def has_ceph(self) -> bool:
-        """Whether a Ceph cluster belongs to it."""
+        """Return whether a Ceph cluster belongs to it."""
         return self.storage == CEPH
 
     def has_all_of(self, other: Topology) -> bool:
-        """Whether a cloud with it is one that another one asks for.
+        """Return whether a cloud like this serves a request for another.
 
-        Volumes that nobody asks for are in nobody's way.
+        Volumes that were not requested do no harm.
 
-        :param other: what is asked for
+        :param other: the requested topology
         """
         return self in (other, dataclasses.replace(other, volumes=True))
 
     @property
     def provider_gateway(self) -> str:
-        """The controller's address on the provider network."""
+        """Return the controller's address on the provider network."""
         return str(PROVIDER[1])
 
     @property
     def provider_cidr(self) -> str:
-        """The provider network's address range."""
+        """Return the provider network's address range."""
         return str(PROVIDER)
 
     def describe(self) -> str:
-        """The options of ``up`` that make this lab, for messages."""
+        """Return the options of ``up`` that make this lab, for messages."""
         words = ['--computes', str(self.computes), '--storage', self.storage]
         if self.kvm:
             words.append('--kvm')

@@ -59,7 +59,7 @@ class Flavor:
 
 #: The white paper's small, medium and large (2/4/8 vCPUs, 4/8/16 GB, 40/80/
 #: 160 GB), scaled down in the same proportions of 1:2:4; but placement gives a
-#: server no more vCPUs than its host has CPUs, and two is what a lab has.
+#: server no more vCPUs than its host has CPUs, and a lab has two.
 FLAVORS = (Flavor('lm.small', 1, 192, 1), Flavor('lm.medium', 2, 384, 2),
            Flavor('lm.large', 2, 768, 4))
 

@@ -298,13 +298,13 @@ class Service:
 
         :param name: unique name
         :param run: does it
-        :param needs: names of what has to be ready before, beside the needs
-            of the service
+        :param needs: names of services, programs or steps that have to be
+            ready before, beside the needs of the service
         """
         return Step(name, run, (HOSTS, *self.needs, *needs))
 
     def start(self, program: Program) -> None:
-        """Start a program, with what has to be done before and after.
+        """Start a program, with its commands before and after.
 
         :param program: one of its programs
         :raises errors.LabError: if it does not stay up or open its port

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Message queue and cache: what OpenStack's services share."""
+"""Message queue and cache, which OpenStack's services share."""
 
 from lab import files
 from lab.services import base
