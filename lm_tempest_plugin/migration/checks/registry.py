@@ -22,8 +22,8 @@ import functools
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin.cloud import servers
-from lm_tempest_plugin.hosts import sockets
+from lm_tempest_plugin.cloud import servers as cloud_servers
+from lm_tempest_plugin.hosts import sockets as host_sockets
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import verdict as verdicts
@@ -88,13 +88,13 @@ class Observation:
     clients: cloud_clients.Clients
     migrations: Sequence[Judged]
     concurrency: Sequence[schema.Concurrency] = ()
-    sockets: sockets.SocketWatch | None = None
+    sockets: host_sockets.SocketWatch | None = None
     host_errors: Sequence[str] = ()
 
     @functools.cached_property
-    def servers(self) -> Mapping[str, servers.Server | None]:
+    def servers(self) -> Mapping[str, cloud_servers.Server | None]:
         """The servers now, by UUID; None for one that does not exist."""
-        return {each.server_id: servers.find(
+        return {each.server_id: cloud_servers.find(
             self.clients.servers, each.server_id) for each in self.migrations}
 
     @functools.cached_property
@@ -103,7 +103,7 @@ class Observation:
         return {uuid: name for name, uuid in compute_hosts.provider_uuids(
             self.clients.hypervisors).items()}
 
-    def existing(self) -> Iterator[tuple[Judged, servers.Server]]:
+    def existing(self) -> Iterator[tuple[Judged, cloud_servers.Server]]:
         """Yield the migrations whose servers still exist, with the servers."""
         for each in self.migrations:
             server = self.servers[each.server_id]

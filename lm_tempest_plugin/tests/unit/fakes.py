@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A compute API without a cloud: what tempest.lib's clients return."""
+"""Answers of tempest.lib's clients without a cloud."""
 
 import json
 from unittest import mock
@@ -43,6 +43,10 @@ class Clock:
     def monotonic(self):
         return self.now_ns / S
 
+    def time_ns(self):
+        """Return the time of day: an hour ahead of the monotonic clock."""
+        return self.now_ns + 3600 * S
+
     def sleep(self, seconds):
         self.slept_s.append(seconds)
         self.now_ns += round(seconds * S)
@@ -59,7 +63,7 @@ class Response(dict):
 def server(status='ACTIVE', task_state=None, host='alpha', fault=None,
            ram=2048, disk=20, ephemeral=4, vcpus=2, swap=0, image='image-1',
            server_id=SERVER_ID):
-    """Return a server as nova's JSON has it.
+    """Return the JSON of a server.
 
     :param image: its id; None if the server was booted from a volume
     """
@@ -80,8 +84,8 @@ def record(status, number=7, source='alpha', destination='beta',
            instance_uuid=SERVER_ID,
            created_at='2026-01-01T00:00:00.000000',
            updated_at='2026-01-01T00:00:00.000000'):
-    """Return a migration record as nova's JSON has it."""
-    return {'id': number, 'uuid': 'uuid-%d' % number, 'status': status,
+    """Return the JSON of a migration record."""
+    return {'id': number, 'uuid': f'uuid-{number}', 'status': status,
             'instance_uuid': instance_uuid,
             'source_compute': source, 'dest_compute': destination,
             'created_at': created_at, 'updated_at': updated_at}
@@ -161,11 +165,14 @@ def services(*hosts):
 
 
 def hypervisors(**ids):
-    """Return a client that lists hypervisors: the id of each host's."""
+    """Return a client that lists hypervisors.
+
+    :param ids: id of the hypervisor of each host
+    """
     client = mock.create_autospec(
         hypervisor_client.HypervisorClient, instance=True)
     client.list_hypervisors.return_value = {'hypervisors': [
-        {'id': number, 'hypervisor_hostname': '%s.example.org' % host,
+        {'id': number, 'hypervisor_hostname': f'{host}.example.org',
          'service': {'host': host}} for host, number in ids.items()]}
     return client
 
@@ -181,7 +188,7 @@ def versions(*answers):
 
 
 def providers(inventories, usages):
-    """Return a client that shows these of each resource provider."""
+    """Return a client that shows these values for each provider."""
     client = mock.create_autospec(
         resource_providers_client.ResourceProvidersClient, instance=True)
     client.list_resource_provider_inventories.return_value = {
@@ -200,7 +207,10 @@ def placement(*provider_uuids):
 
 
 def ports(**bindings):
-    """Return a client that lists these ports: each one's (host, status)."""
+    """Return a client that lists ports.
+
+    :param bindings: (host, status) of each binding of each port
+    """
     client = mock.create_autospec(ports_client.PortsClient, instance=True)
     client.list_ports.return_value = {
         'ports': [{'id': port} for port in bindings]}
@@ -212,7 +222,7 @@ def ports(**bindings):
 
 
 def server_fault(status=500):
-    """Return what tempest.lib raises when an API server is at fault."""
+    """Return the exception of tempest.lib for an HTTP 5xx."""
     if status == 500:
         return lib_exc.ServerFault('oops', resp=Response(500), message='oops')
     return lib_exc.UnexpectedResponseCode(str(status), resp=Response(status))

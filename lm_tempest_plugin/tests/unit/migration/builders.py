@@ -9,186 +9,238 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
-"""Attempts at a live migration, good ones unless told otherwise."""
+"""Live migrations and their evidence; good ones unless changed."""
 
 import dataclasses
 import datetime
 
-from lm_tempest_plugin.cloud import actions
-from lm_tempest_plugin.cloud import hosts
-from lm_tempest_plugin.cloud import progress
-from lm_tempest_plugin.cloud import records
-from lm_tempest_plugin.cloud import servers
-from lm_tempest_plugin.migration import attempt as attempts
-from lm_tempest_plugin.migration import evidence as evidences
-from lm_tempest_plugin.migration import finding as findings
-from lm_tempest_plugin.migration import poll
-from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import verdict as verdicts
-from lm_tempest_plugin.probes.analysis import figures
-from lm_tempest_plugin.probes.analysis import outages
-from lm_tempest_plugin.probes.analysis import quality
-from lm_tempest_plugin.probes.analysis import stalls
-from lm_tempest_plugin.probes import schedule
-from lm_tempest_plugin.probes.tcp import streams
-from lm_tempest_plugin.probes import watch
-from lm_tempest_plugin.tests.unit import fakes
+import msgspec
 
-S = schedule.NS
+from lm_tempest_plugin.cloud import actions
+from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.migration import evidence
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import plan
+from lm_tempest_plugin.migration import poll
+from lm_tempest_plugin.migration import request
+from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit import fakes
+from lm_tempest_plugin.tests.unit.results import builders
+
+S = poll.NS
 REQUESTED_NS = 1000 * S
 GIB = 2 ** 30
-UP = (hosts.Host('alpha', 'enabled', 'up'),
-      hosts.Host('beta', 'enabled', 'up'))
-SOURCE_DOWN = (hosts.Host('alpha', 'enabled', 'down'), UP[1])
-ANSWERS = evidences.Guest(True, 'boot-1', 'boot-1')
-SILENT = evidences.Guest(False, 'boot-1')
+UP = (compute_hosts.ComputeService('alpha', 'enabled', 'up'),
+      compute_hosts.ComputeService('beta', 'enabled', 'up'))
+SOURCE_DOWN = (
+    compute_hosts.ComputeService('alpha', 'enabled', 'down'), UP[1])
+ANSWERS = schema.Guest(
+    answers=True, boot_id_before='boot-1', boot_id_after='boot-1')
+SILENT = schema.Guest(answers=False, boot_id_before='boot-1')
+REBOOTED = schema.Guest(
+    answers=True, boot_id_before='boot-1', boot_id_after='boot-2')
+TIMEOUTS = plan.Timeouts(60, 0, 0, 5, 0.5, 3.0)
+BOUNDS = plan.Bounds(max_outage_s=1.0, max_stall_s=3.0)
 
 
-def server(**kwargs):
+def server(**changes):
+    """Return a server on the source."""
     return dataclasses.replace(servers.Server(
         fakes.SERVER_ID, 'guest', 'ACTIVE', None, 'alpha', '', 2, 2.0, 20.0),
-        **kwargs)
+        **changes)
 
 
-def migrating(**kwargs):
-    """Return a server that nova holds for being migrated."""
+def migrating(**changes):
+    """Return a server that nova is migrating."""
     return server(**{'status': 'MIGRATING', 'task_state': 'migrating',
-                     **kwargs})
+                     **changes})
 
 
-def move(**kwargs):
-    return requests.Move(**{'destination': 'beta', **kwargs})
+def new_request(**changes):
+    """Return a request that nova accepted."""
+    return dataclasses.replace(request.Request(
+        server(), 'beta', request.RequestOptions(), 'req-1', REQUESTED_NS,
+        frozenset(['uuid-3'])), **changes)
 
 
-def request(**kwargs):
-    return dataclasses.replace(requests.Request(
-        server(), move(), 'req-1', REQUESTED_NS, frozenset(['uuid-3'])),
-        **kwargs)
+def refusal(status=409, message='no'):
+    """Return an answer of nova that did not accept a request."""
+    return schema.Refusal(status=status, message=message)
 
 
-def record(status='completed', number=7, **kwargs):
-    return dataclasses.replace(records.Record(
-        number, 'uuid-%d' % number, fakes.SERVER_ID, status, 'alpha', 'beta',
-        '2026-01-01T00:00:00.000000', '2026-01-01T00:00:20.000000'),
-        **kwargs)
+def record(status='completed', number=7, **changes):
+    """Return a migration record from alpha to beta."""
+    return msgspec.structs.replace(schema.MigrationRecord(
+        number=number, uuid=f'uuid-{number}', server_id=fakes.SERVER_ID,
+        status=status, source='alpha', destination='beta',
+        created_at='2026-01-01T00:00:00.000000',
+        updated_at='2026-01-01T00:00:20.000000'), **changes)
 
 
-def look(at_s, found=(), *watched, asked_s=None):
-    """Return what was seen so many seconds after the request.
+def snapshot(at_s, records=(), *seen, asked_s=None):
+    """Return a snapshot.
 
-    :param found: records, of any server
-    :param watched: servers; of the one that is moved if none is given
+    :param at_s: seconds after the request
+    :param records: migration records of any server
+    :param seen: servers; by default the one that is migrated
+    :param asked_s: when the first request was sent, if not at the same time
     """
     by_server = {}
-    for each in found:
+    for each in records:
         by_server.setdefault(each.server_id, []).append(each)
     at_ns = REQUESTED_NS + round(at_s * S)
-    return poll.Look(
+    return poll.Snapshot(
         at_ns if asked_s is None else REQUESTED_NS + round(asked_s * S),
-        at_ns, {each.server_id: each for each in watched or [server()]},
+        at_ns, {each.server_id: each for each in seen or [server()]},
         {key: tuple(each) for key, each in by_server.items()})
 
 
-def attempt(*looks, limits=None, excused=(), **kwargs):
-    """Return an attempt that was seen like this."""
-    followed = attempts.Attempt(
-        request(**kwargs), limits or attempts.Limits(30, 5))
-    for each in looks:
-        followed.take(each, excused)
+def migration(*snapshots, timed_out=(), **changes):
+    """Return a migration that was followed through these snapshots.
+
+    :param timed_out: UUIDs of servers whose migrations timed out
+    :param changes: of the request
+    """
+    followed = follow.Migration(new_request(**changes), 30, 5)
+    for each in snapshots:
+        followed.update(each, timed_out)
     return followed
 
 
 def completed():
-    """Return an attempt that went well."""
-    return attempt(
-        look(0.5, [record('queued')], migrating()),
-        look(1.5, [record('preparing')], migrating()),
-        look(2.5, [record('running')], migrating()),
-        look(20, [record('completed')], server(host='beta')))
+    """Return a migration that was completed after 20 s."""
+    return migration(
+        snapshot(0.5, [record('queued')], migrating()),
+        snapshot(1.5, [record('preparing')], migrating()),
+        snapshot(2.5, [record('running')], migrating()),
+        snapshot(20, [record('completed')], server(host='beta')))
 
 
 def transitions(*statuses):
-    """Return what was seen of a record, a second each."""
-    return tuple(attempts.Transition(number + 1.0, 1.0, 'record', status)
-                 for number, status in enumerate(statuses))
+    """Return transitions of the record, a second apart."""
+    return tuple(
+        schema.Transition(at_s=number + 1.0, uncertainty_s=1.0,
+                          subject='record', state=status)
+        for number, status in enumerate(statuses))
 
 
-def time(second):
-    return datetime.datetime(2026, 1, 1, 0, 0, second, tzinfo=datetime.UTC)
+def second(number):
+    return datetime.datetime(2026, 1, 1, 0, 0, number, tzinfo=datetime.UTC)
 
 
 def event(name, result='Success', start=0, finish=1, host='alpha',
           details=''):
-    return actions.Event(
-        name, host, time(start),
-        None if finish is None else time(finish), result, details)
+    return actions.ActionEvent(
+        name, host, second(start),
+        None if finish is None else second(finish), result, details)
 
 
 def action(*events, start=0):
-    return actions.Action('live-migration', time(start), '', events)
+    return actions.InstanceAction(
+        'live-migration', second(start), '', events)
 
 
-def sample(at_s=5.0, memory_remaining=0, disk_remaining=0):
-    return attempts.Sample(at_s, progress.Progress(
-        2 * GIB, 2 * GIB - memory_remaining, memory_remaining,
-        20 * GIB, 20 * GIB - disk_remaining, disk_remaining))
+def progress(at_s=5.0, memory_remaining=0, disk_remaining=0, disk=20 * GIB):
+    """Return the progress of a copy of 2 GiB of memory and 20 GiB of disk."""
+    return schema.Progress(
+        at_s=at_s, memory_total_bytes=2 * GIB,
+        memory_processed_bytes=2 * GIB - memory_remaining,
+        memory_remaining_bytes=memory_remaining, disk_total_bytes=disk,
+        disk_processed_bytes=disk - disk_remaining,
+        disk_remaining_bytes=disk_remaining)
 
 
-def evidence(**kwargs):
-    """Return what is known of a live migration; of one that went well."""
-    return evidences.Evidence(**{
-        'request': request(), 'records': (record(),),
-        'server': server(host='beta'), 'given_up': '',
+def new_evidence(**changes):
+    """Return the evidence of a completed migration."""
+    return evidence.Evidence(**{
+        'request': new_request(), 'records': (record(),),
+        'server': server(host='beta'), 'timed_out': '',
         'transitions': transitions(
             'accepted', 'queued', 'preparing', 'running', 'completed'),
-        'samples': (),
+        'progress': (),
         'action': action(
             event(actions.CHECKS), event(actions.JOB), event(actions.PRE),
             event(actions.POST_AT_DESTINATION, host='beta')),
-        'services': UP, 'guest': ANSWERS, 'abort_asked': False, **kwargs})
+        'services': UP, 'guest': ANSWERS, 'abort_requested': False,
+        **changes})
 
 
-def sending(**kwargs):
-    return dataclasses.replace(figures.Sending(
-        period_s=0.01, achieved_period_s=0.0101, max_gap_s=0.02,
-        resolution_s=0.03, lateness_p50_s=0.0001, lateness_p99_s=0.001,
-        lateness_max_s=0.002), **kwargs)
+def rolled_back(**changes):
+    """Return the evidence of a migration that was rolled back."""
+    return new_evidence(**{
+        'records': (record('failed'),), 'server': server(), **changes})
 
 
-def outage(duration_s=0.2, **kwargs):
-    longest = outages.Outage(
-        0, round(duration_s * S), 10_000_000, kwargs.pop('lost', 20),
-        kwargs.pop('late', 0), kwargs.pop('open', False))
-    return dataclasses.replace(figures.OutageFigures(
-        sent=2500, answered=2480, lost=20, late=0, scattered=0,
-        outages=(longest,) if duration_s else (), sending=sending(),
-        delay_p50_s=0.0003, delay_p99_s=0.0006, send_errors=0,
-        send_error=''), **kwargs)
+def outage(duration_s=0.2, resolution_s=0.03, *, error_bound_s=0.01,
+           still_open=False, **changes):
+    """Return the figures of ICMP probes with one outage.
+
+    :param duration_s: its length; 0 for none
+    :param resolution_s: longest outage that may have been missed
+    :param still_open: whether it lasted beyond the end of the observation
+    :param changes: of the figures
+    """
+    figures = builders.outage(duration_s, error_s=error_bound_s)
+    return msgspec.structs.replace(figures, **{
+        'open': still_open,
+        'outages': tuple(
+            msgspec.structs.replace(each, lost=20, open=still_open)
+            for each in figures.outages),
+        'sending': msgspec.structs.replace(
+            figures.sending, resolution_s=resolution_s), **changes})
 
 
-def stall(**kwargs):
-    return dataclasses.replace(stalls.StallFigures(
-        start_ns=0, longest_s=0.65, error_bound_s=0.05, open=False,
-        never_echoed=False, sent=500, outstanding=0, period_s=0.05,
-        achieved_period_s=0.0501), **kwargs)
+def stall(longest_s=0.65, **changes):
+    """Return the figures of a TCP stream with one stall."""
+    return msgspec.structs.replace(
+        builders.stall(longest_s, error_s=0.05), **changes)
 
 
-def broken(why):
-    return (streams.Break(0, why, streams.BreakKind.OTHER),)
+def continuity(**changes):
+    """Return the continuity of a guest that was hardly interrupted."""
+    return builders.continuity(**{
+        'address': '192.0.2.1', 'outage': outage(), 'control': outage(0),
+        'stall': stall(), **changes})
 
 
-def continuity(**kwargs):
-    return dataclasses.replace(watch.Continuity(
-        '192.0.2.1', outage(), outage(0), stall(), quality.Quality(
-            0.01, 0.0101, 0.0001, 0.001, 0.002, 0.02, 2500, 0, 0, 0, 0, 0)),
-        **kwargs)
+def new_plan(*planned, **changes):
+    """Return a plan to beta.
+
+    :param planned: the servers; by default one with an address
+    """
+    return plan.MigrationPlan(**{
+        'servers': planned or (plan.PlannedServer(
+            fakes.SERVER_ID, '192.0.2.1', 'boot-1'),),
+        'destination': 'beta', 'timeouts': TIMEOUTS, 'bounds': BOUNDS,
+        **changes})
 
 
-def finding(known=None, **kwargs):
-    """Return a finding on a migration of which something is known."""
-    return findings.Finding(**{
-        'attempt': completed(), 'verdict': verdicts.judge(
-            known or evidence()),
-        'continuity': continuity(), 'bounds': findings.Bounds(1.0, 3.0),
-        **kwargs})
+def judged(known=None, **changes):
+    """Return a migration with its verdict.
+
+    :param known: its evidence; by default that of a completed one
+    """
+    return registry.Judged(**{
+        'migration': completed(),
+        'verdict': verdict.judge(known or new_evidence()),
+        'expected': (verdict.Kind.COMPLETED,), 'continuity': continuity(),
+        **changes})
+
+
+def observation(*migrations, clients=None, **changes):
+    """Return the observation of a drain.
+
+    :param migrations: with their verdicts; by default a completed one
+    :param clients: of an administrator
+    :param changes: of the plan, or by the names of the observation's fields
+    """
+    fields = {each.name for each in dataclasses.fields(registry.Observation)}
+    return registry.Observation(**{
+        'plan': new_plan(**{name: value for name, value in changes.items()
+                            if name not in fields}),
+        'clients': clients, 'migrations': migrations or (judged(),),
+        **{name: value for name, value in changes.items()
+           if name in fields}})

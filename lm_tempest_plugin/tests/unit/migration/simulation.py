@@ -9,15 +9,23 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-
-"""A cloud that moves servers by a clock that moves when someone sleeps."""
+"""A cloud that migrates servers, by a clock that only sleeping moves."""
 
 import dataclasses
 import datetime
+import functools
 from unittest import mock
 
+import msgspec
+from tempest.lib import exceptions as lib_exc
+
 from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import records
+from lm_tempest_plugin.cloud import migration_records
+from lm_tempest_plugin.migration import drain
+from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import poll
+from lm_tempest_plugin.migration import request
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 
@@ -27,14 +35,27 @@ MANY = 10_000
 
 
 def clients(**kwargs):
-    """Return clients; those not given answer with mocks."""
+    """Return clients; those not given are mocks."""
     return cloud_clients.Clients(**{
         field.name: mock.Mock() for field in
         dataclasses.fields(cloud_clients.Clients)} | kwargs)
 
 
+def use_clock(test, clock):
+    """Let requests, drains and the engine of a test use a clock.
+
+    :param test: the test
+    :param clock: the clock
+    """
+    for module in (request, drain, engine):
+        test.patch(module, 'time', clock)
+    # The defaults of its arguments are the real clock.
+    test.patch(poll, 'Poller', functools.partial(
+        poll.Poller, clock=clock.monotonic_ns, sleep=clock.sleep))
+
+
 def server_body(server):
-    """Return a server as nova's JSON has it."""
+    """Return the JSON of a server."""
     return {
         'id': server.server_id, 'name': server.name,
         'status': server.status, 'OS-EXT-STS:task_state': server.task_state,
@@ -43,11 +64,11 @@ def server_body(server):
         'flavor': {'vcpus': server.vcpus,
                    'ram': round(server.ram_gib * 1024),
                    'disk': round(server.disk_gib), 'ephemeral': 0,
-                   'swap': 0}}
+                   'swap': 0, 'original_name': server.flavor}}
 
 
 def record_body(record):
-    """Return a record as nova's JSON has it."""
+    """Return the JSON of a migration record."""
     return {
         'id': record.number, 'uuid': record.uuid, 'status': record.status,
         'instance_uuid': record.server_id, 'source_compute': record.source,
@@ -56,34 +77,37 @@ def record_body(record):
 
 
 def now():
+    """Return the real time in nova's format."""
     return datetime.datetime.now(datetime.UTC).replace(
         tzinfo=None).isoformat(timespec='microseconds')
 
 
 class Cloud:
-    """Moves servers, so many at once; plays all clients that this takes.
+    """A cloud that migrates servers; it stands in for all clients.
 
-    :ivar calls: names of the requests so far, in their order
-    :ivar asked: what was asked for: when, UUID of the server, how many
-        migrations were under way just then
+    :ivar calls: names of the requests so far, in order
+    :ivar requested: live migration requests so far: time, UUID of the
+        server, number of migrations that were going on
     :ivar fails: exceptions that the next requests raise
-    :ivar refusals: what live_migrate_server raises, by the server's UUID
-    :ivar sample_error: what asking for progress raises
+    :ivar refusals: exceptions of live_migrate_server, by UUID of the server
+    :ivar progress_error: exception of requests for progress
     :ivar stuck: UUIDs of servers whose migration never ends
-    :ivar durations_s: how long a migration takes, by the server's UUID
+    :ivar durations_s: duration of a migration, by UUID of the server
+    :ivar outcomes: final status of a migration record other than completed,
+        by UUID of the server
     """
 
     def __init__(self, number, limit=1):
         self.clock = fakes.Clock()
         self.limit = limit
-        self.calls, self.asked, self.fails = [], [], []
-        self.refusals, self.durations_s = {}, {}
-        self.sample_error = None
+        self.calls, self.requested, self.fails = [], [], []
+        self.refusals, self.durations_s, self.outcomes = {}, {}, {}
+        self.progress_error = None
         self.stuck = set()
         self.servers = {
             server.server_id: server for server in (
-                builders.server(server_id='server-%d' % each,
-                                name='guest-%d' % each)
+                builders.server(server_id=f'server-{each}',
+                                name=f'guest-{each}', flavor='small')
                 for each in range(number))}
         self.records = []
         self._ends_ns = {}
@@ -94,32 +118,37 @@ class Cloud:
     def _called(self, name):
         self.calls.append(name)
         if len(self.calls) > MANY:
-            raise AssertionError('it would never end: %s' % self.records)
+            raise AssertionError(f'it would never end: {self.records}')
         if self.fails:
             raise self.fails.pop(0)
-        self._go_on()
+        self._advance()
 
     @property
-    def under_way(self):
+    def going_on(self):
         """The records that have not ended."""
-        return [each for each in self.records if not each.terminal]
+        return [each for each in self.records
+                if not migration_records.is_terminal(each)]
 
-    def _go_on(self):
-        """Let happen what has happened by now."""
+    def _set_status(self, number, status):
+        self.records[number] = msgspec.structs.replace(
+            self.records[number], status=status)
+
+    def _advance(self):
+        """Bring the migrations to the present state."""
         for number, each in enumerate(self.records):
-            if each.in_service and self.clock.monotonic_ns() >= self._ends_ns[
-                    each.uuid]:
-                self.records[number] = dataclasses.replace(
-                    each, status='completed')
-                self._change(each.server_id, 'ACTIVE', None, 'beta')
+            if migration_records.in_service(each) and (
+                    self.clock.monotonic_ns() >= self._ends_ns[each.uuid]):
+                status = self.outcomes.get(each.server_id, 'completed')
+                self._set_status(number, status)
+                self._change(each.server_id, 'ACTIVE', None,
+                             each.destination if status == 'completed'
+                             else each.source)
             elif each.status == 'preparing':
-                self.records[number] = dataclasses.replace(
-                    each, status='running')
+                self._set_status(number, 'running')
         for number, each in enumerate(self.records):
-            busy = sum(each.in_service for each in self.records)
+            busy = sum(map(migration_records.in_service, self.records))
             if each.status == 'queued' and busy < self.limit:
-                self.records[number] = dataclasses.replace(
-                    each, status='preparing')
+                self._set_status(number, 'preparing')
                 self._ends_ns[each.uuid] = (
                     float('inf') if each.server_id in self.stuck else
                     self.clock.monotonic_ns() + round(
@@ -132,17 +161,20 @@ class Cloud:
 
     def live_migrate_server(self, server_id, **kwargs):
         self._called('live_migrate_server')
-        self.asked.append(
-            (self.clock.monotonic_ns(), server_id, len(self.under_way)))
+        self.requested.append(
+            (self.clock.monotonic_ns(), server_id, len(self.going_on)))
         if server_id in self.refusals:
             raise self.refusals[server_id]
         number = len(self.records) + 1
-        self.records.append(records.Record(
-            number, 'uuid-%d' % number, server_id, 'queued', 'alpha',
-            kwargs['host'], now(), now()))
-        self._change(server_id, 'MIGRATING', 'migrating', 'alpha')
+        source = self.servers[server_id].host
+        self.records.append(schema.MigrationRecord(
+            number=number, uuid=f'uuid-{number}', server_id=server_id,
+            status='queued', source=source,
+            destination=kwargs['host'] or 'beta',
+            created_at=now(), updated_at=now()))
+        self._change(server_id, 'MIGRATING', 'migrating', source)
         return mock.Mock(response=fakes.Response(
-            202, **{'x-openstack-request-id': 'req-%d' % number}))
+            202, **{'x-openstack-request-id': f'req-{number}'}))
 
     def get(self, url):
         return fakes.by_query(self.list_migrations)(url)
@@ -162,10 +194,14 @@ class Cloud:
 
     def list_servers(self, **kwargs):
         self._called('list_servers')
-        return {'servers': list(map(server_body, self.servers.values()))}
+        return {'servers': [
+            server_body(each) for each in self.servers.values()
+            if kwargs.get('host', each.host) == each.host]}
 
     def show_server(self, server_id):
         self._called('show_server')
+        if self.servers[server_id].status == 'DELETED':
+            raise lib_exc.NotFound('gone')
         return {'server': server_body(self.servers[server_id])}
 
     def show_instance_action(self, server_id, request_id):
@@ -180,7 +216,7 @@ class Cloud:
 
     def list_hypervisors(self, detail):
         return {'hypervisors': [
-            {'id': 'uuid-of-%s' % host, 'service': {'host': host}}
+            {'id': f'uuid-of-{host}', 'service': {'host': host}}
             for host in ('alpha', 'beta')]}
 
     def list_resource_provider_inventories(self, uuid):
@@ -194,20 +230,20 @@ class Cloud:
     def list_allocations(self, consumer):
         held = self.servers.get(consumer)
         return {'allocations': {
-            'uuid-of-%s' % held.host: {}} if held else {}}
+            f'uuid-of-{held.host}': {}} if held else {}}
 
     def list_ports(self, device_id):
         return {'ports': []}
 
     def list_in_progress_live_migration(self, server_id):
         self._called('list_in_progress_live_migration')
-        if self.sample_error:
-            raise self.sample_error
-        found = builders.sample(memory_remaining=builders.GIB).progress
-        return {'migrations': [
-            {'%s_bytes' % name: value for name, value in
-             dataclasses.asdict(found).items()}]}
+        if self.progress_error:
+            raise self.progress_error
+        found = msgspec.structs.asdict(
+            builders.progress(memory_remaining=builders.GIB))
+        del found['at_s']
+        return {'migrations': [found]}
 
     def delete(self, server_id):
-        """Let a server be gone, as if someone had deleted it."""
+        """Delete a server."""
         self._change(server_id, 'DELETED', None, '')

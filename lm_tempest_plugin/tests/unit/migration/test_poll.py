@@ -11,6 +11,7 @@
 # under the License.
 
 import datetime
+import logging
 
 from tempest.lib import exceptions as lib_exc
 import urllib3
@@ -36,121 +37,131 @@ class PollerTestCase(base.TestCase):
             self.clock.monotonic_ns, self.clock.sleep)
 
 
-class LookTest(PollerTestCase):
+class SnapshotTest(PollerTestCase):
 
-    def test_records_of_all_and_servers_that_are_watched(self):
+    def test_records_of_all_servers_and_the_watched_servers(self):
         for each in self.cloud.servers:
             self.cloud.live_migrate_server(each, host='beta')
         del self.cloud.calls[:]
-        look = self.poller.look()
+        snapshot = self.poller.snapshot()
         # If a record has ended, the server is seen after it.
         self.assertEqual(['list_migrations', 'list_servers'],
                          self.cloud.calls)
-        self.assertEqual({'server-0'}, set(look.servers))
-        self.assertEqual('MIGRATING', look.servers['server-0'].status)
-        self.assertEqual({'server-0', 'server-1'}, set(look.records))
+        self.assertEqual({'server-0'}, set(snapshot.servers))
+        self.assertEqual('MIGRATING', snapshot.servers['server-0'].status)
+        self.assertEqual({'server-0', 'server-1'}, set(snapshot.records))
         self.assertEqual((1, 0), (self.poller.polls, self.poller.errors))
 
-    def test_one_that_is_gone(self):
+    def test_a_server_that_was_deleted(self):
         self.cloud.delete('server-0')
-        self.assertEqual({'server-0': None}, self.poller.look().servers)
+        self.assertEqual({'server-0': None}, self.poller.snapshot().servers)
 
-    def test_one_that_has_not_changed_is_as_it_was(self):
+    def test_a_server_that_has_not_changed_stays_the_same(self):
         before = dict(self.cloud.servers)
         self.cloud.servers.clear()
         self.assertEqual({'server-0': before['server-0']},
-                         self.poller.look().servers)
+                         self.poller.snapshot().servers)
 
-    def test_what_has_not_changed_since_the_last_look_is_not_asked_for(self):
-        asked = []
+    def test_only_changes_since_the_last_snapshot_are_requested(self):
+        requested = []
         updated_at = datetime.datetime(2126, 1, 1, 12, tzinfo=datetime.UTC)
 
         def list_changed(client, since):
-            asked.append(since)
+            requested.append(since)
             return [builders.server(updated_at=updated_at),
                     builders.server(updated_at=None)]
 
         self.patch(servers, 'list_changed', list_changed)
         for _ in range(3):
-            self.poller.look()
-        # As much earlier as the clocks of nova's services may differ.
+            self.poller.snapshot()
+        # Earlier by as much as the clocks of nova's services may differ.
         before = updated_at - datetime.timedelta(seconds=10)
-        self.assertLess(asked[0], before)
-        self.assertEqual([before] * 2, asked[1:])
+        self.assertLess(requested[0], before)
+        self.assertEqual([before] * 2, requested[1:])
 
-    def test_one_change_that_is_older_turns_nothing_back(self):
+    def test_an_older_change_does_not_turn_the_time_back(self):
         now = datetime.datetime.now(datetime.UTC)
         answers = [now, now - datetime.timedelta(minutes=1)] * 2
-        asked = []
+        requested = []
 
         def list_changed(client, since):
-            asked.append(since)
+            requested.append(since)
             return [builders.server(updated_at=answers.pop(0))]
 
         self.patch(servers, 'list_changed', list_changed)
         for _ in range(3):
-            self.poller.look()
+            self.poller.snapshot()
         self.assertEqual([now - datetime.timedelta(seconds=10)] * 2,
-                         asked[1:])
+                         requested[1:])
 
-    def test_what_leaves_a_host(self):
-        look = builders.look(1, [
+    def test_records_that_leave_a_host(self):
+        snapshot = builders.snapshot(1, [
             builders.record('running', 7), builders.record('completed', 8),
             builders.record('queued', 9, server_id='other'),
             builders.record('running', 10, source='beta')])
         self.assertEqual([7, 9], [
-            each.number for each in look.on_source('alpha')])
+            each.number for each in snapshot.leaving('alpha')])
 
-    def test_when_it_was(self):
+    def test_its_times(self):
         ticks = iter(range(10))
         poller = poll.Poller(
             self.cloud.clients, [], 0.5, 3.0, lambda: next(ticks))
-        look = poller.look()
-        self.assertEqual((1, 2), (look.asked_ns, look.at_ns))
+        snapshot = poller.snapshot()
+        self.assertEqual((1, 2), (snapshot.asked_ns, snapshot.at_ns))
 
     def test_the_pause(self):
         self.poller.pause()
         self.assertEqual([0.5], self.clock.slept_s)
 
+    def test_requests_are_not_logged_by_tempest(self):
+        logger = logging.getLogger('tempest.lib.common.rest_client')
+        levels = []
+        self.cloud.list_migrations = lambda **kwargs: (
+            levels.append(logger.level) or {'migrations': []})
+        before = logger.level
+        self.poller.snapshot()
+        self.assertEqual([logging.WARNING], levels)
+        self.assertEqual(before, logger.level)
+
 
 class AwayTest(PollerTestCase):
 
-    def test_it_is_asked_again(self):
+    def test_it_asks_again(self):
         self.cloud.fails = [
             fakes.server_fault(), fakes.server_fault(503), NO_CONNECTION,
             lib_exc.InvalidHTTPResponseBody('<html>'), OSError('reset')]
-        self.poller.look()
+        self.poller.snapshot()
         self.assertEqual((6, 5), (self.poller.polls, self.poller.errors))
         self.assertEqual([0.5] * 5, self.clock.slept_s)
 
     def test_it_gives_up(self):
         self.cloud.fails = [NO_CONNECTION] * 20
-        exc = self.assertRaises(poll.NotFollowed, self.poller.look)
-        for part in ('3.0 s (at most 3 s by option poll_error_timeout)',
+        exc = self.assertRaises(poll.ApiUnavailable, self.poller.snapshot)
+        for part in ('3.0 s (limit 3 s by option poll_error_timeout)',
                      'refused'):
             self.assertIn(part, str(exc))
         self.assertEqual(7, self.poller.errors)
 
-    def test_each_answer_begins_anew(self):
+    def test_the_time_begins_anew_with_each_answer(self):
         for _ in range(4):
             self.cloud.fails = [NO_CONNECTION] * 5
-            self.poller.look()
+            self.poller.snapshot()
         self.assertEqual(20, self.poller.errors)
 
-    def test_our_own_mistake_is_not_borne(self):
+    def test_our_own_mistake_is_not_tolerated(self):
         self.cloud.fails = [lib_exc.Forbidden(
             'no', resp=fakes.Response(403))]
-        self.assertRaises(lib_exc.Forbidden, self.poller.look)
+        self.assertRaises(lib_exc.Forbidden, self.poller.snapshot)
         self.assertEqual(0, self.poller.errors)
 
 
-class PassingTest(base.TestCase):
+class TransientTest(base.TestCase):
 
-    def test_what_may_pass_by_itself(self):
+    def test_which_errors_are_transient(self):
         for exc, expected in (
                 (fakes.server_fault(), True), (fakes.server_fault(502), True),
                 (NO_CONNECTION, True), (ConnectionResetError(), True),
                 (lib_exc.InvalidHTTPResponseBody('x'), True),
                 (lib_exc.NotFound('x', resp=fakes.Response(404)), False),
                 (lib_exc.NotFound('x'), False), (ValueError(), False)):
-            self.assertEqual(expected, poll.passing(exc), repr(exc))
+            self.assertEqual(expected, poll.is_transient(exc), repr(exc))

@@ -19,7 +19,7 @@ from tempest.lib.services.compute import base_compute_client
 from tempest.lib.services.compute import servers_client
 import urllib3
 
-from lm_tempest_plugin.migration import request as requests
+from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
@@ -27,10 +27,10 @@ from lm_tempest_plugin.tests.unit.migration import builders
 BEFORE = '2.84'
 
 
-class MoveTest(base.TestCase):
+class RequestOptionsTest(base.TestCase):
 
-    def body(self, **kwargs):
-        return builders.move(**kwargs).body()
+    def body(self, destination='beta', **kwargs):
+        return request.RequestOptions(**kwargs).body(destination)
 
     def test_2_24(self):
         self.assertEqual(
@@ -47,21 +47,21 @@ class MoveTest(base.TestCase):
                 {'host': 'beta', 'block_migration': 'auto'},
                 self.body(microversion=version))
 
-    def test_the_choice_is_left_to_the_scheduler(self):
+    def test_the_scheduler_chooses(self):
         self.assertEqual({'host': None, 'block_migration': 'auto'},
-                         self.body(destination=''))
+                         self.body(''))
 
     def test_auto_before_2_25(self):
         exc = self.assertRaises(
-            ValueError, builders.move, microversion='2.24')
+            ValueError, request.RequestOptions, microversion='2.24')
         for part in ('2.24', '2.25', 'auto'):
             self.assertIn(part, str(exc))
 
     def test_whether_disks_are_copied(self):
         for block_migration, copied in (
                 (True, True), ('auto', True), (False, False)):
-            self.assertEqual(copied, builders.move(
-                block_migration=block_migration).disks_copied)
+            self.assertEqual(copied, request.RequestOptions(
+                block_migration=block_migration).copies_disks)
 
 
 class LiveMigrateTest(base.TestCase):
@@ -72,80 +72,81 @@ class LiveMigrateTest(base.TestCase):
         self.client = mock.create_autospec(
             servers_client.ServersClient, instance=True)
         self.versions = []
-        self.answers(rest_client.ResponseBody(
+        self.answer_with(rest_client.ResponseBody(
             fakes.Response(202, **{'x-openstack-request-id': 'req-9'})))
 
-    def answers(self, answer):
-        def asked(*args, **kwargs):
+    def answer_with(self, answer):
+        def answered(*args, **kwargs):
             self.versions.append(base_compute_client.COMPUTE_MICROVERSION)
             if isinstance(answer, Exception):
                 raise answer
             return answer
 
-        self.client.live_migrate_server.side_effect = asked
+        self.client.live_migrate_server.side_effect = answered
 
-    def ask(self, **kwargs):
-        found = requests.live_migrate(
-            self.client, builders.server(), builders.move(**kwargs),
-            frozenset(['uuid-3']))
-        # Whatever comes of it.
+    def send(self, destination='beta', **kwargs):
+        found = request.live_migrate(
+            self.client, builders.server(), destination,
+            request.RequestOptions(**kwargs), frozenset(['uuid-3']))
+        # Whatever the answer is.
         self.assertEqual(BEFORE, base_compute_client.COMPUTE_MICROVERSION)
         return found
 
     def test_accepted(self):
         before_ns = time.monotonic_ns()
-        request = self.ask()
+        found = self.send()
         self.client.live_migrate_server.assert_called_once_with(
             fakes.SERVER_ID, host='beta', block_migration='auto')
         self.assertEqual(
             (fakes.SERVER_ID, 'alpha', 'req-9', frozenset(['uuid-3']), None),
-            (request.server_id, request.source, request.request_id,
-             request.known_records, request.refusal))
-        self.assertGreaterEqual(request.requested_ns, before_ns)
-        self.assertIn('%s (guest) from alpha to beta' % fakes.SERVER_ID,
-                      str(request))
+            (found.server_id, found.source, found.request_id,
+             found.known_records, found.refusal))
+        self.assertFalse(found.cleanly_refused)
+        self.assertGreaterEqual(found.requested_ns, before_ns)
+        self.assertIn(f'{fakes.SERVER_ID} (guest) from alpha to beta',
+                      str(found))
 
-    def test_to_wherever_the_scheduler_likes(self):
-        self.assertIn("the scheduler's choice", str(
-            self.ask(destination='')))
+    def test_to_a_host_of_the_scheduler_s_choice(self):
+        self.assertIn("the scheduler's choice", str(self.send('')))
 
     def test_the_microversion(self):
         for version in ('2.24', '2.25', '2.34'):
-            self.ask(microversion=version, block_migration=True)
+            self.send(microversion=version, block_migration=True)
         self.assertEqual(['2.24', '2.25', '2.34'], self.versions)
 
-    def refusal(self, answer):
-        self.answers(answer)
-        request = self.ask()
-        self.assertIsNotNone(request.refusal)
-        return request, request.refusal
+    def refused(self, answer):
+        self.answer_with(answer)
+        found = self.send()
+        self.assertIsNotNone(found.refusal)
+        return found
 
     def test_refused_by_the_client_s_fault(self):
-        request, refusal = self.refusal(lib_exc.Conflict(
+        found = self.refused(lib_exc.Conflict(
             'task_state migrating', resp=fakes.Response(
                 409, **{'x-openstack-request-id': 'req-8'})))
         self.assertEqual((409, True, 'req-8'), (
-            refusal.status, refusal.clean, request.request_id))
-        self.assertIn('task_state migrating', refusal.message)
+            found.refusal.status, found.cleanly_refused, found.request_id))
+        self.assertIn('task_state migrating', found.refusal.message)
 
     def test_refused_by_the_server_s_fault(self):
         for status in (500, 503):
-            _, refusal = self.refusal(lib_exc.UnexpectedResponseCode(
+            found = self.refused(lib_exc.UnexpectedResponseCode(
                 'oops', resp=fakes.Response(status, date='today')))
             self.assertEqual((status, False),
-                             (refusal.status, refusal.clean))
+                             (found.refusal.status, found.cleanly_refused))
 
     def test_no_answer(self):
         for answer in (OSError('connection reset'),
                        urllib3.exceptions.ReadTimeoutError(
                            None, 'u', 'timed out'),
-                       lib_exc.TimeoutException('no answer')):
-            request, refusal = self.refusal(answer)
+                       lib_exc.TimeoutException('no answer'),
+                       ConnectionResetError('reset')):
+            found = self.refused(answer)
             self.assertEqual((0, False, ''), (
-                refusal.status, refusal.clean, request.request_id))
-        self.refusal(ConnectionResetError('reset'))
+                found.refusal.status, found.cleanly_refused,
+                found.request_id))
 
-    def test_the_microversion_comes_back_after_a_mistake_too(self):
-        self.answers(KeyError('x'))
-        self.assertRaises(KeyError, self.ask)
+    def test_the_microversion_is_restored_after_an_unexpected_error(self):
+        self.answer_with(KeyError('x'))
+        self.assertRaises(KeyError, self.send)
         self.assertEqual(BEFORE, base_compute_client.COMPUTE_MICROVERSION)
