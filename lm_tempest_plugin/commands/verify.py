@@ -75,27 +75,30 @@ class Verify(arguments.CloudCommand):
         :returns: 0 if all is good, 1 if not, 130 after a signal
         :raises SetupError: the cloud or an argument does not allow it
         """
-        return verify(Order(
-            parsed_args.os_cloud, arguments.cloud_arguments(parsed_args),
-            options.load_profile(parsed_args.profile),
-            arguments.find_workspace(parsed_args), parsed_args.keep,
-            pathlib.Path(parsed_args.output).absolute()
+        return Verification(
+            cloud=parsed_args.os_cloud,
+            wanted=arguments.cloud_arguments(parsed_args),
+            profile=options.load_profile(parsed_args.profile),
+            files=arguments.find_workspace(parsed_args),
+            say=self._say_with_time, keep=parsed_args.keep,
+            page=pathlib.Path(parsed_args.output).absolute()
             if parsed_args.output else None,
-            parsed_args.cleanup_timeout), self._say_with_time)
+            cleanup_s=parsed_args.cleanup_timeout).run()
 
     def _say_with_time(self, text: str) -> None:
         self.say(text if '\n' in text
                  else f'{time.strftime("%H:%M:%S")} {text}')
 
 
-@dataclasses.dataclass(frozen=True)
-class Order:
-    """Arguments of one verification.
+@dataclasses.dataclass
+class Verification:
+    """One verification of one cloud.
 
     :ivar cloud: name of the cloud in clouds.yaml
     :ivar wanted: arguments about the cloud
     :ivar profile: tests to run
     :ivar files: the workspace
+    :ivar say: called with each line of progress
     :ivar keep: whether created resources remain
     :ivar page: path of the report; None for one beside the results
     :ivar cleanup_s: limit for the tests to delete their resources after a
@@ -106,56 +109,44 @@ class Order:
     wanted: preparation.Arguments
     profile: options.Profile
     files: workspace.Workspace
+    say: preparation.Say
     keep: bool = False
     page: pathlib.Path | None = None
     cleanup_s: float = 600.0
 
-
-def verify(order: Order, say: preparation.Say) -> int:
-    """Verify a cloud.
-
-    :param order: arguments
-    :param say: called with each line of progress
-    :returns: exit code: 0 if all is good, 1 if not, 130 after a signal
-    :raises SetupError: the cloud or an argument does not allow it; created
-        resources are deleted
-    :raises MissingLibrary: no report would be possible
-    :raises OutputError: the report could not be written
-    """
-    # A run may take days. A missing library must not come out at its end.
-    for name in REPORT_MODULES:
-        _import_report(name)
-    if order.page is not None:
-        results_files.check_output(order.page)
-    order.files.check(order.files.verify_conf)
-    with utils.SignalHandler() as signals:
-        try:
-            return _Verification(order, signals, say).run()
-        except utils.Interrupted as exc:
-            say(f'The command was {exc}.')
-            return INTERRUPTED
-
-
-class _Verification:
-    """One verification of one cloud."""
-
-    def __init__(self, order: Order, signals: utils.SignalHandler,
-                 say: preparation.Say) -> None:
-        self._order = order
-        self._signals = signals
-        self._say = say
+    def __post_init__(self) -> None:
         # Tempest puts it before the names of all resources of the tests.
         self._name = datetime.datetime.now(datetime.UTC).strftime(
             'verify-%Y%m%dT%H%M%SZ')
-        self._results = order.files.results(self._name)
-        self._log = order.files.logs / f'{self._name}.log'
+        self._results = self.files.results(self._name)
+        self._log = self.files.logs / f'{self._name}.log'
 
     def run(self) -> int:
-        """Return the exit code."""
-        order = self._order
+        """Verify the cloud.
+
+        :returns: exit code: 0 if all is good, 1 if not, 130 after a signal
+        :raises SetupError: the cloud or an argument does not allow it;
+            created resources are deleted
+        :raises MissingLibrary: no report would be possible
+        :raises OutputError: the report could not be written
+        """
+        # A run may take days. A missing library must not come out at its end.
+        for name in REPORT_MODULES:
+            _import_report(name)
+        if self.page is not None:
+            results_files.check_output(self.page)
+        self.files.check(self.files.verify_conf)
+        with utils.SignalHandler() as self._signals:
+            try:
+                return self._verify()
+            except utils.Interrupted as exc:
+                self.say(f'The command was {exc}.')
+                return INTERRUPTED
+
+    def _verify(self) -> int:
         with self._signals.interruptible():
             self._plan = preparation.prepare(
-                order.cloud, order.wanted, order.files, order.profile)
+                self.cloud, self.wanted, self.files, self.profile)
             before = cleanup.marked_ids(self._plan.access)
         try:
             code = self._test()
@@ -167,28 +158,27 @@ class _Verification:
 
     def _test(self) -> int:
         """Prepare the cloud, run the tests, and report."""
-        order = self._order
         with self._signals.interruptible():
-            order.files.create()
+            self.files.create()
             target, _ = preparation.provide(
-                self._plan, order.profile.sizes, self._say)
+                self._plan, self.profile.sizes, self.say)
             self._write_configuration(target)
             exclude = ''
             if not target.storage:
                 exclude = NEED_STORAGE
-                self._say('Tests that request block migration explicitly are '
-                          'left out, since nothing tells where disks are '
-                          '(--storage).')
-            command = tempest_run.command(order.profile.regex, exclude)
-            variables = tempest_run.environment(order.files.verify_conf)
+                self.say('Tests that request block migration explicitly are '
+                         'left out, since nothing tells where disks are '
+                         '(--storage).')
+            command = tempest_run.command(self.profile.regex, exclude)
+            variables = tempest_run.environment(self.files.verify_conf)
             tests = tempest_run.list_tests(
-                command, order.files.directory, variables)
+                command, self.files.directory, variables)
         number = f'{len(tests)} tests' if tests else 'tests'
-        self._say(f'Profile {order.profile.name}: '
-                  f'{order.profile.about or "no description"}. Running '
-                  f'{number}; output in {self._log}')
+        self.say(f'Profile {self.profile.name}: '
+                 f'{self.profile.about or "no description"}. Running '
+                 f'{number}; output in {self._log}')
         run = tempest_run.TempestRun(
-            command, order.files.directory, variables, self._log)
+            command, self.files.directory, variables, self._log)
         try:
             code = self._follow(run, tempest_run.RunFollower(
                 self._results, self._log, tempest_run.RunProgress(tests)))
@@ -199,16 +189,15 @@ class _Verification:
         return INTERRUPTED if self._signals.count else self._report(code)
 
     def _write_configuration(self, target: configuration.Target) -> None:
-        order = self._order
         merged = configuration.build(
-            target, order.files, order.profile.options, self._plan.others,
+            target, self.files, self.profile.options, self._plan.others,
             options.convert(
                 DEFAULT={'resource_name_prefix': self._name},
                 live_migration_ha={'results_directory': self._results,
                                    'run_name': self._name}))
-        order.files.write(order.files.verify_conf, options.render(merged))
+        self.files.write(self.files.verify_conf, options.render(merged))
         # The options of the cloud and of the profile may contradict.
-        options.read_checked(order.files.verify_conf)
+        options.read_checked(self.files.verify_conf)
 
     def _follow(self, run: tempest_run.TempestRun,
                 follower: tempest_run.RunFollower) -> int:
@@ -217,17 +206,17 @@ class _Verification:
         while True:
             code = run.wait(POLL_S)
             for line in follower.news():
-                self._say(line)
+                self.say(line)
             if code is not None:
                 return code
             if self._signals.count > seen:
                 seen = self._signals.count
                 deadline = self._interrupt(run, seen)
             if time.monotonic() > deadline:
-                self._say('The tests have not ended and are killed. Their '
-                          'leftovers are deleted; if they changed settings of '
-                          'hosts, `tempest live-migration-ha recover` '
-                          'restores these.')
+                self.say('The tests have not ended and are killed. Their '
+                         'leftovers are deleted; if they changed settings of '
+                         'hosts, `tempest live-migration-ha recover` '
+                         'restores these.')
                 run.kill()
                 return BAD
 
@@ -237,24 +226,24 @@ class _Verification:
             return 0.0
         # First of all: printing may block.
         run.interrupt()
-        self._say(f'{self._signals.name}: the current test ends and deletes '
-                  'its resources, which may take up to '
-                  f'{self._order.cleanup_s:g} s. A second signal kills it.')
-        return time.monotonic() + self._order.cleanup_s
+        self.say(f'{self._signals.name}: the current test ends and deletes '
+                 'its resources, which may take up to '
+                 f'{self.cleanup_s:g} s. A second signal kills it.')
+        return time.monotonic() + self.cleanup_s
 
     def _report(self, code: int) -> int:
         """Print and write the report; return the exit code."""
-        page = self._order.page or self._results / 'report.html'
+        page = self.page or self._results / 'report.html'
         try:
             good = self._write_report(page)
         except (store.ResultsError, results_files.OutputError) as exc:
-            self._say(f'There is no report: {exc}')
+            self.say(f'There is no report: {exc}')
             good = False
         else:
-            self._say(f'Report: {page}; results: {self._results}')
+            self.say(f'Report: {page}; results: {self._results}')
         if code:
-            self._say('Tests failed, or none was run (exit code of `tempest '
-                      f'run`: {code}): see {self._log}')
+            self.say('Tests failed, or none was run (exit code of `tempest '
+                     f'run`: {code}): see {self._log}')
         return GOOD if good and not code else BAD
 
     def _write_report(self, page: pathlib.Path) -> bool:
@@ -265,8 +254,8 @@ class _Verification:
         """
         report = _import_report('report').build(
             results_files.read([str(self._results)]),
-            f'Live migration in cloud {self._order.cloud}, {self._name}')
-        self._say(documents.render(report, documents.TEXT))
+            f'Live migration in cloud {self.cloud}, {self._name}')
+        self.say(documents.render(report, documents.TEXT))
         results_files.write_output(
             page, documents.render(report, documents.HTML))
         return bool(report.good)
@@ -277,32 +266,31 @@ class _Verification:
         :param before: ids of resources that existed before
         :returns: whether nothing is left, and the tests left nothing behind
         """
-        order = self._order
-        self._say('Deleting leftovers of the tests'
-                  f'{"" if order.keep else " and created resources"}; no '
-                  'signal stops this.')
+        self.say('Deleting leftovers of the tests'
+                 f'{"" if self.keep else " and created resources"}; no '
+                 'signal stops this.')
         # The file with the password goes first, whatever the cloud answers.
-        kept = [] if order.keep else order.files.delete(
-            order.files.verify_conf)[1]
+        kept = [] if self.keep else self.files.delete(
+            self.files.verify_conf)[1]
         leftovers = cleanup.delete_leftovers(self._plan.access, self._name)
         for each in leftovers.deleted:
-            self._say(f'Leftover of the tests: {each}: deleted')
+            self.say(f'Leftover of the tests: {each}: deleted')
         kept += leftovers.kept
         delete = (f'`tempest live-migration-ha bootstrap --os-cloud '
-                  f'{order.cloud} --delete`')
-        if order.keep:
-            self._say('Created resources are kept: '
-                      f'{delete} deletes them and {order.files.verify_conf}, '
-                      'which contains the password.')
+                  f'{self.cloud} --delete`')
+        if self.keep:
+            self.say('Created resources are kept: '
+                     f'{delete} deletes them and {self.files.verify_conf}, '
+                     'which contains the password.')
         else:
             created = cleanup.delete_marked(self._plan.access, keep=before)
-            preparation.report_deletion(self._say, created.deleted, ())
+            preparation.report_deletion(self.say, created.deleted, ())
             kept += created.kept
-        preparation.report_deletion(self._say, (), kept)
+        preparation.report_deletion(self.say, (), kept)
         if kept:
-            self._say(f'NOT everything was deleted. Names of test resources '
-                      f'begin with {self._name}; {delete} deletes the '
-                      'others.')
+            self.say(f'NOT everything was deleted. Names of test resources '
+                     f'begin with {self._name}; {delete} deletes the '
+                     'others.')
         return not leftovers.deleted and not kept
 
 

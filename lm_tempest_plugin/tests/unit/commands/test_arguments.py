@@ -77,8 +77,10 @@ class CloudCommandTest(base.TestCase):
     def test_what_cannot_be_done(self):
         for cls, where, name, error in (
                 (bootstrap.Bootstrap, bootstrap, 'create', setup.SetupError),
-                (verify.Verify, verify, 'verify', setup.SetupError),
-                (verify.Verify, verify, 'verify', utils.MissingLibrary)):
+                (verify.Verify, verify.Verification, 'run',
+                 setup.SetupError),
+                (verify.Verify, verify.Verification, 'run',
+                 utils.MissingLibrary)):
             self.patch(where, name, error('it is so'))
             self.assertEqual(2, self.run_command(cls))
         self.assertEqual('it is so\n' * 3, self.stderr.getvalue())
@@ -113,15 +115,22 @@ class CloudCommandTest(base.TestCase):
         return self.run_command(bootstrap.Bootstrap, '--delete')
 
     def test_verify(self):
-        self.patch(verify, 'verify', 130)
+        runs = []
+
+        def run(verification):
+            runs.append(verification)
+            return 130
+
+        self.useFixture(fixtures.MockPatchObject(
+            verify.Verification, 'run', run))
         self.assertEqual(130, self.run_command(
             verify.Verify, '--profile', 'gate', '--keep', '-o', 'r.html',
             '--cleanup-timeout', '30'))
-        order, say = self.calls[0]
         self.assertEqual(
             ('here', 'gate', True, True, 30.0),
-            (order.cloud, order.profile.name, order.keep,
-             order.page.is_absolute(), order.cleanup_s))
+            (runs[0].cloud, runs[0].profile.name, runs[0].keep,
+             runs[0].page.is_absolute(), runs[0].cleanup_s))
+        say = runs[0].say
         say('a line')
         self.assertRegex(self.stdout.getvalue(),
                          r'^\d\d:\d\d:\d\d a line\n$')

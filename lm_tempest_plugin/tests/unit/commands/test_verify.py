@@ -109,10 +109,10 @@ class VerifyTest(base.TestCase):
         self.how = how
         wanted = {'image': str(self.image), 'storage': 'block',
                   **changes.pop('wanted', {})}
-        return verify.verify(verify.Order(**{
+        return verify.Verification(**{
             'cloud': 'here', 'wanted': preparation.Arguments(**wanted),
             'profile': options.load_profile('quick'),
-            'files': self.workspace, **changes}), self.say)
+            'files': self.workspace, 'say': self.say, **changes}).run()
 
     def text(self):
         return '\n'.join(self.said)
@@ -242,7 +242,8 @@ class VerifyTest(base.TestCase):
 
     def test_tests_are_told_before_anybody_else_is(self):
         told = []
-        self.patch(tempest_run.TempestRun, 'interrupt', told.append)
+        self.patch(tempest_run.TempestRun, 'interrupt',
+                   lambda run: told.append(run))
         self.when['test test_drain'] = lambda: os.kill(
             os.getpid(), signal.SIGINT)
         self.when['the current test'] = lambda: self.assertEqual(
