@@ -28,6 +28,8 @@ from oslo_config import cfg
 from oslo_config import types
 from tempest.lib import exceptions as lib_exc
 
+from lm_tempest_plugin.results import schema
+
 
 # `tempest live-migration-ha recover` has the same default.
 UNDO_LOG = '~/.local/state/live-migration-ha'
@@ -542,6 +544,52 @@ def check(conf: Any) -> None:
         raise lib_exc.InvalidConfiguration('; '.join(faults))
 
 
+def skip_reason(conf: Any) -> str:
+    """Return why the cloud cannot run any of the tests; empty if it can.
+
+    :param conf: Tempest's CONF
+    :raises InvalidConfiguration: source and destination are the same host
+    """
+    features = conf.compute_feature_enabled
+    source = conf.compute.migration_source_host
+    destination = conf.compute.migration_dest_host
+    if not features.live_migration:
+        return '[compute-feature-enabled] live_migration is False'
+    if conf.compute.min_compute_nodes < 2:
+        return ('it needs two compute hosts, and [compute] min_compute_nodes '
+                f'is {conf.compute.min_compute_nodes}')
+    if not conf.validation.run_validation:
+        return ('it has to reach its guests, and [validation] run_validation '
+                'is False')
+    if source and source == destination:
+        raise lib_exc.InvalidConfiguration(
+            '[compute] migration_source_host and migration_dest_host are the '
+            f'same: {source}')
+    if not features.can_migrate_between_any_hosts and not (
+            source and destination):
+        return ('it chooses the hosts itself, and [compute-feature-enabled] '
+                'can_migrate_between_any_hosts is False; name two compatible '
+                'hosts in [compute] migration_source_host and '
+                'migration_dest_host')
+    return ''
+
+
+def declared_settings(conf: Any) -> schema.Settings:
+    """Return the settings and the storage that the configuration declares.
+
+    :param conf: Tempest's CONF
+    """
+    options = conf.live_migration_ha
+    declared = {
+        'max_concurrent_live_migrations':
+            options.max_concurrent_live_migrations or None,
+        'tunnelled': options.tunnelled}
+    return schema.Settings(
+        storage=options.storage or '',
+        values={name: value for name, value in declared.items()
+                if value is not None})
+
+
 def config_files(conf: Any) -> list[str]:
     """Return the files of a configuration, in the order of reading.
 
@@ -568,6 +616,10 @@ def _unknown_options(files: Iterable[str]) -> list[str]:
             # has such a name.
             ours = section.lower().replace('-', '_')
             if ours not in known:
+                # A group of another version, such as one that was renamed.
+                if ours.startswith(live_migration_ha_group.name):
+                    faults.append(f'unknown group [{section}] in {path}; our '
+                                  f'groups are: {", ".join(known)}')
                 continue
             if section.lower() != ours:
                 faults.append(f'unknown group [{section}] in {path}; its name '

@@ -14,6 +14,12 @@
 import dataclasses
 from typing import Any
 
+from tempest.lib import exceptions as lib_exc
+import urllib3
+
+# Exceptions of a request without any answer.
+NO_ANSWER = (urllib3.exceptions.HTTPError, OSError)
+
 
 @dataclasses.dataclass(frozen=True)
 class Clients:
@@ -63,3 +69,17 @@ class Clients:
             # Tempest's manager has these only where cinder is available.
             volumes=getattr(manager, 'volumes_client_latest', None),
             attachments=getattr(manager, 'attachments_client_latest', None))
+
+
+def is_transient(exc: BaseException) -> bool:
+    """Return whether an error may go away without our doing anything.
+
+    That is so while an API server restarts: no connection, no proper answer,
+    or HTTP 5xx.
+
+    :param exc: raised by a request to the compute API
+    """
+    if isinstance(exc, (*NO_ANSWER, lib_exc.InvalidHTTPResponseBody)):
+        return True
+    resp = getattr(exc, 'resp', None)
+    return resp is not None and int(resp.status) >= 500

@@ -21,8 +21,8 @@ from typing import Self
 
 from oslo_log import log as logging
 from tempest.lib import exceptions as lib_exc
-import urllib3
 
+from lm_tempest_plugin.cloud import clients
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.hosts import libvirt
 from lm_tempest_plugin.hosts import nova_conf
@@ -209,12 +209,11 @@ class HostAccess:
         """
         try:
             return compute_hosts.reported(self._services_client, name)
-        except (lib_exc.ServerFault, lib_exc.InvalidHTTPResponseBody,
-                urllib3.exceptions.HTTPError, OSError) as exc:
+        except (lib_exc.RestClientException, *clients.NO_ANSWER) as exc:
+            if not clients.is_transient(exc):
+                raise remote.HostError('nova does not tell whether host '
+                                       f'{name} has reported: {exc}') from exc
             # The API server may be restarting. The caller asks again.
             LOG.warning('Whether host %s has reported is not known: %s', name,
                         exc)
             return None
-        except lib_exc.RestClientException as exc:
-            raise remote.HostError('nova does not tell whether host '
-                                   f'{name} has reported: {exc}') from exc

@@ -229,8 +229,8 @@ class Drain:
             found = progress.show(
                 self._clients.servers, chosen.request.server_id,
                 chosen.since_request_s(snapshot.at_ns))
-        except (lib_exc.RestClientException, *poll.NO_ANSWER) as exc:
-            if not poll.is_transient(exc):
+        except (lib_exc.RestClientException, *cloud_clients.NO_ANSWER) as exc:
+            if not cloud_clients.is_transient(exc):
                 raise
             LOG.warning('%s: its progress cannot be read: %s', chosen, exc)
             return

@@ -243,7 +243,7 @@ class _Run:
 
     def _inspect(self, migration: follow.Migration,
                  continuity: schema.Continuity | None
-                 ) -> tuple[schema.Guest, Mapping[str, str]]:
+                 ) -> tuple[schema.GuestState, Mapping[str, str]]:
         """Return the state of the guest, and problems of its workloads.
 
         SSH to a guest that does not answer would be tried for minutes, so
@@ -258,13 +258,13 @@ class _Run:
                 continuity.outage.open and
                 continuity.outage.longest_s > self._plan.bounds.max_outage_s)
         if answers is False:
-            return schema.Guest(
+            return schema.GuestState(
                 answers=False, boot_id_before=before,
                 libvirt_state=self._libvirt_state(migration)), {}
         if not before or self._guests is None:
-            return schema.Guest(answers=answers, boot_id_before=before), {}
+            return schema.GuestState(answers=answers, boot_id_before=before), {}
         try:
-            return schema.Guest(
+            return schema.GuestState(
                 answers=answers, boot_id_before=before,
                 boot_id_after=self._guests.boot_id(server_id)
             ), self._guests.verify(server_id)
@@ -272,7 +272,7 @@ class _Run:
             error = results_file.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',
                       server_id, error)
-            return schema.Guest(answers=answers, boot_id_before=before,
+            return schema.GuestState(answers=answers, boot_id_before=before,
                                 boot_id_error=error), {}
 
     def _libvirt_state(self, migration: follow.Migration) -> str:

@@ -24,11 +24,11 @@ from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.results import schema
 
-NOT_INSPECTED = schema.Guest()
+NOT_INSPECTED = schema.GuestState()
 _REACHED = ('queued', *migration_records.IN_SERVICE)
 
 
-def rebooted(guest: schema.Guest) -> bool | None:
+def rebooted(guest: schema.GuestState) -> bool | None:
     """Return whether a guest has booted again; None if it is not known.
 
     :param guest: with both boot ids
@@ -62,7 +62,7 @@ class Evidence:
     progress: Sequence[schema.Progress] = ()
     action: actions.InstanceAction | None = None
     services: Sequence[compute_hosts.ComputeService] = ()
-    guest: schema.Guest = NOT_INSPECTED
+    guest: schema.GuestState = NOT_INSPECTED
     abort_requested: bool = False
 
     @property
@@ -193,7 +193,7 @@ class Evidence:
         ]
 
 
-def describe_guest(guest: schema.Guest) -> str:
+def describe_guest(guest: schema.GuestState) -> str:
     """Return the state of a guest as text.
 
     :param guest: the guest after its migration
@@ -210,7 +210,7 @@ def describe_guest(guest: schema.Guest) -> str:
 
 def collect(clients: cloud_clients.Clients, migration: follow.Migration,
             services: Sequence[compute_hosts.ComputeService],
-            guest: schema.Guest = NOT_INSPECTED,
+            guest: schema.GuestState = NOT_INSPECTED,
             abort_requested: bool = False) -> Evidence:
     """Return the facts about a migration that has ended.
 

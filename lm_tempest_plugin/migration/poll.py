@@ -28,7 +28,6 @@ import time
 
 from oslo_log import log as logging
 from tempest.lib import exceptions as lib_exc
-import urllib3
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import migration_records
@@ -38,8 +37,6 @@ from lm_tempest_plugin.results import schema
 LOG = logging.getLogger(__name__)
 
 NS = 1_000_000_000
-# Exceptions of a request without any answer.
-NO_ANSWER = (urllib3.exceptions.HTTPError, OSError)
 # Our clock and the cloud's may differ by this much. Asking for older changes
 # as well does no harm.
 CLOCK_SKEW = datetime.timedelta(minutes=5)
@@ -79,20 +76,6 @@ class Snapshot:
         return [record for found in self.records.values()
                 for record in found if record.source == host and
                 not migration_records.is_terminal(record)]
-
-
-def is_transient(exc: BaseException) -> bool:
-    """Return whether an error may go away without our doing anything.
-
-    That is so while an API server restarts: no connection, no proper answer,
-    or HTTP 5xx.
-
-    :param exc: raised by a request to the compute API
-    """
-    if isinstance(exc, (*NO_ANSWER, lib_exc.InvalidHTTPResponseBody)):
-        return True
-    resp = getattr(exc, 'resp', None)
-    return resp is not None and int(resp.status) >= 500
 
 
 @contextlib.contextmanager
@@ -156,8 +139,8 @@ class Poller:
             try:
                 with _without_request_log():
                     taken = self._take()
-            except (lib_exc.RestClientException, *NO_ANSWER) as exc:
-                if not is_transient(exc):
+            except (lib_exc.RestClientException, *cloud_clients.NO_ANSWER) as exc:
+                if not cloud_clients.is_transient(exc):
                     raise
                 self.errors += 1
                 away_s = (self._clock() - self._last_ns) / NS

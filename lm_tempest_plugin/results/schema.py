@@ -40,7 +40,7 @@ class _Part(msgspec.Struct, frozen=True):
     """A part of a line."""
 
 
-class Problem(_Part, kw_only=True):
+class Problem(_Part, frozen=True, kw_only=True):
     """Something that is not as expected. One check found it.
 
     :ivar check: slug of the check, such as ``outage``
@@ -59,7 +59,7 @@ class Problem(_Part, kw_only=True):
         return f'{self.check}: {self.text}'
 
 
-class CheckOutcome(_Part, kw_only=True):
+class CheckOutcome(_Part, frozen=True, kw_only=True):
     """Whether a check ran on a drain.
 
     :ivar check: slug of the check
@@ -72,7 +72,7 @@ class CheckOutcome(_Part, kw_only=True):
     reason: str = ''
 
 
-class Settings(_Part, kw_only=True):
+class Settings(_Part, frozen=True, kw_only=True):
     """Settings of nova-compute and the storage of the servers' disks.
 
     :ivar storage: ``block`` or ``shared``; empty if it is not declared
@@ -96,7 +96,7 @@ class Settings(_Part, kw_only=True):
         return ', '.join(words) or 'as configured'
 
 
-class Flavor(_Part, kw_only=True):
+class Flavor(_Part, frozen=True, kw_only=True):
     """Size of a server.
 
     :ivar name: empty if it is not known
@@ -114,7 +114,7 @@ class Flavor(_Part, kw_only=True):
         return self.name or f'{self.vcpus} vCPUs, {self.ram_gib:g} GiB'
 
 
-class Refusal(_Part, kw_only=True):
+class Refusal(_Part, frozen=True, kw_only=True):
     """nova's answer to a request that it did not accept.
 
     :ivar status: HTTP status; 0 if there was no answer
@@ -125,7 +125,7 @@ class Refusal(_Part, kw_only=True):
     message: str
 
 
-class MigrationRecord(_Part, kw_only=True):
+class MigrationRecord(_Part, frozen=True, kw_only=True):
     """A migration record of nova (os-migrations).
 
     :ivar number: its id
@@ -148,7 +148,7 @@ class MigrationRecord(_Part, kw_only=True):
     updated_at: str
 
 
-class Transition(_Part, kw_only=True):
+class Transition(_Part, frozen=True, kw_only=True):
     """A change of the server or of its migration record.
 
     :ivar at_s: seconds from the request until the change was seen
@@ -163,7 +163,7 @@ class Transition(_Part, kw_only=True):
     state: str
 
 
-class Progress(_Part, kw_only=True):
+class Progress(_Part, frozen=True, kw_only=True):
     """Progress of the copy, as nova's API shows it.
 
     :ivar at_s: seconds from the request until nova was asked
@@ -184,7 +184,7 @@ class Progress(_Part, kw_only=True):
     disk_remaining_bytes: int
 
 
-class Phase(_Part, kw_only=True):
+class Phase(_Part, frozen=True, kw_only=True):
     """A phase of a live migration.
 
     :ivar name: ``checks``, ``queued``, ``setup``, ``copy``, ``post`` or
@@ -200,7 +200,7 @@ class Phase(_Part, kw_only=True):
     origin: str
 
 
-class Guest(_Part, kw_only=True):
+class GuestState(_Part, frozen=True, kw_only=True):
     """State of the guest after the migration.
 
     :ivar answers: whether it answers probes; null if it was not probed
@@ -218,7 +218,7 @@ class Guest(_Part, kw_only=True):
     libvirt_state: str = ''
 
 
-class Outage(_Part, kw_only=True):
+class Outage(_Part, frozen=True, kw_only=True):
     """A time in which no probe was answered in time.
 
     :ivar start_ns: begin, CLOCK_MONOTONIC
@@ -242,7 +242,7 @@ class Outage(_Part, kw_only=True):
     open: bool
 
 
-class Sending(_Part, kw_only=True):
+class Sending(_Part, frozen=True, kw_only=True):
     """How well the prober kept its schedule for one guest.
 
     :ivar period_s: nominal time between two probes
@@ -263,7 +263,7 @@ class Sending(_Part, kw_only=True):
     lateness_max_s: float
 
 
-class OutageFigures(_Part, kw_only=True):
+class OutageFigures(_Part, frozen=True, kw_only=True):
     """Answers of one guest to ICMP probes in one window of time.
 
     :ivar sent: probes sent
@@ -307,7 +307,7 @@ class OutageFigures(_Part, kw_only=True):
                    default=None)
 
 
-class StallFigures(_Part, kw_only=True):
+class StallFigures(_Part, frozen=True, kw_only=True):
     """Progress of one guest's TCP stream in one window of time.
 
     :ivar start_ns: begin of the longest stall, CLOCK_MONOTONIC
@@ -368,7 +368,7 @@ class StallFigures(_Part, kw_only=True):
     trouble: str
 
 
-class ProberQuality(_Part, kw_only=True):
+class ProberQuality(_Part, frozen=True, kw_only=True):
     """How well the prober kept its schedule for all guests together.
 
     :ivar period_s: nominal time between two probes of one guest
@@ -401,7 +401,7 @@ class ProberQuality(_Part, kw_only=True):
     too_busy: bool
 
 
-class Continuity(_Part, kw_only=True):
+class Continuity(_Part, frozen=True, kw_only=True):
     """Continuity of one guest during its migration.
 
     :ivar address: address that was probed
@@ -420,7 +420,7 @@ class Continuity(_Part, kw_only=True):
     quality: ProberQuality
 
 
-class LibvirtJob(_Part, kw_only=True):
+class LibvirtJob(_Part, frozen=True, kw_only=True):
     """libvirt's statistics of a completed migration (domjobinfo).
 
     Times without ``_net`` include the difference of both hosts' clocks.
@@ -465,7 +465,7 @@ class LibvirtJob(_Part, kw_only=True):
     throttle_percent: int | None = None
 
 
-class Concurrency(_Part, kw_only=True):
+class Concurrency(_Part, frozen=True, kw_only=True):
     """Live migrations that one source host ran at once during a drain.
 
     :ivar host: name of the host
@@ -487,7 +487,7 @@ class Concurrency(_Part, kw_only=True):
     full: int | None
 
 
-class Sockets(_Part, kw_only=True):
+class Sockets(_Part, frozen=True, kw_only=True):
     """TCP connections between two hosts during a drain.
 
     :ivar transport: ``direct``, ``tunnelled`` or ``unseen``
@@ -506,14 +506,14 @@ class Sockets(_Part, kw_only=True):
     error: str | None = None
 
 
-class InterfaceRate(_Part, kw_only=True):
+class InterfaceRate(_Part, frozen=True, kw_only=True):
     """Traffic of one network interface."""
 
     received_bytes_per_s: float
     sent_bytes_per_s: float
 
 
-class HostSample(_Part, kw_only=True):
+class HostSample(_Part, frozen=True, kw_only=True):
     """Load of a host, read between two times. Rates are null in the first.
 
     :ivar before_ns: before the host was asked, CLOCK_MONOTONIC
@@ -549,7 +549,7 @@ class HostSample(_Part, kw_only=True):
         return (self.before_ns + self.after_ns) / 2e9
 
 
-class MissedSample(_Part, kw_only=True):
+class MissedSample(_Part, frozen=True, kw_only=True):
     """A sample that could not be read.
 
     :ivar before_ns: before the host was asked, CLOCK_MONOTONIC
@@ -562,7 +562,7 @@ class MissedSample(_Part, kw_only=True):
     error: str
 
 
-class HostSamples(_Part, kw_only=True):
+class HostSamples(_Part, frozen=True, kw_only=True):
     """Samples of one host during a drain.
 
     :ivar host: its name
@@ -577,7 +577,7 @@ class HostSamples(_Part, kw_only=True):
     missed: tuple[MissedSample, ...] = ()
 
 
-class ComputeHost(_Part, kw_only=True):
+class ComputeHost(_Part, frozen=True, kw_only=True):
     """Versions on one compute host.
 
     :ivar host: its name
@@ -595,7 +595,7 @@ class ComputeHost(_Part, kw_only=True):
     nova_version: str | None = None
 
 
-class Line(_Part, kw_only=True, tag_field='kind'):
+class Line(_Part, frozen=True, kw_only=True, tag_field='kind'):
     """Fields of every line.
 
     :ivar version: version of the format
@@ -611,7 +611,7 @@ class Line(_Part, kw_only=True, tag_field='kind'):
         0, datetime.UTC)
 
 
-class RunStarted(Line, kw_only=True, tag='run'):
+class RunStarted(Line, frozen=True, kw_only=True, tag='run'):
     """The first line: plugin and cloud.
 
     :ivar started_at: when the run began
@@ -630,7 +630,7 @@ class RunStarted(Line, kw_only=True, tag='run'):
     hosts: tuple[ComputeHost, ...]
 
 
-class _OfDrain(Line, kw_only=True):
+class _OfDrain(Line, frozen=True, kw_only=True):
     """Fields that all lines about a drain share.
 
     :ivar drain: id of the drain within the run
@@ -657,7 +657,7 @@ class _OfDrain(Line, kw_only=True):
     destination: str
 
 
-class DrainStarted(_OfDrain, kw_only=True, tag='drain-started'):
+class DrainStarted(_OfDrain, frozen=True, kw_only=True, tag='drain-started'):
     """Written before the first request of a drain.
 
     A server without a :class:`MigrationResult` in this drain was never
@@ -669,7 +669,7 @@ class DrainStarted(_OfDrain, kw_only=True, tag='drain-started'):
     server_ids: tuple[str, ...]
 
 
-class MigrationEnded(Line, kw_only=True, tag='migration-ended'):
+class MigrationEnded(Line, frozen=True, kw_only=True, tag='migration-ended'):
     """Written as soon as a migration has ended, before it is judged.
 
     :ivar drain: id of the drain within the run
@@ -695,7 +695,7 @@ class MigrationEnded(Line, kw_only=True, tag='migration-ended'):
     timed_out: str
 
 
-class MigrationResult(_OfDrain, kw_only=True, tag='migration'):
+class MigrationResult(_OfDrain, frozen=True, kw_only=True, tag='migration'):
     """One live migration, judged.
 
     :ivar migration: id of the migration within the run
@@ -757,7 +757,7 @@ class MigrationResult(_OfDrain, kw_only=True, tag='migration'):
     server_status: str
     server_task_state: str | None
     server_host: str | None
-    guest: Guest
+    guest: GuestState
     continuity: Continuity | None
     job: LibvirtJob | None
     max_outage_s: float
@@ -774,7 +774,7 @@ class MigrationResult(_OfDrain, kw_only=True, tag='migration'):
         return self.verdict in self.expected_verdicts
 
 
-class DrainResult(_OfDrain, kw_only=True, tag='drain'):
+class DrainResult(_OfDrain, frozen=True, kw_only=True, tag='drain'):
     """Servers that were live-migrated together. Written after all of them.
 
     :ivar started_at: when the drain began
@@ -801,7 +801,7 @@ class DrainResult(_OfDrain, kw_only=True, tag='drain'):
     hosts: tuple[HostSamples, ...]
 
 
-class TestFailure(Line, kw_only=True, tag='test-failure'):
+class TestFailure(Line, frozen=True, kw_only=True, tag='test-failure'):
     """A test that failed, for any reason.
 
     :ivar test: id of the test

@@ -21,6 +21,7 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 from testtools import content
 
+from lm_tempest_plugin.cloud import clients
 from lm_tempest_plugin import config as own_config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.hosts import nova_conf
@@ -29,7 +30,6 @@ from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.hosts import undo_log
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import plan
-from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import settings
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.probes import errors
@@ -41,7 +41,7 @@ LOG = logging.getLogger(__name__)
 
 # After one of these, other settings can still be tested.
 ERRORS = (remote.HostError, undo_log.UndoLogError, lib_exc.TempestException,
-          errors.ProbeError, *poll.NO_ANSWER)
+          errors.ProbeError, *clients.NO_ANSWER)
 COLUMNS = ('Settings', 'Flavor', 'Servers', 'Verdict', 'Duration (s)',
            'Outage (s)', 'Stall (s)', 'Downtime (ms)', 'Transport',
            'At once', 'Problems')

@@ -37,10 +37,10 @@ UP = (compute_hosts.ComputeService('alpha', 'enabled', 'up'),
       compute_hosts.ComputeService('beta', 'enabled', 'up'))
 SOURCE_DOWN = (
     compute_hosts.ComputeService('alpha', 'enabled', 'down'), UP[1])
-ANSWERS = schema.Guest(
+ANSWERS = schema.GuestState(
     answers=True, boot_id_before='boot-1', boot_id_after='boot-1')
-SILENT = schema.Guest(answers=False, boot_id_before='boot-1')
-REBOOTED = schema.Guest(
+SILENT = schema.GuestState(answers=False, boot_id_before='boot-1')
+REBOOTED = schema.GuestState(
     answers=True, boot_id_before='boot-1', boot_id_after='boot-2')
 TIMEOUTS = plan.Timeouts(60, 0, 0, 5, 0.5, 3.0)
 BOUNDS = plan.Bounds(max_outage_s=1.0, max_stall_s=3.0)

@@ -10,15 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import json
-
 from tempest.lib import exceptions as lib_exc
 
-from lm_tempest_plugin.migration import deadline
 from lm_tempest_plugin.migration import drain
+from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
-from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import strategy
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
@@ -27,30 +24,27 @@ from lm_tempest_plugin.tests.unit.migration import simulation
 
 class DrainTestCase(base.TestCase):
 
-    def drain(self, cloud, chosen, timeout_s=60, **kwargs):
-        for module in (requests, drain):
-            self.patch(module, 'time', cloud.clock)
-        moved = list(cloud.servers.values())
+    def drain(self, cloud, strategy, timeout_s=60, **kwargs):
+        simulation.use_clock(self, cloud.clock)
+        servers = list(cloud.servers.values())
         return drain.Drain(
-            cloud.clients,
-            poll.Poller(cloud.clients, moved, 0.5, 3.0,
-                        cloud.clock.monotonic_ns, cloud.clock.sleep),
-            [drain.Job(server, builders.move()) for server in moved],
-            drain.Terms(chosen, deadline.Allowance(timeout_s, 0, 0), 5,
-                        0.5, 3.0),
-            **kwargs).run()
+            cloud.clients, poll.Poller(cloud.clients, servers, 0.5, 3.0),
+            builders.new_plan(
+                strategy=strategy,
+                timeouts=plan.Timeouts(timeout_s, 0, 0, 5, 0.5, 3.0)),
+            servers, **kwargs).run()
 
     def assert_each_once(self, cloud, drained):
-        """Assert one attempt for each server, in the order of the jobs."""
+        """Assert one migration for each server, in the planned order."""
         self.assertEqual(list(cloud.servers), [
-            each.request.server_id for each in drained.attempts])
+            each.request.server_id for each in drained.migrations])
         self.assertEqual(list(cloud.servers),
-                         [server_id for _, server_id, _ in cloud.asked])
+                         [server_id for _, server_id, _ in cloud.requested])
 
-    def assert_all_arrived(self, cloud, drained):
+    def assert_all_completed(self, cloud, drained):
         self.assert_each_once(cloud, drained)
         self.assertEqual({'completed'}, {
-            each.newest.status for each in drained.attempts})
+            each.newest.status for each in drained.migrations})
         self.assertEqual({'beta'}, {
             each.host for each in cloud.servers.values()})
 
@@ -59,30 +53,30 @@ class BatchTest(DrainTestCase):
 
     def test_all_have_to_end_before_the_next(self):
         cloud = simulation.Cloud(7, limit=2)
-        drained = self.drain(cloud, strategy.batches(3))
-        self.assert_all_arrived(cloud, drained)
-        # Three, three, and what is left over.
+        drained = self.drain(cloud, plan.batches(3))
+        self.assert_all_completed(cloud, drained)
+        # Three, three, and the rest.
         self.assertEqual([0, 1, 2, 0, 1, 2, 0],
-                         [under_way for *_, under_way in cloud.asked])
-        times = [at_ns for at_ns, *_ in cloud.asked]
+                         [going_on for *_, going_on in cloud.requested])
+        times = [at_ns for at_ns, *_ in cloud.requested]
         self.assertEqual([3, 3, 1], [
             times.count(at_ns) for at_ns in dict.fromkeys(times)])
         for first in (3, 6):
-            ends = [each.ended_ns for each in drained.attempts[:first]]
+            ends = [each.ended_ns for each in drained.migrations[:first]]
             self.assertLessEqual(max(ends), times[first])
 
     def test_one_batch_is_enough(self):
         cloud = simulation.Cloud(2, limit=2)
-        self.assert_all_arrived(
-            cloud, self.drain(cloud, strategy.batches(5)))
+        self.assert_all_completed(
+            cloud, self.drain(cloud, plan.batches(5)))
 
-    def test_one_that_takes_long_holds_up_the_next(self):
+    def test_a_long_migration_delays_the_next_batch(self):
         cloud = simulation.Cloud(3, limit=2)
         cloud.durations_s['server-0'] = 40
-        drained = self.drain(cloud, strategy.batches(2))
-        self.assert_all_arrived(cloud, drained)
+        drained = self.drain(cloud, plan.batches(2))
+        self.assert_all_completed(cloud, drained)
         self.assertGreaterEqual(
-            cloud.asked[2][0], drained.attempts[0].ended_ns)
+            cloud.requested[2][0], drained.migrations[0].ended_ns)
 
 
 class WindowTest(DrainTestCase):
@@ -90,196 +84,241 @@ class WindowTest(DrainTestCase):
     def test_it_is_filled_up_as_soon_as_one_ends(self):
         cloud = simulation.Cloud(7, limit=3)
         cloud.durations_s['server-0'] = 12
-        drained = self.drain(cloud, strategy.window(3))
-        self.assert_all_arrived(cloud, drained)
+        drained = self.drain(cloud, plan.window(3))
+        self.assert_all_completed(cloud, drained)
         self.assertEqual([0, 1, 2, 2, 2, 2, 2],
-                         [under_way for *_, under_way in cloud.asked])
-        # The first is still under way when the others are asked for.
-        self.assertLess(cloud.asked[4][0], drained.attempts[0].ended_ns)
+                         [going_on for *_, going_on in cloud.requested])
+        # The first goes on when the others are requested.
+        self.assertLess(cloud.requested[4][0],
+                        drained.migrations[0].ended_ns)
 
     def test_one_at_a_time(self):
         cloud = simulation.Cloud(3)
-        self.assert_all_arrived(
-            cloud, self.drain(cloud, strategy.ONE_AT_A_TIME))
+        self.assert_all_completed(
+            cloud, self.drain(cloud, plan.ONE_AT_A_TIME))
         self.assertEqual([0] * 3,
-                         [under_way for *_, under_way in cloud.asked])
+                         [going_on for *_, going_on in cloud.requested])
 
-    def test_the_deadline_stands_for_those_that_wait(self):
+    def test_the_time_out_does_not_run_in_the_queue(self):
         # The last waits for 95 s.
         cloud = simulation.Cloud(20)
-        drained = self.drain(cloud, strategy.window(20), timeout_s=10)
-        self.assert_all_arrived(cloud, drained)
-        self.assertGreater(drained.attempts[-1].duration_s, 90)
-        self.assertEqual({''}, {each.given_up for each in drained.attempts})
+        drained = self.drain(cloud, plan.window(20), timeout_s=10)
+        self.assert_all_completed(cloud, drained)
+        self.assertGreater(drained.migrations[-1].duration_s, 90)
+        self.assertEqual({''}, {
+            each.timed_out for each in drained.migrations})
 
 
 class FailureTest(DrainTestCase):
 
-    def test_one_that_is_stuck_is_given_up_and_holds_up_nobody(self):
+    def test_a_stuck_migration_times_out_and_delays_nobody(self):
         cloud = simulation.Cloud(3, limit=2)
         cloud.stuck.add('server-0')
-        drained = self.drain(cloud, strategy.window(2))
+        drained = self.drain(cloud, plan.window(2))
         self.assert_each_once(cloud, drained)
         self.assertEqual([True, False, False], [
-            bool(each.given_up) for each in drained.attempts])
+            bool(each.timed_out) for each in drained.migrations])
 
-    def test_those_behind_a_stuck_one_are_given_up_too(self):
+    def test_those_behind_a_stuck_migration_time_out_too(self):
         cloud = simulation.Cloud(2)
         cloud.stuck.add('server-0')
-        drained = self.drain(cloud, strategy.window(2), timeout_s=20)
+        drained = self.drain(cloud, plan.window(2), timeout_s=20)
         self.assert_each_once(cloud, drained)
         self.assertEqual([20.0, 40.0], [
-            each.duration_s for each in drained.attempts])
-        self.assertIn('record 2 queued', drained.attempts[1].given_up)
+            each.duration_s for each in drained.migrations])
+        self.assertIn('record 2 queued', drained.migrations[1].timed_out)
 
     def test_a_refusal(self):
         cloud = simulation.Cloud(3)
         cloud.refusals['server-1'] = lib_exc.Conflict(
             'no', resp=fakes.Response(409, date='today'))
-        drained = self.drain(cloud, strategy.ONE_AT_A_TIME)
+        drained = self.drain(cloud, plan.ONE_AT_A_TIME)
         self.assert_each_once(cloud, drained)
         self.assertEqual([None, 409, None], [
             each.request.refusal and each.request.refusal.status
-            for each in drained.attempts])
+            for each in drained.migrations])
 
-    def test_a_server_that_goes_away(self):
+    def test_a_server_that_is_deleted(self):
         cloud = simulation.Cloud(2)
 
-        def delete(look, followed):
+        def delete(snapshot, migrations):
             cloud.delete('server-0')
 
-        drained = self.drain(cloud, strategy.ONE_AT_A_TIME, on_look=delete)
-        self.assertIsNone(drained.attempts[0].server)
-        self.assertEqual('completed', drained.attempts[1].newest.status)
+        drained = self.drain(cloud, plan.ONE_AT_A_TIME, on_poll=delete)
+        self.assertIsNone(drained.migrations[0].server)
+        self.assertEqual('completed', drained.migrations[1].newest.status)
 
     def test_the_api_is_away_for_a_moment(self):
         cloud = simulation.Cloud(1)
         cloud.fails = [OSError('reset')] * 3
-        drained = self.drain(cloud, strategy.ONE_AT_A_TIME)
-        self.assert_all_arrived(cloud, drained)
+        drained = self.drain(cloud, plan.ONE_AT_A_TIME)
+        self.assert_all_completed(cloud, drained)
         self.assertEqual(3, drained.poll_errors)
 
     def test_the_api_is_away_for_too_long(self):
         cloud = simulation.Cloud(1)
         cloud.fails = [OSError('reset')] * 30
-        self.assertRaises(poll.NotFollowed, self.drain, cloud,
-                          strategy.ONE_AT_A_TIME)
+        self.assertRaises(poll.ApiUnavailable, self.drain, cloud,
+                          plan.ONE_AT_A_TIME)
 
 
-class LookTest(DrainTestCase):
+class PollTest(DrainTestCase):
 
-    def calls_a_look(self, number):
-        """Return how many requests there are for each look, at most."""
+    def requests_for_each_snapshot(self, number):
+        """Return how many requests there are for each snapshot, at most."""
         cloud = simulation.Cloud(number, limit=number)
         seen = []
 
-        def count(look, followed):
+        def count(snapshot, migrations):
             seen.append(len(cloud.calls))
 
-        drained = self.drain(cloud, strategy.window(number), on_look=count)
-        self.assert_all_arrived(cloud, drained)
-        # The first look comes with the requests for the migrations.
+        drained = self.drain(cloud, plan.window(number), on_poll=count)
+        self.assert_all_completed(cloud, drained)
+        # The first snapshot comes with the requests for the migrations.
         steps = [after - before for before, after in zip(seen, seen[1:])]
         self.assertEqual(
             number, cloud.calls.count('live_migrate_server'))
-        return max(steps), max(cloud.calls[seen[0]:].count(name) / len(seen)
-                               for name in ('list_migrations',
-                                            'list_servers'))
+        return max(steps)
 
-    def test_the_requests_do_not_grow_with_the_servers(self):
-        few, many = self.calls_a_look(2), self.calls_a_look(60)
+    def test_requests_do_not_grow_with_the_servers(self):
         # Records, servers, and one progress.
-        self.assertEqual((3, 3), (few[0], many[0]))
+        self.assertEqual([3, 3], [
+            self.requests_for_each_snapshot(number) for number in (2, 60)])
 
-    def test_progress_is_sampled_of_one_after_the_other(self):
+    def test_progress_is_read_from_one_after_the_other(self):
         cloud = simulation.Cloud(3, limit=3)
         for each in cloud.servers:
             cloud.durations_s[each] = 20
-        drained = self.drain(cloud, strategy.window(3))
-        for each in drained.attempts:
-            self.assertGreaterEqual(len(each.samples), 8)
-            times = [sample.at_s for sample in each.samples]
+        drained = self.drain(cloud, plan.window(3))
+        for each in drained.migrations:
+            self.assertGreaterEqual(len(each.progress), 8)
+            times = [progress.at_s for progress in each.progress]
             self.assertGreaterEqual(
                 min(after - before
                     for before, after in zip(times, times[1:])), 2.0)
-            self.assertEqual(
-                builders.GIB, each.samples[0].progress.memory_remaining)
+            self.assertEqual(builders.GIB,
+                             each.progress[0].memory_remaining_bytes)
 
-    def test_progress_is_sampled_of_all_alike(self):
-        # More than there are looks in the time between two samples.
+    def test_progress_is_read_from_all_equally_often(self):
+        # More than there are snapshots between two readings.
         cloud = simulation.Cloud(12, limit=12)
         for each in cloud.servers:
             cloud.durations_s[each] = 60
-        drained = self.drain(cloud, strategy.window(12), timeout_s=90)
-        numbers = [len(each.samples) for each in drained.attempts]
+        drained = self.drain(cloud, plan.window(12), timeout_s=90)
+        numbers = [len(each.progress) for each in drained.migrations]
         self.assertGreaterEqual(min(numbers), 8)
         self.assertLessEqual(max(numbers) - min(numbers), 1)
 
-    def test_progress_that_cannot_be_read_harms_nothing(self):
+    def test_progress_that_cannot_be_read_does_no_harm(self):
         cloud = simulation.Cloud(1)
-        cloud.sample_error = fakes.server_fault(503)
-        drained = self.drain(cloud, strategy.ONE_AT_A_TIME)
-        self.assert_all_arrived(cloud, drained)
-        self.assertEqual([], drained.attempts[0].samples)
+        cloud.progress_error = fakes.server_fault(503)
+        drained = self.drain(cloud, plan.ONE_AT_A_TIME)
+        self.assert_all_completed(cloud, drained)
+        self.assertEqual([], drained.migrations[0].progress)
 
     def test_progress_that_may_not_be_read_is_our_own_mistake(self):
         cloud = simulation.Cloud(1)
-        cloud.sample_error = lib_exc.Forbidden(
+        cloud.progress_error = lib_exc.Forbidden(
             'no', resp=fakes.Response(403))
         self.assertRaises(lib_exc.Forbidden, self.drain, cloud,
-                          strategy.ONE_AT_A_TIME)
+                          plan.ONE_AT_A_TIME)
 
-    def test_what_is_called_after_each_look(self):
+    def test_on_poll_is_called_after_each_snapshot(self):
         cloud = simulation.Cloud(2, limit=2)
         seen = []
         drained = self.drain(
-            cloud, strategy.window(2),
-            on_look=lambda look, followed: seen.append(
-                (look.at_ns, len(followed))))
-        # All looks but the very first, before anything was asked for.
+            cloud, plan.window(2),
+            on_poll=lambda snapshot, migrations: seen.append(
+                (snapshot.at_ns, len(migrations))))
+        # All but the very first, which comes before any request.
         self.assertEqual(drained.polls - 1, len(seen))
         self.assertEqual({2}, {number for _, number in seen})
 
-    def test_another_one_asks(self):
+    def test_another_requester(self):
         cloud, other = simulation.Cloud(1), simulation.Cloud(1)
         other.refusals['server-0'] = lib_exc.Forbidden(
             'policy', resp=fakes.Response(403, date='today'))
-        drained = self.drain(cloud, strategy.ONE_AT_A_TIME, asker=other)
+        drained = self.drain(cloud, plan.ONE_AT_A_TIME, requester=other)
         self.assertEqual(
-            403, drained.attempts[0].request.refusal.status)
+            403, drained.migrations[0].request.refusal.status)
         self.assertEqual(([], ['live_migrate_server']),
-                         (cloud.asked, other.calls))
+                         (cloud.requested, other.calls))
 
     def test_records_from_before_are_known(self):
         cloud = simulation.Cloud(1)
         cloud.records.append(builders.record(
             'completed', 1, server_id='server-0',
             created_at=simulation.now()))
-        drained = self.drain(cloud, strategy.ONE_AT_A_TIME)
-        self.assertEqual({'uuid-1'}, drained.attempts[0]
+        drained = self.drain(cloud, plan.ONE_AT_A_TIME)
+        self.assertEqual({'uuid-1'}, drained.migrations[0]
                          .request.known_records)
         self.assertEqual(['uuid-2'], [
-            each.uuid for each in drained.attempts[0].records])
+            each.uuid for each in drained.migrations[0].records])
 
 
 class DrainedTest(DrainTestCase):
 
     def test_figures(self):
         cloud = simulation.Cloud(4, limit=2)
-        drained = self.drain(cloud, strategy.window(4))
+        drained = self.drain(cloud, plan.window(4))
         self.assertAlmostEqual(11.0, drained.wall_s, delta=1.0)
-        (observed,) = drained.observed
-        self.assertEqual(('alpha', 2, 2), (
-            observed.host, observed.running, observed.queued))
-        self.assertEqual('', observed.contradicts(2))
-        self.assertIn('declared to run 3', observed.contradicts(3))
-        detail = json.loads(json.dumps(drained.as_dict()))
-        self.assertEqual(drained.wall_s, detail['wall_s'])
-        self.assertEqual((drained.polls, 0), (
-            detail['polls'], detail['poll_errors']))
-        self.assertEqual(2, detail['observed_concurrency'][0]['running'])
+        found, = drained.concurrency
+        self.assertEqual(('alpha', 2, 2, 2), (
+            found.host, found.running, found.queued, found.full))
+        self.assertEqual((cloud.calls.count('list_migrations'), 0),
+                         (drained.polls, drained.poll_errors))
 
-    def test_nothing_to_move(self):
+    def test_no_server(self):
         cloud = simulation.Cloud(0)
-        drained = self.drain(cloud, strategy.ONE_AT_A_TIME)
-        self.assertEqual(([], 0.0), (drained.attempts, drained.wall_s))
+        drained = self.drain(cloud, plan.ONE_AT_A_TIME)
+        self.assertEqual(([], 0.0), (drained.migrations, drained.wall_s))
+
+
+class CountTest(base.TestCase):
+
+    def test_migrations_that_leave_the_host_and_go_on(self):
+        records = [
+            builders.record(status, number, server_id=f'server-{number}')
+            for number, status in enumerate((
+                'accepted', 'queued', 'queued', 'preparing', 'running',
+                'running (post-copy)', 'completed', 'error', 'failed'))]
+        records.append(builders.record('running', 20, source='beta'))
+        self.assertEqual(
+            drain.Count(builders.REQUESTED_NS + builders.S, 3,
+                        frozenset(['uuid-1', 'uuid-2'])),
+            drain.count(builders.snapshot(1, records), 'alpha'))
+
+
+class ConcurrencyTest(base.TestCase):
+
+    def concurrency(self, *counts):
+        """Return the concurrency of counts, a second apart.
+
+        :param counts: number of running ones, and the queued ones
+        """
+        return drain.concurrency('alpha', [
+            drain.Count(number * builders.S, running, frozenset(queued))
+            for number, (running, queued) in enumerate(counts)])
+
+    def test_nothing(self):
+        for counts in ((), [(0, '')]):
+            self.assertEqual(
+                schema.Concurrency(host='alpha', running=0, queued=0,
+                                   mean=0.0, busy_s=0.0, idle_s=0.0,
+                                   full=None), self.concurrency(*counts))
+
+    def test_figures(self):
+        found = self.concurrency(
+            (0, 'abc'), (2, 'c'), (2, 'c'), (1, ''), (0, ''), (0, ''))
+        self.assertEqual(('alpha', 2, 3, 3.0), (
+            found.host, found.running, found.queued, found.busy_s))
+        self.assertAlmostEqual(5 / 3, found.mean)
+        self.assertEqual(1.0, found.idle_s)
+
+    def test_full_while_one_had_to_wait(self):
+        self.assertEqual(2, self.concurrency(
+            (1, 'ab'), (2, 'ab'), (1, 'b'), (1, '')).full)
+
+    def test_every_migration_is_queued_for_a_moment(self):
+        self.assertIsNone(self.concurrency(
+            (0, 'a'), (1, 'b'), (1, 'b'), (1, 'c'), (1, 'd')).full)
