@@ -68,15 +68,20 @@ def list_tests(arguments: Sequence[str], directory: pathlib.Path,
     :param variables: its environment
     :returns: none if they cannot be listed; the run will say why
     """
+    output = ''
     try:
-        found = subprocess.run(
-            [*arguments, '--list-tests'], cwd=directory, env=dict(variables),
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, timeout=LIST_TIMEOUT_S,
-            start_new_session=True)
+        # Unlike `tempest run`, its --list-tests needs a repository. Nothing
+        # happens if there is one.
+        for each in ([sys.executable, '-m', 'stestr', 'init'],
+                     [*arguments, '--list-tests']):
+            output = subprocess.run(
+                each, cwd=directory, env=dict(variables),
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, text=True, timeout=LIST_TIMEOUT_S,
+                start_new_session=True).stdout
     except (OSError, subprocess.TimeoutExpired):
         return []
-    matches = map(TEST_LISTED.fullmatch, found.stdout.splitlines())
+    matches = map(TEST_LISTED.fullmatch, output.splitlines())
     return [match['test'] for match in matches if match]
 
 

@@ -277,6 +277,8 @@ class TempestRunTest(base.TestCase):
             ['a.b.C.test_x', 'a.b.C.test_y'],
             tempest_run.list_tests([sys.executable, '-c', code], self.folder,
                                    os.environ))
+        # Tempest would say that there is no repository.
+        self.assertTrue((self.folder / '.stestr').is_dir())
 
     def test_tests_that_cannot_be_listed(self):
         self.assertEqual([], tempest_run.list_tests(
