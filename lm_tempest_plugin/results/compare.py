@@ -22,8 +22,8 @@ from typing import Any
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import estimates
 from lm_tempest_plugin.results import judgement
-from lm_tempest_plugin.results import store
 from lm_tempest_plugin.results.plots import theme
+from lm_tempest_plugin.results import store
 
 TITLE = 'Live migration, before and after'
 #: Version of the comparison as JSON.

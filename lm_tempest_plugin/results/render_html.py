@@ -24,8 +24,8 @@ import markupsafe
 from plotly import offline
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results import renderers
 from lm_tempest_plugin.results.plots import theme
+from lm_tempest_plugin.results import renderers
 
 # A browser has to lay out every line.
 MOST_LINES = 1000

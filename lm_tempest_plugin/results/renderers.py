@@ -106,16 +106,15 @@ def _text_blocks(nodes: Sequence[document.Node]) -> Iterator[str]:
 def _text_table(node: document.Table) -> str:
     cells = [[document.printable(cell) for cell in line] for line in (
         node.columns, *(row.cells for row in node.rows))]
-    names = [line[0] for line in cells[1:]]
-    wide = sum(map(max, _lengths(cells))) > COLUMNS - _SPACE * len(cells[0])
+    names = [''] * len(node.rows)
     words = {*range(node.words), node.outcome - 1}
-    if wide and len(set(names)) < len(names):
-        # Rows that share the first cell get it as a heading, which leaves
-        # more room for the other columns.
+    wide = sum(map(max, _lengths(cells))) > COLUMNS - _SPACE * len(cells[0])
+    if wide and node.words > 2:
+        # The first cell becomes a heading of its rows, which leaves more
+        # room for the other columns.
+        names = [line[0] for line in cells[1:]]
         cells = [line[1:] for line in cells]
         words = {place - 1 for place in words}
-    else:
-        names = [''] * len(names)
     widths = _widths(cells, words)
     heading = [cells[0], ['-' * width for width in widths]]
     parts = [_text_rows(heading, widths)]
@@ -152,8 +151,7 @@ def _widths(cells: Sequence[Sequence[str]], words: set[int]) -> list[int]:
     """Return widths of columns with which a table fits the terminal.
 
     Headings are wrapped first, then words, and figures last, since a wrapped
-    figure is hard to read. No column gets narrower than its longest word as
-    long as another one is wider.
+    figure is hard to read. Words are broken only where nothing else helps.
 
     :param cells: rows, with the headings
     :param words: places of the columns with words
@@ -165,7 +163,8 @@ def _widths(cells: Sequence[Sequence[str]], words: set[int]) -> list[int]:
 
     def preference(place: int) -> tuple[bool, bool, bool, int]:
         width = widths[place]
-        return (width > least[place], width > body[place], place in words,
+        fits = width > least[place]
+        return (fits, fits and width > body[place], fits and place in words,
                 width)
     room = COLUMNS - _SPACE * len(widths)
     while sum(widths) > room:

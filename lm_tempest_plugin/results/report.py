@@ -19,10 +19,10 @@ from collections.abc import Sequence
 
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import plots
+from lm_tempest_plugin.results.plots import shared
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.results import summary
-from lm_tempest_plugin.results.plots import material as materials
 
 TITLE = 'Live migration'
 #: Version of the report as JSON.
@@ -36,7 +36,7 @@ def build(results: store.Results, title: str = '') -> document.Document:
     :param title: heading; empty for the usual one
     """
     found = summary.summarize(results)
-    material = materials.Material(found, results)
+    material = shared.Material(found, results)
     return document.Document(
         title=title or TITLE, good=found.good,
         verdict=f'{found.sentence}.', remarks=found.remarks,
@@ -45,7 +45,7 @@ def build(results: store.Results, title: str = '') -> document.Document:
               'runs': results.runs, 'files': results.files})
 
 
-def _sections(material: materials.Material) -> Iterator[document.Section]:
+def _sections(material: shared.Material) -> Iterator[document.Section]:
     found = material.summary
     if found.problems:
         yield document.Section('problems', 'Problems', [
@@ -64,7 +64,7 @@ def _sections(material: materials.Material) -> Iterator[document.Section]:
     yield document.Section('runs', 'Runs', [_runs(material.results)])
 
 
-def _migrations(material: materials.Material) -> Iterator[document.Node]:
+def _migrations(material: shared.Material) -> Iterator[document.Node]:
     names = material.names
     if names.common:
         yield document.Note(
@@ -94,7 +94,7 @@ def _migrations(material: materials.Material) -> Iterator[document.Node]:
         words=3 + len(together), outcome=3 + len(together))
 
 
-def _migrations_row(material: materials.Material, group: summary.Group,
+def _migrations_row(material: shared.Material, group: summary.Group,
                     one_limit: bool) -> document.TableRow:
     conditions, names = group.conditions, material.names
     duration = group.spreads.get('duration_s')
@@ -118,7 +118,7 @@ def _migrations_row(material: materials.Material, group: summary.Group,
         document.BAD if group.with_problems else document.GOOD)
 
 
-def _as_expected(material: materials.Material, group: summary.Group) -> str:
+def _as_expected(material: shared.Material, group: summary.Group) -> str:
     """Return how many migrations were as expected, refusals apart.
 
     A refusal that a test asks for is as expected, but no migration: counted
@@ -151,7 +151,7 @@ def _longest(found: Iterable[tuple[
     return text if one_limit else f'{text} (limit {bound_s:g})'
 
 
-def _drains(material: materials.Material) -> document.Table:
+def _drains(material: shared.Material) -> document.Table:
     return document.Table(
         'Seconds from the first request to the last end (median with '
         'its 95 % interval, and longest), and live migrations that the '

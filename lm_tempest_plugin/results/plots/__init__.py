@@ -22,10 +22,10 @@ import pkgutil
 from typing import Any
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import material
+from lm_tempest_plugin.results.plots import shared
 
 
-def sections(found: material.Material) -> Iterator[document.Section]:
+def sections(found: shared.Material) -> Iterator[document.Section]:
     """Yield the section of each plot, in the order of the page.
 
     :param found: the results, prepared for plots

@@ -15,9 +15,9 @@
 import numpy
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results import summary
-from lm_tempest_plugin.results.plots import material as materials
+from lm_tempest_plugin.results.plots import shared
 from lm_tempest_plugin.results.plots import theme
+from lm_tempest_plugin.results import summary
 
 PLACE = 50
 SHOWN = (('duration_s', 'duration (s)'), ('outage_s', 'longest outage (s)'))
@@ -25,7 +25,7 @@ MOST_CHOICES, MOST_ROWS, MOST_POINTS = 24, 60, 300
 PART, GAP = 180, 34
 
 
-def section(material: materials.Material) -> document.Section:
+def section(material: shared.Material) -> document.Section:
     """Return the section with a plot of each chosen group."""
     drifts = material.summary.drifts
     names = list(dict.fromkeys(
@@ -64,14 +64,14 @@ def section(material: materials.Material) -> document.Section:
             [document.TableRow((
                 material.names.group(each.conditions),
                 str(each.conditions.flavor),
-                materials.QUANTITIES[each.quantity],
+                shared.QUANTITIES[each.quantity],
                 document.estimate(each.per_round_trip, sign=True),
                 f'{each.round_trips}')) for each in found[:MOST_ROWS]],
             words=3))
     return document.Section('drift', 'Drift over round trips', nodes)
 
 
-def _figure(material: materials.Material, name: str) -> document.Figure:
+def _figure(material: shared.Material, name: str) -> document.Figure:
     drifts = [each for each in material.summary.drifts
               if material.names.group(each.conditions) == name]
     rows = [(quantity, title) for quantity, title in SHOWN
@@ -94,7 +94,7 @@ def _figure(material: materials.Material, name: str) -> document.Figure:
     return figure
 
 
-def _add(figure: document.Figure, material: materials.Material,
+def _add(figure: document.Figure, material: shared.Material,
          drift: summary.Drift, number: int, axis: str) -> None:
     """Add the round trips of a flavor, and their slope."""
     values: dict[int, list[float]] = {}
@@ -114,10 +114,10 @@ def _add(figure: document.Figure, material: materials.Material,
     ends = [min(round_trips), max(round_trips)]
     # More points than pixels show nothing more.
     every = -(-len(round_trips) // MOST_POINTS)
-    shared = {'yaxis': f'y{axis}', 'legendgroup': str(number)}
+    common = {'yaxis': f'y{axis}', 'legendgroup': str(number)}
     flavor = drift.conditions.flavor
     figure.add(
-        'scatter', **shared, x=round_trips[::every], y=medians[::every],
+        'scatter', **common, x=round_trips[::every], y=medians[::every],
         mode='markers', name=theme.short(flavor), showlegend=not axis,
         marker={'color': theme.colour(number), 'size': 7,
                 'symbol': theme.symbol(number)},
@@ -125,7 +125,7 @@ def _add(figure: document.Figure, material: materials.Material,
             flavor, f'round trip {each}: {document.number(value)} s')
             for each, value in zip(round_trips[::every], medians[::every])])
     figure.add(
-        'scatter', **shared, x=ends,
+        'scatter', **common, x=ends,
         y=[at_zero + slope * each for each in ends],
         mode='lines', showlegend=False,
         line={'color': theme.colour(number), 'width': 1.6,

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 import numpy
 
 from lm_tempest_plugin.results import document
+from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import summary
-from lm_tempest_plugin.results.plots import material as materials
-from lm_tempest_plugin.results.plots import theme
 
 PLACE = 10
 MOST_POINTS = 40
@@ -32,7 +32,7 @@ _Placed = Sequence[tuple[float, summary.Group,
                          Sequence[schema.MigrationResult]]]
 
 
-def section(material: materials.Material) -> document.Section:
+def section(material: shared.Material) -> document.Section:
     """Return the section with the plot, and duration by memory."""
     groups = [group for group in material.summary.groups
               if material.completed(group.conditions)]
@@ -47,12 +47,12 @@ def section(material: materials.Material) -> document.Section:
         '90 %, the cross is the longest. The dot with a bar is the median '
         'with its 95 % interval.', figures, missing='' if groups else
         'No measured migration completed, so there is no duration to show.',
-        notes=materials.left_out(labels, MOST_ROWS, 'combinations'))
+        notes=shared.left_out(labels, MOST_ROWS, 'combinations'))
     return document.Section('durations', 'Duration by settings and flavor',
                             [plot, *_fits(material)])
 
 
-def _figure(material: materials.Material, groups: Sequence[summary.Group],
+def _figure(material: shared.Material, groups: Sequence[summary.Group],
             labels: Sequence[str]) -> document.Figure:
     flavors = [flavor for flavor in material.flavors() if any(
         group.conditions.flavor == flavor for group in groups)]
@@ -80,15 +80,15 @@ def _add(figure: document.Figure, flavor: schema.Flavor, number: int,
     low, q1, median, q3, high = numpy.transpose([
         numpy.quantile([each.duration_s for each in migrations], QUANTILES)
         for _at, _group, migrations in placed]).tolist()
-    shared = {'legendgroup': str(number), 'y': [each[0] for each in placed]}
+    common = {'legendgroup': str(number), 'y': [each[0] for each in placed]}
     figure.add(
-        'box', **shared, orientation='h', name=theme.short(flavor),
+        'box', **common, orientation='h', name=theme.short(flavor),
         width=width, lowerfence=low, q1=q1, median=median, q3=q3,
         upperfence=high, boxpoints=False,
         line={'color': colour, 'width': 1.2}, hoverinfo='skip')
     _add_points(figure, placed, number, width)
     figure.add(
-        'scatter', **shared, mode='markers', showlegend=False,
+        'scatter', **common, mode='markers', showlegend=False,
         hoverinfo='skip',
         x=[max(each.duration_s for each in migrations)
            for _at, _group, migrations in placed],
@@ -96,7 +96,7 @@ def _add(figure: document.Figure, flavor: schema.Flavor, number: int,
                 'line': {'width': 1.5, 'color': colour}})
     spreads = [group.spreads['duration_s'] for _at, group, _all in placed]
     figure.add(
-        'scatter', **shared, mode='markers', showlegend=False,
+        'scatter', **common, mode='markers', showlegend=False,
         x=[each.median.value for each in spreads],
         error_x=theme.error_bars([each.median for each in spreads],
                                  thickness=2.5, color=theme.INK),
@@ -134,7 +134,7 @@ def _add_points(figure: document.Figure, placed: _Placed, number: int,
                 for seconds, _at, each in points])
 
 
-def _fits(material: materials.Material) -> list[document.Table]:
+def _fits(material: shared.Material) -> list[document.Table]:
     rows = [document.TableRow((
         material.names.group(each.conditions),
         document.estimate(each.line.seconds),

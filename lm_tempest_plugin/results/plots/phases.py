@@ -13,7 +13,7 @@
 """Median duration of each phase of a live migration."""
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import material as materials
+from lm_tempest_plugin.results.plots import shared
 from lm_tempest_plugin.results.plots import theme
 
 PLACE = 20
@@ -21,7 +21,7 @@ MOST_ROWS = 40
 ROW = 32
 
 
-def section(material: materials.Material) -> document.Section:
+def section(material: shared.Material) -> document.Section:
     """Return the section with the plot."""
     known = [group for group in material.summary.groups if group.phases]
     plot = document.Plot(
@@ -34,12 +34,12 @@ def section(material: materials.Material) -> document.Section:
         [('', _figure(material))] if known else [],
         missing='' if known else
         'The phases of measured migrations are not known.',
-        notes=materials.left_out(known, MOST_ROWS,
-                                 'combinations of settings and flavor'))
+        notes=shared.left_out(known, MOST_ROWS,
+                              'combinations of settings and flavor'))
     return document.Section('phases', 'Phases', [plot])
 
 
-def _figure(material: materials.Material) -> document.Figure:
+def _figure(material: shared.Material) -> document.Figure:
     groups = [group for group in material.summary.groups
               if group.phases][:MOST_ROWS]
     labels = [

@@ -17,10 +17,10 @@ from collections.abc import Sequence
 import dataclasses
 
 from lm_tempest_plugin.results import document
+from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import summary
-from lm_tempest_plugin.results.plots import material as materials
-from lm_tempest_plugin.results.plots import theme
 
 PLACE = 30
 MOST_DRAINS = 24
@@ -156,7 +156,7 @@ def drain_notes(drains: Sequence[object],
             f'ones.']
 
 
-def drain_label(material: materials.Material,
+def drain_label(material: shared.Material,
                 drain: summary.DrainWithMigrations) -> str:
     """Return the text by which a reader chooses a drain."""
     result = drain.result
@@ -165,7 +165,7 @@ def drain_label(material: materials.Material,
     return f'{run}{bad}{summary.drain_title(result)}: {result.settings}'
 
 
-def section(material: materials.Material) -> document.Section:
+def section(material: shared.Material) -> document.Section:
     """Return the section with a timeline of each chosen drain."""
     drains = [drain for drain in material.drains if drain.migrations]
     chosen = choose(drains, MOST_DRAINS)

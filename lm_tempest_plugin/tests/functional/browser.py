@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""A page as people see it: Chromium without a window."""
+"""Pages in headless Chromium."""
 
 import base64
 import json
@@ -27,10 +27,10 @@ DRAWN_S = 60.0
 ARGUMENTS = ('--headless=new', '--no-sandbox', '--disable-gpu',
              '--disable-dev-shm-usage', '--hide-scrollbars')
 HEIGHT = 900
-# They tell of every request to the browser, with all that it answers.
-TALKATIVE = ('selenium', 'urllib3')
+# They log every request to the browser with its whole answer.
+VERBOSE = ('selenium', 'urllib3')
 
-# Every piece of text that can be seen, with the rectangles that it takes.
+# Every visible piece of text, with its rectangles.
 TEXTS = """
 const found = [];
 const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -46,7 +46,7 @@ for (let node = walker.nextNode(); node; node = walker.nextNode()) {
   const edge = box ? box.getBoundingClientRect() : null;
   for (const rect of range.getClientRects()) {
     if (rect.width < 1 || rect.height < 1) continue;
-    // What has been scrolled out of its box is not to be seen.
+    // Text that is scrolled out of its box is not visible.
     if (edge && rect.right > edge.right) continue;
     found.push([node.textContent.trim(), rect.left, rect.top, rect.right,
                 rect.bottom]);
@@ -54,7 +54,7 @@ for (let node = walker.nextNode(); node; node = walker.nextNode()) {
 }
 return found;
 """
-# What of each trace of each plot was drawn: its size in pixels.
+# Size in pixels of each drawn trace of each plot.
 TRACES = """
 return Array.from(document.querySelectorAll('.js-plotly-plot')).map(
   (plot) => ({
@@ -75,13 +75,13 @@ return Array.from(document.querySelectorAll('.canvas')).filter(
 
 
 class Browser:
-    """Chromium; also a context manager.
+    """Chromium; a context manager.
 
     :raises FileNotFoundError: there is no Chromium, or no driver for it
     """
 
     def __init__(self) -> None:
-        for name in TALKATIVE:
+        for name in VERBOSE:
             logging.getLogger(name).setLevel(logging.WARNING)
         options = webdriver.ChromeOptions()
         for argument in ARGUMENTS:
@@ -104,7 +104,7 @@ class Browser:
         :param path: of the page
         :param width: of the screen, in pixels; a phone if it is small
         """
-        # What is in the logs belongs to the page before.
+        # The logs still hold entries of the page before.
         self.console()
         self.requests()
         self.driver.execute_cdp_cmd('Emulation.setDeviceMetricsOverride', {
@@ -118,21 +118,21 @@ class Browser:
         end_s = time.monotonic() + DRAWN_S
         while self.run(UNDRAWN):
             if time.monotonic() > end_s:
-                raise AssertionError('%d plots were not drawn within %g s: '
-                                     '%s' % (self.run(UNDRAWN), DRAWN_S,
-                                             self.console()))
+                raise AssertionError(
+                    f'{self.run(UNDRAWN)} plots were not drawn within '
+                    f'{DRAWN_S:g} s: {self.console()}')
             time.sleep(0.1)
 
     def run(self, script: str) -> Any:
-        """Return what a script returns in the page."""
+        """Run a script in the page, and return its result."""
         return self.driver.execute_script(script)
 
     def console(self) -> list[str]:
-        """Return what the console has said since it was asked before."""
+        """Return the messages of the console since the last call."""
         return [entry['message'] for entry in self.driver.get_log('browser')]
 
     def requests(self) -> list[str]:
-        """Return the addresses that were asked for something since then."""
+        """Return the addresses that were requested since the last call."""
         events = [json.loads(entry['message'])['message']
                   for entry in self.driver.get_log('performance')]
         return [event['params']['request']['url'] for event in events
@@ -149,7 +149,7 @@ class Browser:
         path.write_bytes(base64.b64decode(found['data']))
 
     def printed(self) -> bytes:
-        """Return the page as it is printed, as PDF."""
+        """Return the printed page as PDF."""
         found = self.driver.execute_cdp_cmd('Page.printToPDF', {
             'printBackground': True, 'paperWidth': 8.27,
             'paperHeight': 11.69})
@@ -158,10 +158,10 @@ class Browser:
 
 def overlaps(texts: list[tuple[str, float, float, float, float]],
              slack: float = 2.5) -> list[str]:
-    """Return which texts lie on each other, in words.
+    """Return a message for each two texts that overlap.
 
     :param texts: each with its left, upper, right and lower edge, in pixels
-    :param slack: by how much they may, as lines of one text do
+    :param slack: accepted overlap in pixels: lines of one text overlap
     """
     found = []
     ordered = sorted(texts, key=lambda text: text[2])
@@ -171,14 +171,14 @@ def overlaps(texts: list[tuple[str, float, float, float, float]],
                 break
             if (min(bottom, bottom2) - top2 > slack and
                     min(right, right2) - max(left, left2) > slack):
-                found.append('%r and %r at %d, %d' % (
-                    one[:60], other[:60], left2, top2))
+                found.append(f'{one[:60]!r} and {other[:60]!r} at '
+                             f'{left2:.0f}, {top2:.0f}')
     return found
 
 
 def _program(name: str, package: str) -> str:
     path = shutil.which(name)
     if path is None:
-        raise FileNotFoundError('%s is not installed (Debian: %s)' % (
-            name, package))
+        raise FileNotFoundError(
+            f'{name} is not installed (Debian: {package})')
     return path

@@ -10,66 +10,67 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What pages are made of, from lines of records, for unit tests."""
-
-import tempfile
+"""Materials of reports, for unit tests."""
 
 from plotly import graph_objects
 
-from lm_tempest_plugin.results import collection
-from lm_tempest_plugin.results.html import material
+from lm_tempest_plugin.results import document
+from lm_tempest_plugin.results.plots import shared
 from lm_tempest_plugin.results import summary
 from lm_tempest_plugin.tests.functional import matrix
 from lm_tempest_plugin.tests.unit.results import builders
 
 
-def read(lines):
-    """Return what a file of records with these lines says.
-
-    :param lines: kind and body of each, after the first
-    """
-    with tempfile.TemporaryDirectory() as directory:
-        return collection.read([builders.write(directory, 'run-1', lines)])
-
-
 def make(lines):
-    """Return what a page is made of.
+    """Return the material of a report.
 
-    :param lines: kind and body of each, after the first
+    :param lines: after the first
     """
-    records = read(lines)
-    return material.Material(summary.summarize(records), records)
+    results = builders.read(lines)
+    return shared.Material(summary.summarize(results), results)
 
 
-def attempts(count, **changes):
-    """Return lines of attempts.
+def migrations(count, **changes):
+    """Return lines of migrations.
 
-    :param count: how many
-    :param changes: of each, by the names of its parts
+    :param count: their number
+    :param changes: of each, by the names of the fields
     """
-    return [('attempt', builders.attempt_line(number, **changes))
-            for number in range(count)]
+    return [builders.migration(number, **changes) for number in range(count)]
 
 
 def whole(**changes):
-    """Return what a page of a whole matrix is made of.
+    """Return the material of a report about a whole matrix.
 
-    :param changes: of the plan
+    :param changes: of the simulated run
     """
-    plan = matrix.Plan(**{'trips': 3, **changes})
-    return make(matrix.lines(plan))
+    return make(matrix.lines(
+        matrix.SimulatedRun(**{'round_trips': 3, **changes})))
 
 
-def check(test, plot):
-    """Hold the figures of a plot against plotly's schema.
+def plots(section):
+    """Return the plots of a section."""
+    return [node for node in section.nodes
+            if isinstance(node, document.Plot)]
 
-    :param test: the test that looks
-    :param plot: what it looks at
+
+def tables(section):
+    """Return the tables of a section."""
+    return [node for node in section.nodes
+            if isinstance(node, document.Table)]
+
+
+def check(test, section):
+    """Check the figures of a section against plotly's schema.
+
+    :param test: the test that checks
+    :param section: with plots that are not missing
     """
-    test.assertEqual('', plot.missing)
-    test.assertTrue(plot.figures)
-    for _label, figure in plot.figures:
-        test.assertTrue(figure.traces)
-        # Raises ValueError for what plotly does not know.
-        graph_objects.Figure(figure.as_dict())
-        figure.as_json()
+    for plot in plots(section):
+        test.assertEqual('', plot.missing)
+        test.assertTrue(plot.figures)
+        for _label, figure in plot.figures:
+            test.assertTrue(figure.traces)
+            # Raises ValueError for attributes that plotly does not know.
+            graph_objects.Figure(figure.as_dict())
+            figure.as_json()

@@ -69,7 +69,8 @@ class PValuesTest(base.TestCase):
 
     def test_what_varies_elsewhere_counts(self):
         alone = self.one([10.0, 10.1], [12.0, 12.1])
-        noisy = judgement.Samples([8.0, 12.0, 10.0, 14.0], [12.0, 9.0, 11.0], 0)
+        noisy = judgement.Samples(
+            [8.0, 12.0, 10.0, 14.0], [12.0, 9.0, 11.0], 0)
         among = judgement.p_values([
             judgement.Samples([10.0, 10.1], [12.0, 12.1], 0), noisy])[0]
         self.assertLess(alone, 0.01)

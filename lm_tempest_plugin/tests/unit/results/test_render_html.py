@@ -17,8 +17,10 @@ import re
 
 import markupsafe
 
-from lm_tempest_plugin.results.html import figure
-from lm_tempest_plugin.results.html import page
+from lm_tempest_plugin.results import document
+from lm_tempest_plugin.results import render_html
+from lm_tempest_plugin.results import report
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
 from lm_tempest_plugin.tests.unit.results import materials
@@ -60,18 +62,17 @@ class Parsed(parser.HTMLParser):
 
 
 def render(lines, title='', **changes):
-    material = materials.make(lines)
-    return page.render(dataclasses.replace(material.summary, **changes),
-                       material.records, title)
+    return render_html.html(dataclasses.replace(
+        report.build(builders.read(lines), title), **changes))
 
 
 class EmbeddedTest(base.TestCase):
 
     def test_nothing_ends_the_element(self):
         text = '</script><!-- & \u2028'
-        made = figure.Figure({'title': text})
+        made = document.Figure({'title': text})
         made.add('bar', x=[1])
-        found = page.embedded([('', made)])
+        found = render_html.embedded([('', made)])
         self.assertIsInstance(found, markupsafe.Markup)
         self.assertEqual(
             [], re.findall('[<>&\u2028]', str(found)))
@@ -84,27 +85,27 @@ class PageTest(base.TestCase):
     def setUpClass(cls):
         super().setUpClass()
         names = {'server_name': SCRIPT, 'source': SCRIPT,
-                 'strategy': SCRIPT, 'flavor': {
-                     'name': SCRIPT, 'vcpus': 1, 'ram_gib': 1,
-                     'disk_gib': 1}}
+                 'strategy': SCRIPT, 'flavor': schema.Flavor(
+                     name=SCRIPT, vcpus=1, ram_gib=1, disk_gib=1)}
         lines = [
-            *materials.attempts(3, **names),
-            ('attempt', builders.failed_line(
-                3, **{**names, 'violations': [SCRIPT]})),
-            ('drain', builders.drain_line(
-                source=SCRIPT, name=SCRIPT, strategy=SCRIPT,
-                contradictions=[SCRIPT],
-                hosts={'sockets': {'transport': SCRIPT}, 'samples': [
-                    builders.samples(SCRIPT)]}))]
+            *materials.migrations(3, **names),
+            builders.failed(3, **names, problems=(
+                builders.problem(SCRIPT, SCRIPT),)),
+            builders.drain(
+                source=SCRIPT, strategy=SCRIPT,
+                problems=(builders.problem(SCRIPT),),
+                sockets=schema.Sockets(
+                    transport=SCRIPT, samples=1, qemu_ports=(),
+                    qemu_connections=0, libvirt_ports=()),
+                hosts=(builders.samples(SCRIPT),))]
         cls.text = render(lines, title=SCRIPT)
         cls.page = Parsed(cls.text)
 
     def test_names_are_text(self):
-        # The one in the page's own text; figures, plotly.js and its use.
+        # Figures, plotly.js and the script that uses it.
         self.assertEqual(
             ['durations-figures', 'hosts-figures', 'outages-figures',
-             'phases-figures', 'published-figures', 'stalls-figures',
-             'timeline-figures'],
+             'phases-figures', 'stalls-figures', 'timeline-figures'],
             sorted(key for key in self.page.scripts
                    if isinstance(key, str)))
         self.assertEqual(2, len([key for key in self.page.scripts
@@ -146,15 +147,15 @@ class PageTest(base.TestCase):
 
     def test_the_verdict_comes_first(self):
         text = ' '.join(''.join(self.page.text).split())
-        self.assertLess(text.index('✗ Not good: 3 of 4 live migrations'),
-                        text.index('Cells'))
-        self.assertIn('Failures', text)
+        self.assertLess(text.index('✗ Not good: 3 of 4 migrations'),
+                        text.index('Live migrations'))
+        self.assertIn('Problems', text)
 
     def test_good(self):
-        text = render(materials.attempts(2))
+        text = render(materials.migrations(2))
         found = ''.join(Parsed(text).text)
-        self.assertIn('✓ Good: 2 of 2 live migrations', found)
-        self.assertNotIn('id="failures"', text)
+        self.assertIn('✓ Good: 2 of 2 migrations', found)
+        self.assertNotIn('id="problems"', text)
 
     def test_nothing_at_all(self):
         text = render([])
@@ -163,12 +164,14 @@ class PageTest(base.TestCase):
         # Nothing to draw, nothing to draw with.
         self.assertLess(len(text), 100_000)
 
-    def test_a_great_many_failures(self):
+    def test_a_great_many_problems(self):
         text = ''.join(Parsed(render(
-            materials.attempts(1), failures=('bad',) * 1500)).text)
-        self.assertEqual(page.MOST_FAILURES, text.count('bad'))
-        self.assertIn('500 more are in the report as JSON', text)
+            materials.migrations(1), sections=[document.Section(
+                'problems', 'Problems', [document.Bullets(
+                    ['bad'] * 1500)])])).text)
+        self.assertEqual(render_html.MOST_LINES, text.count('bad'))
+        self.assertIn('and 500 more; the report as JSON has all', text)
 
     def test_remarks(self):
         self.assertIn('a crash &lt;b&gt;', render(
-            materials.attempts(1), remarks=('a crash <b>',)))
+            materials.migrations(1), remarks=('a crash <b>',)))

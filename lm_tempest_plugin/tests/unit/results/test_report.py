@@ -1,0 +1,162 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import msgspec
+
+from lm_tempest_plugin.results import document
+from lm_tempest_plugin.results import report
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.results import builders
+from lm_tempest_plugin.tests.unit.results import materials
+
+
+def table(lines, key):
+    """Return the table of a section; None if there is no such section."""
+    found = report.build(builders.read(lines))
+    for section in found.sections:
+        if section.key == key:
+            return materials.tables(section)[0]
+    return None
+
+
+class MigrationsTest(base.TestCase):
+
+    def rows(self, lines):
+        found = table(lines, 'migrations')
+        for row in found.rows:
+            self.assertEqual(len(found.columns), len(row.cells))
+        return found.rows
+
+    def test_everything_known(self):
+        lines = [*materials.migrations(8, servers=8),
+                 builders.drain(servers=8)]
+        [row] = self.rows(lines)
+        self.assertEqual('good', row.mark)
+        self.assertEqual((
+            'block, tunnelled off', 'lm.small', '✓ 8 of 8',
+            '9.00 (9.00 to 9.00)', '9.00', '0.250 ± 0.015', '0.400 ± 0.060',
+            '0.180 / 0.180'), row.cells)
+        self.assertIn('Limits: outage 1 s, stall 3 s.',
+                      table(lines, 'migrations').caption)
+
+    def test_a_failure(self):
+        [row] = self.rows([*materials.migrations(2), builders.failed(2)])
+        self.assertEqual('bad', row.mark)
+        self.assertEqual('✗ 2 of 3 (1 rolled back)', row.cells[2])
+
+    def test_a_problem_of_a_completed_migration(self):
+        [row] = self.rows([
+            *materials.migrations(2),
+            builders.migration(2, problems=(builders.problem(),))])
+        self.assertEqual('✗ 2 of 3 (1 completed, but with problems)',
+                         row.cells[2])
+
+    def test_expected_refusals_are_counted_apart(self):
+        [row] = self.rows([
+            *materials.migrations(10),
+            builders.migration(10, verdict='refused', phases=(),
+                               expected_verdicts=('refused',))])
+        self.assertEqual('good', row.mark)
+        self.assertEqual(
+            '✓ 10 of 10; besides, 1 not completed, as the test expected',
+            row.cells[2])
+
+    def test_nothing_known(self):
+        [row] = self.rows([msgspec.structs.replace(
+            builders.failed(), continuity=None)])
+        self.assertEqual((document.UNKNOWN,) * 5, row.cells[3:])
+
+    def test_several_limits(self):
+        rows = self.rows([
+            builders.migration(0), builders.migration(
+                1, max_outage_s=2.0, settings=builders.settings('shared'))])
+        self.assertEqual(
+            ['0.250 ± 0.015 (limit 1)', '0.250 ± 0.015 (limit 2)'],
+            [row.cells[5] for row in rows])
+
+    def test_several_strategies(self):
+        rows = self.rows([builders.migration(0), builders.migration(
+            1, strategy='window of 4')])
+        self.assertEqual(['2, window of 2', '2, window of 4'],
+                         [row.cells[2] for row in rows])
+
+
+class DrainsTest(base.TestCase):
+
+    def test_rows(self):
+        found = report._drains(materials.whole())
+        self.assertEqual(4, len(found.rows))
+        for row in found.rows:
+            self.assertEqual(len(found.columns), len(row.cells))
+        self.assertEqual('window of 6', found.rows[0].cells[2])
+        self.assertEqual({
+            'block, tunnelled off, limit 1': '1',
+            'shared, tunnelled off, limit 1': '1',
+            'shared, tunnelled off, limit 3': '3',
+            'shared, tunnelled on, limit 1': '1'},
+            {row.cells[0]: row.cells[6] for row in found.rows})
+
+    def test_concurrency(self):
+        [row] = table([
+            *materials.migrations(2), builders.drain(),
+            *materials.migrations(2, drain='drain-2'),
+            builders.drain('drain-2', concurrency=builders.concurrency(3))],
+            'drains').rows
+        self.assertEqual('1 to 3', row.cells[6])
+        self.assertEqual('direct', row.cells[8])
+
+    def test_no_drain(self):
+        self.assertIsNone(table(materials.migrations(1), 'drains'))
+
+
+class ChecksTest(base.TestCase):
+
+    def test_rows(self):
+        drain = builders.drain(checks=(
+            schema.CheckOutcome(check='verdict', outcome='failed'),
+            schema.CheckOutcome(check='transport', outcome='skipped',
+                                reason='no access to hosts')))
+        rows = table([*materials.migrations(1), builders.failed(1), drain],
+                     'checks').rows
+        self.assertEqual([
+            ('verdict', '1', '1', '0', '1', document.UNKNOWN),
+            ('transport', '0', '0', '1', '0', 'no access to hosts (1)')],
+            [row.cells for row in rows])
+        self.assertEqual(['bad', ''], [row.mark for row in rows])
+
+
+class RunsTest(base.TestCase):
+
+    def test_everything_known(self):
+        [row] = table([], 'runs').rows
+        self.assertEqual((
+            'run-1', '2026-11-25 08:00:00 UTC', '1.0.0 (1234abc)',
+            'RegionOne', '2.104',
+            'compute1, compute2: QEMU 10.0.2, libvirt 9.0.0'),
+            row.cells[:6])
+        self.assertTrue(row.cells[6].endswith('run-1.jsonl'))
+
+    def test_release_of_nova(self):
+        self.assertEqual(
+            'a, b: QEMU 10.0.2, libvirt 9.0.0, nova 29.2.0; c: QEMU 10.0.2',
+            report.hosts([
+                schema.ComputeHost(
+                    host=host, hypervisor_type='QEMU',
+                    hypervisor_version='10.0.2', libvirt_version=libvirt,
+                    nova_version=nova)
+                for host, libvirt, nova in (
+                    ('b', '9.0.0', '29.2.0'), ('a', '9.0.0', '29.2.0'),
+                    ('c', None, None))]))
+
+    def test_no_host_known(self):
+        self.assertEqual(document.UNKNOWN, report.hosts([]))
