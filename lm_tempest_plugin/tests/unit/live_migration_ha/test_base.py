@@ -10,69 +10,187 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The Tempest tests' own code, without a cloud."""
+"""The base class of the Tempest tests, and skips and docstrings of all."""
 
+import io
 import json
+import os
+import signal
 import sys
 import time
 from unittest import mock
 
 import fixtures
+import subunit
 from tempest.lib import exceptions as lib_exc
+import testtools
 
-from lm_tempest_plugin.hosts import remote as remotes
-from lm_tempest_plugin.migration import attempt as attempts
-from lm_tempest_plugin.migration import drain
-from lm_tempest_plugin.migration import evidence as evidences
-from lm_tempest_plugin.migration import finding as findings
-from lm_tempest_plugin.migration import observation
+from lm_tempest_plugin.guests import builder
+from lm_tempest_plugin.hosts import access
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import preflight
-from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import strategy as strategies
-from lm_tempest_plugin.migration import verdict as verdicts
-from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.migration import request
+from lm_tempest_plugin.migration import results_file
+from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.probes import errors
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.results import store
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
-from lm_tempest_plugin.tests.live_migration_ha import guests
-from lm_tempest_plugin.tests.live_migration_ha import recorder as recorders
 from lm_tempest_plugin.tests.live_migration_ha import test_block_migration
+from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes as api_fakes
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import simulation
+from lm_tempest_plugin import utils
 
-TEST = 'test_block_live_migration_round_trip'
-Kind = verdicts.Kind
+Kind = verdict.Kind
 
 
-class BaseTestCase(fakes.LiveMigrationHaTestCase):
+def example(body):
+    """Return a Tempest test class whose only test calls a function."""
+
+    # Inside a function, so that no test runner discovers it.
+    class Example(tempest_base.LiveMigrationHaTest):
+
+        def test(self):
+            body(self)
+
+    return Example
+
+
+class DefinitionsTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        options = self.conf.live_migration_ha
-        options.grace_time, options.poll_interval = 0, 0.001
-        self.cloud = simulation.Cloud(2, limit=2)
-        self.cloud.clock = time
-        for each in self.cloud.servers:
-            self.cloud.durations_s[each] = 0.02
-        kind = type('BlockMigrationTest',
-                    (test_block_migration.BlockMigrationTest,), {
-                        'clients': self.cloud.clients,
-                        'microversion': '2.84'})
-        self.test = kind(TEST)
-        self.remote = mock.Mock()
-        self.remote.exec_command.return_value = 'boot-1\n'
-        self.test.get_remote_client = mock.Mock(return_value=self.remote)
+        self.classes = [
+            kind for module in fakes.TESTS for kind in vars(module).values()
+            if isinstance(kind, type) and
+            issubclass(kind, tempest_base.LiveMigrationHaTest)]
+        self.tests = [
+            getattr(kind, name) for kind in self.classes
+            for name in vars(kind) if name.startswith('test_')]
+
+    def test_all_are_found(self):
+        self.assertEqual((8, 13), (len(self.classes), len(self.tests)))
+
+    def test_other_tests_would_disturb_the_measurement(self):
+        for kind in self.classes:
+            self.assertTrue(kind.is_serial_execution_requested(), kind)
+
+    def test_each_docstring_lists_the_assertions(self):
+        for test in self.tests:
+            self.assertIn('Asserted', test.__doc__, test)
+
+    def test_each_has_an_id_of_its_own_and_is_slow(self):
+        ids = []
+        for test in self.tests:
+            attributes = getattr(test, '__testtools_attrs')
+            self.assertLessEqual({'slow', 'multinode'}, attributes)
+            ids += [each for each in attributes if each.startswith('id-')]
+        self.assertEqual(len(self.tests), len(set(ids)))
+
+    def test_time_for_two_migrations(self):
+        self.assertEqual(
+            2, tempest_base.LiveMigrationHaTest.TIMEOUT_SCALING_FACTOR)
 
 
-class MoveTest(BaseTestCase):
+class SkipTest(fakes.LiveMigrationHaTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.kind = test_block_migration.BlockMigrationTest
+
+    def assert_skipped(self, *parts):
+        exc = self.assertRaises(
+            testtools.TestCase.skipException, self.kind.skip_checks)
+        for part in ('BlockMigrationTest', *parts):
+            self.assertIn(part, str(exc))
+
+    def test_two_hosts_and_everything_is_enabled(self):
+        self.kind.skip_checks()
+
+    def test_one_host(self):
+        self.conf.compute.min_compute_nodes = 1
+        self.assert_skipped('min_compute_nodes is 1')
+
+    def test_no_live_migration(self):
+        self.conf.compute_feature_enabled.live_migration = False
+        self.assert_skipped('live_migration is False')
+
+    def test_no_block_migration(self):
+        features = self.conf.compute_feature_enabled
+        features.block_migration_for_live_migration = False
+        self.assert_skipped('block_migration_for_live_migration is False')
+
+    def test_no_validation(self):
+        self.conf.validation.run_validation = False
+        self.assert_skipped('run_validation is False')
+
+    def test_hosts_that_do_not_fit_together(self):
+        features = self.conf.compute_feature_enabled
+        features.can_migrate_between_any_hosts = False
+        self.assert_skipped('can_migrate_between_any_hosts is False')
+        self.conf.compute.migration_source_host = 'alpha'
+        self.conf.compute.migration_dest_host = 'beta'
+        self.kind.skip_checks()
+
+    def test_source_and_destination_are_the_same(self):
+        self.conf.compute.migration_source_host = 'alpha'
+        self.conf.compute.migration_dest_host = 'alpha'
+        self.assertRaises(
+            lib_exc.InvalidConfiguration, self.kind.skip_checks)
+
+    def test_a_skip_does_not_hide_a_bad_value(self):
+        self.conf.compute.min_compute_nodes = 1
+        self.conf.live_migration_ha.max_outage = -1
+        exc = self.assertRaises(
+            lib_exc.InvalidConfiguration, self.kind.skip_checks)
+        self.assertIn('max_outage in group [live_migration_ha]', str(exc))
+
+
+class ClassTest(fakes.LiveMigrationHaTestCase):
+    """Class methods that Tempest calls before the first test."""
+
+    def setUp(self):
+        super().setUp()
+        self.primary, self.admin = mock.Mock(), mock.Mock()
+        # Tempest sets attributes of the class.
+        self.kind = type('Example', (tempest_base.LiveMigrationHaTest,), {
+            'os_primary': self.primary, 'os_admin': self.admin,
+            'addClassResourceCleanup': mock.Mock()})
 
     def offers(self, newest):
-        kind = type(self.test)
-        kind.clients = simulation.clients(services=api_fakes.services(
-            ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'up')))
-        kind.clients.versions.list_versions.return_value = {'versions': [{
-            'id': 'v2.1', 'min_version': '2.1', 'version': newest}]}
-        return kind
+        self.kind.clients = simulation.clients(
+            services=api_fakes.services(('alpha', 'enabled', 'up'),
+                                        ('beta', 'enabled', 'up')),
+            versions=api_fakes.versions(('v2.1', '2.1', newest)),
+            hypervisors=mock.Mock(list_hypervisors=lambda detail: {
+                'hypervisors': [{
+                    'service': {'host': 'alpha'}, 'hypervisor_type': 'QEMU',
+                    'hypervisor_version': 10000002}]}))
+        return self.kind
+
+    def test_a_project_owns_the_guests(self):
+        self.kind.setup_clients()
+        self.assertIs(self.primary, self.kind.owner)
+        self.assertIs(self.admin.servers_client, self.kind.clients.servers)
+        # Tempest looks up addresses with these two.
+        self.assertIs(self.primary.servers_client, self.kind.servers_client)
+        self.assertIs(self.primary.floating_ips_client,
+                      self.kind.floating_ips_client)
+
+    def test_only_an_administrator_may_choose_a_host(self):
+        self.conf.compute.migration_source_host = 'alpha'
+        self.kind.setup_clients()
+        self.assertIs(self.admin, self.kind.owner)
+
+    def test_the_administrator_owns_guests_that_a_test_places(self):
+        self.kind.placed = True
+        self.kind.setup_clients()
+        self.assertIs(self.admin, self.kind.owner)
 
     def test_the_microversion_is_the_newest_that_both_know(self):
         for newest, expected in (('2.100', '2.84'), ('2.30', '2.30')):
@@ -80,7 +198,7 @@ class MoveTest(BaseTestCase):
             kind.resource_setup()
             self.assertEqual(expected, kind.microversion)
 
-    def test_the_microversion_that_is_wanted(self):
+    def test_a_configured_microversion(self):
         self.conf.live_migration_ha.request_microversion = '2.34'
         kind = self.offers('2.100')
         kind.resource_setup()
@@ -91,326 +209,500 @@ class MoveTest(BaseTestCase):
         self.assertRaises(lib_exc.InvalidConfiguration,
                           self.offers('2.90').resource_setup)
 
-    def test_the_source_that_is_wanted_does_not_exist(self):
+    def test_a_source_that_does_not_exist(self):
         self.conf.compute.migration_source_host = 'gamma'
         kind = self.offers('2.90')
-        exc = self.assertRaises(preflight.CannotMove, kind.resource_setup)
+        exc = self.assertRaises(preflight.CannotMigrate, kind.resource_setup)
         self.assertIn('host gamma', str(exc))
 
+    def test_declared_settings(self):
+        options = self.conf.live_migration_ha
+        options.storage, options.tunnelled = 'shared', False
+        options.max_concurrent_live_migrations = 3
+        kind = self.offers('2.90')
+        kind.resource_setup()
+        self.assertEqual(schema.Settings(storage='shared', values={
+            'max_concurrent_live_migrations': 3, 'tunnelled': False}),
+            kind.settings)
+
+    def test_nothing_is_declared(self):
+        kind = self.offers('2.90')
+        kind.resource_setup()
+        self.assertEqual(schema.Settings(), kind.settings)
+
+    def test_without_access_to_hosts(self):
+        kind = self.offers('2.90')
+        kind.resource_setup()
+        self.assertIsNone(kind.hosts)
+
+    def with_access(self):
+        self.conf.live_migration_ha_hosts.ssh_user = 'nova'
+        return self.useFixture(fixtures.MockPatchObject(
+            access, 'HostAccess')).mock
+
+    def test_access_to_hosts(self):
+        made = self.with_access()
+        kind = self.offers('2.90')
+        kind.resource_setup()
+        made.assert_called_once_with(
+            self.conf.live_migration_ha_hosts, kind.clients.services,
+            ['alpha', 'beta'])
+        made.return_value.check.assert_called_once_with()
+        kind.addClassResourceCleanup.assert_called_once_with(
+            made.return_value.close)
+
+    def test_a_host_that_cannot_be_reached(self):
+        made = self.with_access()
+        made.return_value.check.side_effect = remote.HostError('no')
+        kind = self.offers('2.90')
+        self.assertRaises(remote.HostError, kind.resource_setup)
+        # Other connections may be open.
+        kind.addClassResourceCleanup.assert_called_once_with(
+            made.return_value.close)
+
+    def test_all_classes_of_a_process_share_a_results_file(self):
+        self.patch(tempest_base.LiveMigrationHaTest, 'results', None)
+        self.conf.live_migration_ha.results_directory = (
+            self.useFixture(fixtures.TempDir()).path)
+        kind = self.offers('2.90')
+        kind.resource_setup()
+        first = tempest_base.LiveMigrationHaTest.results
+        kind.resource_setup()
+        self.assertIs(first, kind.results)
+        # A run without a live migration leaves no file.
+        directory = self.conf.live_migration_ha.results_directory
+        self.assertEqual([], os.listdir(directory))
+        first.test_failed('a.test', AssertionError('bad'))
+        found = store.read([os.path.join(directory, name)
+                            for name in os.listdir(directory)])
+        run, = found.runs
+        self.assertEqual(('RegionOne', '2.90', 'alpha'), (
+            run.region, run.compute_api, run.hosts[0].host))
+
+
+class OptionsTest(fakes.TempestTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.test = self.new(test_block_migration.BlockMigrationTest,
+                             'test_block_live_migration_round_trip')
+
     def test_auto(self):
-        self.assertEqual(requests.Move('', 'auto', '2.84'),
-                         self.test.new_move())
+        self.assertEqual(request.RequestOptions('auto', '2.84'),
+                         self.test.request_options())
 
     def test_auto_before_there_was_auto(self):
         features = self.conf.compute_feature_enabled
         for value in (True, False):
             features.block_migration_for_live_migration = value
             self.assertEqual(
-                requests.Move('', value, '2.24'),
-                self.test.new_move(microversion='2.24'))
-        self.assertIs(True, self.test.new_move(True, '2.24').block_migration)
+                request.RequestOptions(value, '2.24'),
+                self.test.request_options(microversion='2.24'))
+        self.assertIs(True, self.test.request_options(
+            block_migration=True, microversion='2.24').block_migration)
 
-    def test_the_other_host(self):
-        self.cloud.list_services = lambda binary: {'services': [
+    def hosts(self, *names):
+        self.clients.services.list_services.return_value = {'services': [
             {'host': host, 'status': 'enabled', 'state': 'up'}
-            for host in ('alpha', 'beta', 'gamma', 'a-ironic')]}
+            for host in names]}
+
+    def test_the_destination(self):
+        self.hosts('alpha', 'beta', 'gamma', 'a-ironic')
         for wanted, expected in (
                 (None, 'beta'), ('gamma', 'gamma'), ('alpha', 'beta')):
             self.conf.compute.migration_dest_host = wanted
             self.assertEqual(
                 expected, self.test.choose_destination('alpha'))
 
+    def test_both_hosts(self):
+        self.hosts('alpha', 'beta', 'gamma')
+        for source, destination, expected in (
+                (None, None, ('alpha', 'beta')),
+                ('beta', None, ('beta', 'alpha')),
+                (None, 'alpha', ('beta', 'alpha')),
+                ('gamma', 'beta', ('gamma', 'beta'))):
+            self.conf.compute.migration_source_host = source
+            self.conf.compute.migration_dest_host = destination
+            self.assertEqual(expected, self.test.choose_hosts())
 
-class TravelTest(BaseTestCase):
+    def test_guests_are_built_on_the_configured_host(self):
+        for host, expected in ((None, ''), ('alpha', 'alpha')):
+            self.conf.compute.migration_source_host = host
+            self.test.builder = self.builder
+            self.test.build(2, image_id='')
+            self.builder.build.assert_called_with(
+                2, host=expected, image_id='')
 
-    def setUp(self):
-        super().setUp()
-        self.watched = mock.create_autospec(watch.Watch, instance=True)
-        self.watched.continuity.return_value = builders.continuity()
 
-    def trip(self, count=1, **kwargs):
-        return tempest_base.Trip(**{
-            'guests': [fakes.guest(server_id)
-                       for server_id in list(self.cloud.servers)[:count]],
-            'destination': 'beta', 'watched': self.watched,
-            'boot_ids': dict.fromkeys(self.cloud.servers, 'boot-1'),
-            'move': self.test.new_move(), **kwargs})
+class MigrateTest(fakes.TempestTestCase):
+    """migrate() with an engine that is a fake."""
 
-    def travel(self, *args, **kwargs):
-        arrival = self.test.travel(self.trip(*args, **kwargs))
-        self.assertEqual(arrival.drained.attempts, [
-            found.attempt for found in arrival.findings])
-        return arrival
+    def run_one(self, number=1, then=None, **kwargs):
+        """Return a test that migrates guests once."""
+        def body(test):
+            with test.observe(*test.build(number)) as fleet:
+                self.fleet = fleet
+                test.migrate(fleet, 'beta', **kwargs)
 
-    def violations(self, *args, **kwargs):
-        (found,) = self.travel(*args, **kwargs).findings
-        return found.violations
+        return self.new(example(body), 'test')
 
-    def test_a_good_one(self):
-        arrival = self.travel()
-        (found,) = arrival.findings
-        self.assertEqual(((), []), (found.violations, arrival.left_over))
-        self.assertEqual(
-            ('192.0.2.1', found.attempt.request.requested_ns,
-             found.attempt.ended_ns), self.watched.continuity.call_args.args)
-        self.assertEqual(builders.ANSWERS, found.verdict.evidence.guest)
-        self.assertEqual(findings.Bounds(
-            self.conf.live_migration_ha.max_outage,
-            self.conf.live_migration_ha.max_stall), found.bounds)
-
-    def test_all_is_recorded(self):
-        arrival = self.travel(2, number=3, measured=False)
-        began, ended, _, first, second, whole = map(
-            json.loads, arrival.records)
-        self.assertEqual(
-            ('began', ['server-0', 'server-1'], 'ended'),
-            (began['kind'], began['server_ids'], ended['kind']))
-        self.assertEqual(
-            [('server-0', 3, False, 'alpha', 'beta'),
-             ('server-1', 3, False, 'alpha', 'beta')],
-            [(line['server_id'], line['trip'], line['measured'],
-              line['source'], line['destination'])
-             for line in (first, second)])
-        self.assertEqual(
-            ('drain', 2, 'alpha', 'beta', self.test.id()),
-            (whole['kind'], whole['servers'], whole['source'],
-             whole['destination'], whole['test']))
-
-    def test_what_has_ended_is_recorded_before_it_is_judged(self):
-        recorder = self.test.recorder
-        recording = recorder.begin(recorders.Leg(
-            'a.test', observation.Declared(), strategies.window(2), 1, True,
-            'alpha', 'beta'), ['server-0'])
-        self.useFixture(fixtures.MockPatchObject(
-            recorder, 'begin', autospec=True, return_value=recording))
-        self.useFixture(fixtures.MockPatchObject(
-            self.test, '_judge', side_effect=lib_exc.TempestException()))
-        self.assertRaises(
-            lib_exc.TempestException, self.test.travel, self.trip())
-        _, line = map(json.loads, recording.written)
-        self.assertEqual(('ended', 'server-0', 'completed', 'ACTIVE'), (
-            line['kind'], line['server_id'], line['record_status'],
-            line['server_status']))
-
-    def test_that_a_test_fails_is_recorded(self):
-        self.useFixture(fixtures.MockPatchObject(
-            guests.GuestTest, 'setUp', autospec=True))
-        self.test.setUp()
-        for exc in (self.test.failureException('a disk'),
-                    self.test.skipException('not here')):
-            try:
-                raise exc
-            except Exception:
-                self.test.onException(sys.exc_info())
-        line = json.loads(self.test.getDetails()['failed'].as_text())
-        self.assertEqual(('failed', self.test.id(), 'a disk'), (
-            line['kind'], line['test'], line['said']))
-
-    def test_that_it_fails_cannot_be_recorded(self):
-        self.useFixture(fixtures.MockPatchObject(
-            self.test.recorder, 'failed', side_effect=OSError('full')))
-        self.test._record_failure((AssertionError, AssertionError(), None))
-        self.assertNotIn('failed', self.test.getDetails())
-
-    def test_several_by_a_strategy(self):
-        arrival = self.travel(2, strategy=strategies.window(2))
-        self.assertEqual(
-            ['server-0', 'server-1'],
-            [found.attempt.request.server_id for found in arrival.findings])
-        self.assertEqual([0, 1], [
-            under_way for *_, under_way in self.cloud.asked])
-
-    def test_the_observation_goes_on_for_the_grace_time(self):
-        self.conf.live_migration_ha.grace_time = 0.01
-        (found,) = self.travel().findings
-        self.assertEqual(found.attempt.ended_ns + 10_000_000,
-                         self.watched.continuity.call_args.args[2])
-
-    def test_the_deadline_goes_by_the_size(self):
+    def test_the_plan_has_everything_that_is_configured(self):
         options = self.conf.live_migration_ha
-        for block_migration, disks in ((True, 20), (False, 0)):
-            self.cloud.servers['server-0'] = builders.server(
-                server_id='server-0')
-            (found,) = self.travel(
-                move=self.test.new_move(block_migration)).findings
-            self.assertEqual(attempts.Limits(
-                options.migration_timeout +
-                2 * options.migration_timeout_per_gib_ram +
-                disks * options.migration_timeout_per_gib_disk,
-                options.settle_timeout), found.attempt.limits)
+        test = self.run_one(2)
+        self.passes(test)
+        plan, = self.plans
+        self.assertEqual(plans.MigrationPlan(
+            servers=(plans.PlannedServer('server-0', '192.0.2.0', 'boot-1'),
+                     plans.PlannedServer('server-1', '192.0.2.1', 'boot-1')),
+            destination='beta', timeouts=plans.Timeouts.of(options),
+            bounds=plans.Bounds(options.max_outage, options.max_stall),
+            options=request.RequestOptions('auto', '2.84'),
+            test=test.id()), plan)
+        self.assertEqual({
+            'store': test.results, 'probes': self.probes, 'hosts': None,
+            'guests': self.fleet, 'requester': None, 'on_poll': None,
+            'aborted': ()}, self.calls[0])
 
-    def test_bounds_of_its_own(self):
-        bounds = findings.Bounds(9, 19)
-        (found,) = self.travel(bounds=bounds).findings
-        self.assertEqual(bounds, found.bounds)
+    def test_fields_of_the_plan_that_differ(self):
+        fields = {
+            'bounds': plans.Bounds(9, 19), 'strategy': plans.window(2),
+            'expected': (Kind.FAILED,), 'measured': False, 'round_trip': 3}
+        self.passes(self.run_one(2, **fields))
+        self.assertEqual(fields, {
+            name: getattr(self.plans[0], name) for name in fields})
 
-    def test_another_verdict_than_expected(self):
-        self.assertIn('expected: failed', self.violations(
-            expected=(Kind.FAILED,))[0])
+    def test_who_acts_on_it_is_passed_on(self):
+        given = {'requester': mock.Mock(), 'on_poll': mock.Mock(),
+                 'aborted': ['server-0']}
+        self.passes(self.run_one(**given))
+        self.assertEqual(given, {
+            name: self.calls[0][name] for name in given})
 
-    def test_those_that_were_aborted_have_to_be_cancelled(self):
-        arrival = self.test.travel(
-            self.trip(2, strategy=strategies.window(2)),
-            aborted=['server-1'])
-        self.assertEqual(
-            [(Kind.COMPLETED,), (Kind.CANCELLED,)],
-            [found.expected for found in arrival.findings])
-        self.assertEqual([False, True], [
-            found.verdict.evidence.abort_asked
-            for found in arrival.findings])
+    def test_volumes(self):
+        self.passes(self.run_one(2, volumes={'server-1': ('v',)}))
+        self.assertEqual([(), ('v',)], [
+            each.volumes for each in self.plans[0].servers])
 
-    def test_it_may_be_stepped_in(self):
-        step_in, asker = mock.Mock(), mock.Mock(wraps=self.cloud)
-        self.test.travel(self.trip(), step_in, asker)
-        self.assertTrue(step_in.called)
-        asker.live_migrate_server.assert_called_once()
+    def test_a_guest_that_cannot_answer(self):
+        self.passes(self.run_one(probed=False))
+        self.assertEqual((plans.PlannedServer('server-0'),),
+                         self.plans[0].servers)
 
-    def test_a_guest_that_answers_nothing_is_not_asked(self):
-        self.watched.continuity.return_value = builders.continuity(
-            outage=builders.outage(50.0, open=True))
-        (found,) = self.travel().findings
-        self.assertEqual(Kind.LOST, found.verdict.kind)
-        self.assertIn('does not answer', found.verdict.cause)
-        self.remote.exec_command.assert_not_called()
+    def test_settings_and_hosts(self):
+        test = self.run_one()
+        test.settings = schema.Settings(storage='shared')
+        test.hosts = mock.Mock()
+        self.passes(test)
+        self.assertEqual((test.settings, test.hosts), (
+            self.plans[0].settings, self.calls[0]['hosts']))
 
-    def test_ssh_that_fails_is_a_violation(self):
-        self.remote.exec_command.side_effect = lib_exc.SSHTimeout(
-            host='192.0.2.1', user='root', password='')
-        violations = self.violations()
-        self.assertEqual(1, len(violations))
-        self.assertIn('192.0.2.1', violations[0])
+    def test_it_fails_by_itself(self):
+        for check, server_id in (
+                ('verdict', 'server-0'), ('outage', 'server-0'),
+                ('stall', 'server-0'), ('tcp-stream', 'server-0'),
+                ('allocations', 'server-0'), ('port-bindings', 'server-0'),
+                ('disk', 'server-0'), ('boot-id', 'server-0'),
+                ('transport', None), ('concurrency', None),
+                ('storage', None), ('host-access', None),
+                ('left-migrating', 'of-somebody-else')):
+            self.problems = lambda plan: [
+                fakes.problem(check, 'what it says', server_id)]
+            self.fails(self.run_one(), f'{check}: what it says')
+            self.assertEqual(1, len(self.plans))
+            self.plans.clear()
 
-    def test_a_guest_that_was_started_anew(self):
-        self.remote.exec_command.return_value = 'boot-2\n'
-        self.assertIn('started anew', self.violations()[0])
+    def test_the_test_ends_there(self):
+        self.problems = lambda plan: [fakes.problem()]
+        reached = []
 
-    def look_at(self, pulse):
-        self.watched.continuity.return_value = builders.continuity(
-            outage=builders.outage(50.0, open=True))
-        self.test.reach = mock.Mock(pulse=pulse)
-        self.test.reach.observe.return_value = None
-        (found,) = self.travel().findings
-        pulse.assert_called_once_with('beta', 'server-0')
-        return str(found.verdict.evidence.guest)
+        def body(test):
+            with test.observe(*test.build()) as fleet:
+                test.migrate(fleet, 'beta')
+                reached.append('the next line')
 
-    def test_a_guest_that_answers_nothing_is_looked_at(self):
-        self.assertEqual(
-            'does not answer; its CPUs worked',
-            self.look_at(mock.Mock(return_value='its CPUs worked')))
+        self.fails(self.new(example(body), 'test'))
+        self.assertEqual([], reached)
 
-    def test_a_guest_that_cannot_be_looked_at(self):
-        self.assertEqual(
-            'does not answer; what it does cannot be seen: gone',
-            self.look_at(mock.Mock(side_effect=remotes.HostError('gone'))))
+    def test_lines_are_attached(self):
+        for problems in ([], [fakes.problem()]):
+            self.problems = lambda plan: problems
+            _, details = self.run_test(self.run_one())
+            found = details['drain-1']
+            self.assertEqual('{"a": 1}\n{"b": 2}\n', fakes.text(found))
+            self.assertEqual('application/x-ndjson; charset="utf8"',
+                             str(found.content_type))
 
-    def test_a_guest_that_is_not_to_answer(self):
-        (found,) = self.travel(watched=None, boot_ids={}).findings
-        self.assertEqual((None, evidences.UNSEEN), (
-            found.continuity, found.verdict.evidence.guest))
-        self.assertTrue(found.good)
+    def test_no_console_of_a_good_one(self):
+        self.passes(self.run_one())
+        self.builder.console.assert_not_called()
 
-    def test_the_scheduler_chooses(self):
-        self.cloud.live_migrate_server = mock.Mock(
-            side_effect=lib_exc.Conflict(
-                'no', resp=api_fakes.Response(409)))
-        (found,) = self.travel(destination='').findings
-        self.assertIsNone(
-            self.cloud.live_migrate_server.call_args.kwargs['host'])
-        self.assertEqual('', found.verdict.evidence.destination)
+    def test_the_console_of_each_server_with_a_problem(self):
+        self.problems = lambda plan: [
+            fakes.problem('outage', server_id='server-1'),
+            fakes.problem('stall', server_id='server-1'),
+            fakes.problem('transport', server_id=None)]
+        _, details = self.run_test(self.run_one(2))
+        self.builder.console.assert_called_once_with('server-1')
+        console = details['console-of-server-1']
+        self.assertEqual('Kernel panic', fakes.text(console))
+        # Terminals print attachments of type text.
+        self.assertEqual('application', console.content_type.type)
 
-    def test_what_cannot_go_well_is_not_begun(self):
-        for kwargs in ({'destination': 'alpha'}, {'destination': 'gamma'}):
-            self.assertRaises(
-                preflight.CannotMove, self.test.travel, self.trip(**kwargs))
-        self.cloud.servers['server-0'] = builders.migrating(
-            server_id='server-0')
-        self.assertRaises(
-            preflight.CannotMove, self.test.travel, self.trip())
-        self.assertEqual([], self.cloud.asked)
+    def test_the_console_is_read_while_the_server_exists(self):
+        self.problems = lambda plan: [fakes.problem()]
 
-    def test_what_is_left_over(self):
-        self.cloud.list_allocations = lambda consumer: {'allocations': {}}
-        (what,) = self.travel().left_over
-        self.assertIn('allocations are on no host', what)
+        def body(test):
+            with test.observe(*test.build(), delete=True) as fleet:
+                test.migrate(fleet, 'beta')
+
+        self.fails(self.new(example(body), 'test'))
+        names = [name for name, *_ in self.builder.mock_calls]
+        self.assertLess(names.index('console'), names.index('delete'))
 
 
-class ReportTest(BaseTestCase):
+class ObserveTest(fakes.TempestTestCase):
 
     def setUp(self):
         super().setUp()
+        self.inside = lambda: None
+
+    def new_test(self, number=1, **kwargs):
+        def body(test):
+            with test.observe(*test.build(number), **kwargs):
+                self.inside()
+
+        return self.new(example(body), 'test')
+
+    def assert_stopped(self):
+        self.probes.stop.assert_called_once_with()
+
+    def test_no_harm(self):
+        self.passes(self.new_test(2))
+        self.probes.start.assert_called_once_with()
+        self.assert_stopped()
+
+    def test_it_fails_by_itself(self):
+        self.streams['192.0.2.1'] = fakes.stream(last_echoed=98)
+        self.fails(
+            self.new_test(2), 'server server-1: tcp-stream: message 99, the '
+            'last one sent, did not come back')
+        self.assert_stopped()
+
+    def test_a_connection_that_broke_between_two_migrations(self):
+        self.streams['192.0.2.0'] = fakes.stream(breaks=('reset',))
+        self.fails(self.new_test(), 'the TCP connection broke 1 times')
+
+    def test_a_disk_that_is_damaged(self):
+        self.builder.verify.return_value = {'disk': 'sum a, sum b before'}
+        self.fails(self.new_test(), 'disk: sum a, sum b before')
+
+    def test_a_guest_that_has_booted_again(self):
+        self.builder.boot_id.return_value = 'boot-2'
+        self.fails(self.new_test(), 'boot id boot-2, before boot-1')
+
+    def test_nothing_is_checked_after_an_error(self):
+        self.inside = mock.Mock(side_effect=AssertionError('the cause'))
+        self.streams['192.0.2.0'] = fakes.stream(lost=1)
+        text = self.fails(self.new_test(), 'the cause')
+        self.assertNotIn('tcp-stream', text)
+        self.probes.finish.assert_not_called()
+        self.assert_stopped()
+
+    def test_a_guest_that_never_answers(self):
+        self.probes.await_answers.side_effect = errors.NotAnswering('silent')
+        outcome, details = self.run_test(self.new_test())
+        self.assertEqual('addError', outcome)
+        self.assertIn('silent', fakes.describe(details))
+        self.assert_stopped()
+
+    def test_guests_are_left_to_the_cleanups(self):
+        self.passes(self.new_test())
+        self.builder.delete.assert_not_called()
+
+    def test_guests_are_deleted_come_what_may(self):
+        self.passes(self.new_test(2, delete=True))
+        self.assert_deleted_as_built()
+
+    def test_guests_are_deleted_after_a_failure(self):
+        self.inside = mock.Mock(side_effect=AssertionError('the cause'))
+        self.fails(self.new_test(delete=True), 'the cause')
+        self.assert_deleted_as_built()
+
+    def test_guests_that_never_answer_are_deleted(self):
+        self.probes.await_answers.side_effect = errors.NotAnswering('silent')
+        self.run_test(self.new_test(delete=True))
+        self.assert_deleted_as_built()
+
+    def test_guests_are_deleted_though_their_probes_died(self):
+        self.probes.stop.side_effect = errors.ProbeError('died')
+        outcome, _ = self.run_test(self.new_test(delete=True))
+        self.assertEqual('addError', outcome)
+        self.assert_deleted_as_built()
+
+
+class FailureTest(fakes.TempestTestCase):
+    """The line of a test that fails, and its attachments."""
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.patch(
+            tempest_base.LiveMigrationHaTest, 'results',
+            results_file.ResultsFile(
+                self.directory, 'unit', fakes.builders.run))
+
+    def raising(self, exc):
+        return self.new(example(mock.Mock(side_effect=exc)), 'test')
+
+    def stored(self, exc):
+        """Return the reason that is stored when a test raises an error."""
+        test = self.raising(exc)
+        _, details = self.run_test(test)
+        found = details['failure']
+        self.assertEqual('application/x-ndjson; charset="utf8"',
+                         str(found.content_type))
+        line = json.loads(fakes.text(found))
+        results = store.read([os.path.join(self.directory, name)
+                              for name in os.listdir(self.directory)])
+        failure = results.failures[-1]
+        self.assertEqual((test.id(), line['reason']),
+                         (failure.test, failure.reason))
+        return failure.reason
+
+    def test_a_failed_assertion(self):
+        self.assertEqual('a disk', self.stored(AssertionError('a disk')))
+
+    def test_an_error_of_ours(self):
+        self.assertEqual('no', self.stored(remote.HostError('no')))
+
+    def test_text_of_others_is_not_stored(self):
+        reason = self.stored(lib_exc.SSHTimeout(
+            host='192.0.2.1', user='root', password='secret'))
+        self.assertEqual('SSHTimeout', reason)
+
+    def test_a_long_text_is_cut(self):
+        self.assertLess(len(self.stored(AssertionError('ab ' * 999))), 600)
+
+    def test_before_setup_has_ended(self):
+        self.made.side_effect = remote.HostError('no')
+        self.assertEqual('no', self.stored(None))
+
+    def test_a_skip_is_no_failure(self):
+        test = self.raising(testtools.TestCase.skipException('not here'))
+        self.skips(test, 'not here')
+        self.assertNotIn('failure', test.getDetails())
+        self.assertEqual([], os.listdir(self.directory))
+
+    def test_a_line_that_cannot_be_stored(self):
+        test = self.raising(AssertionError('a disk'))
         self.useFixture(fixtures.MockPatchObject(
-            self.test, 'attach_console'))
+            test.results, 'test_failed', side_effect=OSError('full')))
+        self.fails(test, 'a disk')
+        self.assertNotIn('failure', test.getDetails())
 
-    def report(self, *found, left_over=()):
-        drained = drain.Drained(
-            [each.attempt for each in found], [], 0, 20 * builders.S, 40, 0)
-        self.test.report(tempest_base.Arrival(
-            drained, found, left_over, records=[b'{"a": 1}', b'{"b": 2}']),
-            'to-beta')
+    def test_the_log_is_kept_off_the_terminal(self):
+        for exc in (None, AssertionError('a disk')):
+            test = self.raising(exc)
+            self.run_test(test)
+            log = test.getDetails()["pythonlogging:''"]
+            self.assertEqual('application/x-log; charset="utf8"',
+                             str(log.content_type))
 
-    def assert_attached(self):
-        detail = self.test.getDetails()['to-beta']
-        self.assertEqual(b'{"a": 1}\n{"b": 2}\n',
-                         b''.join(detail.iter_bytes()))
-        self.assertEqual('text/x-ndjson; charset="utf8"',
-                         str(detail.content_type))
+    def test_all_that_is_attached_survives_a_subunit_stream(self):
+        """Only the traceback is text, which a terminal prints."""
+        long = 'x' * (5 * 1024 * 1024)
 
-    def assert_bad(self, parts, *found, **kwargs):
-        exc = self.assertRaises(
-            self.test.failureException, self.report, *found, **kwargs)
-        for part in parts:
-            self.assertIn(part, str(exc))
+        def body(test):
+            tempest_base.LOG.warning(long)
+            raise AssertionError('a disk')
 
-    def test_a_good_one(self):
-        self.report(builders.finding())
-        self.assert_attached()
-        self.test.attach_console.assert_not_called()
-
-    def test_a_bad_one_fails_and_all_is_attached(self):
-        known = builders.evidence(guest=evidences.Guest(True, 'a', 'b'))
-        bad = builders.finding(known)
-        self.assert_bad(
-            ['started anew', 'Figures: '], builders.finding(), bad)
-        self.assert_attached()
-        self.test.attach_console.assert_called_once_with(
-            bad.attempt.request.server_id)
-
-    def test_what_is_left_over_fails_as_well(self):
-        self.assert_bad(['Left over: a binding'], builders.finding(),
-                        left_over=['a binding'])
-        self.assert_attached()
+        stream = io.BytesIO()
+        result = testtools.ExtendedToStreamDecorator(
+            subunit.StreamResultToBytes(stream))
+        result.startTestRun()
+        self.new(example(body), 'test').run(result)
+        result.stopTestRun()
+        stream.seek(0)
+        found = []
+        into = testtools.StreamToDict(found.append)
+        into.startTestRun()
+        subunit.ByteStreamToStreamResult(stream).run(into)
+        into.stopTestRun()
+        test, = found
+        self.assertEqual('fail', test['status'])
+        self.assertEqual(
+            ['traceback'], [name for name, each in test['details'].items()
+                            if each.content_type.type == 'text'])
+        self.assertIn(
+            long, fakes.text(test['details']["pythonlogging:''"]))
 
 
-class RoundTripTest(BaseTestCase):
+class SignalsTest(fakes.TempestTestCase):
 
     def setUp(self):
         super().setUp()
-        self.trips = []
-        self.seen = mock.Mock(
-            breaks=(), lost=0, repeated=0, corrupt=0,
-            last_sent=99, last_echoed=99)
-        watched = mock.create_autospec(watch.Watch, instance=True)
-        watched.finish.return_value = {'192.0.2.1': self.seen}
-        self.test.create_guest = fakes.guest
-        self.test.start_watch = lambda *guests: watched
-        self.test.travel = self.trips.append
-        self.test.report = lambda arrival, name: None
-        self.run_test = getattr(self.test, TEST)
+        self.patch(tempest_base, 'SIGNALS',
+                   utils.SignalHandler(tempest_base.TestInterrupted))
+        self.seen = []
 
-    def test_there_and_back(self):
-        self.run_test()
+    def interrupted(self, *numbers, in_cleanup=()):
+        """Run a test that gets signals; return outcome and traceback."""
+        def clean_up(name):
+            for number in in_cleanup:
+                os.kill(os.getpid(), number)
+            self.seen.append(name)
+
+        def body(test):
+            self.seen.append('the test')
+            test.addCleanup(clean_up, 'first made')
+            test.addCleanup(clean_up, 'last made')
+            for number in numbers:
+                os.kill(os.getpid(), number)
+            self.seen.append('at the end')
+
+        before = list(map(signal.getsignal, utils.SIGNALS))
+        test = self.new(example(body), 'test')
+        outcome, details = self.run_test(test)
+        self.assertEqual(before, list(map(signal.getsignal, utils.SIGNALS)))
+        self.details = details
+        return outcome, fakes.describe(details)
+
+    def test_no_signal(self):
+        outcome, _ = self.interrupted()
+        self.assertEqual('addSuccess', outcome)
         self.assertEqual(
-            [('beta', True, {'server-0': 'boot-1'}),
-             ('alpha', True, {'server-0': 'boot-1'})],
-            [(trip.destination, trip.move.block_migration, trip.boot_ids)
-             for trip in self.trips])
+            ['the test', 'at the end', 'last made', 'first made'], self.seen)
 
-    def test_what_was_sent_last_has_to_come_back(self):
-        self.seen.last_echoed = 98
-        exc = self.assertRaises(self.test.failureException, self.run_test)
-        self.assertIn('has not come back', str(exc))
+    def test_the_first_ends_the_test_and_its_cleanups_run(self):
+        outcome, text = self.interrupted(
+            signal.SIGTERM, in_cleanup=[signal.SIGINT, signal.SIGHUP])
+        self.assertEqual('addError', outcome)
+        self.assertEqual(1, text.count('TestInterrupted: told to end'))
+        self.assertIn('told to end by SIGTERM', text)
+        self.assertEqual(['the test', 'last made', 'first made'], self.seen)
+        self.assertEqual('told to end by SIGTERM', json.loads(
+            fakes.text(self.details['failure']))['reason'])
 
-    def test_the_connection_has_to_live(self):
-        self.seen.breaks = builders.broken('reset')
-        exc = self.assertRaises(self.test.failureException, self.run_test)
-        self.assertIn('unharmed', str(exc))
+    def test_all_later_tests_fail_at_once(self):
+        self.interrupted(signal.SIGINT)
+        self.seen.clear()
+        outcome, text = self.interrupted()
+        self.assertEqual('addError', outcome)
+        self.assertIn('told to end by SIGINT', text)
+        self.assertEqual([], self.seen)
+
+    def test_it_is_no_verdict_on_the_cloud(self):
+        self.assertFalse(issubclass(
+            tempest_base.TestInterrupted, AssertionError))
+
+    def test_it_is_no_keyboard_interrupt(self):
+        # With that, testtools runs no cleanups, and stops.
+        self.assertTrue(issubclass(tempest_base.TestInterrupted, Exception))
+
+    def test_probes_are_stopped(self):
+        def body(test):
+            with test.observe(*test.build()):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        self.run_test(self.new(example(body), 'test'))
+        self.probes.stop.assert_called_once_with()

@@ -12,98 +12,72 @@
 
 from unittest import mock
 
-import testtools
-
-from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration import request
+from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.live_migration_ha import test_requests
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
-from lm_tempest_plugin.tests.unit.migration import builders
 
-Kind = verdicts.Kind
+Kind = verdict.Kind
 
 
-class RequestsTestCase(fakes.LiveMigrationHaTestCase):
+class RequestsTestCase(fakes.TempestTestCase):
 
-    def new(self, parent, name, finding=None):
-        """Return a test whose guest travels as it is found here."""
-        kind = type(parent.__name__, (parent,), {
-            'microversion': '2.84', 'servers_client': mock.Mock(),
-            'os_project_manager': mock.Mock()})
-        test = kind(name)
-        finding = finding or builders.finding()
-        test.create_guest = fakes.guest
-        test.choose_destination = lambda source: 'beta'
-        test.read_boot_ids = mock.Mock(return_value={'server-0': 'boot-1'})
-        test.start_watch = mock.Mock()
-        test.wait_for = mock.Mock()
-        test.report = mock.Mock()
-        test.assert_unharmed = mock.Mock()
-        test.write_disks = mock.Mock(return_value={'server-0': 'sum'})
-        test.assert_disks = mock.Mock()
-        test.travel = mock.Mock(return_value=mock.Mock(
-            findings=[finding], drained=mock.Mock(
-                attempts=[finding.attempt])))
-        return test
+    def refused(self, status, **changes):
+        """Let nova refuse each request."""
+        self.changes = {
+            'refusal': schema.Refusal(status=status, message='by policy'),
+            'verdict': 'failed', **changes}
 
-    def assert_disk_read(self, test):
-        test.write_disks.assert_called_once_with(fakes.guest())
-        test.assert_disks.assert_called_once_with(
-            {'server-0': 'sum'}, fakes.guest())
-
-    def trip(self, test):
-        test.travel.assert_called_once()
-        return test.travel.call_args.args[0]
+    def assert_disk_written(self):
+        self.builder.write_disks.assert_called_once_with(*self.guests)
+        self.builder.verify.assert_called_once_with(*self.guests)
 
 
 class OldApiTest(RequestsTestCase):
 
-    def wrong_flag(self, right=True, **kwargs):
-        features = self.conf.compute_feature_enabled
-        features.block_migration_for_live_migration = right
-        known = builders.evidence(**{
-            'records': (), 'server': builders.server(), **kwargs})
-        test = self.new(
-            test_requests.OldApiTest, 'test_block_migration_flag_wrong',
-            builders.finding(known))
-        return test, test.test_block_migration_flag_wrong
-
-    def refused(self, status):
-        return builders.request(refusal=requests.Refusal(status, 'no'))
+    def wrong_flag(self, right=True):
+        self.conf.compute_feature_enabled.block_migration_for_live_migration \
+            = right
+        return self.new(test_requests.OldApiTest,
+                        'test_block_migration_flag_wrong')
 
     def test_the_flag_is_the_wrong_one(self):
+        self.refused(400)
         for right in (True, False):
-            test, run = self.wrong_flag(right, request=self.refused(400))
-            run()
-            trip = self.trip(test)
-            self.assertEqual(
-                requests.Move('', not right, '2.24'), trip.move)
+            self.passes(self.wrong_flag(right))
+            plan = self.plans.pop()
+            self.assertEqual(request.RequestOptions(not right, '2.24'),
+                             plan.options)
             self.assertEqual({Kind.FAILED, Kind.ROLLED_BACK},
-                             set(trip.expected))
-            self.assert_disk_read(test)
+                             set(plan.expected))
+            # On the source: see the check server-stayed.
+            self.assertEqual('ACTIVE', plan.expected_status)
+        self.assertEqual(2, self.builder.write_disks.call_count)
 
     def test_a_rollback_is_good_too(self):
-        self.wrong_flag(records=(builders.record('failed'),))[1]()
+        self.passes(self.wrong_flag())
+        self.assert_disk_written()
 
     def test_another_refusal(self):
         for status in (500, 409, 0):
-            test, run = self.wrong_flag(request=self.refused(status))
-            self.assertRaises(test.failureException, run)
+            self.refused(status)
+            self.fails(self.wrong_flag(), 'by policy')
 
     def test_a_server_that_is_not_as_before(self):
-        for server in (None, builders.migrating(),
-                       builders.server(host='beta')):
-            test, run = self.wrong_flag(server=server)
-            self.assertRaises(test.failureException, run)
+        self.problems = lambda plan: [fakes.problem('server-stayed', 'gone')]
+        self.fails(self.wrong_flag(), 'server-stayed: gone')
 
-    def test_as_it_was_done(self):
-        test = self.new(test_requests.OldApiTest, 'test_live_migration')
-        test.test_live_migration()
+    def test_without_auto(self):
+        self.passes(self.new(test_requests.OldApiTest,
+                             'test_live_migration'))
+        plan, = self.plans
         self.assertEqual(
-            {'host': None, 'block_migration': True,
-             'disk_over_commit': False}, self.trip(test).move.body())
-        test.assert_unharmed.assert_called_once()
-        self.assert_disk_read(test)
+            {'host': 'beta', 'block_migration': True,
+             'disk_over_commit': False}, plan.options.body(plan.destination))
+        self.assertEqual((Kind.COMPLETED,), plan.expected)
+        self.assert_disk_written()
 
 
 class PausedTest(RequestsTestCase):
@@ -112,59 +86,76 @@ class PausedTest(RequestsTestCase):
         super().setUp()
         self.test = self.new(test_requests.PausedTest,
                              'test_live_migration_of_paused_server')
-        self.run_test = self.test.test_live_migration_of_paused_server
 
-    def test_nobody_asks_it_on_the_way(self):
-        self.run_test()
-        trip = self.trip(self.test)
-        self.assertEqual((None, {}), (trip.watched, trip.boot_ids))
+    def test_it_is_not_asked_while_it_is_paused(self):
+        self.passes(self.test)
+        self.assertEqual((plans.PlannedServer('server-0'),),
+                         self.plans[0].servers)
         self.assertEqual(['PAUSED', 'ACTIVE'], [
-            call.args[1] for call in self.test.wait_for.call_args_list])
-        self.test.assert_unharmed.assert_called_once_with(
-            self.test.start_watch.return_value)
-        self.assert_disk_read(self.test)
+            call.args[1] for call in self.builder.wait_for.call_args_list])
+        self.test.servers_client.pause_server.assert_called_once_with(
+            'server-0')
+        self.test.servers_client.unpause_server.assert_called_once_with(
+            'server-0')
+        self.probes.finish.assert_called_once()
+        self.assert_disk_written()
 
     def test_its_disk_is_written_before_it_is_paused(self):
-        self.test.write_disks.side_effect = ValueError
-        self.assertRaises(ValueError, self.run_test)
+        self.builder.write_disks.side_effect = ValueError
+        self.run_test(self.test)
         self.test.servers_client.pause_server.assert_not_called()
 
-    def test_it_has_to_go_on_where_it_was(self):
-        self.test.read_boot_ids.side_effect = [
-            {'server-0': 'boot-1'}, {'server-0': 'boot-2'}]
-        self.assertRaises(AssertionError, self.run_test)
+    def test_it_has_to_go_on_from_where_it_was(self):
+        self.builder.boot_id.return_value = 'boot-2'
+        self.fails(self.test, 'boot id boot-2, before boot-1')
+
+    def test_the_connection_from_before_has_to_live(self):
+        self.streams['192.0.2.0'] = fakes.stream(breaks=('reset',))
+        self.fails(self.test, 'the TCP connection broke')
+
+    def test_its_disk_has_to_be_unharmed(self):
+        self.builder.verify.return_value = {'disk': 'sum a, sum b before'}
+        self.fails(self.test, 'disk: sum a, sum b before')
+
+    def test_it_is_checked_after_it_runs_again(self):
+        events = []
+        self.test.servers_client.unpause_server.side_effect = (
+            lambda server_id: events.append('unpause'))
+        self.builder.boot_id.side_effect = lambda guest: (
+            events.append('boot id') or 'boot-1')
+        self.passes(self.test)
+        self.assertEqual(['unpause', 'boot id'], events)
 
 
 class ManagerTest(RequestsTestCase):
 
-    def new_test(self, status=None):
-        asked = {} if status is None else {
-            'refusal': requests.Refusal(status, 'by policy')}
-        test = self.new(
+    def setUp(self):
+        super().setUp()
+        self.manager = mock.Mock()
+        self.test = self.new(
             test_requests.ManagerTest,
             'test_live_migration_by_project_manager',
-            builders.finding(attempt=builders.attempt(**asked)))
-        return test, test.test_live_migration_by_project_manager
+            os_project_manager=self.manager)
 
-    def test_the_scheduler_chooses_and_the_manager_asks(self):
-        test, run = self.new_test()
-        run()
-        self.assertEqual('', self.trip(test).destination)
-        self.assertIs(test.os_project_manager.servers_client,
-                      test.travel.call_args.kwargs['asker'])
-        test.report.assert_called_once()
-        self.assert_disk_read(test)
+    def test_the_scheduler_chooses_and_the_manager_requests(self):
+        self.passes(self.test)
+        self.assertEqual('', self.plans[0].destination)
+        self.assertIs(self.manager.servers_client,
+                      self.calls[0]['requester'])
+        self.assert_disk_written()
 
     def test_the_policy_does_not_allow_it(self):
-        _, run = self.new_test(403)
-        exc = self.assertRaises(testtools.TestCase.skipException, run)
-        self.assertIn('by policy', str(exc))
+        self.refused(403)
+        self.skips(self.test, 'by policy')
 
-    def test_another_refusal_is_reported(self):
-        test, run = self.new_test(409)
-        run()
-        test.report.assert_called_once()
+    def test_another_refusal(self):
+        self.refused(409)
+        self.fails(self.test, 'failed after 9.0 s')
+
+    def test_a_problem_is_not_hidden_by_the_policy(self):
+        self.refused(403)
+        self.problems = lambda plan: [fakes.problem('outage', '9 s')]
+        self.fails(self.test, 'outage: 9 s')
 
     def test_the_manager_owns_the_guest(self):
-        test, _ = self.new_test()
-        self.assertIs(test.os_project_manager, test.choose_owner())
+        self.assertIs(self.manager, self.test.choose_owner())
