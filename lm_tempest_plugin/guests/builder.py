@@ -36,7 +36,7 @@ BOOT_ID = 'cat /proc/sys/kernel/random/boot_id'
 
 
 class GuestUnreachable(lib_exc.TempestException):
-    """SSH to a guest did not work in time."""
+    """SSH to a guest did not work in time, or a command in it failed."""
 
     message = 'Guest cannot be reached'
 
@@ -301,7 +301,8 @@ class GuestBuilder:
     def run(self, guest: Guest, command: str) -> str:
         """Run a shell command in a guest and return its output, stripped.
 
-        :raises GuestUnreachable: SSH to the guest did not work in time
+        :raises GuestUnreachable: SSH to the guest did not work in time, or
+            the command failed
         """
         remote = self._test.get_remote_client(
             guest.address, private_key=guest.private_key, server=guest.body)
@@ -313,6 +314,9 @@ class GuestBuilder:
             raise GuestUnreachable(
                 f'no SSH to server {guest.server_id} at {guest.address} '
                 'before the time-out') from None
+        except lib_exc.SSHExecCommandFailed as exc:
+            raise GuestUnreachable(
+                f'in server {guest.server_id}: {exc}') from exc
 
     def boot_id(self, guest: Guest) -> str:
         """Return the random id that the guest's kernel chose at boot."""

@@ -251,18 +251,16 @@ class _Run:
         """
         server_id = migration.request.server_id
         before = self._plan.planned(server_id).boot_id
-        if continuity is None:
-            answers = None
-        else:
-            answers = not (
-                continuity.outage.open and
-                continuity.outage.longest_s > self._plan.bounds.max_outage_s)
+        answers = None if continuity is None else not (
+            continuity.outage.open and
+            continuity.outage.longest_s > self._plan.bounds.max_outage_s)
         if answers is False:
             return schema.GuestState(
                 answers=False, boot_id_before=before,
                 libvirt_state=self._libvirt_state(migration)), {}
         if not before or self._guests is None:
-            return schema.GuestState(answers=answers, boot_id_before=before), {}
+            return schema.GuestState(
+                answers=answers, boot_id_before=before), {}
         try:
             return schema.GuestState(
                 answers=answers, boot_id_before=before,
@@ -272,8 +270,9 @@ class _Run:
             error = results_file.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',
                       server_id, error)
-            return schema.GuestState(answers=answers, boot_id_before=before,
-                                boot_id_error=error), {}
+            return schema.GuestState(
+                answers=answers, boot_id_before=before,
+                boot_id_error=error), {}
 
     def _libvirt_state(self, migration: follow.Migration) -> str:
         if self._hosts is None or migration.server is None:

@@ -139,7 +139,8 @@ class Poller:
             try:
                 with _without_request_log():
                     taken = self._take()
-            except (lib_exc.RestClientException, *cloud_clients.NO_ANSWER) as exc:
+            except (lib_exc.RestClientException,
+                    *cloud_clients.NO_ANSWER) as exc:
                 if not cloud_clients.is_transient(exc):
                     raise
                 self.errors += 1
