@@ -10,14 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import json
 from unittest import mock
 
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import actions
-from lm_tempest_plugin.migration import evidence as evidences
-from lm_tempest_plugin.migration import request as requests
+from lm_tempest_plugin.migration import evidence
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
@@ -26,21 +25,26 @@ from lm_tempest_plugin.tests.unit.migration import simulation
 
 class GuestTest(base.TestCase):
 
-    def test_how_it_is_told(self):
+    def test_its_text_and_whether_it_booted_again(self):
         for guest, rebooted, text in (
-                (evidences.UNSEEN, None, 'was not asked'),
+                (evidence.NOT_INSPECTED, None, 'not probed'),
                 (builders.SILENT, None, 'does not answer'),
-                (builders.ANSWERS, False, 'answers, runs on'),
-                (evidences.Guest(True, 'a', 'b'), True,
-                 'answers, was started anew'),
-                (evidences.Guest(True, '', 'b'), None, 'answers')):
-            self.assertEqual((rebooted, text), (guest.rebooted, str(guest)))
+                (builders.ANSWERS, False, 'answers, same boot id'),
+                (builders.REBOOTED, True, 'answers, booted again'),
+                (schema.GuestState(answers=True, boot_id_after='b'), None,
+                 'answers'),
+                (schema.GuestState(answers=False,
+                              libvirt_state='libvirt on beta: paused'),
+                 None, 'does not answer, libvirt on beta: paused')):
+            self.assertEqual(
+                (rebooted, text),
+                (evidence.rebooted(guest), evidence.describe_guest(guest)))
 
 
 class EvidenceTest(base.TestCase):
 
-    def test_of_one_that_went_well(self):
-        found = builders.evidence()
+    def test_a_completed_migration(self):
+        found = builders.new_evidence()
         self.assertEqual(
             ('completed', 'alpha', 'beta', 'ACTIVE'),
             (found.status, found.source, found.destination,
@@ -48,26 +52,25 @@ class EvidenceTest(base.TestCase):
         self.assertTrue(found.as_before and found.on_destination)
         self.assertFalse(found.on_source or found.migrating)
         self.assertTrue(found.was('preparing'))
-        self.assertFalse(found.was('error'))
+        self.assertFalse(found.was('error') or found.post_copied)
 
     def test_the_scheduler_chooses(self):
-        asked = builders.request(move=builders.move(destination=''))
+        request = builders.new_request(destination='')
         self.assertEqual(
-            'beta', builders.evidence(request=asked).destination)
-        self.assertEqual('', builders.evidence(
-            request=asked, records=()).destination)
+            'beta', builders.new_evidence(request=request).destination)
+        self.assertEqual('', builders.new_evidence(
+            request=request, records=()).destination)
 
     def test_no_record(self):
-        found = builders.evidence(records=())
-        self.assertEqual('', found.status)
+        self.assertEqual('', builders.new_evidence(records=()).status)
 
     def test_the_newest_record(self):
-        self.assertEqual('running', builders.evidence(records=(
+        self.assertEqual('running', builders.new_evidence(records=(
             builders.record('error'),
             builders.record('running', 8))).status)
 
-    def test_a_server_that_is_gone(self):
-        found = builders.evidence(server=None)
+    def test_a_server_that_was_deleted(self):
+        found = builders.new_evidence(server=None)
         self.assertEqual('GONE', found.server_status)
         self.assertFalse(found.migrating or found.as_before or
                          found.on_source or found.on_destination)
@@ -77,7 +80,7 @@ class EvidenceTest(base.TestCase):
                 ({'status': 'MIGRATING'}, True),
                 ({'task_state': 'migrating'}, True),
                 ({'task_state': 'rebooting'}, False)):
-            found = builders.evidence(server=builders.server(**kwargs))
+            found = builders.new_evidence(server=builders.server(**kwargs))
             self.assertEqual(expected, found.migrating)
             self.assertFalse(found.as_before)
 
@@ -88,73 +91,54 @@ class EvidenceTest(base.TestCase):
                 (['running (post-copy)'], None, True),
                 ([], builders.action(builders.event(actions.CHECKS)), False),
                 ([], builders.action(builders.event(actions.JOB)), True)):
-            self.assertEqual(expected, builders.evidence(
+            self.assertEqual(expected, builders.new_evidence(
                 transitions=builders.transitions(*statuses),
                 action=action).begun)
 
+    def test_post_copied(self):
+        self.assertTrue(builders.new_evidence(
+            transitions=builders.transitions(
+                'running', 'running (post-copy)', 'completed')).post_copied)
+
     def test_events_that_failed(self):
-        found = builders.evidence(action=builders.action(
+        found = builders.new_evidence(action=builders.action(
             builders.event(actions.CHECKS),
             builders.event(actions.PRE, 'Error')))
         self.assertEqual([False, True, False], [
             found.failed(name) for name in (
                 actions.CHECKS, actions.PRE, actions.JOB)])
-        self.assertFalse(builders.evidence(action=None).failed(actions.PRE))
+        self.assertFalse(
+            builders.new_evidence(action=None).failed(actions.PRE))
 
     def test_hosts_that_are_down(self):
-        found = builders.evidence(services=builders.SOURCE_DOWN)
+        found = builders.new_evidence(services=builders.SOURCE_DOWN)
         self.assertEqual([True, False, False], [
             found.down(name) for name in ('alpha', 'beta', 'gamma')])
-        self.assertIsNone(found.host('gamma'))
+        self.assertIsNone(found.service('gamma'))
 
-    def test_all_of_it_in_words(self):
-        text = '\n'.join(builders.evidence(
-            records=(builders.record('failed'),),
+    def test_all_facts_as_text(self):
+        text = '\n'.join(builders.rolled_back(
             server=builders.server(fault='libvirt has gone'),
-            samples=(builders.sample(5.0, 1024),)).lines())
+            progress=(builders.progress(5.0, 1024),)).lines())
         for part in (
                 'record 7 failed from alpha to beta',
                 'status ACTIVE, task state None, host alpha',
                 'fault: libvirt has gone', 'Events of request req-1',
                 'compute_pre_live_migration on host alpha: Success',
-                'alpha (enabled, up)', 'Guest: answers, runs on',
+                'alpha (enabled, up)', 'Guest: answers, same boot id',
                 '4.00 s record running', '5.00 s: memory 1024 of',
                 'disk 0 of'):
             self.assertIn(part, text)
 
-    def test_nothing_in_words(self):
-        text = '\n'.join(builders.evidence(
+    def test_no_facts_as_text(self):
+        text = '\n'.join(builders.new_evidence(
             records=(), server=None, action=None, services=(),
-            transitions=(), guest=evidences.UNSEEN,
-            request=builders.request(request_id='')).lines())
-        for part in ('no record', 'Server: gone; fault: none shown',
-                     '(no answer): no action', 'none at all', 'not asked',
+            transitions=(), guest=evidence.NOT_INSPECTED,
+            request=builders.new_request(request_id='')).lines())
+        for part in ('no record', 'Server: gone; fault: none',
+                     '(no answer): no action', 'none at all', 'not probed',
                      'Transitions: none', 'Copied: not known'):
             self.assertIn(part, text)
-
-    def test_it_is_json_with_units(self):
-        detail = json.loads(json.dumps(builders.evidence(
-            samples=(builders.sample(5.0, 1024),)).as_dict()))
-        self.assertEqual(
-            (fakes.SERVER_ID, 'guest', 'alpha', 'beta', 'req-1', None),
-            tuple(detail[name] for name in (
-                'server_id', 'server_name', 'source', 'destination',
-                'request_id', 'refusal')))
-        self.assertEqual((5.0, 1024), (
-            detail['progress'][0]['at_s'],
-            detail['progress'][0]['memory_remaining_bytes']))
-        self.assertEqual(7, detail['migration_records'][0]['number'])
-        self.assertEqual('queued', detail['transitions'][1]['state'])
-        self.assertEqual(4, len(detail['events']))
-
-    def test_a_refusal_is_json_as_well(self):
-        detail = json.loads(json.dumps(builders.evidence(
-            server=None, records=(), action=None, request=builders.request(
-                refusal=requests.Refusal(409, 'no'))).as_dict()))
-        self.assertEqual({'status': 409, 'message': 'no'},
-                         detail['refusal'])
-        self.assertEqual(('GONE', None), (
-            detail['server_status'], detail['server_host']))
 
 
 class CollectTest(base.TestCase):
@@ -175,54 +159,55 @@ class CollectTest(base.TestCase):
             servers=self.servers, migrations=self.migrations)
 
     def collect(self, followed, **kwargs):
-        return evidences.collect(
+        return evidence.collect(
             self.clients, followed, builders.UP, **kwargs)
 
-    def test_one_that_has_ended(self):
+    def test_a_migration_that_has_ended(self):
         followed = builders.completed()
+        followed.progress.append(builders.progress())
         found = self.collect(followed, guest=builders.ANSWERS)
         self.servers.show_instance_action.assert_called_once_with(
             fakes.SERVER_ID, 'req-1')
-        # What was seen is enough.
+        # The snapshots are enough.
         self.servers.show_server.assert_not_called()
         self.migrations.list_migrations.assert_not_called()
         self.assertEqual(
             (followed.request, followed.records, followed.server, '',
-             tuple(followed.transitions), builders.UP, builders.ANSWERS,
-             False),
-            (found.request, found.records, found.server, found.given_up,
-             found.transitions, found.services, found.guest,
-             found.abort_asked))
+             tuple(followed.transitions), (builders.progress(),),
+             builders.UP, builders.ANSWERS, False),
+            (found.request, found.records, found.server, found.timed_out,
+             found.transitions, found.progress, found.services, found.guest,
+             found.abort_requested))
         self.assertEqual([actions.CHECKS], [
             event.name for event in found.action.events])
 
-    def test_one_that_was_given_up_is_looked_at_once_more(self):
-        followed = builders.attempt(
-            builders.look(30, [builders.record('running')],
-                          builders.migrating()))
+    def test_one_that_timed_out_is_read_once_more(self):
+        followed = builders.migration(
+            builders.snapshot(30, [builders.record('running')],
+                              builders.migrating()))
         self.servers.show_server.return_value = {
             'server': simulation.server_body(builders.server(host='beta'))}
         self.migrations.list_migrations.return_value = {'migrations': [
             simulation.record_body(builders.record('running', 7)),
             simulation.record_body(builders.record('completed', 3))]}
-        found = self.collect(followed, abort_asked=True)
+        found = self.collect(followed, abort_requested=True)
         self.assertEqual('beta', found.server.host)
-        # Without that of before.
+        # Without the record from before.
         self.assertEqual([7], [each.number for each in found.records])
-        self.assertIn('waited 30.0 s', found.given_up)
-        self.assertTrue(found.abort_asked)
+        self.assertIn('waited 30.0 s', found.timed_out)
+        self.assertTrue(found.abort_requested)
 
-    def test_one_that_was_given_up_is_gone(self):
+    def test_one_that_timed_out_is_gone(self):
         self.servers.show_server.side_effect = lib_exc.NotFound('gone')
         self.migrations.list_migrations.return_value = {'migrations': []}
-        found = self.collect(builders.attempt(builders.look(30)))
+        found = self.collect(builders.migration(builders.snapshot(30)))
         self.assertIsNone(found.server)
 
-    def test_no_answer_and_so_no_action(self):
+    def test_without_an_answer_there_is_no_action(self):
         self.assertIsNone(self.collect(
-            builders.attempt(request_id='')).action)
+            builders.migration(request_id='')).action)
         self.servers.show_instance_action.assert_not_called()
 
-    def test_nova_knows_of_no_action(self):
+    def test_nova_has_no_action(self):
         self.servers.show_instance_action.side_effect = lib_exc.NotFound()
         self.assertIsNone(self.collect(builders.completed()).action)

@@ -10,10 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-import dataclasses
-
 from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.migration import phases
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.migration import builders
 
@@ -34,20 +33,20 @@ class PhasesTest(base.TestCase):
         return [(phase.name, phase.seconds, phase.resolution_s, phase.origin)
                 for phase in phases.phases(followed, action)]
 
-    def test_each_from_where_it_is_known_better(self):
-        # The looks, but for the last one, are a second apart.
+    def test_each_from_the_source_that_knows_it_better(self):
+        # The snapshots, but for the last one, are a second apart.
         self.assertEqual(
             [('checks', 0.5, 0.5, 'polls'), ('queued', 1.0, 1.0, 'polls'),
              ('setup', 1.0, 1.0, 'polls'), ('copy', 10.0, 1.0, 'events'),
              ('post', 2.0, 1.0, 'events'), ('cleanup', 2.0, 1.0, 'events')],
             self.found(builders.completed(), full_action()))
 
-    def test_looks_too_far_apart(self):
-        followed = builders.attempt(
-            builders.look(4, [builders.record('queued')]),
-            builders.look(8, [builders.record('running')]),
-            builders.look(20, [builders.record()],
-                          builders.server(host='beta')))
+    def test_snapshots_too_far_apart(self):
+        followed = builders.migration(
+            builders.snapshot(4, [builders.record('queued')]),
+            builders.snapshot(8, [builders.record('running')]),
+            builders.snapshot(20, [builders.record()],
+                              builders.server(host='beta')))
         self.assertEqual(
             [('checks', 2.0, 1.0, 'events'), ('queued', 1.0, 2.0, 'events'),
              ('setup', 3.0, 2.0, 'events')],
@@ -58,8 +57,8 @@ class PhasesTest(base.TestCase):
             ['checks', 'queued', 'setup'],
             [name for name, *_ in self.found(builders.completed(), None)])
 
-    def test_without_looks(self):
-        followed = builders.attempt()
+    def test_without_snapshots(self):
+        followed = builders.migration()
         self.assertEqual(
             ['checks', 'queued', 'setup', 'copy', 'post'],
             [name for name, *_ in self.found(followed, full_action())])
@@ -67,46 +66,36 @@ class PhasesTest(base.TestCase):
     def test_an_event_that_has_not_ended(self):
         action = builders.action(
             builders.event(actions.PRE, '', start=3, finish=None))
-        self.assertEqual([], self.found(builders.attempt(), action))
+        self.assertEqual([], self.found(builders.migration(), action))
 
     def test_clocks_that_contradict_each_other(self):
         action = builders.action(
             builders.event(actions.JOB, start=1, finish=5),
             builders.event(actions.PRE, start=4, finish=6, host='beta'))
         self.assertIn(('queued', 0.0, 2.0, 'events'),
-                      self.found(builders.attempt(), action))
-
-    def test_how_they_are_told(self):
-        phase = phases.phases(builders.completed(), None)[1]
-        self.assertEqual('queued 1.0 +/- 1.0 s', str(phase))
-        self.assertEqual(
-            {'name': 'queued', 'seconds': 1.0, 'resolution_s': 1.0,
-             'origin': 'polls'}, phase.as_dict())
-
-    def test_the_queue(self):
-        self.assertEqual(1.0, phases.queue_s(
-            phases.phases(builders.completed(), None)))
-        self.assertEqual(0, phases.queue_s([]))
+                      self.found(builders.migration(), action))
 
 
 class ServiceTest(base.TestCase):
 
-    def test_by_looks(self):
-        service = phases.service(builders.completed(), None)
-        # From the second look to the fourth.
-        self.assertEqual(('service', 18.5, 17.5, 'polls'),
-                         dataclasses.astuple(service))
+    def test_by_snapshots(self):
+        # From the second snapshot to the fourth.
+        self.assertEqual(
+            schema.Phase(name='service', seconds=18.5, resolution_s=17.5,
+                         origin='polls'),
+            phases.service(builders.completed(), None))
 
-    def test_by_events_where_these_are_better(self):
-        service = phases.service(builders.completed(), full_action())
-        # When the source began to make ready is told by no event.
-        self.assertEqual(('service', 17.0, 2.0, 'events'),
-                         dataclasses.astuple(service))
+    def test_by_events_if_these_know_it_better(self):
+        # No event marks the beginning of the source's preparation.
+        self.assertEqual(
+            schema.Phase(name='service', seconds=17.0, resolution_s=2.0,
+                         origin='events'),
+            phases.service(builders.completed(), full_action()))
 
     def test_it_never_began(self):
-        self.assertIsNone(phases.service(builders.attempt(), None))
+        self.assertIsNone(phases.service(builders.migration(), None))
 
-    def test_the_record_was_never_written_to(self):
-        followed = builders.attempt(builders.look(
+    def test_a_record_that_was_never_updated(self):
+        followed = builders.migration(builders.snapshot(
             1, [builders.record('failed', updated_at='')]))
         self.assertIsNone(phases.service(followed, full_action()))

@@ -12,7 +12,7 @@
 
 from unittest import mock
 
-from lm_tempest_plugin.cloud import hosts
+from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.tests.unit import base
@@ -21,15 +21,13 @@ from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import simulation
 
 
-class PreflightTestCase(base.TestCase):
+class SourceTest(base.TestCase):
 
-    def assert_refused(self, parts, call, *args):
-        exc = self.assertRaises(preflight.CannotMove, call, *args)
+    def assert_refused(self, parts, services, source):
+        exc = self.assertRaises(preflight.CannotMigrate,
+                                preflight.check_source, services, source)
         for part in parts:
             self.assertIn(part, str(exc))
-
-
-class SourceTest(PreflightTestCase):
 
     def test_good(self):
         preflight.check_source(iter(builders.UP), 'alpha')
@@ -37,44 +35,24 @@ class SourceTest(PreflightTestCase):
     def test_unknown(self):
         self.assert_refused(
             ['host gamma', 'no nova-compute', 'alpha (enabled, up), beta'],
-            preflight.check_source, iter(builders.UP), 'gamma')
+            iter(builders.UP), 'gamma')
 
     def test_down(self):
-        self.assert_refused(
-            ['host alpha', 'is down'],
-            preflight.check_source, builders.SOURCE_DOWN, 'alpha')
+        self.assert_refused(['host alpha', 'is down'],
+                            builders.SOURCE_DOWN, 'alpha')
 
     def test_disabled_is_no_reason(self):
-        preflight.check_source(
-            [hosts.Host('alpha', 'disabled', 'up')], 'alpha')
+        preflight.check_source([compute_hosts.ComputeService(
+            'alpha', 'disabled', 'up')], 'alpha')
 
 
-class ServersTest(PreflightTestCase):
-
-    def test_good(self):
-        preflight.check_servers(
-            [builders.server(), builders.server(status='PAUSED')])
-
-    def test_other_states(self):
-        for server in (
-                builders.server(status='SHUTOFF'), builders.migrating(),
-                builders.server(task_state='rebooting')):
-            self.assert_refused(
-                [fakes.SERVER_ID, 'guest', server.state, 'ACTIVE or PAUSED'],
-                preflight.check_servers, [builders.server(), server])
-
-    def test_none(self):
-        self.assert_refused(
-            ['no server to move'], preflight.check_servers, iter([]))
-
-
-class DestinationTest(PreflightTestCase):
+class CheckTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
         hypervisors, providers = mock.Mock(), mock.Mock()
         hypervisors.list_hypervisors.return_value = {'hypervisors': [
-            {'id': 'uuid-of-%s' % name, 'service': {'host': name}}
+            {'id': f'uuid-of-{name}', 'service': {'host': name}}
             for name in ('alpha', 'beta')]}
         self.inventories = {
             name: {'total': total, 'reserved': reserved,
@@ -91,56 +69,85 @@ class DestinationTest(PreflightTestCase):
         self.clients = simulation.clients(
             hypervisors=hypervisors, providers=providers)
 
-    def args(self, destination='beta', number=1, known=builders.UP,
-             **kwargs):
-        return (preflight.check_destination, self.clients, iter(known),
-                destination, [builders.server(**kwargs)] * number)
+    def check(self, *servers, destination='beta', services=builders.UP):
+        preflight.check(
+            self.clients, iter(services), list(servers), destination)
 
-    def assert_good(self, *args, **kwargs):
-        call, *rest = self.args(*args, **kwargs)
-        call(*rest)
+    def assert_refused(self, parts, *servers, **kwargs):
+        exc = self.assertRaises(
+            preflight.CannotMigrate, self.check, *servers, **kwargs)
+        for part in parts:
+            self.assertIn(part, str(exc))
 
     def test_good(self):
-        self.assert_good()
+        self.check(builders.server(), builders.server(status='PAUSED'))
         self.providers.list_resource_provider_usages.assert_called_once_with(
             'uuid-of-beta')
 
-    def test_unknown(self):
+    def test_servers_in_other_states(self):
+        for server in (
+                builders.server(status='SHUTOFF'), builders.migrating(),
+                builders.server(task_state='rebooting')):
+            self.assert_refused(
+                [fakes.SERVER_ID, 'guest', server.state, 'ACTIVE or PAUSED'],
+                builders.server(), server)
+
+    def test_no_server(self):
+        self.assert_refused(['no server to live-migrate'])
+
+    def test_the_source_is_down(self):
+        self.assert_refused(['the source, host alpha, is down'],
+                            builders.server(), services=builders.SOURCE_DOWN)
+
+    def test_each_source_is_checked(self):
+        self.assert_refused(
+            ['the source, host gamma, has no nova-compute'],
+            builders.server(), builders.server(host='gamma'))
+
+    def test_the_scheduler_chooses(self):
+        self.check(builders.server(), destination='')
+        self.providers.list_resource_provider_usages.assert_not_called()
+
+    def test_an_unknown_destination(self):
         self.assert_refused(
             ['host gamma', 'no nova-compute', 'alpha (enabled, up)'],
-            *self.args('gamma'))
+            builders.server(), destination='gamma')
 
-    def test_not_usable(self):
+    def test_a_destination_that_is_not_usable(self):
         for status, state in (('disabled', 'up'), ('enabled', 'down')):
             self.assert_refused(
-                ['host beta', '%s and %s' % (status, state)],
-                *self.args(known=[hosts.Host('beta', status, state)]))
+                ['host beta', f'{status} and {state}'], builders.server(),
+                services=[builders.UP[0], compute_hosts.ComputeService(
+                    'beta', status, state)])
 
     def test_a_server_that_is_there_already(self):
-        self.assert_refused(
-            [fakes.SERVER_ID, 'on host beta already'],
-            *self.args(host='beta'))
+        self.assert_refused([fakes.SERVER_ID, 'already on host beta'],
+                            builders.server(host='beta'))
 
     def test_room(self):
         # 8 virtual CPUs by their ratio, 2 of them taken.
-        self.assert_good(number=3)
+        self.check(*[builders.server()] * 3)
         self.assert_refused(
             ['host beta', 'no room for 4 servers',
              'VCPU: 8 needed, 6 free', 'MEMORY_MB: 8192 needed, 6656 free'],
-            *self.args(number=4))
+            *[builders.server()] * 4)
 
     def test_local_disks(self):
-        self.assert_refused(
-            ['DISK_GB: 91 needed, 90 free'], *self.args(disk_gib=91.0))
+        self.assert_refused(['DISK_GB: 91 needed, 90 free'],
+                            builders.server(disk_gib=91.0))
 
-    def test_storage_that_is_shared_has_no_limit_here(self):
+    def test_shared_storage_has_no_limit_here(self):
         del self.inventories['DISK_GB']
-        self.assert_good(disk_gib=5000.0)
+        self.check(builders.server(disk_gib=5000.0))
 
-    def test_what_a_host_has_left(self):
+    def test_free_resources_of_the_destination(self):
         self.assertEqual(placement.Resources(6, 6656, 90),
-                         preflight.room(self.clients, 'beta'))
+                         placement.free_on_host(self.clients, 'beta'))
 
-    def test_a_host_without_a_hypervisor(self):
-        self.assert_refused(['host gamma', 'no hypervisor'],
-                            preflight.room, self.clients, 'gamma')
+    def test_a_destination_without_a_hypervisor(self):
+        gamma = compute_hosts.ComputeService('gamma', 'enabled', 'up')
+        exc = self.assertRaises(
+            placement.NoHypervisor, self.check, builders.server(),
+            destination='gamma', services=[*builders.UP, gamma])
+        for part in ('host gamma', 'no hypervisor'):
+            self.assertIn(part, str(exc))

@@ -11,86 +11,91 @@
 # under the License.
 
 from lm_tempest_plugin.cloud import actions
-from lm_tempest_plugin.cloud import hosts
-from lm_tempest_plugin.migration import evidence as evidences
-from lm_tempest_plugin.migration import request as requests
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.migration import evidence
+from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.migration import builders
 
-Kind = verdicts.Kind
-REBOOTED = evidences.Guest(True, 'boot-1', 'boot-2')
+Kind = verdict.Kind
 
 
 class JudgeTest(base.TestCase):
 
-    def judge(self, **kwargs):
-        return verdicts.judge(builders.evidence(**kwargs))
-
-    def assert_kind(self, kind, *parts, signature=0, **kwargs):
-        verdict = self.judge(**kwargs)
-        self.assertEqual((kind, signature), (
-            verdict.kind, verdict.signature), verdict.cause)
+    def assert_kind(self, kind, *parts, signature='', **changes):
+        found = verdict.judge(builders.new_evidence(**changes))
+        self.assertEqual((kind, signature), (found.kind, found.signature),
+                         found.cause)
         for part in parts:
-            self.assertIn(part, verdict.cause)
-        return verdict
+            self.assertIn(part, found.cause)
+        return found
 
     def test_completed(self):
-        verdict = self.assert_kind(Kind.COMPLETED)
-        self.assertEqual(('', 'completed'), (verdict.cause, str(verdict)))
+        found = self.assert_kind(Kind.COMPLETED)
+        self.assertEqual(('', 'completed'), (found.cause, str(found)))
 
     def test_completed_by_the_scheduler_s_choice(self):
-        self.assert_kind(Kind.COMPLETED, request=builders.request(
-            move=builders.move(destination='')))
+        self.assert_kind(Kind.COMPLETED,
+                         request=builders.new_request(destination=''))
 
     def test_completed_though_the_answer_was_lost(self):
-        self.assert_kind(Kind.COMPLETED, request=builders.request(
-            refusal=requests.Refusal(0, 'connection reset')))
+        self.assert_kind(Kind.COMPLETED, request=builders.new_request(
+            refusal=builders.refusal(0, 'connection reset')))
 
     def test_completed_with_the_server_paused(self):
         self.assert_kind(
-            Kind.COMPLETED, guest=evidences.UNSEEN,
-            request=builders.request(
+            Kind.COMPLETED, guest=evidence.NOT_INSPECTED,
+            request=builders.new_request(
                 server=builders.server(status='PAUSED')),
             server=builders.server(status='PAUSED', host='beta'))
 
     def test_rolled_back(self):
-        verdict = self.assert_kind(
-            Kind.ROLLED_BACK, 'compute_pre_live_migration', 'no bridge',
+        found = self.assert_kind(
+            Kind.ROLLED_BACK, 'it failed before the copy',
+            'compute_pre_live_migration', 'no bridge',
             records=(builders.record('failed'),), server=builders.server(),
             transitions=builders.transitions('queued', 'failed'),
             action=builders.action(builders.event(
                 actions.PRE, 'Error', host='beta', details='no bridge')))
-        self.assertTrue(str(verdict).startswith('rolled back: '))
+        self.assertTrue(str(found).startswith('rolled back: '))
+
+    def test_rolled_back_while_copying(self):
+        self.assert_kind(
+            Kind.ROLLED_BACK, 'it failed while copying (last progress after '
+            '5.00 s: memory 1024 of', records=(builders.record('failed'),),
+            server=builders.server(),
+            progress=(builders.progress(5.0, 1024),))
 
     def test_failed_by_refusal(self):
         self.assert_kind(
             Kind.FAILED, 'nova refused (HTTP 409): task_state migrating',
             records=(), transitions=(), action=None,
-            server=builders.server(), request=builders.request(
-                refusal=requests.Refusal(409, 'task_state migrating')))
+            server=builders.server(), request=builders.new_request(
+                refusal=builders.refusal(409, 'task_state migrating')))
 
     def test_failed_without_an_answer(self):
         self.assert_kind(
             Kind.FAILED, 'nova refused (HTTP no answer): reset', records=(),
             transitions=(), action=None, server=builders.server(),
-            request=builders.request(refusal=requests.Refusal(0, 'reset')))
+            request=builders.new_request(
+                refusal=builders.refusal(0, 'reset')))
 
-    def test_failed_by_precheck(self):
+    def test_failed_by_the_checks_before(self):
         self.assert_kind(
-            Kind.FAILED, 'before anything was begun', 'No valid host',
+            Kind.FAILED, 'before anything began', 'No valid host',
             'nova-compute of beta is disabled and up',
             records=(builders.record('error'),), server=builders.server(),
             transitions=builders.transitions('accepted', 'error'),
             action=builders.action(builders.event(
                 actions.CHECKS, 'Error', details='No valid host')),
-            services=(builders.UP[0],
-                      hosts.Host('beta', 'disabled', 'up')))
+            services=(builders.UP[0], compute_hosts.ComputeService(
+                'beta', 'disabled', 'up')))
 
     def test_failed_with_the_server_in_error(self):
         self.assert_kind(
             Kind.FAILED, 'the server is ERROR, and was ACTIVE', 'disk full',
-            records=(builders.record('failed'),), guest=evidences.UNSEEN,
+            records=(builders.record('failed'),),
+            guest=evidence.NOT_INSPECTED,
             server=builders.server(status='ERROR', fault='disk full'),
             transitions=builders.transitions('queued', 'failed'),
             action=builders.action())
@@ -98,28 +103,29 @@ class JudgeTest(base.TestCase):
     def test_cancelled(self):
         self.assert_kind(
             Kind.CANCELLED, records=(builders.record('cancelled'),),
-            server=builders.server(), abort_asked=True,
+            server=builders.server(), abort_requested=True,
             transitions=builders.transitions(
                 'queued', 'preparing', 'running', 'cancelled'))
 
     def test_stuck_server(self):
         self.assert_kind(
-            Kind.STUCK, 'waited for the server', signature=7,
-            given_up='waited for the server',
+            Kind.STUCK, 'waited for the server',
+            signature='stopped-while-queued',
+            timed_out='waited for the server',
             records=(builders.record('cancelled'),),
             server=builders.migrating())
 
     def test_stuck_record(self):
         self.assert_kind(
-            Kind.STUCK, 'waited for the record', signature=8,
-            given_up='waited for the record',
+            Kind.STUCK, 'waited for the record',
+            signature='record-abandoned', timed_out='waited for the record',
             records=(builders.record('queued'),), server=builders.server())
 
     def test_lost_server(self):
         self.assert_kind(Kind.LOST, 'does not exist any more', server=None)
 
     def test_lost_comes_before_stuck(self):
-        self.assert_kind(Kind.LOST, server=None, given_up='waited')
+        self.assert_kind(Kind.LOST, server=None, timed_out='waited')
 
     def test_lost_guest(self):
         self.assert_kind(
@@ -131,7 +137,8 @@ class JudgeTest(base.TestCase):
 
     def test_lost_by_a_reboot(self):
         self.assert_kind(
-            Kind.LOST, 'started anew', 'boot-1', 'boot-2', guest=REBOOTED)
+            Kind.LOST, 'booted again', 'boot-1', 'boot-2',
+            guest=builders.REBOOTED)
 
     def test_two_records_for_one_request(self):
         self.assert_kind(
@@ -141,9 +148,10 @@ class JudgeTest(base.TestCase):
     def test_completed_on_the_source(self):
         self.assert_kind(
             Kind.INCONSISTENT, 'the record is completed and the server is '
-            'on host alpha', signature=12, server=builders.server())
+            'on host alpha', signature='completed-on-source',
+            server=builders.server())
 
-    def test_a_guest_that_is_silent_does_not_hide_a_contradiction(self):
+    def test_a_silent_guest_does_not_hide_a_contradiction(self):
         self.assert_kind(
             Kind.INCONSISTENT, 'on host gamma', guest=builders.SILENT,
             server=builders.server(host='gamma'))
@@ -154,21 +162,22 @@ class JudgeTest(base.TestCase):
             server=builders.server(host='gamma'))
 
     def test_completed_by_a_record_of_other_hosts(self):
-        for hosts_of in ({'source': 'gamma'}, {'destination': 'gamma'}):
+        for changes in ({'source': 'gamma'}, {'destination': 'gamma'}):
             self.assert_kind(
                 Kind.INCONSISTENT, 'gamma',
                 'the server went from alpha to beta',
-                records=(builders.record(**hosts_of),))
+                records=(builders.record(**changes),))
 
     def test_completed_and_in_error(self):
         self.assert_kind(
             Kind.INCONSISTENT, 'is ERROR', 'the record is completed',
-            signature=12, server=builders.server(status='ERROR'),
+            signature='post-failed', server=builders.server(status='ERROR'),
             guest=builders.SILENT)
 
     def test_in_error_while_the_guest_answers(self):
         self.assert_kind(
-            Kind.INCONSISTENT, 'the guest answers', signature=11,
+            Kind.INCONSISTENT, 'the guest answers',
+            signature='error-with-running-guest',
             records=(builders.record('failed'),),
             server=builders.server(status='ERROR'))
 
