@@ -1,0 +1,214 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from unittest import mock
+
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.hosts import sockets
+from lm_tempest_plugin.migration.checks import hosts
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit.migration import builders
+from lm_tempest_plugin.tests.unit.migration.checks import base
+
+Transport = sockets.Transport
+
+
+def settings(storage='', **values):
+    return schema.Settings(storage=storage, values=values)
+
+
+def watch(transport=Transport.DIRECT, ports=(49152,)):
+    """Return a watch of the sockets that saw a transport."""
+    found = mock.create_autospec(sockets.SocketWatch, instance=True)
+    found.transport = transport
+    found.results.return_value = schema.Sockets(
+        transport=transport.value, samples=40, qemu_ports=ports,
+        qemu_connections=len(ports), libvirt_ports=())
+    found.__str__.return_value = f'sockets: transport {transport}'
+    return found
+
+
+def migration(*snapshots, progress=(), known=None):
+    """Return a migration with its verdict.
+
+    :param snapshots: by default those of a completed one
+    :param progress: progress of its copy
+    :param known: its evidence
+    """
+    followed = (builders.migration(*snapshots) if snapshots
+                else builders.completed())
+    followed.progress.extend(progress)
+    return builders.judged(known, migration=followed)
+
+
+class HostAccessTest(base.CheckTestCase):
+
+    check = staticmethod(hosts.host_access)
+
+    def test_every_host_answered(self):
+        self.assert_passes(builders.observation())
+
+    def test_a_host_that_did_not_answer_is_named_once(self):
+        self.assert_problem(
+            builders.observation(host_errors=['beta: no SSH'] * 2),
+            'beta: no SSH', server_id=None)
+
+
+class ConcurrencyTest(base.CheckTestCase):
+
+    check = staticmethod(hosts.concurrency)
+
+    def observation(self, limit, running=2, full=2):
+        values = ({} if limit is None
+                  else {'max_concurrent_live_migrations': limit})
+        return builders.observation(
+            settings=settings(**values), concurrency=[schema.Concurrency(
+                host='alpha', running=running, queued=1, mean=2.0,
+                busy_s=9.0, idle_s=0.0, full=full)])
+
+    def test_as_declared(self):
+        self.assert_passes(self.observation(2))
+
+    def test_more_at_once(self):
+        self.assert_problem(
+            self.observation(2, running=3), 'host alpha',
+            'declared to run 2', '3 ran', server_id=None)
+
+    def test_fewer_while_others_had_to_wait(self):
+        self.assert_problem(
+            self.observation(2, running=1, full=1), 'host alpha',
+            'declared to run 2', 'no more than 1', server_id=None)
+
+    def test_fewer_while_none_had_to_wait(self):
+        self.assert_passes(self.observation(2, running=1, full=None))
+
+    def test_no_limit_is_declared(self):
+        # 0 means no limit to nova.
+        for limit in (None, 0):
+            self.assert_skipped(self.observation(limit), 'is not declared')
+
+
+class StorageTest(base.CheckTestCase):
+
+    check = staticmethod(hosts.storage)
+
+    def observation(self, storage, *migrations, sockets=None):
+        return builders.observation(
+            *migrations, settings=settings(storage), sockets=sockets)
+
+    def copied(self, disk):
+        return migration(progress=[builders.progress(disk=disk)])
+
+    def test_disks_are_copied_as_declared(self):
+        self.assert_passes(self.observation('block', self.copied(10)))
+
+    def test_disks_are_copied_although_storage_is_shared(self):
+        self.assert_problem(
+            self.observation('shared', self.copied(10)),
+            'declared to be shared, and disks were copied', server_id=None)
+
+    def test_without_a_copy_of_disks_nothing_is_proven(self):
+        for storage in ('block', 'shared'):
+            self.assert_passes(self.observation(storage, self.copied(0)))
+            self.assert_passes(self.observation(storage, migration()))
+
+    def test_a_second_port_of_qemu_is_a_copy_of_disks(self):
+        problem = self.assert_problem(
+            self.observation('shared', migration(),
+                             sockets=watch(ports=(49152, 49153))),
+            'disks were copied', server_id=None)
+        self.assertIn('sockets: transport direct', problem.text)
+
+    def test_ports_of_qemu_that_prove_nothing(self):
+        for ports, number in (
+                ((49152,), 1), ((), 1), ((49152, 49153), 2)):
+            self.assert_passes(self.observation(
+                'shared', *[migration()] * number,
+                sockets=watch(ports=ports)))
+
+    def test_storage_is_not_declared(self):
+        self.assert_skipped(self.observation('', self.copied(10)),
+                            'storage is not declared')
+
+
+class PostCopyTest(base.CheckTestCase):
+
+    check = staticmethod(hosts.post_copy)
+
+    def observation(self, post_copied=True, **values):
+        return builders.observation(
+            builders.judged(builders.new_evidence(
+                transitions=builders.transitions(
+                    'running', 'running (post-copy)', 'completed'))
+                if post_copied else None),
+            settings=settings(**values))
+
+    def test_no_post_copy(self):
+        self.assert_passes(
+            self.observation(post_copied=False, post_copy=False))
+
+    def test_post_copy_although_it_is_off(self):
+        self.assert_problem(self.observation(post_copy=False),
+                            'declared to be off', 'in post-copy')
+
+    def test_post_copy_that_is_allowed(self):
+        for values in ({'post_copy': True}, {}):
+            for post_copied in (False, True):
+                self.assert_skipped(
+                    self.observation(post_copied, **values),
+                    'not declared to be off')
+
+
+class TransportTest(base.CheckTestCase):
+
+    check = staticmethod(hosts.transport)
+
+    def observation(self, found, declared, *migrations):
+        values = {} if declared is None else {'tunnelled': declared}
+        return builders.observation(
+            *migrations, settings=settings(**values),
+            sockets=found and watch(found))
+
+    def test_as_declared(self):
+        for found, declared in ((Transport.TUNNELLED, True),
+                                (Transport.DIRECT, False)):
+            self.assert_passes(self.observation(found, declared))
+
+    def test_another_transport_than_declared(self):
+        for found, declared, expected in (
+                (Transport.TUNNELLED, False, 'direct'),
+                (Transport.DIRECT, True, 'tunnelled'),
+                (Transport.UNSEEN, True, 'tunnelled'),
+                (Transport.UNSEEN, False, 'direct')):
+            self.assert_problem(
+                self.observation(found, declared),
+                f'declared to be {expected}, and {found} was seen',
+                f'transport {found}', server_id=None)
+
+    def test_sockets_that_could_not_be_listed(self):
+        seen = self.observation(Transport.DIRECT, True)
+        type(seen.sockets).transport = mock.PropertyMock(
+            side_effect=remote.HostError('beta: no SSH'))
+        self.assert_problem(seen, 'beta: no SSH', server_id=None)
+
+    def test_tunnelled_is_not_declared(self):
+        self.assert_skipped(self.observation(Transport.UNSEEN, None),
+                            'tunnelled is not declared')
+
+    def test_no_access_to_the_hosts(self):
+        self.assert_skipped(self.observation(None, True), 'no access')
+
+    def test_no_migration_was_completed(self):
+        self.assert_skipped(
+            self.observation(Transport.UNSEEN, True, migration(
+                builders.snapshot(1, [builders.record('failed')]))),
+            'no migration was completed')

@@ -1,0 +1,338 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import json
+from unittest import mock
+
+from tempest.lib import exceptions as lib_exc
+
+from lm_tempest_plugin.migration.checks import nova
+from lm_tempest_plugin.migration import plan
+from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.tests.unit import fakes
+from lm_tempest_plugin.tests.unit.migration import builders
+from lm_tempest_plugin.tests.unit.migration.checks import base
+from lm_tempest_plugin.tests.unit.migration import simulation
+
+Kind = verdict.Kind
+OTHER_ID = 'other'
+
+
+class NovaTestCase(base.CheckTestCase):
+    """Gives the checks a cloud in which one migration was completed."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = builders.server(host='beta')
+        self.on_hosts = {'alpha': [], 'beta': [self.server]}
+        self.allocations = {fakes.SERVER_ID: ['uuid-of-beta']}
+        self.servers = mock.Mock()
+        self.servers.show_server.side_effect = self.show_server
+        self.servers.list_servers.side_effect = (
+            lambda host, **kwargs: {'servers': list(map(
+                simulation.server_body, self.on_hosts[host]))})
+        hypervisors, placement = mock.Mock(), mock.Mock()
+        hypervisors.list_hypervisors.return_value = {'hypervisors': [
+            {'id': f'uuid-of-{name}', 'service': {'host': name}}
+            for name in ('alpha', 'beta')]}
+        placement.list_allocations.side_effect = (
+            lambda consumer: {'allocations': dict.fromkeys(
+                self.allocations.get(consumer, []), {})})
+        self.clients = simulation.clients(
+            servers=self.servers, hypervisors=hypervisors,
+            placement=placement)
+
+    def show_server(self, server_id):
+        if self.server is None:
+            raise lib_exc.NotFound('gone')
+        return {'server': {
+            **simulation.server_body(self.server), 'id': server_id}}
+
+    def observation(self, *known, **changes):
+        return builders.observation(
+            *map(builders.judged, known), clients=self.clients, **changes)
+
+    def rolled_back(self, **changes):
+        """Let the server be on the source, and return the evidence."""
+        self.server = builders.server()
+        self.allocations[fakes.SERVER_ID] = ['uuid-of-alpha']
+        return builders.rolled_back(**changes)
+
+    def refused(self, **request):
+        return self.rolled_back(
+            records=(), request=builders.new_request(
+                refusal=builders.refusal(), **request))
+
+
+class VerdictTest(NovaTestCase):
+
+    check = staticmethod(nova.verdict)
+
+    def observation(self, known=None, expected=(Kind.COMPLETED,)):
+        return builders.observation(
+            builders.judged(known, expected=expected))
+
+    def test_the_expected_verdict(self):
+        self.assert_passes(self.observation())
+        self.assert_passes(self.observation(
+            builders.rolled_back(), (Kind.FAILED, Kind.ROLLED_BACK)))
+
+    def test_another_verdict(self):
+        problem = self.assert_problem(
+            self.observation(builders.rolled_back(
+                server=builders.server(fault='libvirt has gone'))),
+            'the verdict is rolled back', 'libvirt has gone',
+            'expected: completed')
+        for part in ('record 7 failed', 'status ACTIVE, task state None, '
+                     'host alpha', 'libvirt has gone', 'req-1',
+                     '4.00 s record running', 'alpha (enabled, up)'):
+            self.assertIn(part, '\n'.join(problem.evidence))
+        self.assert_problem(
+            self.observation(expected=(Kind.FAILED, Kind.CANCELLED)),
+            'the verdict is completed; expected: failed or cancelled')
+
+
+class ServerExistsTest(NovaTestCase):
+
+    check = staticmethod(nova.server_exists)
+
+    def test_it_exists(self):
+        self.assert_passes(self.observation())
+
+    def test_it_was_deleted(self):
+        self.server = None
+        self.assert_problem(self.observation(), 'does not exist any more')
+
+
+class ServerStayedTest(NovaTestCase):
+
+    check = staticmethod(nova.server_stayed)
+
+    def stayed(self, wanted='ACTIVE'):
+        return self.observation(
+            self.rolled_back(), expected_status=wanted)
+
+    def test_it_is_on_the_source_with_the_planned_status(self):
+        self.assert_passes(self.stayed())
+
+    def test_it_has_another_status(self):
+        self.assert_problem(
+            self.stayed('PAUSED'), 'the server is ACTIVE on host alpha',
+            'expected: PAUSED on host alpha')
+
+    def test_it_has_moved(self):
+        self.assert_problem(
+            self.observation(expected_status='ACTIVE'),
+            'the server is ACTIVE on host beta',
+            'expected: ACTIVE on host alpha')
+
+    def test_no_status_is_planned(self):
+        self.assert_skipped(self.observation(), 'names no status')
+
+
+class LeftMigratingTest(NovaTestCase):
+
+    check = staticmethod(nova.left_migrating)
+
+    def hosts(self):
+        return {call.kwargs['host']
+                for call in self.servers.list_servers.call_args_list}
+
+    def test_none_is_migrating_on_either_host(self):
+        self.assert_passes(self.observation())
+        self.assertEqual({'alpha', 'beta'}, self.hosts())
+
+    def test_a_server_is_left_migrating(self):
+        for each in (builders.migrating(server_id=OTHER_ID),
+                     builders.server(server_id=OTHER_ID,
+                                     task_state='migrating')):
+            self.on_hosts['alpha'] = [each]
+            self.assert_problem(
+                self.observation(), 'server other (guest) is left in',
+                each.state, server_id=OTHER_ID)
+
+    def test_a_destination_that_was_never_chosen(self):
+        self.assert_passes(self.observation(self.refused(destination='')))
+        self.assertEqual({'alpha'}, self.hosts())
+
+
+class LeftBehindTest(NovaTestCase):
+
+    check = staticmethod(nova.left_behind)
+
+    def test_it_has_moved(self):
+        self.assert_passes(self.observation())
+
+    def test_it_is_still_on_the_source(self):
+        self.server = builders.server()
+        self.assert_problem(self.observation(),
+                            'still on the source, host alpha')
+
+    def test_after_a_rollback_it_may_be_on_the_source(self):
+        self.assert_passes(self.observation(self.rolled_back()))
+
+    def test_it_was_deleted(self):
+        self.server = None
+        self.assert_passes(self.observation())
+
+
+class OneRecordTest(NovaTestCase):
+
+    check = staticmethod(nova.one_record)
+
+    def test_one_record_that_has_ended(self):
+        self.assert_passes(self.observation())
+
+    def test_a_refusal_has_no_record(self):
+        self.assert_passes(self.observation(self.refused()))
+
+    def test_a_request_without_a_record(self):
+        self.assert_problem(
+            self.observation(self.rolled_back(records=())),
+            '0 migration records: no record')
+
+    def test_a_request_with_two_records(self):
+        self.assert_problem(
+            self.observation(builders.new_evidence(records=(
+                builders.record(), builders.record(number=8)))),
+            '2 migration records', 'record 8')
+
+    def test_a_record_that_never_ended(self):
+        self.assert_problem(
+            self.observation(self.rolled_back(
+                records=(builders.record('queued'),), timed_out='waited')),
+            'the migration record never ended', 'record 7 queued')
+
+
+class AllocationsTest(NovaTestCase):
+
+    check = staticmethod(nova.allocations)
+
+    def test_on_the_server_s_host_alone(self):
+        self.assert_passes(self.observation())
+        self.assert_passes(self.observation(self.rolled_back()))
+
+    def test_on_both_hosts(self):
+        self.allocations[fakes.SERVER_ID] = ['uuid-of-alpha', 'uuid-of-beta']
+        self.assert_problem(self.observation(), 'on host beta',
+                            'allocations are on alpha, beta')
+
+    def test_on_the_wrong_host(self):
+        self.allocations[fakes.SERVER_ID] = ['uuid-of-alpha']
+        self.assert_problem(self.observation(),
+                            'its allocations are on alpha')
+
+    def test_none(self):
+        self.allocations = {}
+        self.assert_problem(self.observation(),
+                            'its allocations are on none')
+
+    def test_on_a_provider_that_is_no_host(self):
+        self.allocations[fakes.SERVER_ID] = ['uuid-of-beta', 'pool']
+        self.assert_problem(self.observation(),
+                            'its allocations are on beta, pool')
+
+    def test_the_record_keeps_an_allocation(self):
+        self.allocations['uuid-7'] = ['uuid-of-alpha']
+        self.assert_problem(
+            self.observation(), 'record 7 still holds an allocation on alpha')
+
+    def test_each_of_several_servers(self):
+        other = builders.new_request(
+            server=builders.server(server_id=OTHER_ID, name='second'))
+        self.allocations[OTHER_ID] = []
+        seen = builders.observation(
+            builders.judged(),
+            builders.judged(
+                builders.new_evidence(request=other),
+                migration=builders.migration(server=other.server)),
+            clients=self.clients)
+        self.assert_problem(seen, 'allocations are on none',
+                            server_id=OTHER_ID)
+
+    def test_a_server_that_was_deleted(self):
+        self.server, self.allocations = None, {}
+        self.assert_passes(self.observation())
+
+
+class VolumesTestCase(NovaTestCase):
+    """Attaches a volume of 1 GiB to the server."""
+
+    def setUp(self):
+        super().setUp()
+        self.on = 'beta'
+        self.clients.volumes.show_volume.side_effect = lambda volume_id: {
+            'volume': {'id': volume_id, 'name': 'data', 'status': 'in-use',
+                       'size': 1, 'attachments': [
+                           {'attachment_id': 'a', 'host_name': self.on}]}}
+        self.clients.attachments.get.side_effect = lambda url: (
+            fakes.Response(200), json.dumps({'attachments': [{
+                'id': 'a', 'volume_id': 'v', 'instance': fakes.SERVER_ID,
+                'status': 'attached'}]}))
+
+    def attached(self, *migrations):
+        return builders.observation(
+            *migrations, clients=self.clients, plan=builders.new_plan(
+                plan.PlannedServer(fakes.SERVER_ID, volumes=('v',))))
+
+
+class VolumeAttachmentTest(VolumesTestCase):
+
+    check = staticmethod(nova.volume_attachment)
+
+    def test_attached_once_on_the_server_s_host(self):
+        self.assert_passes(self.attached())
+
+    def test_attached_on_another_host(self):
+        self.on = 'alpha'
+        self.assert_problem(
+            self.attached(), 'volume v (data): attachment a is on host '
+            'alpha, not on beta')
+
+    def test_a_server_that_was_deleted(self):
+        self.server = None
+        self.assert_passes(self.attached())
+        self.clients.volumes.show_volume.assert_not_called()
+
+    def test_no_volume(self):
+        self.assert_skipped(self.observation(), 'no server has a volume')
+
+
+class VolumeCopiedTest(VolumesTestCase):
+
+    check = staticmethod(nova.volume_copied)
+
+    def copied(self, gib, disk_gib):
+        """Return an observation of a server and its copied disks."""
+        followed = builders.migration(
+            server=builders.server(disk_gib=disk_gib))
+        followed.progress.append(
+            builders.progress(disk=round(gib * builders.GIB)))
+        return self.attached(builders.judged(migration=followed))
+
+    def test_no_more_than_the_local_disks_is_copied(self):
+        # The volume has 1 GiB; a server without disks booted from it.
+        for gib, disk_gib in ((0.0, 0.0), (0.1, 0.0), (20.0, 20.0),
+                              (20.1, 20.0), (0.0, 20.0)):
+            self.assert_passes(self.copied(gib, disk_gib))
+
+    def test_the_volume_is_copied(self):
+        for gib, disk_gib in ((1.0, 0.0), (21.0, 20.0)):
+            self.assert_problem(
+                self.copied(gib, disk_gib), f'{gib:.1f} GiB of disks',
+                f'local disks of {disk_gib:g} GiB', 'its volume was copied')
+
+    def test_no_progress_was_seen(self):
+        self.assert_passes(self.attached())
+
+    def test_no_volume(self):
+        self.assert_skipped(self.observation(), 'no server has a volume')

@@ -1,0 +1,152 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.migration import plan
+from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit import fakes
+from lm_tempest_plugin.tests.unit.migration import builders
+from lm_tempest_plugin.tests.unit.migration import simulation
+
+
+class ChecksTest(base.TestCase):
+
+    def test_slugs(self):
+        """Results hold them, so a changed slug changes the format."""
+        self.assertEqual(
+            {'allocations', 'boot-id', 'concurrency', 'host-access',
+             'left-behind', 'left-migrating', 'one-record', 'outage',
+             'port-bindings', 'post-copy', 'server-exists', 'server-stayed',
+             'stall', 'storage', 'tcp-stream', 'transport', 'verdict',
+             'volume-attachment', 'volume-copied'}, set(registry.CHECKS))
+
+
+class RunTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.patch(registry, 'CHECKS', {})
+
+    def run_checks(self, *migrations, **changes):
+        problems, outcomes = registry.run(
+            builders.observation(*migrations, **changes))
+        return problems, [(each.check, each.outcome, each.reason)
+                          for each in outcomes]
+
+    def test_a_check_that_passes(self):
+        @registry.check
+        def all_is_well(seen):
+            return []
+
+        self.assertEqual(
+            ([], [('all-is-well', 'passed', '')]), self.run_checks())
+
+    def test_a_check_that_finds_problems(self):
+        @registry.check
+        def two_things(seen):
+            yield schema.Problem(check='two-things', text='one')
+            yield schema.Problem(check='two-things', text='another')
+
+        problems, outcomes = self.run_checks()
+        self.assertEqual(['one', 'another'],
+                         [each.text for each in problems])
+        self.assertEqual([('two-things', 'failed', '')], outcomes)
+
+    def test_a_check_that_does_not_apply(self):
+        @registry.check
+        def not_here(seen):
+            raise registry.SkipCheck('no volume')
+
+        self.assertEqual(
+            ([], [('not-here', 'skipped', 'no volume')]), self.run_checks())
+
+    def test_a_check_that_is_left_out(self):
+        @registry.check
+        def outage(seen):
+            raise AssertionError('it is left out')
+
+        self.assertEqual(
+            ([], [('outage', 'skipped', 'the guest is paused')]),
+            self.run_checks(leave_out={'outage': 'the guest is paused'}))
+
+    def test_an_unexpected_error_of_a_check_is_raised(self):
+        @registry.check
+        def broken(seen):
+            raise KeyError('x')
+
+        self.assertRaises(KeyError, self.run_checks)
+
+    def test_the_verdict_is_the_first_problem(self):
+        for name in ('outage', 'verdict', 'stall'):
+            def found(seen, name=name):
+                yield schema.Problem(check=name, text=name)
+
+            found.__name__ = name
+            registry.check(found)
+        problems, outcomes = self.run_checks()
+        self.assertEqual(['verdict', 'outage', 'stall'],
+                         [each.check for each in problems])
+        self.assertEqual(['outage', 'verdict', 'stall'],
+                         [name for name, *_ in outcomes])
+
+    def test_workloads_are_checks_by_name(self):
+        problems, outcomes = self.run_checks(
+            builders.judged(workloads={'disk': '', 'volume': ''}),
+            builders.judged(workloads={'disk': 'other data'}))
+        problem, = problems
+        self.assertEqual(
+            ('disk', 'other data', fakes.SERVER_ID),
+            (problem.check, problem.text, problem.server_id))
+        self.assertEqual(
+            [('disk', 'failed', ''), ('volume', 'passed', '')], outcomes)
+
+
+class JudgedTest(base.TestCase):
+
+    def test_a_problem_has_all_facts_as_evidence(self):
+        problem = builders.judged().problem('outage', 'too long')
+        self.assertEqual(
+            ('outage: too long', fakes.SERVER_ID,
+             tuple(builders.new_evidence().lines())),
+            (str(problem), problem.server_id, problem.evidence))
+
+
+class ObservationTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.cloud = simulation.Cloud(2)
+        self.seen = builders.observation(
+            *(builders.judged(migration=builders.migration(server=server))
+              for server in self.cloud.servers.values()),
+            clients=self.cloud.clients, plan=builders.new_plan(
+                *map(plan.PlannedServer, self.cloud.servers)))
+
+    def test_servers_are_read_once(self):
+        self.cloud.delete('server-0')
+        for _ in range(2):
+            self.assertIsNone(self.seen.servers['server-0'])
+            self.assertIsInstance(self.seen.servers['server-1'],
+                                  servers.Server)
+        self.assertEqual(2, self.cloud.calls.count('show_server'))
+
+    def test_the_servers_that_exist(self):
+        self.cloud.delete('server-0')
+        (judged, server), = self.seen.existing()
+        self.assertEqual(('server-1', 'server-1'),
+                         (judged.server_id, server.server_id))
+
+    def test_hosts_of_resource_providers(self):
+        self.assertEqual({'uuid-of-alpha': 'alpha', 'uuid-of-beta': 'beta'},
+                         self.seen.providers)
