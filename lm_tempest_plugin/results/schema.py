@@ -36,7 +36,9 @@ NO_DIGEST = '0' * 64
 COMPLETED = 'completed'
 
 
-class _Part(msgspec.Struct, frozen=True):
+# Without gc, 100,000 migrations take 60 MB less. Structs of a line cannot be
+# parts of a reference cycle: they are immutable, and hold only their fields.
+class _Part(msgspec.Struct, frozen=True, gc=False):
     """A part of a line."""
 
 

@@ -39,6 +39,8 @@ import msgspec
 from lm_tempest_plugin.results import schema
 
 SUFFIX = '.jsonl'
+# Time of day of a line whose details are dropped.
+NOT_KEPT = schema.Line().written_at
 
 _DECODER = msgspec.json.Decoder(schema.AnyLine)
 _Struct = TypeVar('_Struct', bound=msgspec.Struct)
@@ -172,8 +174,10 @@ def read(paths: Iterable[str | os.PathLike[str]],
     :param keep_details: keep everything. By default, the parts of a
         migration that no report needs are dropped, since 100,000 migrations
         would not fit into memory: transitions, progress, events, records,
-        all outages but the longest, the boot ids, and the traffic of single
-        interfaces of hosts
+        all outages but the longest, boot ids, request ids, the time when a
+        line was written, and of samples of hosts the stolen time, the time
+        since the sample before, the traffic of disks and of single
+        interfaces, and how long the sample took
     :raises ResultsError: a file cannot be used, or two hold the same run;
         names file and line
     """
@@ -305,9 +309,11 @@ class _Compactor:
 
     def __init__(self) -> None:
         self._shared: dict[Any, Any] = {}
+        self._no_interfaces: dict[str, schema.InterfaceRate] = {}
 
     def __call__(self, line: schema.AnyLine) -> schema.AnyLine:
-        changes: dict[str, Any] = {'previous': schema.NO_DIGEST}
+        changes: dict[str, Any] = {'previous': schema.NO_DIGEST,
+                                   'written_at': NOT_KEPT}
         if isinstance(line, schema.MigrationResult):
             changes |= self._migration(line)
         elif isinstance(line, schema.DrainResult):
@@ -324,7 +330,9 @@ class _Compactor:
                 continuity, outage=_longest_only(continuity.outage),
                 control=_longest_only(continuity.control))
         return {
+            'request_id': '',
             'settings': self._share(line.settings),
+            'block_migration': self._share(line.block_migration),
             'flavor': self._share(line.flavor),
             'expected_verdicts': self._share(line.expected_verdicts),
             'phases': tuple(map(self._interned, line.phases)),
@@ -335,10 +343,18 @@ class _Compactor:
             'continuity': continuity}
 
     def _host(self, each: schema.HostSamples) -> schema.HostSamples:
-        no_interfaces: dict[str, schema.InterfaceRate] = {}
         return self._interned(each, samples=tuple(
-            msgspec.structs.replace(sample, interfaces=no_interfaces)
-            for sample in each.samples))
+            map(self._sample, each.samples)))
+
+    def _sample(self, each: schema.HostSample) -> schema.HostSample:
+        # Samples are half of the memory that results take. One number for
+        # both times gives the same time of the sample.
+        middle_ns = (each.before_ns + each.after_ns) // 2
+        return msgspec.structs.replace(
+            each, before_ns=middle_ns, after_ns=middle_ns, seconds=None,
+            cpu_stolen_fraction=None, read_bytes_per_s=None,
+            written_bytes_per_s=None, interfaces=self._no_interfaces,
+            memory_total_bytes=self._share(each.memory_total_bytes))
 
     def _share(self, value: Any) -> Any:
         return self._shared.setdefault(value, value)
@@ -358,7 +374,7 @@ def _text_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(
         field.name for field in msgspec.structs.fields(kind)
         if field.type in (str, str | None) and field.name not in (
-            'migration', 'request_id', 'previous'))
+            'migration', 'previous'))
 
 
 def _longest_only(figures: schema.OutageFigures) -> schema.OutageFigures:
