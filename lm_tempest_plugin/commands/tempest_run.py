@@ -255,7 +255,7 @@ class RunProgress:
             self._ended += 1
             done = str(self._ended)
         name = test if '(' in test else test.rpartition('.')[2]
-        return f'test {name}: {match["outcome"]} ({done} tests)'
+        return f'test {name}: {match["outcome"]} ({done})'
 
 
 def _drain(line: schema.DrainStarted | schema.DrainResult) -> str:

@@ -173,10 +173,9 @@ class Verification:
             variables = tempest_run.environment(self.files.verify_conf)
             tests = tempest_run.list_tests(
                 command, self.files.directory, variables)
-        number = f'{len(tests)} tests' if tests else 'tests'
         self.say(f'Profile {self.profile.name}: '
-                 f'{self.profile.about or "no description"}. Running '
-                 f'{number}; output in {self._log}')
+                 f'{self.profile.about or "no description"}. Number of tests: '
+                 f'{len(tests) or "unknown"}; output in {self._log}')
         run = tempest_run.TempestRun(
             command, self.files.directory, variables, self._log)
         try:

@@ -77,9 +77,9 @@ def discover(access: account.Access) -> CloudFacts:
     usable = tuple(host for host in known if host.usable)
     if len(usable) < MIN_HOSTS:
         raise setup.SetupError(
-            f'cloud {access.cloud}: {len(usable)} compute hosts are up and '
-            f'enabled, and a live migration needs {MIN_HOSTS}: '
-            f'{compute_hosts.describe(known)}')
+            f'cloud {access.cloud}: compute hosts that are up and enabled: '
+            f'{len(usable)}, minimum for a live migration: {MIN_HOSTS}; all '
+            f'hosts: {compute_hosts.describe(known)}')
     # Tempest creates projects and users for its tests. Listing projects takes
     # the same rights, and changes nothing.
     with access.explaining('list projects, and so not create those of the '

@@ -183,6 +183,6 @@ def _sizes(own: Mapping[str, str],
             f'{path}: {exc}') from exc
     if len(sizes) != len(resources.SIZE_NAMES):
         raise setup.SetupError(
-            f'option flavors in group [{GROUP}] of {path} has {len(sizes)} '
-            f'flavors, and needs {", ".join(resources.SIZE_NAMES)}')
+            f'number of flavors in group [{GROUP}] of {path}: {len(sizes)}; '
+            f'needed are {", ".join(resources.SIZE_NAMES)}')
     return sizes

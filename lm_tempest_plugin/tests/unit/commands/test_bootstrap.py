@@ -208,7 +208,7 @@ class CreateAndDeleteTest(base.TestCase):
         self.assertIn('has no flavor m1', self.refused(
             image=str(self.image), flavors='m1,m2,m3'))
         self.connection.compute.all_services.popitem()
-        self.assertIn('a live migration needs 2',
+        self.assertIn('minimum for a live migration: 2',
                       self.refused(image=str(self.image)))
 
     def test_flavors_that_are_not_three(self):

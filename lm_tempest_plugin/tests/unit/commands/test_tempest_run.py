@@ -132,13 +132,13 @@ class RunProgressTest(base.TestCase):
     def test_output_of_tempest(self):
         for line, said in (
                 ('{0} a.b.C.test_x [43.83s] ... ok',
-                 'test test_x: ok (1 tests)'),
+                 'test test_x: ok (1)'),
                 ('{0} a.b.C.test_y [0.10s] ... FAILED',
-                 'test test_y: FAILED (2 tests)'),
+                 'test test_y: FAILED (2)'),
                 ('{0} a.b.C.test_z ... SKIPPED: why',
-                 'test test_z: SKIPPED: why (3 tests)'),
+                 'test test_z: SKIPPED: why (3)'),
                 ('{0} setUpClass (a.b.C) [0.0s] ... FAILED',
-                 'test setUpClass (a.b.C): FAILED (4 tests)'),
+                 'test setUpClass (a.b.C): FAILED (4)'),
                 ('Traceback (most recent call last):', '')):
             self.assertEqual([said], self.output(line))
 
@@ -146,10 +146,10 @@ class RunProgressTest(base.TestCase):
         self.progress = tempest_run.RunProgress(
             ['a.C.test_x', 'a.C.test_y', 'a.D.test_x', 'a.D.test_y'])
         self.assertEqual(
-            ['test test_x: ok (1 of 4 tests)',
-             'test setUpClass (a.D): SKIPPED: why (3 of 4 tests)',
-             'test tearDownClass (a.D): FAILED (3 of 4 tests)',
-             'test test_y: ok (4 of 4 tests)'],
+            ['test test_x: ok (1 of 4)',
+             'test setUpClass (a.D): SKIPPED: why (3 of 4)',
+             'test tearDownClass (a.D): FAILED (3 of 4)',
+             'test test_y: ok (4 of 4)'],
             self.output('{0} a.C.test_x [1.0s] ... ok',
                         '{0} setUpClass (a.D) ... SKIPPED: why',
                         '{0} tearDownClass (a.D) ... FAILED',
@@ -175,7 +175,7 @@ class RunFollowerTest(base.TestCase):
         self.log.write_text('{0} a.test_x [1.0s] ... o')
         self.assertEqual([], self.news())
         self.log.write_text('{0} a.test_x [1.0s] ... ok\n{0} a')
-        self.assertEqual(['test test_x: ok (1 tests)'], self.news())
+        self.assertEqual(['test test_x: ok (1)'], self.news())
         self.assertEqual([], self.news())
 
     def test_records_of_several_processes(self):

@@ -136,12 +136,12 @@ class VerifyTest(base.TestCase):
         self.assertEqual(0, self.verify())
         self.assert_clear()
         text = self.text()
-        for said in ('Running 2 tests',
+        for said in ('Number of tests: 2',
                      'drain-1: 1 server from compute1 to compute2, window of '
                      '2, round trip 1 (block, tunnelled off)',
                      'server server-0, compute1 to compute2: completed after '
                      '9.2 s (1 of 1 in drain-1, 1 in all)',
-                     'test test_drain: ok (1 of 2 tests)',
+                     'test test_drain: ok (1 of 2)',
                      '1 of 1 migration as expected', 'Report: '):
             self.assertIn(said, text)
         self.assertNotIn(fakes.PASSWORD, text)

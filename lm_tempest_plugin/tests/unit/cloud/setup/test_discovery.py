@@ -61,11 +61,11 @@ class DiscoveryTest(base.TestCase):
         self.nova.all_services.add(host='beta', binary='nova-compute',
                                    status='enabled', state='down')
         self.assertEqual(
-            'cloud here: 1 compute hosts are up and enabled, and a live '
-            'migration needs 2: alpha (enabled, up), beta '
+            'cloud here: compute hosts that are up and enabled: 1, minimum '
+            'for a live migration: 2; all hosts: alpha (enabled, up), beta '
             '(enabled, down)', self.refused())
         self.nova.all_services.clear()
-        self.assertIn('0 compute hosts are up and enabled', self.refused())
+        self.assertIn('up and enabled: 0, minimum', self.refused())
 
     def test_no_rights_in_nova(self):
         self.nova.error = fakes.forbidden()

@@ -144,5 +144,5 @@ class LoadTest(base.TestCase):
                 ('regex = (live_migration_ha', 'bad value of option regex'),
                 ('regex = .*', 'may match tests of other plugins'),
                 ('flavors = a:1:2', 'bad value of option flavors'),
-                ('flavors = a:1:2:3', 'has 1 flavors, and needs small')):
+                ('flavors = a:1:2:3', ': 1; needed are small, medium, large')):
             self.assertIn(said, self.refused(f'[profile]\n{text}\n'))
