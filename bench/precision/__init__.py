@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How wrong is each tool's downtime figure?
+"""Measure the error of each tool's downtime figure.
 
 Outages of known length are made, in network namespaces of this program's
-own, and the same outages are measured side by side by our prober and by its
-peers. The times of all parts are CLOCK_MONOTONIC in nanoseconds (``_ns``) or
-durations in seconds (``_s``).
+own, and our prober and its peers measure the same outages side by side. All
+times are CLOCK_MONOTONIC in nanoseconds (``_ns``) or durations in seconds
+(``_s``).
 """

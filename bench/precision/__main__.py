@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Measure how wrong each tool's downtime figure is; see --help."""
+"""Measure the error of each tool's downtime figure; see --help."""
 
 import argparse
 from collections.abc import Iterator
@@ -27,17 +27,14 @@ import types
 
 from bench.precision import children
 from bench.precision import claims
-from bench.precision import errors
+from bench.precision import episodes
 from bench.precision import machine
-from bench.precision import measure
 from bench.precision import namespaces
-from bench.precision import progress
-from bench.precision import report
 from bench.precision import results
 from bench.precision import scale
-from bench.precision import scenarios
-from bench.precision import tcp
-from bench.precision import trials
+from bench.precision import session
+from bench.precision import tables
+from bench.precision import tcp_stalls
 
 MODULE = 'bench.precision'
 PARTS = ('trials', 'scenarios', 'tcp', 'scale', 'hogs')
@@ -46,12 +43,12 @@ EXIT_FAILED, EXIT_ERROR, EXIT_INTERRUPTED = 1, 2, 130
 
 
 def arguments(argv: Sequence[str]) -> argparse.Namespace:
-    """Return what the user asks for."""
+    """Return the parsed arguments."""
     parser = argparse.ArgumentParser(
-        prog='python -m %s' % MODULE,
+        prog=f'python -m {MODULE}',
         description='Make outages of known length, measure them with the '
-        'prober and its peers, and check what is claimed. Needs root. The '
-        'exit code is 0 if all claims hold, 1 if one does not, 2 on errors.')
+        'prober and its peers, and check the claims. Needs root. The exit '
+        'code is 0 if all claims hold, 1 if one does not, 2 on errors.')
     parser.add_argument('--quick', action='store_true',
                         help='few trials, about a minute')
     parser.add_argument('--trials', type=positive, metavar='N',
@@ -60,22 +57,22 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--lanes', type=positive, metavar='N', default=4,
                         help='trials at a time (default: %(default)s)')
     parser.add_argument('--hogs', type=positive, metavar='N', default=2,
-                        help='how many CPU hogs (default: %(default)s)')
+                        help='number of CPU hogs (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=1,
                         help='of all random times (default: %(default)s)')
     parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
                         default=children.ROOT / 'bench-results',
-                        help='where to write to (default: bench-results)')
+                        help='output directory (default: bench-results)')
     parser.add_argument('--only', choices=PARTS, action='append',
                         help='leave the other parts out; may be repeated')
     return parser.parse_args(argv)
 
 
 def positive(value: str) -> int:
-    """Return a number of things, of which there must be one."""
+    """Convert a number of at least 1, for argparse."""
     number = int(value)
     if number < 1:
-        raise argparse.ArgumentTypeError('%s is less than 1' % value)
+        raise argparse.ArgumentTypeError(f'{value} is less than 1')
     return number
 
 
@@ -85,34 +82,38 @@ def main() -> int:
     try:
         namespaces.enter(MODULE, sys.argv[1:])
         signal.signal(signal.SIGTERM, terminated)
-        # A shell has what it runs in the background ignore SIGINT, and all
-        # that is run by that; but SIGINT is how the tools are ended.
+        # In a job that a shell runs in the background, SIGINT is ignored,
+        # also by all its children; but SIGINT is how the tools are ended.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return measured(asked)
-    except errors.BenchError as exc:
-        print('%s: %s' % (MODULE, exc), file=sys.stderr)
+    except children.BenchError as exc:
+        print(f'{MODULE}: {exc}', file=sys.stderr)
         return EXIT_ERROR
     except KeyboardInterrupt:
-        print('%s: interrupted' % MODULE, file=sys.stderr)
+        print(f'{MODULE}: interrupted', file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
 def measured(asked: argparse.Namespace) -> int:
     """Measure and report; return the exit code.
 
-    :raises BenchError: something went wrong; what was found before that is
+    :raises BenchError: something failed; the results before that are
         reported all the same
     """
-    found = results.Results(facts=facts(asked))
+    found = results.BenchResults(facts={
+        'seed': asked.seed, 'quick': asked.quick, 'lanes': asked.lanes,
+        'kernel': platform.release(), 'Python': platform.python_version(),
+        'CPUs': len(os.sched_getaffinity(0)),
+        'ping': version('ping', '-V'), 'fping': version('fping', '-v')})
     try:
         run(asked, found)
-    except errors.BenchError as exc:
+    except children.BenchError as exc:
         found.facts['ended by'] = str(exc)
         raise
     finally:
         checked = claims.check(found)
         if found.runs:
-            report.publish(found, checked, asked.out)
+            tables.publish(found, checked, asked.out)
     failed = any(claim.passed is False for claim in checked)
     return EXIT_FAILED if failed else 0
 
@@ -122,46 +123,47 @@ def terminated(number: int, frame: types.FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def run(asked: argparse.Namespace, found: results.Results) -> None:
-    """Run the parts that are asked for.
+def run(asked: argparse.Namespace, found: results.BenchResults) -> None:
+    """Run the parts that the user selected.
 
-    :param asked: what the user asks for
-    :param found: where to note what was seen
+    :param asked: the parsed arguments
+    :param found: where to add the results
     """
     parts = asked.only or PARTS
     dice = random.Random(asked.seed)
-    watch = machine.Watch()
-    found.facts['load before'] = '%.2f' % watch.load
-    progress.say('seed %d' % asked.seed)
+    watch = machine.CpuWatch()
+    found.facts['load before'] = f'{watch.load:.2f}'
+    session.say(f'seed {asked.seed}')
     if watch.load > machine.QUIET_LOAD:
-        progress.say('This machine is not idle (load %.2f): others may spoil '
-                     'the figures.' % watch.load)
+        session.say(f'This machine is not idle (load {watch.load:.2f}, limit '
+                    f'{machine.QUIET_LOAD:g}): others may spoil the figures.')
     planned = []
     if 'trials' in parts:
-        planned += trials.plan(asked.trials or (1 if asked.quick else 12),
-                               asked.lanes, dice)
+        planned += episodes.plan_trials(
+            asked.trials or (1 if asked.quick else 12), asked.lanes, dice)
     if 'scenarios' in parts:
-        planned += scenarios.plan(dice, asked.quick)
+        planned += episodes.plan_scenarios(dice, asked.quick)
     if planned:
-        measure.run(found, planned, 'trials')
+        session.run(found, planned, 'trials')
     with contextlib.closing(namespaces.Far()) as far:
         if 'tcp' in parts:
-            tcp.run(found, far, 1 if asked.quick else 3, asked.quick, dice)
+            tcp_stalls.run(
+                found, far, 1 if asked.quick else 3, asked.quick, dice)
         if 'scale' in parts:
             scale.run(found, far, asked.quick, dice)
         if 'hogs' in parts:
             with hogs(asked.hogs):
                 run_hogged(found, far, asked, dice)
-    found.facts['CPU time stolen'] = '%.1f %%' % (100 * watch.stolen())
+    found.facts['CPU time stolen'] = f'{100 * watch.stolen():.1f} %'
 
 
-def run_hogged(found: results.Results, far: namespaces.Far,
+def run_hogged(found: results.BenchResults, far: namespaces.Far,
                asked: argparse.Namespace, dice: random.Random) -> None:
-    """Repeat what is most in danger while others use the CPUs."""
-    part = 'trials, %d hogs' % asked.hogs
-    measure.run(found, trials.plan(1 if asked.quick else 4, asked.lanes,
-                                   dice, HOG_LENGTHS_S), part)
-    scale.ours(found, far, 'scale, %d hogs' % asked.hogs, claims.TARGETS,
+    """Repeat the most sensitive parts while others use the CPUs."""
+    session.run(found, episodes.plan_trials(
+        1 if asked.quick else 4, asked.lanes, dice, HOG_LENGTHS_S),
+        f'trials, {asked.hogs} hogs')
+    scale.ours(found, far, f'scale, {asked.hogs} hogs', claims.TARGETS,
                1 if asked.quick else 4, dice)
 
 
@@ -169,7 +171,7 @@ def run_hogged(found: results.Results, far: namespaces.Far,
 def hogs(count: int) -> Iterator[None]:
     """Keep CPUs busy meanwhile.
 
-    :param count: how many processes
+    :param count: number of processes
     """
     process = subprocess.Popen(
         ['stress-ng', '--quiet', '--cpu', str(count)],
@@ -178,15 +180,6 @@ def hogs(count: int) -> Iterator[None]:
         yield
     finally:
         children.interrupt(process)
-
-
-def facts(asked: argparse.Namespace) -> dict[str, object]:
-    """Return what one has to know about a run to judge it."""
-    return {
-        'seed': asked.seed, 'quick': asked.quick, 'lanes': asked.lanes,
-        'kernel': platform.release(), 'Python': platform.python_version(),
-        'CPUs': len(os.sched_getaffinity(0)),
-        'ping': version('ping', '-V'), 'fping': version('fping', '-v')}
 
 
 def version(*command: str) -> str:

@@ -10,17 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What is claimed about our prober, and whether it held."""
+"""The claims about our prober, and whether they hold."""
 
 from collections.abc import Callable
 from collections.abc import Sequence
 import dataclasses
 import statistics
 
+from bench.precision import episodes
 from bench.precision import results
-from bench.precision import rows
-from bench.precision import scenarios
-from bench.precision import units
 
 # None of these may be loosened.
 SHARE_IN_PERIOD = 0.95
@@ -31,17 +29,17 @@ MOST_CPU = 1.0
 MOST_LATENESS_S = 0.003
 TARGETS = 300
 REFERENCE, METER = 'our probe 10 ms', 'Tempest meter'
-NOT_LOOKED_AT = 'not looked at in this run'
+NOT_MEASURED = 'not measured in this run'
 
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
     """One claim.
 
-    :ivar number: as it is known by
-    :ivar text: what is claimed
-    :ivar passed: whether it held; None if it was not looked at
-    :ivar figures: what was seen
+    :ivar number: its number in the report
+    :ivar text: the claim
+    :ivar passed: whether it holds; None if it was not measured
+    :ivar figures: the measured values
     """
 
     number: int
@@ -51,16 +49,17 @@ class Claim:
 
     @property
     def verdict(self) -> str:
-        """The one word for it."""
+        """PASS, FAIL or a dash."""
         return {True: 'PASS', False: 'FAIL', None: '-'}[self.passed]
 
 
 Verdict = tuple[bool | None, str]
 
 
-def check(found: results.Results) -> list[Claim]:
+def check(found: results.BenchResults) -> list[Claim]:
     """Return all claims, each with its verdict."""
-    checks: Sequence[tuple[str, Callable[[results.Results], Verdict]]] = (
+    checks: Sequence[tuple[str, Callable[[results.BenchResults], Verdict]]]
+    checks = (
         ('outages of 0.05 s to 5 s, dropped and held: the error is at most '
          'one period in 95 % of the trials', in_period),
         ('the error never exceeds the printed error bound', in_bound),
@@ -71,133 +70,128 @@ def check(found: results.Results) -> list[Claim]:
          'Tempest\'s meter', better),
         ('300 targets: at most one core, p99 of the lateness at most 3 ms, '
          'the same precision', many_targets),
-        ('with CPU hogs: it says too_busy, or its bound covers the error',
+        ('with CPU hogs: it reports too_busy, or its bound covers the error',
          hogged))
     return [Claim(number, text, *checked(found))
             for number, (text, checked) in enumerate(checks, 1)]
 
 
-def ours(several: Sequence[rows.Row]) -> list[rows.Row]:
-    """Return the rows of our prober."""
-    return [row for row in several if row.period_s is not None]
+def ours(several: Sequence[results.OutageError]
+         ) -> list[results.OutageError]:
+    """Return the outages that our prober measured."""
+    return [one for one in several if one.period_s is not None]
 
 
-def quiet(several: Sequence[rows.Row]) -> list[rows.Row]:
-    """Return the rows that were measured without hogs."""
-    return [row for row in several if 'hogs' not in row.part]
-
-
-def in_period(found: results.Results) -> Verdict:
-    """Claim 1, for each prober and kind by itself."""
-    told = [row for row in ours(found.readings)
-            if row.part == 'trials' and row.length_s >= SHORTEST_S]
+def in_period(found: results.BenchResults) -> Verdict:
+    """Check claim 1, for each prober and kind by itself."""
+    told = [one for one in ours(found.readings)
+            if one.part == 'trials' and one.length_s >= SHORTEST_S]
     if not told:
-        return None, NOT_LOOKED_AT
+        return None, NOT_MEASURED
     shares = {}
-    for tool in rows.values(told, 'tool'):
-        for kind in rows.values(told, 'kind'):
-            some = rows.select(told, tool=tool, kind=kind)
+    for tool in results.values(told, 'tool'):
+        for kind in results.values(told, 'kind'):
+            some = results.select(told, tool=tool, kind=kind)
             if some:
-                shares['%s, %s (%d)' % (tool, kind, len(some))] = rows.share(
-                    row.within_period for row in some)
+                shares[f'{tool}, {kind} ({len(some)})'] = results.share(
+                    one.within_period for one in some)
     return (min(shares.values()) >= SHARE_IN_PERIOD,
-            '; '.join('%s: %.1f %%' % (name, 100 * share)
+            '; '.join(f'{name}: {100 * share:.1f} %'
                       for name, share in shares.items()))
 
 
-def in_bound(found: results.Results) -> Verdict:
-    """Claim 2, over all outages of known length but those with hogs."""
-    told = quiet(ours(found.readings))
+def in_bound(found: results.BenchResults) -> Verdict:
+    """Check claim 2, over all outages of known length but those with hogs."""
+    told = [one for one in ours(found.readings) if 'hogs' not in one.part]
     if not told:
-        return None, NOT_LOOKED_AT
-    outside = [row for row in told if not row.within_bound]
-    return not outside, '%d of %d errors outside%s' % (
-        len(outside), len(told), ''.join(
-            '; %s: %s of %g s, error %s, bound %s' % (
-                row.tool, row.kind, row.length_s, units.ms(row.error_s),
-                units.ms(row.bound_s)) for row in outside[:5]))
+        return None, NOT_MEASURED
+    outside = [one for one in told if not one.within_bound]
+    examples = ''.join(
+        f'; {one.tool}: {one.kind} of {one.length_s:g} s, error '
+        f'{results.ms(one.error_s)}, bound {results.ms(one.bound_s)}'
+        for one in outside[:5])
+    return (not outside,
+            f'{len(outside)} of {len(told)} errors outside{examples}')
 
 
-def random_loss(found: results.Results) -> Verdict:
-    """Claim 3."""
+def random_loss(found: results.BenchResults) -> Verdict:
+    """Check claim 3."""
     told = [one for one in found.scenarios if 'period_s' in one
-            and one['scenario'] == scenarios.LOSS]
+            and one['scenario'] == episodes.RANDOM_LOSS]
     if not told:
-        return None, NOT_LOOKED_AT
+        return None, NOT_MEASURED
     return (all(one['figure_s'] <= 2 * one['period_s'] + JITTER_S
                 for one in told),
-            '; '.join('%s, %.0f s: longest %s' % (
-                one['tool'], one['length_s'], units.ms(one['figure_s']))
-                for one in told))
+            '; '.join(f'{one["tool"]}, {one["length_s"]:.0f} s: longest '
+                      f'{results.ms(one["figure_s"])}' for one in told))
 
 
-def ten_outages(found: results.Results) -> Verdict:
-    """Claim 4."""
+def ten_outages(found: results.BenchResults) -> Verdict:
+    """Check claim 4."""
     told = [one for one in found.scenarios if 'period_s' in one
-            and one['scenario'] == scenarios.OUTAGES]
+            and one['scenario'] == episodes.TEN_OUTAGES]
     if not told:
-        return None, NOT_LOOKED_AT
+        return None, NOT_MEASURED
     return (all(one['count'] == 10
                 and abs(one['figure_s'] - 0.2) <= one['bound_s']
                 for one in told),
-            '; '.join('%s: %d counted, longest %s, bound %s' % (
-                one['tool'], one['count'], units.ms(one['figure_s']),
-                units.ms(one['bound_s'])) for one in told))
+            '; '.join(f'{one["tool"]}: {one["count"]} counted, longest '
+                      f'{results.ms(one["figure_s"])}, bound '
+                      f'{results.ms(one["bound_s"])}' for one in told))
 
 
-def better(found: results.Results) -> Verdict:
-    """Claim 5, for the longer of our periods."""
-    told = rows.select(found.readings, part='trials')
-    own = rows.summarise(rows.select(told, tool=REFERENCE))
-    meter = rows.summarise(rows.select(told, tool=METER))
+def better(found: results.BenchResults) -> Verdict:
+    """Check claim 5, for the longer of our periods."""
+    told = results.select(found.readings, part='trials')
+    own = results.summarise(results.select(told, tool=REFERENCE))
+    meter = results.summarise(results.select(told, tool=METER))
     if own is None or meter is None:
-        return None, NOT_LOOKED_AT
+        return None, NOT_MEASURED
+    times = meter.median_abs_s / max(own.median_abs_s, 1e-9)
     return (own.median_abs_s * TIMES_BETTER <= meter.median_abs_s,
-            '%s against %s: %.0f times' % (
-                units.ms(own.median_abs_s), units.ms(meter.median_abs_s),
-                meter.median_abs_s / max(own.median_abs_s, 1e-9)))
+            f'{results.ms(own.median_abs_s)} against '
+            f'{results.ms(meter.median_abs_s)}: {times:.0f} times')
 
 
-def many_targets(found: results.Results) -> Verdict:
-    """Claim 6."""
+def many_targets(found: results.BenchResults) -> Verdict:
+    """Check claim 6."""
     told = [one for one in found.scale if one['targets'] == TARGETS
             and 'lateness_p99_s' in one and 'hogs' not in one['part']]
     if not told:
-        return None, NOT_LOOKED_AT
+        return None, NOT_MEASURED
     cpu = statistics.median(one['cpu_share'] for one in told)
     late_s = [one['lateness_p99_s'] for one in told]
     parts = {one['part'] for one in told}
-    idle_s = [one['lateness_p99_s'] for one in found.scale
-              if not one['targets'] and one['part'] in parts]
-    some = [row for one in told
-            for row in rows.select(ours(found.readings), part=one['part'])]
-    in_time = rows.share(row.within_period for row in some)
-    outside = sum(not row.within_bound for row in some)
+    idle = ', '.join(results.ms(one['lateness_p99_s']) for one in found.scale
+                     if not one['targets'] and one['part'] in parts)
+    some = [one for run in told for one in results.select(
+        ours(found.readings), part=run['part'])]
+    in_time = results.share(one.within_period for one in some)
+    outside = sum(not one.within_bound for one in some)
     return (cpu <= MOST_CPU
             and statistics.median(late_s) <= MOST_LATENESS_S
             and in_time >= SHARE_IN_PERIOD and not outside,
-            'median of %d runs: %.2f cores, lateness p99 %s (%s to %s; of a '
-            'process that only sleeps, before each run: %s); %d outages: '
-            '%.1f %% within a period, %d outside the bound' % (
-                len(told), cpu, units.ms(statistics.median(late_s)),
-                units.ms(min(late_s)), units.ms(max(late_s)),
-                ', '.join(map(units.ms, idle_s)), len(some),
-                100 * in_time, outside))
+            f'median of {len(told)} runs: {cpu:.2f} cores, lateness p99 '
+            f'{results.ms(statistics.median(late_s))} '
+            f'({results.ms(min(late_s))} to {results.ms(max(late_s))}; of a '
+            f'process that only sleeps, before each run: {idle}); '
+            f'{len(some)} outages: {100 * in_time:.1f} % within a period, '
+            f'{outside} outside the bound')
 
 
-def hogged(found: results.Results) -> Verdict:
-    """Claim 7, for each process of our prober by itself."""
-    told = [row for row in ours(found.readings) if 'hogs' in row.part]
+def hogged(found: results.BenchResults) -> Verdict:
+    """Check claim 7, for each process of our prober by itself."""
+    told = [one for one in ours(found.readings) if 'hogs' in one.part]
     if not told:
-        return None, NOT_LOOKED_AT
+        return None, NOT_MEASURED
     passed, figures = True, []
-    for part in rows.values(told, 'part'):
-        for tool in rows.values(rows.select(told, part=part), 'tool'):
-            some = rows.select(told, part=part, tool=tool)
+    for part in results.values(told, 'part'):
+        for tool in results.values(results.select(told, part=part), 'tool'):
+            some = results.select(told, part=part, tool=tool)
             busy = found.run_of(part, tool).about['too_busy']
-            outside = sum(not row.within_bound for row in some)
+            outside = sum(not one.within_bound for one in some)
             passed = passed and (busy or not outside)
-            figures.append('%s, %s: %d of %d outside%s' % (
-                part, tool, outside, len(some),
-                ', says too_busy' if busy else ''))
+            figures.append(
+                f'{part}, {tool}: {outside} of {len(some)} outside'
+                f'{", reports too_busy" if busy else ""}')
     return passed, '; '.join(figures)

@@ -12,8 +12,8 @@
 
 """A TCP echo server, as a process that can be frozen.
 
-Its arguments are a port and the addresses to listen at. It says that it is
-ready, and runs until its input ends.
+Its arguments are a port and the addresses to listen at. It reports that it
+is ready, and runs until its input ends.
 """
 
 import json
@@ -24,17 +24,8 @@ import sys
 BYTES = 65536
 
 
-def listen(selector: selectors.BaseSelector, address: str,
-           port: int) -> None:
-    """Listen at an address."""
-    server = socket.create_server(
-        (address, port), family=socket.AF_INET6 if ':' in address
-        else socket.AF_INET, reuse_port=False)
-    selector.register(server, selectors.EVENT_READ, accept)
-
-
 def accept(selector: selectors.BaseSelector, server: socket.socket) -> None:
-    """Take a new connection."""
+    """Accept a new connection."""
     connection, _ = server.accept()
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     selector.register(connection, selectors.EVENT_READ, echo)
@@ -42,12 +33,12 @@ def accept(selector: selectors.BaseSelector, server: socket.socket) -> None:
 
 def echo(selector: selectors.BaseSelector,
          connection: socket.socket) -> None:
-    """Send back what has come; it is little, so it may block."""
+    """Send received data back; it is little, so it may block."""
     try:
         received = connection.recv(BYTES)
         connection.sendall(received)
     except ConnectionError as exc:
-        print('echo: %s' % exc, file=sys.stderr)
+        print(f'echo: {exc}', file=sys.stderr)
         received = b''
     if not received:
         selector.unregister(connection)
@@ -58,7 +49,10 @@ def main() -> None:
     """Serve; see the top of this file."""
     selector = selectors.DefaultSelector()
     for address in sys.argv[2:]:
-        listen(selector, address, int(sys.argv[1]))
+        server = socket.create_server(
+            (address, int(sys.argv[1])), family=socket.AF_INET6
+            if ':' in address else socket.AF_INET, reuse_port=False)
+        selector.register(server, selectors.EVENT_READ, accept)
     selector.register(sys.stdin, selectors.EVENT_READ)
     print(json.dumps({'ready': True}), flush=True)
     while True:

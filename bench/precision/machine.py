@@ -10,42 +10,71 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The machine that all this runs on: who else uses it?
+"""The machine that runs the benchmark: its load, and its own delays.
 
-A figure that was measured while others had the CPUs tells more about them
+A figure that was measured while others used the CPUs says more about them
 than about the tool.
 """
 
 import os
 import pathlib
+import statistics
+import time
 
 STAT = pathlib.Path('/proc/stat')
-# Where things are in the first line of STAT, after its name.
+# Place of the stolen time in the first line of STAT, after its name.
 STEAL = 7
-# guest times, which come last, are part of the others.
+# The guest times, which come last, are included in the others.
 COUNTED = 8
-# Above this load, in processes, somebody else is at work.
+# A higher load, in processes, means that somebody else is at work.
 QUIET_LOAD = 0.5
+PERCENTS = 100
 
 
 def cpu_times(text: str) -> tuple[int, int]:
-    """Return stolen and all CPU time up to now, in ticks.
+    """Return the stolen and the whole CPU time so far, in ticks.
 
-    :param text: what /proc/stat says
+    :param text: content of /proc/stat
     """
     times = [int(field) for field in text.split('\n', 1)[0].split()[1:]]
     return times[STEAL], sum(times[:COUNTED])
 
 
-class Watch:
-    """What the machine was up to, from now on."""
+class CpuWatch:
+    """Load and stolen CPU time of the machine, from now on.
+
+    :ivar load: load at the begin
+    """
 
     def __init__(self) -> None:
-        """Begin to look."""
+        """Read the present values."""
         self.load = os.getloadavg()[0]
         self._stolen, self._all = cpu_times(STAT.read_text())
 
     def stolen(self) -> float:
-        """Return the share of all CPU time that the hypervisor took."""
+        """Return the fraction of all CPU time that the hypervisor took."""
         stolen, total = cpu_times(STAT.read_text())
         return (stolen - self._stolen) / max(1, total - self._all)
+
+
+def sleep_lateness(duration_s: float, step_s: float) -> dict[str, float]:
+    """Measure how late a process wakes up that only sleeps.
+
+    No prober can do better. It is the delay of the machine itself, with its
+    hypervisor and all other users.
+
+    :param duration_s: length of the measurement, in seconds
+    :param step_s: time between two wake-ups, in seconds
+    :returns: median, 99th percentile and maximum, in seconds
+    """
+    late_s = []
+    begin_s = time.monotonic()
+    for number in range(1, round(duration_s / step_s)):
+        due_s = begin_s + number * step_s
+        remaining_s = due_s - time.monotonic()
+        if remaining_s > 0:
+            time.sleep(remaining_s)
+        late_s.append(time.monotonic() - due_s)
+    cuts = statistics.quantiles(late_s, n=PERCENTS)
+    return {'lateness_p50_s': statistics.median(late_s),
+            'lateness_p99_s': cuts[-1], 'lateness_max_s': max(late_s)}

@@ -12,9 +12,9 @@
 
 """The second source of truth: the kernel drops, and we read the clock.
 
-As a process of its own, within the namespace whose kernel answers, it talks
-JSON lines: it says that it is ready, takes one list of outages, carries it
-out, and prints when each of them really was.
+It is a process of its own, in the namespace whose kernel answers, and talks
+JSON lines: it reports that it is ready, reads one list of outages, makes
+them, and prints the true times of each.
 """
 
 from collections.abc import Iterable
@@ -26,10 +26,9 @@ import sys
 import time
 from typing import Any
 
+from bench.precision import children
 from bench.precision import episodes
-from bench.precision import errors
 from bench.precision import namespaces
-from bench.precision import priority
 
 RULES = """
 table inet bench {
@@ -45,12 +44,12 @@ table inet bench {
 
 
 @dataclasses.dataclass(frozen=True)
-class Outage:
-    """One address that is not to be reached.
+class Blockade:
+    """A time in which one address cannot be reached.
 
     :ivar address: an address of the far side
-    :ivar begin_ns: from when on, CLOCK_MONOTONIC
-    :ivar end_ns: until when
+    :ivar begin_ns: CLOCK_MONOTONIC
+    :ivar end_ns: CLOCK_MONOTONIC
     """
 
     address: str
@@ -60,7 +59,7 @@ class Outage:
 
 @dataclasses.dataclass(frozen=True)
 class Edge:
-    """Addresses that are to be blocked, or freed, at one time."""
+    """Addresses to block, or to free, at one time."""
 
     at_ns: int
     verb: str
@@ -72,8 +71,8 @@ class Edge:
         for name, six in (('blocked', False), ('blocked6', True)):
             members = [one for one in self.addresses if (':' in one) == six]
             if members:
-                lines.append('%s element inet bench %s { %s }' % (
-                    self.verb, name, ', '.join(members)))
+                lines.append(f'{self.verb} element inet bench {name} '
+                             f'{{ {", ".join(members)} }}')
         return '\n'.join(lines)
 
 
@@ -88,7 +87,7 @@ class Nft:
             ctypes.c_void_p, ctypes.c_char_p]
         self._context = self._library.nft_ctx_new(0)
         if not self._context:
-            raise errors.BenchError('libnftables gives no context.')
+            raise children.BenchError('libnftables gives no context.')
 
     def run(self, command: str) -> tuple[int, int]:
         """Run a command; return the clock before and after, in ns."""
@@ -97,39 +96,38 @@ class Nft:
         failed = self._library.nft_run_cmd_from_buffer(self._context, text)
         after_ns = time.monotonic_ns()
         if failed:
-            raise errors.BenchError('nft refuses %r.' % command)
+            raise children.BenchError(f'nft refuses {command!r}.')
         return before_ns, after_ns
 
 
-def edges(outages: Iterable[Outage]) -> list[Edge]:
-    """Return what is to be done, in the order of time."""
+def edges(blockades: Iterable[Blockade]) -> list[Edge]:
+    """Return all changes, in order of time."""
     steps = []
-    for outage in outages:
-        steps.append((outage.begin_ns, 'add', outage.address))
-        steps.append((outage.end_ns, 'delete', outage.address))
+    for one in blockades:
+        steps.append((one.begin_ns, 'add', one.address))
+        steps.append((one.end_ns, 'delete', one.address))
     return [Edge(at_ns, verb, tuple(step[2] for step in group))
             for (at_ns, verb), group in itertools.groupby(
                 sorted(steps), key=lambda step: step[:2])]
 
 
-def truth(outages: Iterable[Outage],
+def truth(blockades: Iterable[Blockade],
           clocks: dict[tuple[int, str], tuple[int, int]]
           ) -> list[dict[str, Any]]:
-    """Return when each outage was, and how well that is known.
+    """Return the true times of each outage, and their uncertainty.
 
-    :param outages: what was planned
-    :param clocks: before and after, by planned time and verb
+    :param blockades: as planned
+    :param clocks: clock before and after, by planned time and verb
     """
     known = []
-    for outage in outages:
-        added = clocks[outage.begin_ns, 'add']
-        deleted = clocks[outage.end_ns, 'delete']
+    for one in blockades:
+        added = clocks[one.begin_ns, 'add']
+        deleted = clocks[one.end_ns, 'delete']
         known.append({
-            'address': outage.address, 'kind': episodes.DROP,
-            'planned_begin_ns': outage.begin_ns,
-            'planned_end_ns': outage.end_ns,
+            'address': one.address, 'kind': episodes.DROP,
+            'planned_begin_ns': one.begin_ns, 'planned_end_ns': one.end_ns,
             'begin_ns': sum(added) // 2, 'end_ns': sum(deleted) // 2,
-            # The kernel acts somewhere between the two readings.
+            # The kernel acts at some time between the two readings.
             'uncertainty_ns': (added[1] - added[0]) // 2
             + (deleted[1] - deleted[0]) // 2})
     return known
@@ -139,15 +137,15 @@ def main() -> None:
     """Make the outages; see the top of this file."""
     nft = Nft()
     nft.run(RULES)
-    print(json.dumps({'ready': True, 'priority': priority.urgent()}),
+    print(json.dumps({'ready': True, 'priority': children.take_priority()}),
           flush=True)
-    outages = [Outage(**one) for one in json.loads(sys.stdin.readline())]
+    blockades = [Blockade(**one) for one in json.loads(sys.stdin.readline())]
     clocks = {}
-    for edge in edges(outages):
+    for edge in edges(blockades):
         time.sleep(max(0, edge.at_ns - time.monotonic_ns()) / episodes.NS)
         clocks[edge.at_ns, edge.verb] = nft.run(edge.command())
     nft.run('delete table inet bench')
-    print(json.dumps(truth(outages, clocks)), flush=True)
+    print(json.dumps(truth(blockades, clocks)), flush=True)
 
 
 if __name__ == '__main__':

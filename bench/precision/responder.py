@@ -12,11 +12,12 @@
 
 """A network behind a TUN device that answers pings, by a schedule.
 
-It runs as a process of its own, and talks JSON lines: it says that it is
-ready, takes a schedule (address: list of episodes) at any time, and on the
+It is a process of its own, and talks JSON lines: it reports that it is
+ready, reads schedules (address: list of episodes) at any time, and at the
 end of its input prints the truth about each episode and about itself.
 """
 
+import dataclasses
 import fcntl
 import heapq
 import itertools
@@ -31,10 +32,9 @@ from typing import Any
 
 import numpy
 
+from bench.precision import children
 from bench.precision import episodes
 from bench.precision import namespaces
-from bench.precision import packets
-from bench.precision import priority
 
 TUN_PATH = '/dev/net/tun'
 # linux/if_tun.h
@@ -43,24 +43,89 @@ IFF_TUN = 0x0001
 IFF_NO_PI = 0x1000
 INTERFACE_REQUEST = struct.Struct('16sH14x')
 PACKET_BYTES = 2048
-# How many packets are read before input is looked at again.
+# Packets that are read before the input is checked again.
 BURST = 64
 IDLE_S = 1.0
 
+WORD = struct.Struct('!H')
+# Places in the IPv4 and the IPv6 header.
+V4_PROTOCOL, V4_SOURCE, V4_TARGET, V4_END = 9, 12, 16, 20
+V6_PROTOCOL, V6_SOURCE, V6_TARGET, V6_END = 6, 8, 24, 40
+ICMP, ICMP6 = 1, 58
+REQUEST, REPLY = 8, 0
+REQUEST6, REPLY6 = 128, 129
+# From the start of the ICMP header.
+CHECKSUM, IDENTIFIER, ICMP_HEADER_BYTES = 2, 4, 8
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class EchoRequest:
+    """An ICMP or ICMPv6 echo request.
+
+    :ivar address: its destination, packed
+    :ivar flow: its sender: address and ICMP identifier
+    :ivar reply: the packet that answers it
+    """
+
+    address: bytes
+    flow: bytes
+    reply: bytes
+
+
+def parse(packet: bytes) -> EchoRequest | None:
+    """Return the echo request in a packet; None if it is none."""
+    version = packet[0] >> 4 if packet else 0
+    if version == 4 and len(packet) >= V4_END:
+        return _parse(packet, (packet[0] & 0x0f) * 4, V4_PROTOCOL, ICMP,
+                      (V4_SOURCE, V4_TARGET, V4_END), (REQUEST, REPLY))
+    if version == 6 and len(packet) >= V6_END:
+        return _parse(packet, V6_END, V6_PROTOCOL, ICMP6,
+                      (V6_SOURCE, V6_TARGET, V6_END), (REQUEST6, REPLY6))
+    return None
+
+
+def _parse(packet: bytes, start: int, protocol_at: int, protocol: int,
+           addresses: tuple[int, int, int],
+           kinds: tuple[int, int]) -> EchoRequest | None:
+    """Parse either version; start is the place of the ICMP header."""
+    if (len(packet) < start + ICMP_HEADER_BYTES
+            or packet[protocol_at] != protocol or packet[start] != kinds[0]):
+        return None
+    source_at, target_at, end = addresses
+    source, target = packet[source_at:target_at], packet[target_at:end]
+    reply = bytearray(packet)
+    # The checksum does not depend on the order of its terms, so only the
+    # type changes it.
+    reply[source_at:end] = target + source
+    reply[start] = kinds[1]
+    WORD.pack_into(reply, start + CHECKSUM, patched(
+        WORD.unpack_from(packet, start + CHECKSUM)[0],
+        kinds[0] << 8, kinds[1] << 8))
+    identifier = packet[start + IDENTIFIER:start + IDENTIFIER + 2]
+    return EchoRequest(target, source + identifier, bytes(reply))
+
+
+def patched(checksum: int, old: int, new: int) -> int:
+    """Return a checksum after one 16-bit word has changed (RFC 1624)."""
+    total = (~checksum & 0xffff) + (~old & 0xffff) + new
+    while total >> 16:
+        total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+
 
 class Responder:
-    """Answers what comes out of a TUN device.
+    """Answers the packets that come out of a TUN device.
 
-    A select() with a deadline, since the time-outs of epoll are whole
-    milliseconds in Python 3.11.
+    It uses select() with a deadline, because the time-outs of epoll are
+    whole milliseconds in Python 3.11.
     """
 
     def __init__(self, device: int) -> None:
-        """Take over an open device, which must not block."""
+        """Use an open device, which must not block."""
         self._device = device
         self._lanes: dict[bytes, episodes.Lane] = {}
-        # What is to be done when: a packet to be written, or an edge of an
-        # episode to be awake for.
+        # By time: a packet to write, or an edge of an episode to be awake
+        # for.
         self._timers: list[
             tuple[int, int, episodes.Applied, bytes | None]] = []
         self._order = itertools.count()
@@ -68,7 +133,7 @@ class Responder:
         self._requests = self._answers = 0
 
     def add(self, schedule: dict[str, list[dict[str, Any]]]) -> None:
-        """Take a schedule: lists of episodes by address."""
+        """Add a schedule: lists of episodes by address."""
         for address, several in schedule.items():
             lane = episodes.Lane(address, [
                 episodes.Episode(**one) for one in several])
@@ -99,7 +164,7 @@ class Responder:
                     self.add(json.loads(line))
 
     def truth(self) -> dict[str, Any]:
-        """Return what has happened to whom, and how late we were."""
+        """Return the truth about each episode, and how late we were."""
         late_s = numpy.array(self._late_ns or [0]) / episodes.NS
         return {
             'requests': self._requests, 'answers': self._answers,
@@ -121,10 +186,10 @@ class Responder:
         return max(0, self._timers[0][0] - time.monotonic_ns()) / episodes.NS
 
     def _flush(self, now_ns: int) -> None:
-        """Do what is due.
+        """Do the work that is due.
 
-        Only the first thing tells how late we are: what comes after it may
-        have to wait for it, as the packets of a hold do for each other.
+        Only the first timer shows how late we are: the others may have to
+        wait for it, as the packets of a hold do for each other.
         """
         if not self._timers or self._timers[0][0] > now_ns:
             return
@@ -139,21 +204,21 @@ class Responder:
                     force.released_ns = time.monotonic_ns()
 
     def _read(self) -> None:
-        """Take in what has come, and answer what may be answered now."""
+        """Read packets, and answer those that need not wait."""
         for _ in range(BURST):
             try:
                 packet = os.read(self._device, PACKET_BYTES)
             except BlockingIOError:
                 return
             now_ns = time.monotonic_ns()
-            # Who waits longer is answered first.
+            # Packets that have waited are answered first.
             self._flush(now_ns)
-            request = packets.parse(packet)
+            request = parse(packet)
             if request is not None:
                 self._requests += 1
                 self._answer(request, now_ns)
 
-    def _answer(self, request: packets.Request, now_ns: int) -> None:
+    def _answer(self, request: EchoRequest, now_ns: int) -> None:
         lane = self._lanes.get(request.address)
         force = lane.at(now_ns) if lane else None
         if force is None:
@@ -171,26 +236,20 @@ class Responder:
 
 
 def packed(address: str) -> bytes:
-    """Return an IPv4 or IPv6 address as it stands in packets."""
+    """Return an IPv4 or IPv6 address in the form of packets."""
     family = socket.AF_INET6 if ':' in address else socket.AF_INET
     return socket.inet_pton(family, address)
 
 
-def open_device(name: str) -> int:
-    """Make a TUN device, and return its file descriptor."""
-    device = os.open(TUN_PATH, os.O_RDWR | os.O_NONBLOCK)
-    fcntl.ioctl(device, TUNSETIFF, INTERFACE_REQUEST.pack(
-        name.encode('ascii'), IFF_TUN | IFF_NO_PI))
-    return device
-
-
 def main() -> None:
     """Answer until the input ends; see the top of this file."""
-    device = open_device(namespaces.TUN_NAME)
-    namespaces.address_tun()
+    device = os.open(TUN_PATH, os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(device, TUNSETIFF, INTERFACE_REQUEST.pack(
+        namespaces.TUN_NAME.encode('ascii'), IFF_TUN | IFF_NO_PI))
+    namespaces.add_addresses(namespaces.TUN_NAME, namespaces.TUN_ADDRESSES)
     responder = Responder(device)
-    ready = {'ready': True, 'priority': priority.urgent()}
-    print(json.dumps(ready), flush=True)
+    print(json.dumps({'ready': True, 'priority': children.take_priority()}),
+          flush=True)
     responder.run(sys.stdin.fileno())
     print(json.dumps(responder.truth()), flush=True)
 

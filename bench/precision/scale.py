@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""How many targets: what they cost, and what that does to precision."""
+"""Number of targets: its costs, and its effect on precision."""
 
 import random
 import re
@@ -21,21 +21,19 @@ from typing import Any
 
 from bench.precision import children
 from bench.precision import episodes
-from bench.precision import lengths
+from bench.precision import machine
 from bench.precision import namespaces
 from bench.precision import nftables
-from bench.precision import prober
-from bench.precision import progress
 from bench.precision import results
-from bench.precision import rows
 from bench.precision import session
-from bench.precision import sleeper
+from bench.precision import tools
 
 SIZES = (1, 10, 100, 300)
 QUICK_SIZES = (300,)
 INTERVAL_S = 0.01
-# The machine is not the same all the time, so what is claimed is looked at
-# several times; and each time, before, how late one is who only sleeps.
+# The machine is not always the same, so the claimed size is measured several
+# times. Each time, the lateness of a process that only sleeps is measured
+# before.
 REPEATS, QUICK_REPEATS = 5, 1
 SLEEPER_S = 3.0
 SLEEPER_STEP_S = 0.002
@@ -46,20 +44,20 @@ LENGTHS_S = (0.2, 1.0)
 SPACING_S = 1.9
 PHASE_S = 0.3
 TAIL_S = 1.0
-# fping takes an answer for 10 s after the question, and ends if it runs out
-# of sequence numbers within that time: it is to have the time to show.
+# fping accepts an answer for 10 s after the request, and ends if it runs out
+# of sequence numbers within that time. So it has to run for longer.
 FPING_MOST = 10
 FPING_S, QUICK_FPING_S = 12.0, 4.0
 SENT = re.compile(r'xmt/rcv/%loss = (\d+)/')
 
 
 def plan(size: int, rounds: int, dice: random.Random,
-         start_ns: int) -> list[nftables.Outage]:
+         start_ns: int) -> list[nftables.Blockade]:
     """Return the outages of a few addresses.
 
-    :param size: how many targets there are
+    :param size: number of targets
     :param rounds: how often each is blocked for each length
-    :param dice: random times come from here
+    :param dice: source of the random numbers
     :param start_ns: when the first may begin
     """
     planned = []
@@ -67,33 +65,34 @@ def plan(size: int, rounds: int, dice: random.Random,
         for turn in range(rounds * len(LENGTHS_S)):
             begin_ns = start_ns + round(episodes.NS * (
                 turn * SPACING_S + dice.uniform(0, PHASE_S)))
-            length_s = lengths.draw(LENGTHS_S[turn % len(LENGTHS_S)], dice)
-            planned.append(nftables.Outage(
+            length_s = episodes.draw_length(
+                LENGTHS_S[turn % len(LENGTHS_S)], dice)
+            planned.append(nftables.Blockade(
                 namespaces.far_host(host), begin_ns,
                 begin_ns + round(length_s * episodes.NS)))
     return planned
 
 
-def run(found: results.Results, far: namespaces.Far, quick: bool,
+def run(found: results.BenchResults, far: namespaces.Far, quick: bool,
         dice: random.Random) -> None:
-    """Watch ever more targets, and note what was seen.
+    """Measure more and more targets, and add the results.
 
-    :param found: where to
-    :param far: where the targets are
-    :param quick: whether only the largest number is of interest
-    :param dice: random times come from here
+    :param found: where to add them
+    :param far: place of the targets
+    :param quick: whether to measure the largest number only
+    :param dice: source of the random numbers
     """
     for size in QUICK_SIZES if quick else SIZES:
         for turn in range(1, 1 + repeats(size, quick)):
-            ours(found, far, 'scale, run %d' % turn, size,
+            ours(found, far, f'scale, run {turn}', size,
                  QUICK_ROUNDS if quick else ROUNDS, dice)
         fping(found, 'scale', size, QUICK_FPING_S if quick else FPING_S)
 
 
 def repeats(size: int, quick: bool) -> int:
-    """Return how often so many targets are watched.
+    """Return how often a number of targets is measured.
 
-    :param size: how many
+    :param size: number of targets
     :param quick: whether once is enough in any case
     """
     if size < max(SIZES):
@@ -101,38 +100,39 @@ def repeats(size: int, quick: bool) -> int:
     return QUICK_REPEATS if quick else REPEATS
 
 
-def ours(found: results.Results, far: namespaces.Far, part: str, size: int,
-         rounds: int, dice: random.Random) -> None:
-    """Let our prober watch so many targets while the kernel drops some.
+def ours(found: results.BenchResults, far: namespaces.Far, part: str,
+         size: int, rounds: int, dice: random.Random) -> None:
+    """Let our prober measure many targets while the kernel drops some.
 
-    :param found: where to
-    :param far: where the targets are
-    :param part: what the rows are marked with, beside the number
-    :param size: how many targets
+    :param found: where to add the results
+    :param far: place of the targets
+    :param part: part of the benchmark, without the number
+    :param size: number of targets
     :param rounds: see plan()
-    :param dice: random times come from here
+    :param dice: source of the random numbers
     """
-    part = '%s, %d targets' % (part, size)
-    found.scale.append({'part': part, 'tool': 'sleeping only', 'targets': 0,
-                        **sleeper.watch(SLEEPER_S, SLEEPER_STEP_S)})
+    part = f'{part}, {size} targets'
+    found.scale.append({
+        'part': part, 'tool': 'sleeping only', 'targets': 0,
+        **machine.sleep_lateness(SLEEPER_S, SLEEPER_STEP_S)})
     addresses = [namespaces.far_host(host) for host in range(size)]
     blocker = children.JsonChild('nftables', far.prefix)
     try:
-        probe = prober.Probe(addresses, INTERVAL_S)
-        start_ns = prober.start_ns([probe])
-        outages = plan(size, rounds, dice, start_ns)
-        blocker.send([vars(outage) for outage in outages])
-        progress.wait(part, max(outage.end_ns for outage in outages)
-                      / episodes.NS + TAIL_S)
+        probe = tools.ProbeProcess(addresses, INTERVAL_S)
+        start_ns = tools.start_ns([probe])
+        blockades = plan(size, rounds, dice, start_ns)
+        blocker.send([vars(one) for one in blockades])
+        session.wait(part, max(one.end_ns for one in blockades)
+                     / episodes.NS + TAIL_S)
         report = probe.stop()
         truth = blocker.finish()
     finally:
         blocker.kill()
-    prober.check_started([report], start_ns)
-    name = session.ours(INTERVAL_S)
-    found.runs.append(results.Run.of(part, name, report))
+    tools.check_started([report], start_ns)
+    name = tools.our_name(INTERVAL_S)
+    found.runs.append(results.ProbeRun.of(part, name, report))
     found.readings.extend(
-        rows.make(part, name, one, report.reading(
+        results.make(part, name, one, report.figure(
             one['address'], one['begin_ns'], one['end_ns']), INTERVAL_S)
         for one in truth)
     about = report.self_report
@@ -145,32 +145,33 @@ def ours(found: results.Results, far: namespaces.Far, part: str, size: int,
             'lateness_max_s')}})
 
 
-def fping(found: results.Results, part: str, size: int,
+def fping(found: results.BenchResults, part: str, size: int,
           duration_s: float) -> None:
-    """Let fping watch as many targets, for its costs and its period.
+    """Let fping measure as many targets, for its costs and its period.
 
-    It is told to make no pauses between two targets (-i 0), with which it
-    comes closest to the period; but with more than some, its 65536 sequence
-    numbers suffice only if it does make pauses.
+    Without pauses between two targets (-i 0) it comes closest to the period.
+    But with many targets its 65536 sequence numbers suffice only if it
+    pauses.
 
-    :param found: where to
-    :param part: what the row is marked with, beside the number
-    :param size: how many targets
-    :param duration_s: for how long, in seconds
+    :param found: where to add the result
+    :param part: part of the benchmark, without the number
+    :param size: number of targets
+    :param duration_s: length of the measurement, in seconds
     """
-    part = '%s, %d targets' % (part, size)
+    part = f'{part}, {size} targets'
+    pause_ms = INTERVAL_S * 1000 / size if size > FPING_MOST else 0
     with tempfile.TemporaryFile() as output:
         started_s = time.monotonic()
         process = subprocess.Popen(
-            ['fping', '-o', '-l', '-p', '%g' % (INTERVAL_S * 1000), '-i',
-             '%g' % (INTERVAL_S * 1000 / size if size > FPING_MOST else 0),
-             '-t', '10', *map(namespaces.far_host, range(size))],
+            ['fping', '-o', '-l', '-p', f'{INTERVAL_S * 1000:g}', '-i',
+             f'{pause_ms:g}', '-t', '10',
+             *map(namespaces.far_host, range(size))],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=output, process_group=0)
-        progress.wait('%s, fping' % part, started_s + duration_s)
+        session.wait(f'{part}, fping', started_s + duration_s)
         wall_s = time.monotonic() - started_s
         cpu_s = children.interrupt(process)
-        told = prober.read_all(output).strip()
+        told = tools.read_all(output).strip()
     counts = [int(count) for count in SENT.findall(told)]
     about: dict[str, Any] = {
         'part': part, 'tool': 'fping', 'targets': size}

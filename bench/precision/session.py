@@ -10,7 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""One responder, our probers, and the peers, all at the same time."""
+"""One responder, our probers and the peers, all at the same time.
+
+Trials and scenarios run in a session. The progress on standard error, which
+all parts of the benchmark show, is here as well.
+"""
 
 from collections.abc import Sequence
 from concurrent import futures
@@ -19,103 +23,184 @@ import threading
 import time
 from typing import Any
 
+from rich import console
+from rich import progress
+
 from bench.precision import children
 from bench.precision import episodes
-from bench.precision import errors
-from bench.precision import peers
-from bench.precision import prober
-from bench.precision import progress
-from bench.precision import slots
+from bench.precision import results
+from bench.precision import tools
 
 INTERVALS_S = (0.01, 0.005)
 # How long after its time a peer may still end.
 GRACE_S = 30.0
 
+CONSOLE = console.Console(stderr=True)
+POLL_S = 0.2
+
+
+def say(message: str) -> None:
+    """Print a message on standard error."""
+    CONSOLE.print(message, highlight=False, markup=False)
+
+
+def wait(title: str, end_s: float,
+         pending: Sequence[futures.Future[Any]] = ()) -> None:
+    """Show a progress bar until a time, or until a task fails.
+
+    :param title: of the bar
+    :param end_s: CLOCK_MONOTONIC in seconds
+    :param pending: tasks that run meanwhile
+    :raises Exception: the failure of one of them
+    """
+    begin_s = time.monotonic()
+    say(f'{title}: {end_s - begin_s:.0f} s')
+    with progress.Progress(console=CONSOLE, transient=True,
+                           disable=not CONSOLE.is_terminal) as bar:
+        task = bar.add_task(title, total=end_s - begin_s)
+        while time.monotonic() < end_s:
+            for future in pending:
+                if future.done() and future.exception() is not None:
+                    future.result()
+            bar.update(task, completed=time.monotonic() - begin_s)
+            time.sleep(min(POLL_S, max(0.0, end_s - time.monotonic())))
+
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
-    """One slot: what has really happened, and what the peers say.
+class SlotSeen:
+    """One slot: the truth, and the figures of the peers.
 
-    :ivar slot: with times that count from nowhere but the clock
+    :ivar slot: with times of CLOCK_MONOTONIC
     :ivar truth: of each of its episodes
-    :ivar figures: what each peer says, in seconds or None
+    :ivar figures: of each peer, in seconds or None
     """
 
-    slot: slots.Slot
+    slot: episodes.Slot
     truth: list[dict[str, Any]]
     figures: dict[str, float | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Session:
-    """All that was seen in one run.
+    """Everything that one run has measured.
 
     :ivar seen: by slot
     :ivar reports: of our probers, by name
-    :ivar responder: what the responder says about itself
+    :ivar responder: figures of the responder about itself
     """
 
-    seen: list[Seen]
-    reports: dict[str, prober.Report]
+    seen: list[SlotSeen]
+    reports: dict[str, tools.ProbeReport]
     responder: dict[str, Any]
 
 
-def ours(interval_s: float) -> str:
-    """Return what our prober is called in the tables."""
-    return 'our probe %g ms' % (interval_s * 1000)
+def run(found: results.BenchResults, planned: Sequence[episodes.Slot],
+        part: str) -> None:
+    """Run trials and scenarios side by side, and add their results.
+
+    :param found: where to add them
+    :param planned: trials and scenarios
+    :param part: part of the benchmark
+    """
+    ran = measure(planned, part)
+    found.responders.append({'part': part, **ran.responder})
+    found.runs.extend(results.ProbeRun.of(part, name, report)
+                      for name, report in ran.reports.items())
+    for seen in ran.seen:
+        if seen.slot.name == episodes.TRIAL:
+            found.readings.extend(trial_errors(part, seen, ran.reports))
+        else:
+            found.scenarios.extend(scenario(seen, ran.reports))
 
 
-def run(planned: Sequence[slots.Slot], title: str,
-        intervals_s: Sequence[float] = INTERVALS_S,
-        others: Sequence[type[peers.Peer]] = peers.ALL) -> Session:
-    """Make the episodes of all slots, and let everybody measure them.
+def trial_errors(part: str, seen: SlotSeen,
+                 reports: dict[str, tools.ProbeReport]
+                 ) -> list[results.OutageError]:
+    """Return the outage of one trial as each tool measured it."""
+    truth, = seen.truth
+    made = [
+        results.make(part, name, truth, report.figure(
+            seen.slot.address, truth['begin_ns'], truth['end_ns']),
+            report.json['interval_s'])
+        for name, report in reports.items()]
+    return made + [
+        results.make(part, name, truth, tools.ToolFigure(figure_s))
+        for name, figure_s in seen.figures.items()]
+
+
+def scenario(seen: SlotSeen, reports: dict[str, tools.ProbeReport]
+             ) -> list[dict[str, Any]]:
+    """Return the figures of each tool for one scenario."""
+    slot = seen.slot
+    about = {
+        'scenario': slot.name,
+        'length_s': (slot.end_ns - slot.begin_ns) / episodes.NS,
+        'dropped': sum(one['dropped'] for one in seen.truth),
+        'kept': sum(one['kept'] for one in seen.truth),
+        'uncertainty_s': max(one['uncertainty_ns']
+                             for one in seen.truth) / episodes.NS}
+    told = [{**about, 'tool': name, 'figure_s': figure_s}
+            for name, figure_s in seen.figures.items()]
+    for name, report in reports.items():
+        outages = report.outages(slot.address, slot.begin_ns, slot.end_ns)
+        longest = report.figure(slot.address, slot.begin_ns, slot.end_ns)
+        target = report.target(slot.address)
+        told.append({
+            **about, 'tool': name, 'figure_s': longest.figure_s,
+            'bound_s': longest.bound_s, 'count': len(outages),
+            'sum_s': sum(one['duration_s'] for one in outages),
+            'period_s': report.json['interval_s'],
+            'too_busy': report.too_busy,
+            'lost': target['lost'], 'late': target['late'],
+            'scattered_losses': target['scattered_losses']})
+    return told
+
+
+def measure(planned: Sequence[episodes.Slot], title: str) -> Session:
+    """Make the episodes of all slots, and let all tools measure them.
 
     :param planned: the slots, with times that count from 0
-    :param title: what the progress shown is called
-    :param intervals_s: one prober of ours runs for each
-    :param others: the peers that run around each slot
+    :param title: of the progress bar
     """
-    lanes = slots.by_address(planned)
+    lanes = episodes.by_address(planned)
     responder = children.JsonChild('responder')
-    probes: dict[str, prober.Probe] = {}
+    probes: dict[str, tools.ProbeProcess] = {}
     try:
-        for interval_s in intervals_s:
-            probes[ours(interval_s)] = prober.Probe(
+        for interval_s in INTERVALS_S:
+            probes[tools.our_name(interval_s)] = tools.ProbeProcess(
                 list(lanes), interval_s)
-        start_ns = prober.start_ns(probes.values())
+        start_ns = tools.start_ns(probes.values())
         lanes = {address: [slot.shifted(start_ns) for slot in several]
                  for address, several in lanes.items()}
         responder.send({
-            address: [episode.as_dict() for slot in several
+            address: [dataclasses.asdict(episode) for slot in several
                       for episode in slot.parts]
             for address, several in lanes.items()})
-        figures = watch_lanes(list(lanes.values()), title, others)
+        figures = watch_lanes(list(lanes.values()), title)
         reports = {name: probe.stop() for name, probe in probes.items()}
         truth = responder.finish()
     finally:
         responder.kill()
-    prober.check_started(reports.values(), start_ns)
+    tools.check_started(reports.values(), start_ns)
     told = {(one['address'], one['planned_begin_ns']): one
             for one in truth.pop('episodes')}
-    seen = [Seen(slot, [told[slot.address, episode.begin_ns]
-                        for episode in slot.parts], figures[slot])
+    seen = [SlotSeen(slot, [told[slot.address, episode.begin_ns]
+                            for episode in slot.parts], figures[slot])
             for several in lanes.values() for slot in several]
     return Session(seen, reports, {**responder.ready, **truth})
 
 
-def watch_lanes(lanes: Sequence[Sequence[slots.Slot]], title: str,
-                others: Sequence[type[peers.Peer]]
-                ) -> dict[slots.Slot, dict[str, float | None]]:
-    """Let the peers watch all slots, the lanes side by side."""
+def watch_lanes(lanes: Sequence[Sequence[episodes.Slot]], title: str
+                ) -> dict[episodes.Slot, dict[str, float | None]]:
+    """Let the peers measure all slots, the lanes side by side."""
     cancelled = threading.Event()
     last_ns = max(lane[-1].end_ns for lane in lanes)
-    last_s = last_ns / episodes.NS + slots.TAIL_S
     with futures.ThreadPoolExecutor(len(lanes)) as executor:
         try:
-            pending = [executor.submit(watch_lane, lane, others, cancelled)
+            pending = [executor.submit(watch_lane, lane, cancelled)
                        for lane in lanes]
-            progress.wait(title, last_s, pending)
-            figures: dict[slots.Slot, dict[str, float | None]] = {}
+            wait(title, last_ns / episodes.NS + episodes.TAIL_S, pending)
+            figures: dict[episodes.Slot, dict[str, float | None]] = {}
             for future in pending:
                 figures.update(future.result(GRACE_S))
             return figures
@@ -123,25 +208,23 @@ def watch_lanes(lanes: Sequence[Sequence[slots.Slot]], title: str,
             cancelled.set()
 
 
-def watch_lane(lane: Sequence[slots.Slot],
-               others: Sequence[type[peers.Peer]],
-               cancelled: threading.Event
-               ) -> dict[slots.Slot, dict[str, float | None]]:
-    """Let the peers watch the slots of one address, one after the other.
+def watch_lane(lane: Sequence[episodes.Slot], cancelled: threading.Event
+               ) -> dict[episodes.Slot, dict[str, float | None]]:
+    """Let the peers measure the slots of one address, one by one.
 
     :raises BenchError: cancelled was set
     """
     figures = {}
     for slot in lane:
         sleep_until(slot.start_ns, cancelled)
-        watching: list[peers.Peer] = []
+        watching: list[tools.Peer] = []
         try:
-            for kind in others:
+            for kind in tools.PEERS:
                 peer = kind(slot.address)
                 peer.start()
                 watching.append(peer)
-            sleep_until(slot.end_ns + round(slots.TAIL_S * episodes.NS),
-                        cancelled)
+            sleep_until(
+                slot.end_ns + round(episodes.TAIL_S * episodes.NS), cancelled)
         finally:
             figures[slot] = {peer.name: peer.stop() for peer in watching}
     return figures
@@ -153,4 +236,4 @@ def sleep_until(due_ns: int, cancelled: threading.Event) -> None:
     :raises BenchError: cancelled was set
     """
     if cancelled.wait(max(0, due_ns - time.monotonic_ns()) / episodes.NS):
-        raise errors.BenchError('cancelled.')
+        raise children.BenchError('cancelled.')

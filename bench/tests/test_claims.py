@@ -14,19 +14,18 @@ import testtools
 
 from bench.precision import claims
 from bench.precision import results
-from bench.precision import rows
 
 
 def row(error_s=0.001, tool=claims.REFERENCE, part='trials', kind='drop',
         length_s=1.0, bound_s=0.01):
     own = tool.startswith('our')
-    return rows.Row(part, tool, kind, length_s, length_s, 0.0,
-                    length_s + error_s, bound_s if own else None,
-                    0.01 if own else None)
+    return results.OutageError(
+        part, tool, kind, length_s, length_s, 0.0, length_s + error_s,
+        bound_s if own else None, 0.01 if own else None)
 
 
 def verdict(number, **found):
-    claim = claims.check(results.Results(**found))[number - 1]
+    claim = claims.check(results.BenchResults(**found))[number - 1]
     assert claim.number == number
     return claim.passed
 
@@ -39,7 +38,7 @@ def scenario(name, **more):
 class ClaimsTest(testtools.TestCase):
 
     def test_nothing_found_is_nothing_claimed(self):
-        checked = claims.check(results.Results())
+        checked = claims.check(results.BenchResults())
         self.assertEqual(list(range(1, 8)),
                          [claim.number for claim in checked])
         self.assertEqual({None}, {claim.passed for claim in checked})
@@ -61,7 +60,7 @@ class ClaimsTest(testtools.TestCase):
         self.assertFalse(verdict(2, readings=[row()] * 99 + [
             row(-0.02, length_s=0.02)]))
         # With hogs it is the last claim's business.
-        passed, _ = claims.in_bound(results.Results(readings=[
+        passed, _ = claims.in_bound(results.BenchResults(readings=[
             row(), row(1.0, part='trials, 2 hogs')]))
         self.assertTrue(passed)
 
@@ -101,5 +100,5 @@ class ClaimsTest(testtools.TestCase):
                 (0.02, False, False)):
             self.assertEqual(passed, verdict(
                 7, readings=[row(error_s, part=part)],
-                runs=[results.Run(part, claims.REFERENCE, 1, 1.0, 1.0,
-                                  {'too_busy': busy}, None)]))
+                runs=[results.ProbeRun(part, claims.REFERENCE, 1, 1.0, 1.0,
+                                       {'too_busy': busy}, None)]))

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
+
 import testtools
 
 from bench.precision import episodes
@@ -31,7 +33,8 @@ class EpisodeTest(testtools.TestCase):
     def test_there_and_back(self):
         one = episodes.Episode('delay', 1, 2, extra_s=0.5).shifted(10)
         self.assertEqual((11, 12), (one.begin_ns, one.end_ns))
-        self.assertEqual(one, episodes.Episode(**one.as_dict()))
+        self.assertEqual(one, episodes.Episode(
+            **dataclasses.asdict(one)))
 
 
 class InForceTest(testtools.TestCase):

@@ -17,9 +17,9 @@ from bench.precision import nftables
 
 class EdgesTest(testtools.TestCase):
 
-    outages = (nftables.Outage('192.0.2.1', 100, 300),
-               nftables.Outage('192.0.2.2', 100, 200),
-               nftables.Outage('2001:db8::1', 100, 300))
+    outages = (nftables.Blockade('192.0.2.1', 100, 300),
+               nftables.Blockade('192.0.2.2', 100, 200),
+               nftables.Blockade('2001:db8::1', 100, 300))
 
     def test_what_happens_at_once_is_one_command(self):
         edges = nftables.edges(self.outages)

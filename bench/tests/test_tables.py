@@ -10,17 +10,18 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import contextlib
+import io
+import json
+import os
 import pathlib
 import tempfile
+from unittest import mock
 
 import testtools
 
 from bench.precision import claims
-from bench.precision import machine
-from bench.precision import plot
-from bench.precision import report
 from bench.precision import results
-from bench.precision import rows
 from bench.precision import tables
 
 
@@ -31,8 +32,9 @@ class ReportTest(testtools.TestCase):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
-        self.found = results.Results(facts={'seed': 1}, readings=[
-            rows.Row('trials', tool, kind, 0.2, 0.2, 0.0, 0.3)
+        self.enterContext(contextlib.redirect_stdout(io.StringIO()))
+        self.found = results.BenchResults(facts={'seed': 1}, readings=[
+            results.OutageError('trials', tool, kind, 0.2, 0.2, 0.0, 0.3)
             for tool in ('a', 'b') for kind in ('drop', 'hold')])
 
     def test_tables_without_lines_are_left_out(self):
@@ -45,26 +47,34 @@ class ReportTest(testtools.TestCase):
                 self.assertEqual(len(table.columns), len(line))
 
     def test_markdown(self):
-        text = report.as_markdown(tables.Table(
+        text = tables.as_markdown(tables.TextTable(
             'T', ('a', 'b|'), [('1', '|2|')]))
         self.assertEqual('## T\n\n| a | b\\| |\n| --- | --- |\n'
                          '| 1 | \\|2\\| |\n', text)
 
+    def test_each_file_is_written(self):
+        tables.publish(self.found, claims.check(self.found), self.folder)
+        self.assertEqual(
+            ['.gitignore', 'errors.png', 'errors.svg', 'report.md',
+             'results.json'],
+            sorted(found.name for found in self.folder.iterdir()))
+        stored = json.loads((self.folder / 'results.json').read_text())
+        self.assertEqual({'seed': 1}, stored['facts'])
+        self.assertEqual(4, len(stored['readings']))
+        self.assertEqual(7, len(stored['claims']))
+
     def test_a_file_is_written_as_a_whole_or_not_at_all(self):
-        path = self.folder / 'some'
-        report.write(path, lambda to: to.write_text('old'))
-        self.assertRaises(ZeroDivisionError, report.write, path,
-                          lambda to: to.write_text('%d' % (1 / 0)))
-        self.assertEqual(['some'],
-                         [found.name for found in self.folder.iterdir()])
-        self.assertEqual('old', path.read_text())
+        tables.publish(self.found, claims.check(self.found), self.folder)
+        before = (self.folder / 'results.json').read_bytes()
+        with mock.patch.object(
+                os, 'replace', autospec=True, side_effect=OSError('full')):
+            self.assertRaises(
+                OSError, tables.publish, self.found, [], self.folder)
+        self.assertEqual(5, len(list(self.folder.iterdir())))
+        self.assertEqual(
+            before, (self.folder / 'results.json').read_bytes())
 
     def test_plot(self):
         for kind, start in (('png', b'\x89PNG'), ('svg', b'<?xml')):
-            path = self.folder / kind
-            plot.draw(self.found.readings, path, kind)
-            self.assertTrue(path.read_bytes().startswith(start))
-
-    def test_stolen_cpu_time(self):
-        self.assertEqual((7, 107), machine.cpu_times(
-            'cpu  10 20 30 40 0 0 0 7 5 5\ncpu0 1 2 3'))
+            self.assertTrue(tables.draw(
+                self.found.readings, kind).startswith(start))

@@ -12,11 +12,10 @@
 
 """TCP streams that stall: servers frozen, and packets dropped.
 
-Our prober tells the longest stall of each stream, so each event has an
+Our prober gives the longest stall of each stream, so each event has an
 address, and a stream, of its own. All happen side by side.
 """
 
-from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
 import os
@@ -29,10 +28,9 @@ from bench.precision import children
 from bench.precision import episodes
 from bench.precision import namespaces
 from bench.precision import nftables
-from bench.precision import prober
-from bench.precision import progress
 from bench.precision import results
 from bench.precision import session
+from bench.precision import tools
 
 PORT = 2392
 INTERVAL_S = 0.01
@@ -42,14 +40,15 @@ DROPS_S = (0.1, 0.3, 0.5, 1.0, 2.0, 5.0)
 QUICK_S = (0.1, 0.3, 1.0)
 FIRST_HOST = 1000
 SPREAD_S = 1.5
-# Retransmission backs off: a stream comes back so much later, relatively.
+# Retransmission backs off: a stream recovers later by this part of the
+# outage.
 BACK_OFF = 0.7
 TAIL_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Event:
-    """One stall that is to be made."""
+class StallEvent:
+    """One planned stall."""
 
     kind: str
     address: str
@@ -58,12 +57,12 @@ class Event:
 
 
 def plan(count: int, quick: bool, dice: random.Random,
-         start_ns: int) -> list[Event]:
+         start_ns: int) -> list[StallEvent]:
     """Return the events.
 
     :param count: of each kind and length
-    :param quick: whether the long ones are to be left out
-    :param dice: random times come from here
+    :param quick: whether to leave the long ones out
+    :param dice: source of the random numbers
     :param start_ns: when the first may begin
     """
     todo = [(kind, length_s) for kind, lengths_s in (
@@ -73,18 +72,18 @@ def plan(count: int, quick: bool, dice: random.Random,
     planned = []
     for number, (kind, length_s) in enumerate(todo):
         begin_ns = start_ns + round(dice.uniform(0, SPREAD_S) * episodes.NS)
-        planned.append(Event(
+        planned.append(StallEvent(
             kind, namespaces.far_host(FIRST_HOST + number), begin_ns,
             begin_ns + round(length_s * episodes.NS)))
     return planned
 
 
-def run(found: results.Results, far: namespaces.Far, count: int, quick: bool,
-        dice: random.Random) -> None:
-    """Make the events, and note what our prober says about them.
+def run(found: results.BenchResults, far: namespaces.Far, count: int,
+        quick: bool, dice: random.Random) -> None:
+    """Make the events, and add our prober's figures.
 
-    :param found: where to
-    :param far: where the servers are
+    :param found: where to add them
+    :param far: place of the servers
     :param count: see plan()
     :param quick: see plan()
     :param dice: see plan()
@@ -93,59 +92,47 @@ def run(found: results.Results, far: namespaces.Far, count: int, quick: bool,
     servers: dict[str, children.JsonChild] = {}
     blocker = children.JsonChild('nftables', far.prefix)
     try:
-        start_servers(shape, far, servers)
-        probe = prober.Probe([event.address for event in shape], INTERVAL_S,
-                             PORT)
-        start_ns = prober.start_ns([probe])
+        # A server for each address to freeze, and one for the others.
+        for event in shape:
+            if event.kind == FREEZE:
+                servers[event.address] = children.JsonChild(
+                    'echo', far.prefix, [str(PORT), event.address])
+        servers['others'] = children.JsonChild(
+            'echo', far.prefix, [str(PORT), *(
+                event.address for event in shape if event.kind != FREEZE)])
+        probe = tools.ProbeProcess(
+            [event.address for event in shape], INTERVAL_S, PORT)
+        start_ns = tools.start_ns([probe])
         events = [dataclasses.replace(
             event, begin_ns=event.begin_ns + start_ns,
             end_ns=event.end_ns + start_ns) for event in shape]
         blocker.send([
-            vars(nftables.Outage(event.address, event.begin_ns,
-                                 event.end_ns))
+            vars(nftables.Blockade(event.address, event.begin_ns,
+                                   event.end_ns))
             for event in events if event.kind == episodes.DROP])
-        progress.say('TCP: %d streams' % len(events))
+        session.say(f'TCP: {len(events)} streams')
         truth = freeze([event for event in events if event.kind == FREEZE],
                        {address: server.pid
                         for address, server in servers.items()})
-        progress.wait('TCP', until_s(events))
+        session.wait('TCP', TAIL_S + max(
+            event.end_ns + BACK_OFF * (event.end_ns - event.begin_ns)
+            for event in events) / episodes.NS)
         report = probe.stop()
         truth += blocker.finish()
     finally:
         for child in (blocker, *servers.values()):
             child.kill()
-    prober.check_started([report], start_ns)
-    found.runs.append(results.Run.of('tcp', session.ours(INTERVAL_S),
-                                     report))
+    tools.check_started([report], start_ns)
+    found.runs.append(results.ProbeRun.of(
+        'tcp', tools.our_name(INTERVAL_S), report))
     found.tcp.extend(stall(report, one) for one in truth)
 
 
-def start_servers(events: Iterable[Event], far: namespaces.Far,
-                  servers: dict[str, children.JsonChild]) -> None:
-    """Start a server for each address to be frozen, one for the others."""
-    dropped = []
-    for event in events:
-        if event.kind == FREEZE:
-            servers[event.address] = children.JsonChild(
-                'echo', far.prefix, [str(PORT), event.address])
-        else:
-            dropped.append(event.address)
-    servers['others'] = children.JsonChild(
-        'echo', far.prefix, [str(PORT), *dropped])
-
-
-def until_s(events: Sequence[Event]) -> float:
-    """Return when all streams run again, CLOCK_MONOTONIC in seconds."""
-    return TAIL_S + max(
-        (event.end_ns + BACK_OFF * (event.end_ns - event.begin_ns))
-        / episodes.NS for event in events)
-
-
-def freeze(events: Sequence[Event],
+def freeze(events: Sequence[StallEvent],
            pids: dict[str, int]) -> list[dict[str, Any]]:
     """Stop and continue processes, by the clock; return the truth.
 
-    :param events: what is to be done
+    :param events: all freezes
     :param pids: our children, by address
     """
     steps = sorted((
@@ -172,17 +159,18 @@ def switch(pid: int, number: int) -> tuple[int, int]:
     """Stop or continue a child; return the clock before and after, in ns."""
     before_ns = time.monotonic_ns()
     os.kill(pid, number)
-    # Until the kernel says that it is done.
+    # Until the kernel reports that it is done.
     os.waitid(os.P_PID, pid, os.WSTOPPED if number == signal.SIGSTOP
               else os.WCONTINUED)
     return before_ns, time.monotonic_ns()
 
 
-def stall(report: prober.Report, truth: dict[str, Any]) -> dict[str, Any]:
-    """Return what our prober says about one event."""
+def stall(report: tools.ProbeReport,
+          truth: dict[str, Any]) -> dict[str, Any]:
+    """Return our prober's figures for one event."""
     stream = report.target(truth['address'])['tcp']
-    icmp = report.reading(truth['address'], truth['begin_ns'],
-                          truth['end_ns'])
+    icmp = report.figure(truth['address'], truth['begin_ns'],
+                         truth['end_ns'])
     truth_s = (truth['end_ns'] - truth['begin_ns']) / episodes.NS
     return {
         'kind': truth['kind'], 'address': truth['address'],

@@ -14,7 +14,7 @@ import struct
 
 import testtools
 
-from bench.precision import packets
+from bench.precision import responder
 
 
 def checksum(data):
@@ -58,14 +58,14 @@ class PacketsTest(testtools.TestCase):
 
     def test_ipv4(self):
         for payload in self.payloads:
-            request = packets.parse(packet4(SOURCE, TARGET, 8, payload))
+            request = responder.parse(packet4(SOURCE, TARGET, 8, payload))
             self.assertEqual(packet4(TARGET, SOURCE, 0, payload),
                              request.reply)
             self.assertEqual(TARGET, request.address)
             self.assertEqual(SOURCE + b'\x12\x34', request.flow)
 
     def test_ipv4_with_options(self):
-        request = packets.parse(
+        request = responder.parse(
             packet4(SOURCE, TARGET, 8, b'abc', options=b'\1\1\1\0'))
         self.assertEqual(
             packet4(TARGET, SOURCE, 0, b'abc', options=b'\1\1\1\0'),
@@ -73,7 +73,7 @@ class PacketsTest(testtools.TestCase):
 
     def test_ipv6(self):
         for payload in self.payloads:
-            request = packets.parse(packet6(SOURCE6, TARGET6, 128, payload))
+            request = responder.parse(packet6(SOURCE6, TARGET6, 128, payload))
             self.assertEqual(packet6(TARGET6, SOURCE6, 129, payload),
                              request.reply)
             self.assertEqual(TARGET6, request.address)
@@ -85,7 +85,7 @@ class PacketsTest(testtools.TestCase):
                        packet4(SOURCE, TARGET, 8, b'')[:-4],
                        packet6(SOURCE6, TARGET6, 129, b''),
                        packet6(SOURCE6, TARGET6, 133, b'')):
-            self.assertIsNone(packets.parse(packet))
+            self.assertIsNone(responder.parse(packet))
 
     def test_a_patched_checksum_is_the_one_computed_anew(self):
         # Nothing but zeros has no place in a packet that is somebody's.
@@ -93,5 +93,5 @@ class PacketsTest(testtools.TestCase):
             before, after = ([0x0800, rest], [0x0000, rest])
             self.assertEqual(
                 checksum(struct.pack('!2H', *after)),
-                packets.patched(checksum(struct.pack('!2H', *before)),
-                                0x0800, 0x0000))
+                responder.patched(checksum(struct.pack('!2H', *before)),
+                                  0x0800, 0x0000))
