@@ -62,8 +62,6 @@ def render(found: Any, form: str) -> str:
     :param form: name of the format
     :raises MissingLibrary: a library of this format is not installed
     """
-    name = 'render_html' if form == HTML else 'renderers'
-    renderer: Callable[[Any], str] = getattr(
-        utils.import_optional(f'lm_tempest_plugin.results.{name}', EXTRA),
-        form)
+    renderer: Callable[[Any], str] = getattr(utils.import_optional(
+        'lm_tempest_plugin.results.renderers', EXTRA), form)
     return renderer(found)

@@ -201,10 +201,10 @@ def _sections(found: judgement.Comparison) -> Iterator[document.Section]:
 
 
 def _row(each: judgement.Change) -> document.TableRow:
-    effect, ratio = each.effect, each.effect.ratio
+    effect, ends = each.effect, _in_percent(each)
     change = percent(each.fraction)
-    if not math.isnan(ratio.value) and ratio.known:
-        change += f' ({percent(ratio.low - 1)} to {percent(ratio.high - 1)})'
+    if ends.low is not None and ends.high is not None:
+        change += f' ({percent(ends.low / 100)} to {percent(ends.high / 100)})'
     return document.TableRow((
         judgement.QUANTITIES[each.quantity].title,
         document.number(effect.before.value),
@@ -256,11 +256,13 @@ def _figure(changes: Sequence[judgement.Change],
 
 
 def _in_percent(each: judgement.Change) -> estimates.Estimate:
+    """Return the change with both ends of its interval, or without it."""
     ratio = each.effect.ratio
-    known = ratio.known and not math.isnan(ratio.value)
-    return estimates.Estimate(
-        100 * each.fraction, 100 * (ratio.low - 1) if known else None,
-        100 * (ratio.high - 1) if known else None, ratio.count)
+    low = high = None
+    if (ratio.low is not None and ratio.high is not None and
+            not math.isnan(ratio.value)):
+        low, high = 100 * (ratio.low - 1), 100 * (ratio.high - 1)
+    return estimates.Estimate(100 * each.fraction, low, high, ratio.count)
 
 
 def _data(found: judgement.Comparison) -> Mapping[str, Any]:

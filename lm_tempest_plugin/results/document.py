@@ -84,7 +84,7 @@ class TableRow:
 class Table:
     """A table.
 
-    :ivar caption: what it shows, and how to read it
+    :ivar caption: its content, and how to read it
     :ivar columns: headings
     :ivar rows: rows with one cell for each heading
     :ivar words: number of leading columns that hold words; the others hold
@@ -125,11 +125,11 @@ class Plot:
     """A plot, or several to choose from. Only HTML shows it.
 
     :ivar key: its name in the page, unique in the document
-    :ivar caption: what it shows, and how to read it
+    :ivar caption: its content, and how to read it
     :ivar figures: each with the label by which it is chosen
     :ivar choice: name of the list of labels; empty without a choice
     :ivar missing: the reason if there is no figure; empty otherwise
-    :ivar notes: what the figures leave out, a text each
+    :ivar notes: a text for each omission
     """
 
     key: str

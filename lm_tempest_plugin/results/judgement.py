@@ -476,14 +476,13 @@ def _effect(quantity: Quantity, before: _ByDrain, after: _ByDrain,
     matters, the difference is that of drains: it would be lost in the
     difference between the first and the last of a drain.
     """
-    values = [[value for each in side.values() for value in each]
-              for side in (before, after)]
+    first, second = ([value for each in side.values() for value in each]
+                     for side in (before, after))
     if not quantity.queued:
-        return effects.compare(*values)
+        return effects.compare(first, second)
     return dataclasses.replace(
         effects.compare(samples.before, samples.after),
-        before=estimates.median(values[0]),
-        after=estimates.median(values[1]))
+        before=estimates.median(first), after=estimates.median(second))
 
 
 def smallest(quantity: Quantity,

@@ -10,22 +10,33 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Documents as text, Markdown and JSON."""
+"""Documents as text, Markdown, JSON and HTML.
+
+The HTML page is one file that requests nothing from the network. Its
+template escapes all texts; in plots, ``plots.theme.text()`` does.
+"""
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-import html
 import itertools
 import re
 import textwrap
+from typing import Any
+from xml.sax import saxutils
 
 import msgspec
 import prettytable
 
 from lm_tempest_plugin.results import document
+from lm_tempest_plugin.results.plots import theme
+from lm_tempest_plugin import utils
 
 COLUMNS = 100
 MOST_LINES = 50
+# A browser has to lay out every line.
+MOST_LINES_HTML = 1000
+#: Extra of the package with the libraries of HTML pages.
+EXTRA = 'report'
 _SPACE = 2
 _SPECIAL = re.compile(r'([\\`*_\[\]|~$])')
 
@@ -68,13 +79,64 @@ def markdown(found: document.Document) -> str:
     return '\n\n'.join(parts) + '\n'
 
 
+def html(page: document.Document) -> str:
+    """Return a document as a page that works without any other file.
+
+    :param page: the document
+    :raises MissingLibrary: a library of the extra is not installed
+    """
+    jinja2 = utils.import_optional('jinja2', EXTRA)
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader(__package__), autoescape=True,
+        undefined=jinja2.StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True)
+    environment.filters.update(
+        embedded=embedded,
+        # Jinja has no isinstance().
+        kinds=lambda nodes: [(type(node).__name__, node) for node in nodes],
+        first_lines=lambda lines: first_lines(lines, MOST_LINES_HTML))
+    drawn = any(isinstance(node, document.Plot) and node.figures
+                for section in page.sections for node in section.nodes)
+    return environment.get_template('page.html.j2').render(
+        page=page, theme=theme, plotly=plotly_script() if drawn else '')
+
+
+def embedded(figures: Sequence[tuple[str, document.Figure]]
+             ) -> Any:
+    """Return figures as JSON that is safe inside a script element.
+
+    A script element ends at the first ``</script``, even in a JSON string;
+    after ``<!--`` it may not end where it should (HTML standard,
+    "Restrictions for contents of script elements"). So these letters are
+    written as escapes of JSON.
+
+    :param figures: labels, which are left out, and figures
+    """
+    text = f'[{",".join(figure.as_json() for _label, figure in figures)}]'
+    for letter in '<>&\u2028\u2029':
+        text = text.replace(letter, f'\\u{ord(letter):04x}')
+    return utils.import_optional('markupsafe', EXTRA).Markup(text)
+
+
+def plotly_script() -> Any:
+    """Return plotly.js, safe inside a script element.
+
+    :raises ValueError: this version would end the element too early
+    """
+    plotly = utils.import_optional('plotly', EXTRA)
+    script = plotly.offline.get_plotlyjs()
+    if re.search('</script|<!--', script, re.IGNORECASE):
+        raise ValueError('this version of plotly.js cannot be embedded')
+    return utils.import_optional('markupsafe', EXTRA).Markup(script)
+
+
 def escape(value: str) -> str:
     """Return a text on one line in which nothing is Markdown.
 
     :param value: a text of any origin; not for the begin of a line
     """
-    return _SPECIAL.sub(r'\\\1', html.escape(
-        document.printable(value), quote=False))
+    return _SPECIAL.sub(r'\\\1', saxutils.escape(
+        document.printable(value)))
 
 
 def first_lines(lines: Sequence[str], most: int) -> list[str]:

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import plots
-from lm_tempest_plugin.results.plots import shared
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.results import summary
@@ -36,7 +35,7 @@ def build(results: store.Results, title: str = '') -> document.Document:
     :param title: heading; empty for the usual one
     """
     found = summary.summarize(results)
-    material = shared.Material(found, results)
+    material = plots.Material(found, results)
     return document.Document(
         title=title or TITLE, good=found.good,
         verdict=f'{found.sentence}.', remarks=found.remarks,
@@ -45,7 +44,7 @@ def build(results: store.Results, title: str = '') -> document.Document:
               'runs': results.runs, 'files': results.files})
 
 
-def _sections(material: shared.Material) -> Iterator[document.Section]:
+def _sections(material: plots.Material) -> Iterator[document.Section]:
     found = material.summary
     if found.problems:
         yield document.Section('problems', 'Problems', [
@@ -64,7 +63,7 @@ def _sections(material: shared.Material) -> Iterator[document.Section]:
     yield document.Section('runs', 'Runs', [_runs(material.results)])
 
 
-def _migrations(material: shared.Material) -> Iterator[document.Node]:
+def _migrations(material: plots.Material) -> Iterator[document.Node]:
     names = material.names
     if names.common:
         yield document.Note(
@@ -94,13 +93,13 @@ def _migrations(material: shared.Material) -> Iterator[document.Node]:
         words=3 + len(together), outcome=3 + len(together))
 
 
-def _migrations_row(material: shared.Material, group: summary.Group,
+def _migrations_row(material: plots.Material, group: summary.Group,
                     one_limit: bool) -> document.TableRow:
     conditions, names = group.conditions, material.names
     duration = group.spreads.get('duration_s')
     downtime = group.spreads.get('downtime_s')
-    measured = [each for each in material.measured(conditions)
-                if each.continuity]
+    probed = [(each.continuity, each)
+              for each in material.measured(conditions) if each.continuity]
     return document.TableRow((
         names.settings(conditions.settings), str(conditions.flavor),
         *(() if names.together else (conditions.drained_together_short,)),
@@ -108,17 +107,18 @@ def _migrations_row(material: shared.Material, group: summary.Group,
         document.estimate(duration.median) if duration else document.UNKNOWN,
         document.number(duration.p95.value) if duration
         else document.UNKNOWN,
-        _longest(((each.continuity.outage, each.max_outage_s)
-                  for each in measured), one_limit),
-        _longest(((each.continuity.stall, each.max_stall_s)
-                  for each in measured if each.continuity.stall), one_limit),
+        _longest(((continuity.outage, each.max_outage_s)
+                  for continuity, each in probed), one_limit),
+        _longest(((continuity.stall, each.max_stall_s)
+                  for continuity, each in probed if continuity.stall),
+                 one_limit),
         f'{document.number(downtime.median.value)} / '
         f'{document.number(downtime.largest)}' if downtime
         else document.UNKNOWN),
         document.BAD if group.with_problems else document.GOOD)
 
 
-def _as_expected(material: shared.Material, group: summary.Group) -> str:
+def _as_expected(material: plots.Material, group: summary.Group) -> str:
     """Return how many migrations were as expected, refusals apart.
 
     A refusal that a test asks for is as expected, but no migration: counted
@@ -151,7 +151,7 @@ def _longest(found: Iterable[tuple[
     return text if one_limit else f'{text} (limit {bound_s:g})'
 
 
-def _drains(material: shared.Material) -> document.Table:
+def _drains(material: plots.Material) -> document.Table:
     return document.Table(
         'Seconds from the first request to the last end (median with '
         'its 95 % interval, and longest), and live migrations that the '

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import schema
 
@@ -31,7 +31,7 @@ KINDS = (('outages', 'outage', 'the time in which the guest did not answer '
           'made no progress'))
 
 
-def section(material: shared.Material) -> document.Section:
+def section(material: plots.Material) -> document.Section:
     """Return the section with both plots."""
     nodes: list[document.Node] = []
     for key, noun, explained in KINDS:
@@ -56,7 +56,7 @@ def section(material: shared.Material) -> document.Section:
     return document.Section('continuity', 'Outages and stalls', nodes)
 
 
-def _lines(material: shared.Material,
+def _lines(material: plots.Material,
            key: str) -> tuple[dict[str, list[float]], list[float]]:
     """Return lengths by the name of the settings, and the bounds."""
     found: dict[str, list[float]] = {}
@@ -75,7 +75,7 @@ def _lines(material: shared.Material,
     return found, sorted(bounds)
 
 
-def _control(material: shared.Material) -> list[float]:
+def _control(material: plots.Material) -> list[float]:
     """Return the longest outages outside the migrations."""
     return [each.continuity.control.longest_s
             for group in material.summary.groups

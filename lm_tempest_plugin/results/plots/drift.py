@@ -15,7 +15,7 @@
 import numpy
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import summary
 
@@ -25,7 +25,7 @@ MOST_CHOICES, MOST_ROWS, MOST_POINTS = 24, 60, 300
 PART, GAP = 180, 34
 
 
-def section(material: shared.Material) -> document.Section:
+def section(material: plots.Material) -> document.Section:
     """Return the section with a plot of each chosen group."""
     drifts = material.summary.drifts
     names = list(dict.fromkeys(
@@ -64,14 +64,14 @@ def section(material: shared.Material) -> document.Section:
             [document.TableRow((
                 material.names.group(each.conditions),
                 str(each.conditions.flavor),
-                shared.QUANTITIES[each.quantity],
+                plots.QUANTITIES[each.quantity],
                 document.estimate(each.per_round_trip, sign=True),
                 f'{each.round_trips}')) for each in found[:MOST_ROWS]],
             words=3))
     return document.Section('drift', 'Drift over round trips', nodes)
 
 
-def _figure(material: shared.Material, name: str) -> document.Figure:
+def _figure(material: plots.Material, name: str) -> document.Figure:
     drifts = [each for each in material.summary.drifts
               if material.names.group(each.conditions) == name]
     rows = [(quantity, title) for quantity, title in SHOWN
@@ -94,7 +94,7 @@ def _figure(material: shared.Material, name: str) -> document.Figure:
     return figure
 
 
-def _add(figure: document.Figure, material: shared.Material,
+def _add(figure: document.Figure, material: plots.Material,
          drift: summary.Drift, number: int, axis: str) -> None:
     """Add the round trips of a flavor, and their slope."""
     values: dict[int, list[float]] = {}

@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Duration of live migrations, by settings and flavor."""
+"""Duration of live migrations and of their phases."""
 
 from collections.abc import Sequence
 
 import numpy
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import summary
@@ -25,15 +25,15 @@ from lm_tempest_plugin.results import summary
 PLACE = 10
 MOST_POINTS = 40
 MOST_ROWS = 40
-ROW = 26
+ROW, PHASES_ROW = 26, 32
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 _Placed = Sequence[tuple[float, summary.Group,
                          Sequence[schema.MigrationResult]]]
 
 
-def section(material: shared.Material) -> document.Section:
-    """Return the section with the plot, and duration by memory."""
+def section(material: plots.Material) -> document.Section:
+    """Return the section with both plots, and duration by memory."""
     groups = [group for group in material.summary.groups
               if material.completed(group.conditions)]
     labels = list(dict.fromkeys(
@@ -47,12 +47,12 @@ def section(material: shared.Material) -> document.Section:
         '90 %, the cross is the longest. The dot with a bar is the median '
         'with its 95 % interval.', figures, missing='' if groups else
         'No measured migration completed, so there is no duration to show.',
-        notes=shared.left_out(labels, MOST_ROWS, 'combinations'))
-    return document.Section('durations', 'Duration by settings and flavor',
-                            [plot, *_fits(material)])
+        notes=plots.left_out(labels, MOST_ROWS, 'combinations'))
+    return document.Section('durations', 'Duration and phases',
+                            [plot, *_fits(material), _phases(material)])
 
 
-def _figure(material: shared.Material, groups: Sequence[summary.Group],
+def _figure(material: plots.Material, groups: Sequence[summary.Group],
             labels: Sequence[str]) -> document.Figure:
     flavors = [flavor for flavor in material.flavors() if any(
         group.conditions.flavor == flavor for group in groups)]
@@ -134,7 +134,7 @@ def _add_points(figure: document.Figure, placed: _Placed, number: int,
                 for seconds, _at, each in points])
 
 
-def _fits(material: shared.Material) -> list[document.Table]:
+def _fits(material: plots.Material) -> list[document.Table]:
     rows = [document.TableRow((
         material.names.group(each.conditions),
         document.estimate(each.line.seconds),
@@ -146,3 +146,52 @@ def _fits(material: shared.Material) -> list[document.Table]:
         'of the flavor (95 % intervals).',
         ('Settings', 'Fixed (s)', 'Per GiB (s)', 'Residual (s)',
          'Migrations'), rows)] if rows else []
+
+
+def _phases(material: plots.Material) -> document.Plot:
+    known = [group for group in material.summary.groups if group.phases]
+    return document.Plot(
+        'phases',
+        'checks: nova chooses a host and asks both; queued: other '
+        'migrations go first; setup: the destination prepares; copy: memory, '
+        'and disks of a block migration; post and cleanup: nova finishes on '
+        'the destination and on the source. Medians of different phases do '
+        'not add up to the median of the duration.',
+        [('', _phases_figure(material))] if known else [],
+        missing='' if known else
+        'The phases of measured migrations are not known.',
+        notes=plots.left_out(known, MOST_ROWS,
+                             'combinations of settings and flavor'))
+
+
+def _phases_figure(material: plots.Material) -> document.Figure:
+    groups = [group for group in material.summary.groups
+              if group.phases][:MOST_ROWS]
+    labels = [
+        f'{theme.wrapped(material.names.group(each.conditions), lines=3)}'
+        f'<br><b>{theme.short(each.conditions.flavor, theme.LABEL_WIDTH)}'
+        f'</b>' for each in groups]
+    figure = theme.figure(
+        max(120, sum(PHASES_ROW + 13 * label.count('<br>')
+                     for label in labels)),
+        barmode='stack', bargap=0.35,
+        xaxis=theme.axis('seconds (median of each phase)',
+                         rangemode='tozero'),
+        yaxis=theme.rows(labels))
+    names = dict.fromkeys([
+        *theme.PHASES, *(name for group in groups for name in group.phases)])
+    for number, name in enumerate(names):
+        if any(name in group.phases for group in groups):
+            seconds = [group.phases.get(name, 0.0) for group in groups]
+            figure.add(
+                'bar', name=theme.text(name), orientation='h',
+                y=list(range(len(groups))), x=seconds,
+                marker={'color': theme.PHASES.get(
+                    name, theme.colour(number)),
+                    'line': {'width': 0.5, 'color': '#ffffff'}},
+                hoverinfo='text', hovertext=[theme.hover(
+                    f'{group.conditions.settings}, '
+                    f'{group.conditions.flavor}',
+                    f'{name}: {document.number(each)} s')
+                    for group, each in zip(groups, seconds)])
+    return figure

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import numpy
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results.plots import timeline
 from lm_tempest_plugin.results import schema
@@ -38,7 +38,7 @@ ROWS: Sequence[tuple[str, str, _Value, float]] = (
      1e-6))
 
 
-def section(material: shared.Material) -> document.Section:
+def section(material: plots.Material) -> document.Section:
     """Return the section with a plot of each chosen drain."""
     drains = [drain for drain in material.drains
               if any(len(each.samples) > 1 for each in drain.result.hosts)]

@@ -17,7 +17,7 @@ import dataclasses
 import math
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import summary
@@ -27,11 +27,11 @@ MOST_ROWS = 40
 LINE, GAP = 15, 18
 
 
-def section(material: shared.Material) -> document.Section:
+def section(material: plots.Material) -> document.Section:
     """Return the section with a plot of each quantity, and a table."""
     differences = material.summary.differences
     quantities: dict[str, list[summary.Difference]] = {}
-    for name in shared.QUANTITIES:
+    for name in plots.QUANTITIES:
         found = [each for each in differences if each.quantity == name]
         if found:
             quantities[name] = found
@@ -40,12 +40,12 @@ def section(material: shared.Material) -> document.Section:
         'The time that the second value of a setting adds, with its 95 % '
         'interval. If the interval includes zero, no difference was found '
         '(hollow).',
-        [(shared.QUANTITIES[name], _figure(material, found))
+        [(plots.QUANTITIES[name], _figure(material, found))
          for name, found in quantities.items()],
         'Quantity', missing='' if differences else
         'No two combinations differ in exactly one setting, so the effect '
         'of a setting is not known.', notes=[
-            f'{shared.QUANTITIES[name]}: the {MOST_ROWS} largest of '
+            f'{plots.QUANTITIES[name]}: the {MOST_ROWS} largest of '
             f'{len(found)} differences are drawn.'
             for name, found in quantities.items()
             if len(found) > MOST_ROWS])]
@@ -54,7 +54,7 @@ def section(material: shared.Material) -> document.Section:
     return document.Section('settings', 'Effect of settings', nodes)
 
 
-def _table(material: shared.Material,
+def _table(material: plots.Material,
            differences: Sequence[summary.Difference]) -> list[document.Node]:
     found = [each for each in differences if each.effect.found]
     note = document.Note(
@@ -70,7 +70,7 @@ def _table(material: shared.Material,
          'Difference', 'Ratio'),
         [document.TableRow((
             _title(each), _rest(material, each),
-            shared.QUANTITIES[each.quantity],
+            plots.QUANTITIES[each.quantity],
             document.number(each.effect.before.value),
             document.number(each.effect.after.value),
             document.estimate(each.effect.difference, sign=True),
@@ -79,7 +79,7 @@ def _table(material: shared.Material,
             for each in found], words=3), note]
 
 
-def _figure(material: shared.Material,
+def _figure(material: plots.Material,
             found: Sequence[summary.Difference]) -> document.Figure:
     largest = sorted(range(len(found)), key=lambda place: -abs(
         found[place].effect.difference.value))[:MOST_ROWS]
@@ -106,12 +106,12 @@ def _figure(material: shared.Material,
 
 def _title(each: summary.Difference) -> str:
     before, after = (
-        shared.setting_value(conditions.settings, each.setting)
+        plots.setting_value(conditions.settings, each.setting)
         for conditions in (each.before, each.after))
-    return f'{shared.setting(each.setting)}: {before} → {after}'
+    return f'{plots.setting(each.setting)}: {before} → {after}'
 
 
-def _rest(material: shared.Material, each: summary.Difference) -> str:
+def _rest(material: plots.Material, each: summary.Difference) -> str:
     """Return the conditions without the setting."""
     settings = each.before.settings
     rest = schema.Settings(

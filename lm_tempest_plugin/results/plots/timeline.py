@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import summary
@@ -156,7 +156,7 @@ def drain_notes(drains: Sequence[object],
             f'ones.']
 
 
-def drain_label(material: shared.Material,
+def drain_label(material: plots.Material,
                 drain: summary.DrainWithMigrations) -> str:
     """Return the text by which a reader chooses a drain."""
     result = drain.result
@@ -165,7 +165,7 @@ def drain_label(material: shared.Material,
     return f'{run}{bad}{summary.drain_title(result)}: {result.settings}'
 
 
-def section(material: shared.Material) -> document.Section:
+def section(material: plots.Material) -> document.Section:
     """Return the section with a timeline of each chosen drain."""
     drains = [drain for drain in material.drains if drain.migrations]
     chosen = choose(drains, MOST_DRAINS)

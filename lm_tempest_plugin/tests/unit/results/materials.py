@@ -15,7 +15,7 @@
 from plotly import graph_objects
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results.plots import shared
+from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results import summary
 from lm_tempest_plugin.tests.functional import matrix
 from lm_tempest_plugin.tests.unit.results import builders
@@ -27,7 +27,7 @@ def make(lines):
     :param lines: after the first
     """
     results = builders.read(lines)
-    return shared.Material(summary.summarize(results), results)
+    return plots.Material(summary.summarize(results), results)
 
 
 def migrations(count, **changes):
@@ -48,13 +48,13 @@ def whole(**changes):
         matrix.SimulatedRun(**{'round_trips': 3, **changes})))
 
 
-def plots(section):
+def plots_of(section):
     """Return the plots of a section."""
     return [node for node in section.nodes
             if isinstance(node, document.Plot)]
 
 
-def tables(section):
+def tables_of(section):
     """Return the tables of a section."""
     return [node for node in section.nodes
             if isinstance(node, document.Table)]
@@ -66,7 +66,7 @@ def check(test, section):
     :param test: the test that checks
     :param section: with plots that are not missing
     """
-    for plot in plots(section):
+    for plot in plots_of(section):
         test.assertEqual('', plot.missing)
         test.assertTrue(plot.figures)
         for _label, figure in plot.figures:

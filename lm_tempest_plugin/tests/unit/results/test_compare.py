@@ -20,7 +20,6 @@ import msgspec
 
 from lm_tempest_plugin.results import compare
 from lm_tempest_plugin.results import judgement
-from lm_tempest_plugin.results import render_html
 from lm_tempest_plugin.results import renderers
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
@@ -153,9 +152,9 @@ class FormatsTest(base.TestCase):
         self.assertGreater(change['effect']['ratio']['low'], 1)
 
     def test_html(self):
-        said = render_html.html(self.document)
+        said = renderers.html(self.document)
         # Without plotly's own script.
-        page = said.replace(str(render_html.plotly_script()), '')
+        page = said.replace(str(renderers.plotly_script()), '')
         self.assertNotIn('<script>alert', page)
         self.assertNotIn('alert(1)</script', page)
         self.assertIn('&lt;script&gt;alert(1)&lt;/script&gt;', page)
@@ -167,6 +166,6 @@ class FormatsTest(base.TestCase):
 
     def test_html_without_figures(self):
         found = dataclasses.replace(self.found, changes=[])
-        said = render_html.html(compare.show(found, 'T'))
+        said = renderers.html(compare.show(found, 'T'))
         self.assertIn('There is no figure to compare', said)
         self.assertLess(len(said), 100_000)

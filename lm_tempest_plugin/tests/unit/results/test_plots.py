@@ -21,9 +21,7 @@ from lm_tempest_plugin.results.plots import continuity
 from lm_tempest_plugin.results.plots import drift
 from lm_tempest_plugin.results.plots import durations
 from lm_tempest_plugin.results.plots import hosts
-from lm_tempest_plugin.results.plots import phases
 from lm_tempest_plugin.results.plots import settings
-from lm_tempest_plugin.results.plots import shared
 from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results.plots import timeline
 from lm_tempest_plugin.results import schema
@@ -49,7 +47,7 @@ def unprobed(migration):
 
 def first(section):
     """Return the only plot of a section."""
-    [plot] = materials.plots(section)
+    [plot] = materials.plots_of(section)
     return plot
 
 
@@ -98,12 +96,12 @@ class EveryPlotTest(base.TestCase):
     def missing(self, sections):
         """Return by key whether a plot is missing."""
         return {plot.key: bool(plot.missing) for section in sections
-                for plot in materials.plots(section)}
+                for plot in materials.plots_of(section)}
 
     def test_order(self):
         self.assertEqual(
-            ['durations', 'phases', 'timeline', 'continuity', 'drift',
-             'hosts', 'settings'],
+            ['durations', 'timeline', 'continuity', 'drift', 'hosts',
+             'settings'],
             [section.key for section in self.sections([])])
 
     def test_plotly_takes_it(self):
@@ -112,16 +110,16 @@ class EveryPlotTest(base.TestCase):
         for section in found:
             materials.check(self, section)
             self.assertNotIn(SCRIPT, str([
-                figure.as_dict() for plot in materials.plots(section)
+                figure.as_dict() for plot in materials.plots_of(section)
                 for _label, figure in plot.figures]))
-            for table in materials.tables(section):
+            for table in materials.tables_of(section):
                 for row in table.rows:
                     self.assertEqual(len(table.columns), len(row.cells))
         self.assertEqual(8, len(self.missing(found)))
 
     def test_nothing_to_show(self):
         for section in self.sections([]):
-            for plot in materials.plots(section):
+            for plot in materials.plots_of(section):
                 self.assertEqual(0, len(plot.figures))
                 self.assertTrue(plot.missing.endswith('.'), plot)
 
@@ -136,7 +134,7 @@ class EveryPlotTest(base.TestCase):
     def test_one_migration(self):
         for section in self.sections([
                 *materials.migrations(1), builders.drain()]):
-            for plot in materials.plots(section):
+            for plot in materials.plots_of(section):
                 if not plot.missing:
                     materials.check(self, document.Section('', '', [plot]))
 
@@ -144,7 +142,9 @@ class EveryPlotTest(base.TestCase):
 class DurationsTest(base.TestCase):
 
     def figure(self, lines):
-        return first(durations.section(materials.make(lines))).figures[0][1]
+        plot, _phases = materials.plots_of(
+            durations.section(materials.make(lines)))
+        return plot.figures[0][1]
 
     def test_points_of_small_groups_only(self):
         sizes = [
@@ -165,7 +165,7 @@ class DurationsTest(base.TestCase):
         self.assertLess(0, median['error_x']['array'][0])
 
     def test_too_many_settings(self):
-        plot = first(durations.section(materials.make([
+        plot, _phases = materials.plots_of(durations.section(materials.make([
             builders.migration(number, settings=builders.settings(
                 max_concurrent_live_migrations=number))
             for number in range(durations.MOST_ROWS + 2)])))
@@ -173,22 +173,20 @@ class DurationsTest(base.TestCase):
         self.assertEqual(durations.MOST_ROWS, len(
             plot.figures[0][1].layout['yaxis']['ticktext']))
 
-    def test_fits(self):
-        [table] = materials.tables(durations.section(
-            materials.whole(round_trips=2)))
-        self.assertEqual(4, len(table.rows))
-
-
-class PhasesTest(base.TestCase):
-
-    def test_stacked(self):
-        plot = first(phases.section(materials.make(materials.migrations(3))))
+    def test_phases(self):
+        _durations, plot = materials.plots_of(durations.section(
+            materials.make(materials.migrations(3))))
         figure = plot.figures[0][1]
         self.assertEqual('stack', figure.layout['barmode'])
         self.assertEqual(
             [('checks', [1.0]), ('queued', [2.0]), ('setup', [2.0]),
              ('copy', [3.0]), ('post', [0.5]), ('cleanup', [0.5])],
             [(trace['name'], trace['x']) for trace in figure.traces])
+
+    def test_fits(self):
+        [table] = materials.tables_of(durations.section(
+            materials.whole(round_trips=2)))
+        self.assertEqual(4, len(table.rows))
 
 
 class TimelineTest(base.TestCase):
@@ -354,7 +352,7 @@ class ChosenDrainsTest(base.TestCase):
 class ContinuityTest(base.TestCase):
 
     def plots(self, lines):
-        return materials.plots(continuity.section(materials.make(lines)))
+        return materials.plots_of(continuity.section(materials.make(lines)))
 
     def test_lines_and_bound(self):
         outages, _stalls = self.plots([
@@ -409,7 +407,7 @@ class DriftTest(base.TestCase):
         self.assertEqual(list(range(1, 9)), points['x'])
         self.assertEqual([1, 8], line['x'])
         self.assertEqual([12.0, 26.0], line['y'])
-        [table] = materials.tables(section)
+        [table] = materials.tables_of(section)
         self.assertEqual('+2.00 (+2.00 to +2.00)', table.rows[0].cells[3])
         self.assertIn('found in 1 of them', section.nodes[1].text)
 
@@ -428,7 +426,7 @@ class DriftTest(base.TestCase):
         section = drift.section(materials.make([
             builders.migration(number, round_trip=number)
             for number in range(1, 9)]))
-        self.assertEqual([], materials.tables(section))
+        self.assertEqual([], materials.tables_of(section))
         self.assertIn('found in 0 of them', section.nodes[1].text)
 
     def test_too_many_settings(self):
@@ -493,7 +491,7 @@ class SettingsTest(base.TestCase):
                                  for each in figure.traces[0]['x']])
         self.assertIn('tunnelled: off → on',
                       figure.layout['yaxis']['ticktext'][0])
-        [table] = materials.tables(section)
+        [table] = materials.tables_of(section)
         self.assertEqual('tunnelled: off → on', table.rows[0].cells[0])
 
     def test_shorter(self):
@@ -503,7 +501,7 @@ class SettingsTest(base.TestCase):
     def test_no_difference(self):
         lines = self.lines(9.0, 9.0)
         self.assertEqual(['no difference found'], names(self.figure(lines)))
-        self.assertEqual([], materials.tables(self.section(lines)))
+        self.assertEqual([], materials.tables_of(self.section(lines)))
 
     def test_storage(self):
         plot = first(self.section([
@@ -534,7 +532,7 @@ class NamesTest(base.TestCase):
                               max_concurrent_live_migrations=1)
         two = self.conditions(tunnelled=False,
                               max_concurrent_live_migrations=3)
-        found = shared.Names([one, two])
+        found = plots.Names([one, two])
         self.assertEqual('block, tunnelled off', found.common)
         self.assertEqual('limit means max_concurrent_live_migrations',
                          found.explained)
@@ -544,7 +542,7 @@ class NamesTest(base.TestCase):
 
     def test_one_combination(self):
         one = self.conditions(tunnelled=True)
-        found = shared.Names(
+        found = plots.Names(
             [one, self.conditions('batch of 2', tunnelled=True)])
         self.assertEqual('', found.common + found.explained)
         self.assertEqual('block, tunnelled on – 2 servers, window of 2',
@@ -552,14 +550,14 @@ class NamesTest(base.TestCase):
 
     def test_nothing_but_common_settings(self):
         one, two = self.conditions(), self.conditions(post_copy=True)
-        found = shared.Names([one, two])
+        found = plots.Names([one, two])
         self.assertEqual(
             ['block', 'post copy on'],
             [found.settings(each.settings) for each in (one, two)])
 
     def test_nothing_at_all(self):
-        self.assertEqual('', shared.Names([]).common)
-        self.assertEqual('as configured', shared.Names(
+        self.assertEqual('', plots.Names([]).common)
+        self.assertEqual('as configured', plots.Names(
             []).settings(schema.Settings()))
 
 

@@ -18,7 +18,7 @@ import re
 import markupsafe
 
 from lm_tempest_plugin.results import document
-from lm_tempest_plugin.results import render_html
+from lm_tempest_plugin.results import renderers
 from lm_tempest_plugin.results import report
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
@@ -62,7 +62,7 @@ class Parsed(parser.HTMLParser):
 
 
 def render(lines, title='', **changes):
-    return render_html.html(dataclasses.replace(
+    return renderers.html(dataclasses.replace(
         report.build(builders.read(lines), title), **changes))
 
 
@@ -72,7 +72,7 @@ class EmbeddedTest(base.TestCase):
         text = '</script><!-- & \u2028'
         made = document.Figure({'title': text})
         made.add('bar', x=[1])
-        found = render_html.embedded([('', made)])
+        found = renderers.embedded([('', made)])
         self.assertIsInstance(found, markupsafe.Markup)
         self.assertEqual(
             [], re.findall('[<>&\u2028]', str(found)))
@@ -169,7 +169,7 @@ class PageTest(base.TestCase):
             materials.migrations(1), sections=[document.Section(
                 'problems', 'Problems', [document.Bullets(
                     ['bad'] * 1500)])])).text)
-        self.assertEqual(render_html.MOST_LINES, text.count('bad'))
+        self.assertEqual(renderers.MOST_LINES_HTML, text.count('bad'))
         self.assertIn('and 500 more; the report as JSON has all', text)
 
     def test_remarks(self):

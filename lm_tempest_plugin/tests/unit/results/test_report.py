@@ -25,7 +25,7 @@ def table(lines, key):
     found = report.build(builders.read(lines))
     for section in found.sections:
         if section.key == key:
-            return materials.tables(section)[0]
+            return materials.tables_of(section)[0]
     return None
 
 
