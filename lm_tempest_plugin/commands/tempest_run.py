@@ -199,7 +199,7 @@ class RunProgress:
         try:
             found = msgspec.json.decode(line, type=schema.AnyLine)
         except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-            # The report checks the file, and explains what is wrong.
+            # The report checks the file later, and explains the error.
             return f'a line of results cannot be read: {exc}'
         if isinstance(found, schema.RunStarted):
             hosts = ', '.join(
