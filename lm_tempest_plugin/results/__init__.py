@@ -10,11 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What was found is kept here, summed up, shown and compared.
+"""Results of live migrations: stored, summarized, shown and compared.
 
-Nothing in this package knows OpenStack, and nothing in it measures: it takes
-records, of whatever age, from whatever cloud.
+Nothing in this package knows OpenStack or measures anything.
 
-* chain: the file of records, to which lines are only added
-* collection: what files of records say, in the form in which it is used
+* schema: the lines of a results file
+* store: writes and reads results files
+* estimates, effects, recommendation: statistics
+* summary: the data behind every table of a report
+* document: sections, tables and plots; report and compare build one
+* renderers, render_html, plots: show a document
+* influx, openmetrics: exports for monitoring systems
 """
