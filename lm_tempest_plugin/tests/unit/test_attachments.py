@@ -15,43 +15,90 @@ import io
 import subunit
 import testtools
 from testtools import content
+from testtools import content_type
 
-from lm_tempest_plugin.tests.live_migration_ha import attachments
+from lm_tempest_plugin import attachments
 from lm_tempest_plugin.tests.unit import base
 
 # Characters of two bytes, so that a piece may end within one.
 LONG = 'x' + 'é' * (3 * 1024 * 1024)
 
 
-class SplitTest(base.TestCase):
+class ConvertTest(base.TestCase):
 
-    def test_what_is_short_stays(self):
+    def test_a_short_text_stays(self):
         short = content.text_content('short')
-        details = {'log': short}
-        attachments.split(details)
-        self.assertIs(short, details['log'])
+        details = {'matrix': short}
+        attachments.convert(details)
+        self.assertIs(short, details['matrix'])
 
-    def test_what_is_long_is_cut(self):
-        details = {'log': content.text_content(LONG)}
-        attachments.split(details)
-        sizes = list(map(len, details['log'].iter_bytes()))
+    def test_a_long_text_is_cut(self):
+        details = {'matrix': content.text_content(LONG)}
+        attachments.convert(details)
+        sizes = list(map(len, details['matrix'].iter_bytes()))
         self.assertEqual(7, len(sizes))
         self.assertLessEqual(max(sizes), attachments.PIECE_BYTES)
-        self.assertEqual(LONG, details['log'].as_text())
-        self.assertEqual(LONG, details['log'].as_text())
+        # Contents can be read more than once.
+        self.assertEqual(LONG, details['matrix'].as_text())
+        self.assertEqual(LONG, details['matrix'].as_text())
 
-    def test_a_result_carries_it(self):
-        """With what a test attaches while it is set up."""
+    def test_many_pieces_are_one_long_text(self):
+        pieces = [b'x' * 1000] * 2000
+        details = {'matrix': content.Content(
+            content_type.UTF8_TEXT, lambda: pieces)}
+        attachments.convert(details)
+        self.assertEqual(b''.join(pieces),
+                         b''.join(details['matrix'].iter_bytes()))
+
+    def test_a_log_is_no_text(self):
+        details = {"pythonlogging:''": content.text_content('short')}
+        attachments.convert(details)
+        log, = details.values()
+        self.assertEqual('application/x-log; charset="utf8"',
+                         str(log.content_type))
+        self.assertEqual([b'short'], list(log.iter_bytes()))
+
+    def test_a_long_log_is_cut(self):
+        details = {"pythonlogging:''": content.text_content(LONG)}
+        attachments.convert(details)
+        log, = details.values()
+        self.assertEqual(7, len(list(log.iter_bytes())))
+        self.assertEqual(LONG, b''.join(log.iter_bytes()).decode())
+
+    def test_an_empty_log(self):
+        details = {"pythonlogging:''": content.text_content('')}
+        attachments.convert(details)
+        log, = details.values()
+        self.assertEqual(b'', b''.join(log.iter_bytes()))
+
+
+class AttachTest(base.TestCase):
+
+    def test_types_that_terminals_do_not_print(self):
+        for kind, name in ((attachments.JSON_LINES, 'x-ndjson'),
+                           (attachments.LOG, 'x-log')):
+            test = testtools.TestCase('run')
+            attachments.attach(test, 'a name', kind, b'{}')
+            found = test.getDetails()['a name']
+            self.assertEqual(
+                (f'application/{name}; charset="utf8"', [b'{}']),
+                (str(found.content_type), list(found.iter_bytes())))
+
+
+class ConvertAtEndTest(base.TestCase):
+
+    def test_a_subunit_stream_carries_it(self):
+        """Together with logs that are attached by cleanups."""
         class LongTest(testtools.TestCase):
 
             def setUp(self):
-                attachments.in_pieces(self)
+                attachments.convert_at_end(self)
                 super().setUp()
-                self.addCleanup(
-                    self.addDetail, 'log', content.text_content(LONG))
+                self.addCleanup(self.addDetail, "pythonlogging:''",
+                                content.text_content(LONG))
 
             def test(self):
-                pass
+                self.addDetail('matrix', content.text_content(LONG))
 
         stream = io.BytesIO()
         result = testtools.ExtendedToStreamDecorator(
@@ -67,4 +114,7 @@ class SplitTest(base.TestCase):
         into.stopTestRun()
         test, = found
         self.assertEqual(('success', LONG), (
-            test['status'], test['details']['log'].as_text()))
+            test['status'], test['details']['matrix'].as_text()))
+        log = test['details']["pythonlogging:''"]
+        self.assertEqual(('application', LONG), (
+            log.content_type.type, b''.join(log.iter_bytes()).decode()))

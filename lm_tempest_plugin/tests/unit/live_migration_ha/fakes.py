@@ -60,12 +60,12 @@ def stream(**changes):
         'last_sent': 99, 'last_echoed': 99, **changes})
 
 
-def run(plan, problems=(), **changes):
+def run(plan, problems=(), **fields):
     """Return the run of a plan, as the engine does.
 
     :param plan: the plan
     :param problems: problems of the servers and of the hosts
-    :param changes: of the results, by the names of the fields
+    :param fields: fields of the results that differ
     """
     shared = {'settings': plan.settings, 'source': 'alpha',
               'destination': plan.destination, 'servers': len(plan.servers),
@@ -74,7 +74,7 @@ def run(plan, problems=(), **changes):
         builders.migration(number, **{
             'server_id': each.server_id, 'problems': tuple(
                 problem for problem in problems
-                if problem.server_id == each.server_id), **shared, **changes})
+                if problem.server_id == each.server_id), **shared, **fields})
         for number, each in enumerate(plan.servers)]
     drain = builders.drain(problems=tuple(
         problem for problem in problems if not problem.server_id), **shared)
@@ -132,6 +132,7 @@ class TempestTestCase(LiveMigrationHaTestCase):
     :ivar plans: the plans that the engine got
     :ivar calls: the keyword arguments that it got with them
     :ivar problems: returns the problems of a run; takes its plan
+    :ivar fields: fields of the results that differ
     """
 
     def setUp(self):
@@ -168,7 +169,7 @@ class TempestTestCase(LiveMigrationHaTestCase):
             watch, 'Watch', return_value=self.probes)).mock
         self.plans, self.calls = [], []
         self.problems = lambda plan: ()
-        self.changes = {}
+        self.fields = {}
         self.real_engine = engine.run
         self.engine = self.useFixture(fixtures.MockPatchObject(
             engine, 'run', autospec=True, side_effect=self.migrated)).mock
@@ -182,7 +183,7 @@ class TempestTestCase(LiveMigrationHaTestCase):
     def migrated(self, plan, clients, **kwargs):
         self.plans.append(plan)
         self.calls.append(kwargs)
-        return run(plan, self.problems(plan), **self.changes)
+        return run(plan, self.problems(plan), **self.fields)
 
     def new(self, kind, name, **attributes):
         """Return a test of a class, with clients and whatever else."""

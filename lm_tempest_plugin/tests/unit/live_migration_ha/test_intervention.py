@@ -12,20 +12,24 @@
 
 from unittest import mock
 
+import fixtures
+import msgspec
 from tempest.lib import exceptions as lib_exc
-import testtools
 
-from lm_tempest_plugin.migration import finding as findings
+from lm_tempest_plugin.cloud import progress
+from lm_tempest_plugin.guests.workloads import memory
+from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.tests.live_migration_ha import test_intervention
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
-from lm_tempest_plugin.tests.unit.migration import simulation
+
+SERVER_ID = builders.server().server_id
 
 
-def attempts(*statuses):
-    return [builders.attempt(
-        builders.look(1, [builders.record(status)] if status else []))
+def migrations(*statuses):
+    return [builders.migration(
+        builders.snapshot(1, [builders.record(status)] if status else []))
         for status in statuses]
 
 
@@ -35,126 +39,133 @@ class InterventionTest(base.TestCase):
         super().setUp()
         self.act = mock.Mock()
         self.intervention = test_intervention.Intervention(
-            lambda each: each.newest.status == 'running', self.act)
+            lambda each: each.status == 'running', self.act)
 
-    def look(self, *statuses):
-        self.intervention(builders.look(1), attempts(*statuses))
+    def poll(self, *statuses):
+        self.intervention(builders.snapshot(1), migrations(*statuses))
 
     def test_the_first_that_fits_and_no_other(self):
-        self.look('', 'queued', 'completed')
+        self.poll('', 'queued', 'completed')
         self.act.assert_not_called()
-        self.look('queued', 'running', 'running')
-        self.look('running')
-        self.act.assert_called_once_with(builders.server().server_id, 7)
-        self.assertEqual([builders.server().server_id],
-                         self.intervention.done)
+        self.poll('queued', 'running', 'running')
+        self.poll('running')
+        self.act.assert_called_once_with(SERVER_ID, 7)
+        self.assertEqual([SERVER_ID], self.intervention.done)
 
     def test_one_that_has_gone_on_since(self):
         self.act.side_effect = [
             lib_exc.BadRequest('not running'),
             lib_exc.Conflict('not migrating'), None]
         for _ in range(2):
-            self.look('running')
+            self.poll('running')
             self.assertEqual([], self.intervention.done)
-        self.look('running')
+        self.poll('running')
         self.assertEqual(1, len(self.intervention.done))
 
     def test_another_error_is_not_hidden(self):
         self.act.side_effect = lib_exc.Forbidden('no')
-        self.assertRaises(lib_exc.Forbidden, self.look, 'running')
+        self.assertRaises(lib_exc.Forbidden, self.poll, 'running')
 
 
-class StepInTest(fakes.LiveMigrationHaTestCase):
+class InterveneTest(fakes.TempestTestCase):
 
     def setUp(self):
         super().setUp()
-        self.client, self.owner = mock.Mock(), mock.Mock()
-        self.shows_flavor(2048)
-        self.client.delete.return_value = self.client.post.return_value = (
-            mock.Mock(status=202), b'')
-        self.client.list_in_progress_live_migration = simulation.Cloud(
-            1).list_in_progress_live_migration
-        kind = type('InterventionTest', (
-            test_intervention.InterventionTest,), {
-                'clients': simulation.clients(servers=self.client),
-                'microversion': '2.84', 'owner': self.owner})
-        self.test = kind('test_abort_running')
-        self.test.keep_writing = mock.Mock()
-        self.test.create_guest = fakes.guest
-        self.test.create_guests = mock.Mock(
-            side_effect=lambda number, host: [
-                fakes.guest('server-%d' % (1 + each))
-                for each in range(number)])
-        self.test.choose_destination = lambda source: 'beta'
-        self.test.read_boot_ids = lambda *fleet: {}
-        self.test.start_watch = mock.Mock()
-        self.test.assert_unharmed = mock.Mock()
-        self.test.write_disks = mock.Mock(return_value={'server-0': 'sum'})
-        self.test.assert_disks = mock.Mock()
-        self.test.report = mock.Mock()
-        self.test.travel = self.travel
-        self.looks = [['queued'], ['running'], ['running']]
+        self.snapshots = [['queued'], ['running'], ['running']]
+        self.engine.side_effect = self.polled
+        self.progress = self.useFixture(fixtures.MockPatchObject(
+            progress, 'show', autospec=True,
+            return_value=builders.progress())).mock
+        self.abort = self.useFixture(fixtures.MockPatchObject(
+            progress, 'abort', autospec=True)).mock
+        self.force = self.useFixture(fixtures.MockPatchObject(
+            progress, 'force_complete', autospec=True)).mock
 
-    def shows_flavor(self, ram):
-        self.owner.flavors_client.show_flavor.return_value = {
-            'flavor': {'ram': ram}}
+    def polled(self, plan, clients, on_poll, aborted, **kwargs):
+        """Call back as the engine does, and note what is aborted by then."""
+        for statuses in self.snapshots:
+            on_poll(builders.snapshot(1), migrations(*statuses))
+        self.aborted = list(aborted)
+        return self.migrated(plan, clients, **kwargs)
 
-    def travel(self, trip, on_look, aborted):
-        self.trip, self.aborted = trip, aborted
-        for statuses in self.looks:
-            on_look(builders.look(1), attempts(*statuses))
-        return mock.Mock(findings=[builders.finding()])
+    def new_test(self, name):
+        return self.new(test_intervention.InterventionTest, name)
 
     def test_abort_running(self):
-        self.test.test_abort_running()
-        server_id = builders.server().server_id
-        self.client.delete.assert_called_once_with(
-            'servers/%s/migrations/7' % server_id)
-        self.assertEqual([server_id], self.aborted)
-        self.assertEqual((1, None), (
-            len(self.trip.guests), self.trip.bounds))
+        self.passes(self.new_test('test_abort_running'))
+        self.abort.assert_called_once_with(self.clients.servers, SERVER_ID, 7)
+        self.assertEqual([SERVER_ID], self.aborted)
+        plan, = self.plans
+        options = self.conf.live_migration_ha
+        self.assertEqual(
+            (1, False, plans.Bounds.of(options)),
+            (len(plan.servers), plan.measured, plan.bounds))
+        self.builder.write_disks.assert_called_once_with(*self.guests)
 
     def test_abort_queued(self):
+        self.snapshots = [['running', 'queued']]
         for declared, number in ((0, 2), (1, 2), (3, 4)):
             self.conf.live_migration_ha.max_concurrent_live_migrations = (
                 declared)
-            self.test.test_abort_queued()
-            # One more than can go at once.
-            self.assertEqual(number, len(self.trip.guests))
-            self.assertEqual(number, self.trip.strategy.room(0))
-        self.assertEqual(3, self.client.delete.call_count)
+            self.passes(self.new_test('test_abort_queued'))
+            plan = self.plans[-1]
+            # One more than can run at once.
+            self.assertEqual(number, len(plan.servers))
+            self.assertEqual(plans.window(number), plan.strategy)
+        self.assertEqual(3, self.abort.call_count)
+
+    def test_all_guests_are_on_one_host(self):
+        self.snapshots = [['queued']]
+        self.passes(self.new_test('test_abort_queued'))
+        self.assertEqual([mock.call(1, host=''), mock.call(1, 'alpha')],
+                         self.builder.build.call_args_list)
 
     def test_force_complete(self):
         self.conf.live_migration_ha.max_forced_outage = 8
-        self.test.test_force_complete()
-        self.client.post.assert_called_once()
-        self.assertEqual(((), findings.Bounds(8, 17)), (
-            self.aborted, self.trip.bounds))
-        self.test.write_disks.assert_called_once_with(*self.trip.guests)
-        self.test.assert_disks.assert_called_once_with(
-            {'server-0': 'sum'}, *self.trip.guests)
+        self.passes(self.new_test('test_force_complete'))
+        self.force.assert_called_once_with(self.clients.servers, SERVER_ID, 7)
+        self.assertEqual(([], plans.Bounds(8, 17)),
+                         (self.aborted, self.plans[0].bounds))
+        self.builder.write_disks.assert_called_once_with(*self.guests)
+        self.builder.verify.assert_called_once_with(*self.guests)
 
     def test_the_first_guest_writes_an_eighth_of_its_memory(self):
+        self.snapshots = [['queued']]
         for ram, expected in ((2048, 256), (64, 8), (4, 1)):
-            self.shows_flavor(ram)
-            self.test.test_abort_queued()
-            self.test.keep_writing.assert_called_with(
-                self.trip.guests[0], expected)
+            self.owner.flavors_client.show_flavor.return_value = {
+                'flavor': {'ram': ram}}
+            self.passes(self.new_test('test_abort_queued'))
+            guest, workload = self.builder.start.call_args.args
+            self.assertEqual(self.plans[-1].servers[0].server_id,
+                             guest.server_id)
+            run = mock.Mock()
+            workload.start(run)
+            run.assert_called_once_with(memory.command(expected))
 
-    def test_nothing_was_done(self):
-        self.looks = [['completed']]
-        exc = self.assertRaises(testtools.TestCase.skipException,
-                                self.test.test_abort_running)
-        self.assertIn('No migration was seen', str(exc))
-        # What was found is judged all the same.
-        self.test.report.assert_called_once()
+    def test_no_migration_was_in_the_state(self):
+        self.snapshots = [['completed']]
+        self.skips(self.new_test('test_abort_running'),
+                   'No migration was seen')
+        # It was judged all the same.
+        self.assertEqual(1, len(self.plans))
 
-    def test_a_copy_of_which_nothing_is_known_is_none_yet(self):
-        (running,) = attempts('running')
-        for found in ([], [dict.fromkeys((
-                'memory_total_bytes', 'memory_processed_bytes',
-                'memory_remaining_bytes', 'disk_total_bytes',
-                'disk_processed_bytes', 'disk_remaining_bytes'), None)]):
-            self.client.list_in_progress_live_migration = mock.Mock(
-                return_value={'migrations': found})
-            self.assertFalse(self.test._copies(running))
+    def test_a_problem_is_not_hidden_by_a_skip(self):
+        self.snapshots = [['completed']]
+        self.problems = lambda plan: [fakes.problem()]
+        self.fails(self.new_test('test_abort_running'),
+                   'the verdict is stuck')
+
+    def test_a_nova_that_does_not_recover(self):
+        self.conf.live_migration_ha.recovers_from_failure = False
+        self.skips(self.new_test('test_abort_running'),
+                   'recovers_from_failure is False')
+        self.builder.build.assert_not_called()
+
+    def test_without_known_progress_nothing_is_copied_yet(self):
+        test = self.new_test('test_abort_running')
+        running, = migrations('running')
+        self.assertTrue(test._is_copying(running))
+        for found in (None, msgspec.structs.replace(
+                builders.progress(), memory_total_bytes=0)):
+            self.progress.return_value = found
+            self.assertFalse(test._is_copying(running))

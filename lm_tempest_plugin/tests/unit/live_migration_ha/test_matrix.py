@@ -12,93 +12,76 @@
 
 from unittest import mock
 
+import testtools
 import urllib3
 
-from lm_tempest_plugin.hosts import change
+from lm_tempest_plugin.cloud import placement
+from lm_tempest_plugin.hosts import nova_conf
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
-from lm_tempest_plugin.migration import cells
-from lm_tempest_plugin.migration import concurrency
-from lm_tempest_plugin.migration import drain
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.hosts import undo_log
+from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.probes import errors
-from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
-from lm_tempest_plugin.tests.live_migration_ha import test_cells
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.live_migration_ha import test_matrix
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
-from lm_tempest_plugin.tests.unit.migration import builders
 
-OBSERVED = concurrency.Observed('alpha', 2, 1, 1.5, 9.0, 0.0, None)
+Kind = verdict.Kind
 
 
-class CellsTestCase(fakes.LiveMigrationHaTestCase):
+class MatrixTestCase(fakes.TempestTestCase):
 
     def setUp(self):
         super().setUp()
         self.conf.live_migration_ha_hosts.ssh_user = 'nova'
         self.conf.live_migration_ha.storage = 'shared'
-        self.options = self.conf.live_migration_ha_cells
+        self.options = self.conf.live_migration_ha_matrix
         self.options.tunnelled = [False]
-        self.evidence = None
-        self.kind = type('CellsTest', (test_cells.CellsTest,), {
-            'skipException': AssertionError})
+        self.kind = type('MatrixTest', (test_matrix.MatrixTest,), {})
 
-    def prepare(self, **settings):
-        """Return the test, with what it asks for noted."""
-        for name, values in settings.items():
+    def new_test(self, **options):
+        """Return a test with other options of the matrix."""
+        for name, values in options.items():
             setattr(self.options, name, values)
         self.kind.skip_checks()
-        self.changed, self.trips, self.built = mock.Mock(), [], []
-        test = self.kind('test_each_cell')
-        test.reach = mock.Mock(changed=lambda: self.changed)
-        test.choose_hosts = lambda: ('alpha', 'beta')
-        test.create_guests = self.build
-        test.start_watch = mock.Mock()
-        test.read_boot_ids = lambda *fleet: {}
-        test.write_disks = lambda *fleet: {'server-0': 'abc'}
-        test.assert_disks = mock.Mock()
-        test.flavor_id = lambda flavor: flavor and 'id-of-' + flavor
-        test.new_move = mock.Mock(return_value=builders.move())
-        test.assert_unharmed = mock.Mock()
-        test.delete_guests = mock.Mock()
-        test.fitting = mock.Mock(
-            side_effect=lambda wanted, fewest, *hosts: wanted)
-        test._warm_up = mock.Mock()
-        test.travel = self.travel
-        test.report = mock.Mock()
-        self.test = test
-        return test
-
-    def build(self, number, host, flavor=''):
-        self.built.append((number, host, flavor))
-        return [fakes.guest()] * number
-
-    def travel(self, trip):
-        self.trips.append(trip)
-        return tempest_base.Arrival(
-            drain.Drained([], [OBSERVED], 0, 0, 1, 0),
-            [builders.finding(self.evidence) for _ in trip.guests], [])
+        self.changes = mock.create_autospec(
+            nova_conf.NovaConfChanges, instance=True)
+        # A result that is a mock would note that it is compared.
+        self.changes.close.return_value = None
+        self.changes.restore.return_value = None
+        return self.new(self.kind, 'test_all_settings', hosts=mock.Mock(
+            changes=lambda: self.changes))
 
     def set_values(self):
         return [{str(option): value for option, value in call.args[0].items()}
-                for call in self.changed.set.mock_calls]
+                for call in self.changes.set.mock_calls]
+
+    def measured(self):
+        return [plan for plan in self.plans if plan.measured]
+
+    def assert_restored(self):
+        names = [name for name, *_ in self.changes.mock_calls]
+        self.assertEqual(['restore', 'close'], names[-2:])
 
 
-class SkipTest(CellsTestCase):
+class SkipTest(MatrixTestCase):
+
+    def assert_skipped(self, *parts):
+        exc = self.assertRaises(
+            testtools.TestCase.skipException, self.kind.skip_checks)
+        for part in ('MatrixTest skipped', *parts):
+            self.assertIn(part, str(exc))
 
     def test_without_settings(self):
         self.options.tunnelled = []
-        self.skipped('no settings')
-
-    def skipped(self, *parts):
-        exc = self.assertRaises(AssertionError, self.kind.skip_checks)
-        for part in parts:
-            self.assertIn(part, str(exc))
+        self.assert_skipped('no settings')
 
     def test_without_storage(self):
         self.conf.live_migration_ha.storage = ''
-        self.skipped('storage')
+        self.assert_skipped('storage is not set')
 
-    def test_time_enough_for_all_cells(self):
+    def test_time_for_all_settings(self):
         self.options.tunnelled = [False, True]
         self.options.flavors = ['1', '2', '3']
         self.kind.skip_checks()
@@ -108,182 +91,255 @@ class SkipTest(CellsTestCase):
         self.assertEqual(64, self.kind.TIMEOUT_SCALING_FACTOR)
 
 
-class EachCellTest(CellsTestCase):
+class MatrixTest(MatrixTestCase):
 
-    def test_every_cell_with_every_flavor_and_a_drain(self):
-        test = self.prepare(tunnelled=[False, True], flavors=['1', '2'])
-        test.test_each_cell()
+    def test_all_settings_with_every_flavor_and_a_drain(self):
+        test = self.new_test(tunnelled=[False, True], flavors=['1', '2'])
+        details = self.passes(test) or test.getDetails()
         self.assertEqual(
             {'False', 'True'},
             {values['[libvirt]live_migration_tunnelled']
              for values in self.set_values()})
         self.assertEqual(
-            [(1, 'alpha', 'id-of-1'), (1, 'alpha', 'id-of-2'),
-             (4, 'alpha', '')] * 2,
-            self.built)
-        self.assertEqual(['beta', 'alpha'] * 6,
-                         [trip.destination for trip in self.trips])
-        self.assertEqual([mock.call('alpha', 'beta')] * 2,
-                         test._warm_up.mock_calls)
+            [mock.call(1, 'alpha'), mock.call(1, 'alpha', 'id-of-1'),
+             mock.call(1, 'alpha', 'id-of-2'), mock.call(4, 'alpha')] * 2,
+            self.builder.build.call_args_list)
+        self.assertEqual(['beta', 'alpha'] * 8, [
+            plan.destination for plan in self.plans])
         # One guest twice for each of two flavors, and four.
-        self.assertEqual(2 * 2 * (1 + 1 + 4), len(test.rows))
-        self.assertEqual(6, test.delete_guests.call_count)
-        test.doCleanups()
-        self.changed.restore.assert_called_once_with()
-        self.changed.close.assert_called_once_with()
+        rows = test.table.rows
+        self.assertEqual(2 * 2 * (1 + 1 + 4), len(rows))
+        self.assertEqual(str(test.table), details['matrix'].as_text())
+        self.assert_deleted_as_built()
+        self.changes.check.assert_called_once_with()
+        self.assert_restored()
 
     def test_round_trips(self):
         self.conf.live_migration_ha.round_trips = 3
-        test = self.prepare(tunnelled=[False], drain_servers=0)
-        test.test_each_cell()
+        self.passes(self.new_test(drain_servers=0))
         self.assertEqual(
             [(number, host) for number in (1, 2, 3)
              for host in ('beta', 'alpha')],
-            [(trip.number, trip.destination) for trip in self.trips])
-        test.delete_guests.assert_called_once()
+            [(plan.round_trip, plan.destination)
+             for plan in self.measured()])
+        self.assertEqual(2, self.builder.delete.call_count)
 
     def test_a_guest_that_is_not_measured_goes_first(self):
-        test = self.prepare(tunnelled=[False], drain_servers=0)
-        del test._warm_up
-        test.test_each_cell()
-        self.assertEqual(['beta', 'alpha'] * 2,
-                         [trip.destination for trip in self.trips])
-        self.assertEqual(2, len(test.rows))
-        self.assertGreater(self.trips[0].bounds.max_outage_s,
-                           self.trips[2].bounds.max_outage_s)
-        self.assertEqual(2, test.delete_guests.call_count)
+        test = self.new_test(drain_servers=0)
+        self.passes(test)
+        self.assertEqual([False, False, True, True], [
+            plan.measured for plan in self.plans])
+        self.assertEqual(['beta', 'alpha'] * 2, [
+            plan.destination for plan in self.plans])
+        # It is not in the table.
+        self.assertEqual(2, len(test.table.rows))
+        self.assertEqual(
+            plans.Bounds.forced(self.conf.live_migration_ha),
+            self.plans[0].bounds)
+        self.assertGreater(self.plans[0].bounds.max_outage_s,
+                           self.plans[2].bounds.max_outage_s)
+        self.assert_deleted_as_built()
 
-    def test_what_is_set_is_declared(self):
-        self.conf.live_migration_ha.tunnelled = False
-        test = self.prepare(tunnelled=[True])
-        test.test_each_cell()
-        self.assertEqual(cells.Cell(tunnelled=True), test.declared.cell)
-        self.assertEqual(cells.Storage.SHARED, test.declared.storage)
+    def test_settings_that_are_set_replace_declared_ones(self):
+        test = self.new_test(tunnelled=[True])
+        test.settings = schema.Settings(storage='shared', values={
+            'max_concurrent_live_migrations': 2, 'tunnelled': False})
+        self.passes(test)
+        self.assertEqual([schema.Settings(storage='shared', values={
+            'max_concurrent_live_migrations': 2, 'tunnelled': True})],
+            list({str(plan.settings): plan.settings
+                  for plan in self.plans}.values()))
+        # Only those of the matrix are set.
+        self.assertEqual([{'[libvirt]live_migration_tunnelled': 'True'}],
+                         self.set_values())
 
     def test_a_window_that_keeps_the_host_busy(self):
-        self.prepare(max_concurrent_live_migrations=[3]).test_each_cell()
-        self.assertEqual('window of 4', str(self.trips[-1].strategy))
+        self.passes(self.new_test(max_concurrent_live_migrations=[3]))
+        self.assertEqual(plans.window(4), self.plans[-1].strategy)
 
     def test_servers_that_have_to_stay(self):
         self.conf.live_migration_ha.storage = 'block'
-        self.evidence = builders.evidence(server=builders.server())
         self.conf.live_migration_ha.round_trips = 3
-        self.prepare(tunnelled=[True]).test_each_cell()
-        trip, = self.trips
-        self.assertEqual('beta', trip.destination)
-        self.assertNotIn(verdicts.Kind.COMPLETED, trip.expected)
-        self.test.assert_disks.assert_called_once()
+        self.passes(self.new_test(tunnelled=[True]))
+        plan, = self.plans
+        self.assertEqual('beta', plan.destination)
+        self.assertEqual({Kind.ROLLED_BACK, Kind.FAILED},
+                         set(plan.expected))
+        self.assertEqual('ACTIVE', plan.expected_status)
+        self.builder.verify.assert_called_once_with(*self.guests)
 
     def test_a_nova_that_leaves_them_in_error(self):
         self.conf.live_migration_ha.storage = 'block'
         self.conf.live_migration_ha.recovers_from_failure = False
-        self.evidence = builders.evidence(
-            server=builders.server(status='ERROR'))
-        self.prepare(tunnelled=[True]).test_each_cell()
-        self.assertEqual((verdicts.Kind.INCONSISTENT,),
-                         self.trips[0].expected)
-
-    def test_nova_compute_does_not_start_as_it_should_not(self):
-        test = self.prepare(tunnelled=[True], native_tls=[True])
-        self.changed.set.side_effect = service.NotStarted('host alpha')
-        test.test_each_cell()
-        self.assertEqual([], self.trips)
-
-    def test_nova_compute_starts_though_it_should_not(self):
-        test = self.prepare(tunnelled=[True], native_tls=[True])
-        exc = self.assertRaises(test.failureException, test.test_each_cell)
-        self.assertIn('tunnelled on, native tls on', str(exc))
-
-    def test_a_host_that_refuses_fails_its_cell_alone(self):
-        test = self.prepare(max_concurrent_live_migrations=[1, 2])
-        self.changed.set.side_effect = [remote.HostError('host alpha: no'),
-                                        None]
-        exc = self.assertRaises(test.failureException, test.test_each_cell)
-        self.assertIn('1 of 2 cells', str(exc))
-        self.assertIn('host alpha: no', str(exc))
-        self.assertEqual(4, len(self.trips))
-
-    def test_bounds_of_a_cell(self):
-        self.options.max_outage = {'tunnelled': 2.0}
-        self.prepare(tunnelled=[True]).test_each_cell()
+        self.passes(self.new_test(tunnelled=[True]))
         self.assertEqual(
-            (2.0, self.conf.live_migration_ha.max_stall),
-            (self.trips[0].bounds.max_outage_s,
-             self.trips[0].bounds.max_stall_s))
+            ((Kind.INCONSISTENT,), 'ERROR'),
+            (self.plans[0].expected, self.plans[0].expected_status))
 
-    def test_hosts_that_are_not_put_back_end_it(self):
-        test = self.prepare(max_concurrent_live_migrations=[1, 2])
-        self.changed.set.side_effect = change.NotRestored('host alpha: no')
-        self.assertRaises(change.NotRestored, test.test_each_cell)
-        self.assertEqual(1, self.changed.set.call_count)
+    def test_a_server_that_did_not_stay(self):
+        self.conf.live_migration_ha.storage = 'block'
+        self.problems = lambda plan: [fakes.problem(
+            'server-stayed', "the server is ACTIVE on host 'beta'")]
+        self.fails(self.new_test(tunnelled=[True]), "'beta'")
 
-    def test_guests_of_a_cell_that_fails_are_deleted(self):
-        test = self.prepare(tunnelled=[False], drain_servers=0)
-        test.report.side_effect = test.failureException('bad')
-        self.assertRaises(test.failureException, test.test_each_cell)
-        test.delete_guests.assert_called_once()
-        test.start_watch.return_value.stop.assert_called_once_with()
+    def test_nova_compute_does_not_start_as_expected(self):
+        test = self.new_test(tunnelled=[True], native_tls=[True])
+        self.changes.set.side_effect = service.NotStarted('host alpha')
+        self.passes(test)
+        self.assertEqual([], self.plans)
+        self.assert_restored()
+
+    def test_nova_compute_starts_unexpectedly(self):
+        self.fails(self.new_test(tunnelled=[True], native_tls=[True]),
+                   'tunnelled on, native tls on')
+
+    def test_bounds_of_a_setting(self):
+        self.options.max_outage = {'tunnelled': 2.0}
+        self.passes(self.new_test(tunnelled=[True]))
+        self.assertEqual(
+            plans.Bounds(2.0, self.conf.live_migration_ha.max_stall),
+            self.measured()[0].bounds)
 
     def test_as_many_are_drained_as_there_is_room_for(self):
-        test = self.prepare(max_concurrent_live_migrations=[2])
-        test.fitting.side_effect = None
-        test.fitting.return_value = 3
-        test.test_each_cell()
+        test = self.new_test(max_concurrent_live_migrations=[2])
+        self.builder.room.side_effect = lambda *_: 3
+        self.passes(test)
         # One more than run at once, at least.
-        test.fitting.assert_called_once_with(4, 3, 'alpha', 'beta')
-        self.assertEqual([(1, 'alpha', ''), (3, 'alpha', '')], self.built)
+        self.builder.room.assert_called_once_with(4, 3, 'alpha', 'beta')
+        self.assertEqual(
+            [mock.call(1, 'alpha'), mock.call(1, 'alpha', ''),
+             mock.call(3, 'alpha')], self.builder.build.call_args_list)
 
-    def fails_alone(self, exc):
-        """Let a guest of the first cell not answer; test two cells."""
-        test = self.prepare(tunnelled=[False, True], drain_servers=0)
-        watched = mock.Mock()
-        test.start_watch.side_effect = [exc, watched]
-        said = str(self.assertRaises(
-            test.failureException, test.test_each_cell))
-        self.assertIn('1 of 2 cells', said)
-        self.assertIn(str(exc), said)
-        self.assertEqual(2, len(self.trips))
-        # Also those that never answered.
-        self.assertEqual([mock.call(fakes.guest())] * 2,
-                         test.delete_guests.mock_calls)
-        watched.stop.assert_called_once_with()
 
-    def test_a_guest_that_does_not_answer_fails_its_cell_alone(self):
+class FailuresTest(MatrixTestCase):
+
+    def first_fails(self, test, *parts):
+        """Run a test whose first of two combinations fails."""
+        self.fails(test, '1 of 2 combinations of settings have problems',
+                   *parts)
+        # The second combination: a warm-up, there and back.
+        self.assertEqual(2, self.changes.set.call_count)
+        self.assertEqual(['beta', 'alpha'] * 2, [
+            plan.destination for plan in self.plans[-4:]])
+        self.assertEqual(2, len(test.table.rows))
+        self.assert_deleted_as_built()
+        self.assert_restored()
+
+    def two(self):
+        return self.new_test(tunnelled=[False, True], drain_servers=0)
+
+    def test_a_host_that_refuses(self):
+        for exc in (remote.HostError('host alpha: no'),
+                    undo_log.UndoLogError('host alpha: no')):
+            test = self.two()
+            self.changes.set.side_effect = [exc, None]
+            self.guests.clear()
+            self.builder.delete.reset_mock()
+            self.first_fails(test, 'host alpha: no')
+
+    def test_a_migration_with_a_problem(self):
+        test = self.two()
+        first, _ = test.matrix
+        self.problems = lambda plan: [fakes.problem()] if (
+            plan.settings == first and plan.measured) else ()
+        self.fails(test, '1 of 2 combinations of settings have problems',
+                   f'{first}: ', 'the verdict is stuck')
+        # Two warm-ups, one migration that fails, and one round trip.
+        self.assertEqual(2 + 1 + 2 + 2, len(self.plans))
+        self.assert_deleted_as_built()
+        self.assert_restored()
+
+    def test_a_guest_that_is_harmed(self):
+        self.streams['192.0.2.1'] = fakes.stream(lost=1)
+        self.fails(self.two(), '1 of 2 combinations', 'server server-1')
+        self.assert_deleted_as_built()
+
+    def test_a_guest_that_does_not_answer(self):
         for exc in (errors.NotAnswering('192.0.2.1: silent'),
                     errors.BadEcho('192.0.2.1: no echo'),
                     ConnectionResetError('reset'),
                     urllib3.exceptions.HTTPError('no answer')):
-            self.fails_alone(exc)
+            test = self.two()
+            self.guests.clear()
+            self.builder.delete.reset_mock()
+            self.probes.await_answers.side_effect = [exc, *[None] * 9]
+            self.probes.stop.reset_mock()
+            self.first_fails(test, str(exc))
+            # One guest that never answered, and two others.
+            self.assertEqual(3, self.probes.stop.call_count)
 
-    def test_a_mistake_of_ours_ends_it(self):
-        test = self.prepare(tunnelled=[False, True])
-        test.start_watch.side_effect = TypeError('what?')
-        self.assertRaises(TypeError, test.test_each_cell)
-        test.delete_guests.assert_called_once()
+    def test_too_little_room(self):
+        test = self.new_test(max_concurrent_live_migrations=[2])
+        self.builder.room.side_effect = placement.NoRoom('no room for 3')
+        self.fails(test, '1 of 1 combinations', 'no room for 3')
 
-    def test_guests_go_though_their_watch_has_died(self):
-        test = self.prepare(tunnelled=[False], drain_servers=0)
-        test.start_watch.return_value.stop.side_effect = (
-            errors.ProbeError('died'))
-        exc = self.assertRaises(test.failureException, test.test_each_cell)
-        self.assertIn('died', str(exc))
-        test.delete_guests.assert_called_once()
+    def test_probes_that_died(self):
+        self.probes.stop.side_effect = errors.ProbeError('died')
+        self.fails(self.new_test(drain_servers=0), 'died')
+        self.assert_deleted_as_built()
 
-    def test_a_server_that_did_not_stay(self):
-        self.conf.live_migration_ha.storage = 'block'
-        test = self.prepare(tunnelled=[True])
-        self.evidence = builders.evidence(
-            server=builders.server(host='beta'))
-        exc = self.assertRaises(test.failureException, test.test_each_cell)
-        self.assertIn("'beta'", str(exc))
+    def test_hosts_that_are_not_restored_end_it(self):
+        test = self.new_test(max_concurrent_live_migrations=[1, 2])
+        self.changes.set.side_effect = nova_conf.NotRestored('host alpha: no')
+        outcome, details = self.run_test(test)
+        self.assertEqual('addError', outcome)
+        self.assertIn('NotRestored', fakes.describe(details))
+        self.assertEqual(1, self.changes.set.call_count)
+        self.assertIn('matrix', details)
+        self.assert_restored()
+
+    def test_a_bug_of_ours_ends_it(self):
+        test = self.two()
+        self.builder.boot_ids.side_effect = TypeError('bug')
+        outcome, details = self.run_test(test)
+        self.assertEqual('addError', outcome)
+        self.assertIn('TypeError: bug', fakes.describe(details))
+        self.assertEqual(1, self.changes.set.call_count)
+        self.assert_deleted_as_built()
+        self.assert_restored()
+
+    def test_hosts_that_cannot_be_changed(self):
+        test = self.two()
+        self.changes.check.side_effect = remote.HostError('no sudo')
+        outcome, _ = self.run_test(test)
+        self.assertEqual('addError', outcome)
+        self.changes.set.assert_not_called()
+        self.assert_restored()
+
+
+class RowsTest(MatrixTestCase):
+
+    def rows(self, problems=(), servers=1, **changes):
+        plan = plans.MigrationPlan(
+            servers=tuple(plans.PlannedServer(f'server-{number}')
+                          for number in range(servers)),
+            destination='beta', timeouts=None, bounds=None,
+            settings=schema.Settings(
+                storage='shared', values={'tunnelled': False}))
+        return test_matrix.rows(fakes.run(plan, problems, **changes))
 
     def test_a_row(self):
-        test = self.prepare(tunnelled=[False], drain_servers=0)
-        test.test_each_cell()
-        table = test_cells.tabulate(test.rows)
-        for part in ('Outage (s)', 'tunnelled off', ' completed ', ' good '):
-            self.assertIn(part, table)
-        self.assertEqual(2, table.count('tunnelled off'))
+        row, = self.rows()
+        self.assertEqual(len(test_matrix.COLUMNS), len(row))
+        found = dict(zip(test_matrix.COLUMNS, row))
+        self.assertIn('tunnelled off', found['Settings'])
+        self.assertEqual(
+            ('1', 'completed', '9.0', '0.250', '0.400', '180', 'direct',
+             '1', '0'),
+            tuple(found[name] for name in (
+                'Servers', 'Verdict', 'Duration (s)', 'Outage (s)',
+                'Stall (s)', 'Downtime (ms)', 'Transport', 'At once',
+                'Problems')))
 
-    def test_no_row(self):
-        self.assertIsInstance(test_cells.tabulate([]), str)
+    def test_one_for_each_server(self):
+        self.assertEqual(3, len(self.rows(servers=3)))
+
+    def test_problems_of_the_server_and_of_the_hosts(self):
+        one, other = self.rows(servers=2, problems=[
+            fakes.problem(server_id='server-0'),
+            fakes.problem('transport', 'tunnelled', server_id=None)])
+        self.assertEqual(('2', '1'), (one[-1], other[-1]))
+
+    def test_without_measurement(self):
+        row, = self.rows(continuity=None, job=None)
+        self.assertEqual(3, row.count(''))

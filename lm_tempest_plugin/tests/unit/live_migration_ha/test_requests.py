@@ -24,11 +24,11 @@ Kind = verdict.Kind
 
 class RequestsTestCase(fakes.TempestTestCase):
 
-    def refused(self, status, **changes):
+    def refused(self, status):
         """Let nova refuse each request."""
-        self.changes = {
+        self.fields = {
             'refusal': schema.Refusal(status=status, message='by policy'),
-            'verdict': 'failed', **changes}
+            'verdict': 'failed'}
 
     def assert_disk_written(self):
         self.builder.write_disks.assert_called_once_with(*self.guests)

@@ -1,0 +1,162 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import types
+from unittest import mock
+
+import fixtures
+
+from lm_tempest_plugin.guests import builder
+from lm_tempest_plugin.guests import fleet
+from lm_tempest_plugin.probes import errors
+from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit import fakes
+
+OPTIONS = fleet.ProbeOptions(
+    interval_s=0.01, tcp_interval_s=0.05, tcp_echo_port=7,
+    ready_timeout_s=60.0, echo_timeout_s=10.0)
+
+
+def guest(number):
+    """Return a guest that was built."""
+    server_id = f'server-{number}'
+    return builder.Guest(fakes.server(server_id=server_id), 'alpha',
+                         f'192.0.2.{number}', 'secret')
+
+
+def stream(**changes):
+    """Return a TCP stream that was not harmed."""
+    return types.SimpleNamespace(**{
+        'breaks': (), 'lost': 0, 'repeated': 0, 'corrupt': 0,
+        'last_sent': 99, 'last_echoed': 99, **changes})
+
+
+class FleetTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.probes = mock.create_autospec(watch.Watch, instance=True)
+        self.streams = {}
+        self.probes.finish.side_effect = lambda timeout_s: {
+            each.address: self.streams.get(each.address, stream())
+            for each in self.guests}
+        self.made = self.useFixture(fixtures.MockPatchObject(
+            watch, 'Watch', return_value=self.probes)).mock
+        self.builder = mock.create_autospec(
+            builder.GuestBuilder, instance=True)
+        self.builder.boot_ids.side_effect = lambda *guests: {
+            each.server_id: f'boot-of-{each.server_id}' for each in guests}
+        self.builder.boot_id.side_effect = lambda guest: (
+            f'boot-of-{guest.server_id}')
+        self.builder.verify.return_value = {'disk': ''}
+        self.guests = (guest(0), guest(1))
+        self.fleet = fleet.Fleet(self.builder, self.guests, OPTIONS)
+
+    def test_options(self):
+        self.assertEqual(OPTIONS, fleet.ProbeOptions.of(types.SimpleNamespace(
+            probe_interval=0.01, tcp_interval=0.05, tcp_echo_port=7,
+            ready_timeout=60.0, drain_timeout=10.0)))
+
+    def test_all_are_probed_together(self):
+        self.made.assert_called_once_with(
+            ['192.0.2.0', '192.0.2.1'], 0.01, watch.Echo(7, 0.05))
+        # Nothing is sent before it is entered.
+        self.probes.start.assert_not_called()
+
+    def test_probes_run_inside(self):
+        with self.fleet as entered:
+            self.assertIs(self.fleet, entered)
+            self.probes.start.assert_called_once_with()
+            self.probes.await_answers.assert_called_once_with(60.0)
+            self.builder.write_disks.assert_called_once_with(*self.guests)
+            self.assertEqual({'server-0': 'boot-of-server-0',
+                              'server-1': 'boot-of-server-1'},
+                             entered.boot_ids)
+            self.probes.stop.assert_not_called()
+        self.probes.stop.assert_called_once_with()
+
+    def test_probes_are_stopped_after_an_error(self):
+        def fail():
+            with self.fleet:
+                raise ValueError('inside')
+
+        self.assertRaises(ValueError, fail)
+        self.probes.stop.assert_called_once_with()
+
+    def test_probes_are_stopped_if_it_cannot_be_entered(self):
+        for part in (self.probes.start, self.probes.await_answers,
+                     self.builder.boot_ids, self.builder.write_disks):
+            self.probes.stop.reset_mock()
+            part.side_effect = errors.NotAnswering('silent')
+            self.assertRaises(errors.NotAnswering, self.fleet.__enter__)
+            # At once: they would disturb the next part of the test.
+            self.probes.stop.assert_called_once_with()
+            part.side_effect = None
+
+    def test_commands_in_a_guest(self):
+        self.assertEqual('boot-of-server-1', self.fleet.boot_id('server-1'))
+        self.assertEqual({'disk': ''}, self.fleet.verify('server-1'))
+        self.builder.verify.assert_called_once_with(self.guests[1])
+
+
+class FinalProblemsTest(FleetTest):
+
+    def problems(self):
+        with self.fleet:
+            return [(each.server_id, each.check, each.text)
+                    for each in self.fleet.final_problems()]
+
+    def problem(self, check, *parts):
+        """Expect one problem, of the second guest."""
+        (server_id, slug, text), = self.problems()
+        self.assertEqual(('server-1', check), (server_id, slug))
+        for part in parts:
+            self.assertIn(part, text)
+
+    def test_no_harm(self):
+        self.assertEqual([], self.problems())
+        self.probes.finish.assert_called_once_with(10.0)
+
+    def test_a_connection_that_broke(self):
+        self.streams['192.0.2.1'] = stream(breaks=('reset',))
+        self.problem('tcp-stream', 'the TCP connection broke 1 times')
+
+    def test_messages(self):
+        for changes, text in (
+                ({'lost': 3}, '3 lost'), ({'repeated': 3}, '3 repeated'),
+                ({'corrupt': 3}, '3 never sent')):
+            self.streams['192.0.2.1'] = stream(**changes)
+            self.problem('tcp-stream', text)
+
+    def test_the_last_message(self):
+        self.streams['192.0.2.1'] = stream(last_echoed=98)
+        self.problem('tcp-stream', 'message 99', 'within 10 s',
+                     'the last one back is 98')
+
+    def test_a_guest_that_has_booted_again(self):
+        self.builder.boot_id.side_effect = lambda guest: 'boot-of-server-0'
+        self.problem('boot-id', 'boot id boot-of-server-0, before '
+                     'boot-of-server-1')
+
+    def test_workloads(self):
+        self.builder.verify.side_effect = lambda guest: {
+            'disk': '', 'volume': 'bad' if guest is self.guests[1] else ''}
+        self.problem('volume', 'bad')
+
+    def test_all_at_once(self):
+        self.builder.verify.return_value = {'disk': 'bad'}
+        self.streams['192.0.2.0'] = stream(lost=1, last_echoed=98)
+        self.assertEqual(
+            [('server-0', 'tcp-stream'), ('server-0', 'tcp-stream'),
+             ('server-0', 'disk'), ('server-1', 'disk')],
+            [each[:2] for each in self.problems()])
