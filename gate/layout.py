@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What Zuul makes of job definitions: a layout, or its complaints.
+"""Load job definitions with Zuul's own parser: a layout, or its errors.
 
-Zuul's own parser and its own checks of references are called, without a
-scheduler. Much of that is no API of Zuul's, so its version is pinned
+Zuul's parser and its checks of references run here without a scheduler.
+Most of that is no public API of Zuul, so its version is pinned
 (gate/requirements-zuul.txt).
 """
 
@@ -29,7 +29,7 @@ from zuul import model
 
 TOP = pathlib.Path(__file__).parent.parent
 JOBS = TOP / 'zuul.d'
-# What others define, and ours refers to.
+# Jobs and templates of other repositories to which ours refer.
 PARENTS = TOP / 'gate' / 'parents.yaml'
 OURS = 'openstack/lm-tempest-plugin'
 
@@ -39,12 +39,12 @@ _HOST = 'opendev.org'
 
 
 class Refused(Exception):
-    """Zuul does not take a configuration; the text is Zuul's."""
+    """Zuul refuses a configuration; the text is Zuul's."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Project:
-    """A repository, as far as Zuul asks."""
+    """A repository, with the attributes that Zuul's parser reads."""
 
     name: str
     canonical_hostname: str = _HOST
@@ -56,17 +56,17 @@ class Project:
 
     @property
     def canonical_name(self) -> str:
-        """Name with the host in front."""
-        return '%s/%s' % (self.canonical_hostname, self.name)
+        """Name with the host before it."""
+        return f'{self.canonical_hostname}/{self.name}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """Definitions, and where they come from.
+    """Definitions of one file.
 
     :ivar text: YAML
-    :ivar path: for Zuul's messages
-    :ivar project: the repository that they are in
+    :ivar path: of the file, for Zuul's messages
+    :ivar project: repository of the file
     """
 
     text: str
@@ -81,11 +81,10 @@ def ours() -> list[Source]:
 
 
 def load(sources: Iterable[Source]) -> model.Layout:
-    """Return the layout that definitions make, with those of others.
+    """Return the layout of definitions, together with those of others.
 
     :param sources: the definitions
-    :raises Refused: Zuul has something to say against them, be it only that
-        they are out of date
+    :raises Refused: Zuul reports an error or a deprecation
     """
     tenant = model.Tenant('openstack')
     # Only Zuul's parser of tenants sets these.
@@ -106,7 +105,7 @@ def load(sources: Iterable[Source]) -> model.Layout:
         with context.accumulator.catchErrors():
             unparsed.extend(configloader.safe_load_yaml(
                 source.text, model.SourceContext(
-                    '%s/%s' % (_HOST, source.project), source.project,
+                    f'{_HOST}/{source.project}', source.project,
                     'gerrit', 'master', source.path)))
     parsed = parser.parseConfig(unparsed, context)
     layout = parser._parseLayout(tenant, parsed, context)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a job sets on each of its nodes, by the rules of Zuul and Ansible."""
+"""Variables of a job on each node, by the rules of Zuul and Ansible."""
 
 from collections.abc import Mapping
 import enum
@@ -22,8 +22,8 @@ from gate import layout as layouts
 
 CONTROLLER = 'controller'
 COMPUTE = 'compute1'
-# In the order in which Ansible reads them. All nodesets of two nodes have
-# these.
+# In the order in which Ansible reads them. Every nodeset with two nodes has
+# these groups.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     CONTROLLER: ('compute', 'switch', 'tempest'),
     COMPUTE: ('compute', 'peers', 'subnode'),
@@ -31,17 +31,17 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 
 class File(enum.StrEnum):
-    """Files that devstack writes, by its names for them."""
+    """Files that devstack writes, by the names of its variables."""
 
     NOVA_CPU = '$NOVA_CPU_CONF'
     TEMPEST = '$TEMPEST_CONFIG'
 
 
 class Job:
-    """A job with all that it has from its parents.
+    """A job with everything that it inherits from its parents.
 
-    :param layout: Zuul's
-    :param name: of the job
+    :param layout: from Zuul
+    :param name: name of the job
     """
 
     def __init__(self, layout: model.Layout, name: str) -> None:
@@ -60,14 +60,14 @@ class Job:
     def own(self, name: str) -> Any:
         """Return an attribute of the job itself; None if it has none.
 
-        :param name: as Zuul's model calls it
+        :param name: name of the attribute in Zuul's model
         """
         return self.definition._get(name)
 
     def ours(self, variable: str) -> set[str]:
-        """Return the keys of a dictionary that jobs of this repository set.
+        """Return the keys of a variable that jobs of this repository set.
 
-        :param variable: that has the dictionary
+        :param variable: name of a variable that is a dictionary
         """
         return {
             key for each in self._line
@@ -75,9 +75,9 @@ class Job:
             for key in each.variables.get(variable, {})}
 
     def attribute(self, name: str) -> Any:
-        """Return an attribute, of the job or of the next who has it.
+        """Return an attribute of the job or its nearest parent that has it.
 
-        :param name: as Zuul's model calls it
+        :param name: name of the attribute in Zuul's model
         """
         for each in self._line:
             value = each._get(name)
@@ -86,16 +86,16 @@ class Job:
         return None
 
     def playbooks(self) -> list[str]:
-        """Return the paths of all playbooks of our own, parents' first."""
+        """Return the paths of this repository's playbooks, parents' first."""
         return [playbook.path for each in reversed(self._line)
                 for playbook in (*each.pre_run, *each.run, *each.post_run)]
 
     def variables(self, node: str) -> dict[str, Any]:
-        """Return what a node's variables are.
+        """Return the variables of a node.
 
-        Ansible does not merge: a group's dictionary hides another one.
+        Ansible does not merge dictionaries: a group's replaces the job's.
 
-        :param node: its name
+        :param node: name of the node
         """
         found = dict(self._variables)
         for group in GROUPS[node]:
@@ -104,11 +104,11 @@ class Job:
 
     def options(self, node: str, phase: str,
                 file: File) -> dict[str, dict[str, Any]]:
-        """Return the options of a file by section.
+        """Return the options in a file, by section.
 
         :param node: name of the node
         :param phase: of devstack: post-config or test-config
-        :param file: which
+        :param file: the file
         """
         phases = self.variables(node).get('devstack_local_conf', {})
         return phases.get(phase, {}).get(file, {})

@@ -12,8 +12,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 #
-# Write tools/constraints-tests.txt anew: the newest versions that go
-# together, in agreement with what the lab pins. Look at the difference, run
+# Write tools/constraints-tests.txt again: the newest versions that work
+# together, and the versions that the lab pins. Review the difference, run
 # tools/run-tests.sh, and commit.
 
 set -euo pipefail

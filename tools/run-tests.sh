@@ -13,8 +13,8 @@
 # under the License.
 #
 # Run the tests that need no cloud: unit tests with coverage, style, the
-# documentation, the job definitions, and what is made of results, in a browser
-# and with the programs that read it. See usage() below, or --help.
+# documentation, the job definitions, and reports and metrics in the programs
+# that read them. See usage() below, or --help.
 
 set -euo pipefail
 
@@ -29,32 +29,32 @@ usage: tools/run-tests.sh [PART...] [-- ARGUMENT...]
 Run the tests that need no cloud. Without PART: cover, pep8, docs, zuul and
 functional.
 
-  cover         unit tests of the plugin, the lab and the tools; fails when
-                they reach less than 85 % of the code
+  cover         unit tests of the plugin, the lab and the tools; fails if they
+                cover less than 85 % of the code
   py3           the same unit tests without coverage
   pep8          style (pre-commit with hacking and ruff), types (mypy), ids of
                 the Tempest tests, the sample configuration
   docs          build the documentation; a warning is an error
-  zuul          the job definitions, by Zuul's own parser and against what nova
-                and the plugin take; the playbooks, by Ansible's
+  zuul          the job definitions, with Zuul's own parser and against the
+                options of nova and the plugin; the playbooks, with Ansible's
   functional    reports opened in Chromium, metrics read by Prometheus' promtool
                 and by InfluxDB; needs those programs
   releasenotes  check the release notes
-  genconfig     write etc/lm_tempest_plugin.conf.sample anew
+  genconfig     write etc/lm_tempest_plugin.conf.sample again
   uuidgen       give an id to each Tempest test that has none
-  bench-probes  measure how exact the probes are, beside ping, fping and
-                others, in network namespaces of its own; needs root, writes
-                bench-results/. It takes about eight minutes, and with
-                "-- --quick" a minute and a half.
+  bench-probes  measure the precision of the probes, ping, fping and others, in
+                network namespaces of its own; needs root, writes
+                bench-results/; takes about eight minutes, or with
+                "-- --quick" a minute and a half
 
-Each part runs in a tox environment of its own. They are kept, so that the
-second run is quick. What follows -- is handed to each part's command.
+Each part runs in a tox environment of its own, which is kept, so that the
+second run is quick. Arguments after -- are passed to each part's command.
 
 environment:
   LM_TESTS_DIR  folder for the virtualenvs (.venv-tests in the repository)
   LM_PYTHON     Python to use (/usr/bin/python3)
 
-exit code: that of the first part that failed; 2 for a wrong command line.
+exit code: that of the first failed part; 2 for a wrong command line.
 EOF
 }
 
@@ -75,11 +75,11 @@ is_known() {
     return 1
 }
 
-# What the benchmarks run beside our own, and the package that has it.
+# Commands of the benchmarks, with their packages.
 readonly BENCH_COMMANDS=(ip:iproute2 nft:nftables fping:fping
     ping:iputils-ping unshare:util-linux stress-ng:stress-ng)
 
-# What reads reports and metrics, and the package that has it.
+# Programs that read reports and metrics, with their packages.
 readonly FUNCTIONAL_COMMANDS=(chromium:chromium chromedriver:chromium-driver
     influxd:influxdb promtool:prometheus)
 
@@ -102,8 +102,8 @@ missing_packages() {
     command -v git >/dev/null || echo git
 }
 
-# A virtualenv cannot be made without python3-venv on Debian, and git tells
-# which files there are. Everything else comes from PyPI as wheels.
+# On Debian a virtualenv needs python3-venv, and git lists the files to check.
+# Everything else comes from PyPI as wheels.
 install_packages() {
     local missing=()
     mapfile -t missing < <(missing_packages "$@")
@@ -120,7 +120,8 @@ install_packages() {
         die "apt-get cannot install ${missing[*]} (see above)"
 }
 
-# What the virtualenv was made of. While that is the same, so is it.
+# Print everything that the virtualenv depends on. It is made again when this
+# changes.
 recipe() {
     "$python" -c 'import sys; print(sys.executable, sys.version)'
     printf '%s\n' "$venv"
@@ -143,7 +144,7 @@ make_runner() {
     recipe >"$venv/recipe"
 }
 
-# pre-commit asks git which files there are, reno when a note was added.
+# pre-commit asks git for the list of files, and reno for the dates of notes.
 check_git() {
     case $1 in
         pep8)
@@ -197,7 +198,7 @@ main() {
     venv=$state/runner
     cd "$top"
 
-    # Other Pythons of this machine and its user stay out of it.
+    # Variables of other Python environments must not affect the tests.
     unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
     unset TOXENV TOX_WORK_DIR TOX_OVERRIDE STESTR_CONFIG
     # git refuses to look into a checkout that belongs to another user.

@@ -13,8 +13,8 @@
 
 """Print how many tests passed, failed and were skipped.
 
-The figures come from the last run in one or more stestr repositories, that is
-from the recorded results, not from what was printed while the tests ran.
+The figures come from the recorded results of the last run in one or more
+stestr repositories, not from the output of the tests.
 """
 
 import argparse
@@ -28,9 +28,8 @@ from stestr.repository import file as file_repository
 import subunit
 import testtools
 
-# What stands in a stream when a worker ended badly or the stream was cut
-# short. Neither is a test, but where one stands alone it is the only trace of
-# what went wrong.
+# Entries of a stream whose worker ended badly, or that was cut short. They are
+# no tests, but if no test failed they are the only trace of the failure.
 NO_TESTS = ('process-returncode', 'subunit.parser')
 
 PASSED = ('success', 'xfail')
@@ -39,12 +38,12 @@ NOT_RUN = ('exists',)
 
 
 class NoResults(Exception):
-    """There is no run, or none that is recent enough, or it ran no test."""
+    """There is no run, or no recent one, or it ran no test."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """How many tests ended in which way."""
+    """Number of tests for each outcome."""
 
     passed: int = 0
     failed: int = 0
@@ -63,8 +62,8 @@ class Totals:
 def count(stream: typing.BinaryIO) -> Totals:
     """Count the results in a subunit stream (version 2).
 
-    A test that began and never ended has failed, and so has one that passed
-    although it was expected to fail.
+    A test that began and never ended counts as failed, and so does one that
+    passed although a failure was expected.
     """
     statuses: collections.Counter[str] = collections.Counter()
     mishaps = 0
@@ -93,19 +92,19 @@ def count(stream: typing.BinaryIO) -> Totals:
 def last_run(folder: str, since: float = 0.0) -> Totals:
     """Count the last run in the stestr repository of a folder.
 
-    :param folder: the folder that holds ``.stestr``.
-    :param since: seconds since the epoch; a run that was recorded earlier
-        does not count.
-    :raises NoResults: there is nothing to count.
+    :param folder: the folder that holds ``.stestr``
+    :param since: ignore runs recorded before this time, in seconds since the
+        epoch
+    :raises NoResults: there is nothing to count
     """
     try:
         repository = file_repository.RepositoryFactory().open(folder)
         run = repository.get_latest_run()
-    except Exception as e:  # stestr raises many kinds of them
+    except Exception as e:  # stestr raises many different classes
         raise NoResults(f'{folder}: no recorded test run ({e!r})') from e
     recorded = os.path.join(folder, '.stestr', str(run.get_id()))
     if os.path.getmtime(recorded) < since:
-        raise NoResults(f'{folder}: the last recorded test run is an old one')
+        raise NoResults(f'{folder}: the last recorded test run is too old')
     with run.get_subunit_stream() as stream:
         totals = count(stream)
     if totals == Totals():
@@ -114,18 +113,18 @@ def last_run(folder: str, since: float = 0.0) -> Totals:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the totals, or the sum of them; say what could not be counted.
+    """Print the sum of all totals, and an error for each folder without any.
 
-    The exit code is 0 when every folder had results, be they good or bad.
+    The exit code is 0 if every folder had results, good or bad.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--since', type=float, default=0.0, metavar='SECONDS',
                         help='ignore runs recorded before this time (seconds '
                              'since the epoch)')
     parser.add_argument('--title', default='',
-                        help='what to print before the totals')
+                        help='text to print before the totals')
     parser.add_argument('folder', nargs='+',
-                        help='a folder with a stestr repository in it')
+                        help='a folder with a stestr repository')
     args = parser.parse_args(argv)
 
     total = Totals()

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the jobs set on each host, against what nova and the tests take."""
+"""Settings of the jobs on each host, against the options of nova and ours."""
 
 import pathlib
 import re

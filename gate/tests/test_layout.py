@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether Zuul takes what is in zuul.d, and refuses what is wrong."""
+"""Zuul accepts the definitions in zuul.d, and refuses wrong ones."""
 
 import dataclasses
 from unittest import mock
@@ -23,7 +23,7 @@ JOBS = 'zuul.d/jobs.yaml'
 PROJECT = 'zuul.d/project.yaml'
 TEMPLATE = 'lm-tempest-plugin-nova-jobs'
 
-# What nova has to write.
+# The definition that nova has to add.
 NOVA = layouts.Source("""
 - project:
     templates:
@@ -32,7 +32,7 @@ NOVA = layouts.Source("""
 
 
 def matches(job, *files):
-    """Whether none of these files is a reason to run a job."""
+    """Return whether none of these files triggers a job."""
     return job.irrelevant_file_matcher.matches(
         mock.Mock(spec_set=['files'], files=['/COMMIT_MSG', *files]))
 
@@ -95,7 +95,7 @@ class RefusedTest(testtools.TestCase):
     """One mistake each, put into the real definitions."""
 
     def refused(self, right, wrong, path=JOBS):
-        """What Zuul says if a text is replaced by another one."""
+        """Return Zuul's error if a text is replaced by another one."""
         sources = layouts.ours()
         source, = (each for each in sources if each.path == path)
         self.assertIn(right, source.text, 'nothing to make a mistake in')

@@ -10,11 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Bring the unit tests of the whole repository into one run.
+"""Run the unit tests of the whole repository as one suite.
 
 stestr discovers tests below one folder. This package is that folder: it loads
-its own tests (those of the tools), and those of the plugin, of the lab and of
-the benchmarks.
+the tests of the tools, the plugin, the lab and the benchmarks.
 """
 
 import os.path
@@ -31,8 +30,8 @@ def load_tests(loader: unittest.TestLoader, tests: unittest.TestSuite,
                pattern: str | None) -> unittest.TestSuite:
     """Load the tests here and elsewhere (unittest's load_tests protocol).
 
-    A folder that is missing is an error: tests that silently stop being run
-    are worse than a run that fails.
+    A missing folder is an error: a run that fails is better than tests that
+    silently do not run any more.
     """
     here = os.path.dirname(os.path.abspath(__file__))
     top = os.path.dirname(os.path.dirname(here))

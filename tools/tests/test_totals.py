@@ -25,7 +25,7 @@ from tools import totals
 
 
 def stream_of(*events):
-    """A subunit stream of (test id, status) pairs."""
+    """Return a subunit stream of (test id, status) pairs."""
     raw = io.BytesIO()
     stream = subunit.StreamResultToBytes(raw)
     for test_id, status in events:
@@ -35,7 +35,7 @@ def stream_of(*events):
 
 
 def printed(stream):
-    """What was written to a stream that capture() made."""
+    """Return the text written to a stream that capture() made."""
     return stream.buffer.getvalue().decode()
 
 
@@ -90,7 +90,7 @@ class RepositoryTest(testtools.TestCase):
         self.stderr = self.capture('stderr')
 
     def capture(self, name):
-        """Collect what is printed; with a buffer, which subunit asks for."""
+        """Capture printed text; with a buffer, because subunit needs one."""
         stream = io.TextIOWrapper(io.BytesIO(), write_through=True)
         self.useFixture(fixtures.MonkeyPatch('sys.' + name, stream))
         return stream
@@ -135,7 +135,7 @@ class RepositoryTest(testtools.TestCase):
                          totals.last_run(folder, since=1000))
         e = self.assertRaises(totals.NoResults, totals.last_run, folder,
                               since=1001)
-        self.assertIn('an old one', str(e))
+        self.assertIn('too old', str(e))
 
     def test_main_adds_up(self):
         folders = [self.folder(('a', 'success')),
