@@ -213,8 +213,8 @@ def _with_details(line: schema.MigrationResult,
             for _number in range(PROGRESS)),
         events=(f'compute_pre_live_migration on host {line.destination}: '
                 f'Success',) * EVENTS,
-        guest=schema.Guest(answers=True, boot_id_before=server_id,
-                           boot_id_after=server_id),
+        guest=schema.GuestState(answers=True, boot_id_before=server_id,
+                                boot_id_after=server_id),
         continuity=msgspec.structs.replace(
             continuity, outage=msgspec.structs.replace(
                 continuity.outage, outages=(*others, outage),

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import heapq
+from typing import Any
 
 import numpy
 
@@ -143,7 +144,7 @@ def simulate(random: Generator, clouds: Iterable[KnownCloud],
 
 def _add_drain(random: Generator, cloud: KnownCloud, drains: Drains,
                round_trip: int, name: str, results: store.Results) -> None:
-    shared = {
+    shared: dict[str, Any] = {
         'drain': name, 'run': 'run', 'strategy': drains.strategy,
         'settings': schema.Settings(storage='shared',
                                     values=dict(cloud.settings)),

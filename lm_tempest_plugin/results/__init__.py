@@ -19,6 +19,6 @@ Nothing in this package knows OpenStack or measures anything.
 * estimates, effects, recommendation: statistics
 * summary: the data behind every table of a report
 * document: sections, tables and plots; report and compare build one
-* renderers, render_html, plots: show a document
+* renderers, plots: show a document
 * influx, openmetrics: exports for monitoring systems
 """

@@ -86,9 +86,9 @@ def compare(before: estimates.Values, after: estimates.Values,
     ratio = Estimate(float('nan'), None, None, difference.count)
     if first.min() > 0 and second.min() > 0:
         logs = _difference(numpy.log(first), numpy.log(second), paired)
-        ratio = Estimate(*(
-            None if each is None else float(numpy.exp(each))
-            for each in (logs.value, logs.low, logs.high)), logs.count)
+        low, high = (None if each is None else float(numpy.exp(each))
+                     for each in (logs.low, logs.high))
+        ratio = Estimate(float(numpy.exp(logs.value)), low, high, logs.count)
     return Effect(
         estimates.median(first), estimates.median(second), difference, ratio,
         paired, difference.excludes(0))

@@ -57,9 +57,9 @@ def _line(kind: str, each: schema.MigrationResult | schema.DrainResult,
           time_ns: int) -> str:
     found = point.Point(kind).time(time_ns)
     settings = each.settings
-    of_kind = (_migration if isinstance(each, schema.MigrationResult)
-               else _drain)
-    tags, fields = of_kind(each)
+    tags, fields = (
+        _migration(each) if isinstance(each, schema.MigrationResult)
+        else _drain(each))
     tags = {
         'run': each.run, 'storage': settings.storage,
         'strategy': each.strategy, 'source': each.source,
@@ -67,16 +67,16 @@ def _line(kind: str, each: schema.MigrationResult | schema.DrainResult,
         'good': not each.problems, **tags,
         **{SETTING + name: value for name, value in settings.values.items()}}
     for name, value in tags.items():
-        text = str(value).lower() if isinstance(value, bool) else str(value)
-        found.tag(name, _on_one_line(text))
+        found.tag(name, _on_one_line(
+            str(value).lower() if isinstance(value, bool) else str(value)))
     fields = {
         'drain': each.drain, 'round_trip': each.round_trip,
         'problems': '; '.join(map(str, each.problems)) or None, **fields}
     for name, value in fields.items():
         found.field(name, _on_one_line(value) if isinstance(value, str)
                     else value)
-    text: str = found.to_line_protocol()
-    return text
+    line: str = found.to_line_protocol()
+    return line
 
 
 def _on_one_line(text: str) -> str:

@@ -465,13 +465,12 @@ def _sentence(results: store.Results) -> str:
              'failed')):
         if number:
             parts.append(f'{_count(number, noun)} {rest}')
-    longest = max(
-        (each for each in migrations if each.measured and each.continuity),
-        key=lambda each: each.continuity.outage.longest_s, default=None)
-    if longest:
+    outages = [(each.continuity.outage.longest_s, each.max_outage_s)
+               for each in migrations if each.measured and each.continuity]
+    if outages:
+        longest_s, limit_s = max(outages)
         parts.append(
-            f'longest outage {longest.continuity.outage.longest_s:.2f} s '
-            f'(limit {longest.max_outage_s:g} s)')
+            f'longest outage {longest_s:.2f} s (limit {limit_s:g} s)')
     return '; '.join(parts)
 
 
@@ -548,9 +547,10 @@ def _drain_group(conditions: Conditions, load_text: str,
 
 def _checks(results: store.Results) -> tuple[CheckSummary, ...]:
     """Summarize checks, in the order in which they ran."""
-    counts = collections.Counter(
-        each.check for line in (*results.migrations, *results.drains)
-        for each in line.problems)
+    found_by = [each.check for found in (
+        *(line.problems for line in results.migrations),
+        *(line.problems for line in results.drains)) for each in found]
+    counts = collections.Counter(found_by)
     outcomes: dict[str, collections.Counter[str]] = {}
     reasons: dict[str, collections.Counter[str]] = {}
     for drain in results.drains:

@@ -144,7 +144,7 @@ def migration(number: int = 0, **changes: Any) -> schema.MigrationResult:
         requested_at=time_of_day(at_s), requested_monotonic_s=monotonic_s,
         records=(), server_status='ACTIVE', server_task_state=None,
         server_host='compute2', transitions=(), progress=(), events=(),
-        guest=schema.Guest(), verdict=schema.COMPLETED,
+        guest=schema.GuestState(), verdict=schema.COMPLETED,
         expected_verdicts=(schema.COMPLETED,), cause='', signature='',
         duration_s=9.0, phases=tuple(phase(*each) for each in (
             ('checks', 1.0), ('queued', 2.0), ('setup', 2.0), ('copy', 3.0),
@@ -213,7 +213,7 @@ def samples(host: str, count: int = 20) -> schema.HostSamples:
 
 def sample(second: int, **changes: Any) -> schema.HostSample:
     """Return one of them; the first has no rates."""
-    rates = {
+    rates: dict[str, Any] = {
         'seconds': 1.0, 'cpu_busy_fraction': 0.4 + 0.02 * second,
         'cpu_stolen_fraction': 0.0, 'received_bytes_per_s': 1e6,
         'sent_bytes_per_s': 5e7, 'read_bytes_per_s': 0.0,

@@ -122,7 +122,7 @@ def write(directory: str, name: str, factor: float = 1.0, seed: int = 1,
     rng = random.Random(seed)
     lines: list[schema.Line] = []
     for number in range(drains):
-        shared = {
+        shared: dict[str, Any] = {
             'drain': f'drain-{number}',
             'strategy': f'window of {concurrency + 1}', 'servers': 4,
             'settings': builders.settings(
