@@ -39,7 +39,7 @@ POLL_S = 0.5
 # Their expectations depend on where the servers' disks are.
 NEED_STORAGE = 'OldApiTest'
 # Modules that need the libraries of the extra.
-REPORT_MODULES = ('report', 'render_html')
+REPORT_MODULES = ('report', 'renderers')
 
 
 class Verify(arguments.CloudCommand):
