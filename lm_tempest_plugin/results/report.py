@@ -38,7 +38,8 @@ def build(results: store.Results, title: str = '') -> document.Document:
     material = plots.Material(found, results)
     return document.Document(
         title=title or TITLE, good=found.good,
-        verdict=f'{found.sentence}.', remarks=found.remarks,
+        verdict=f'{found.sentence}.',
+        remarks=[f'{remark}.' for remark in found.remarks],
         sections=list(_sections(material)),
         data={'version': VERSION, 'kind': 'report', 'summary': found,
               'runs': results.runs, 'files': results.files})
@@ -171,17 +172,17 @@ def _drains(material: plots.Material) -> document.Table:
 
 def _checks(found: Sequence[summary.CheckSummary]) -> document.Table:
     return document.Table(
-        'Number of drains on which each one ran, failed, or was '
-        'skipped, and number of problems that it found.',
-        ('Check', 'Ran', 'Failed', 'Skipped', 'Problems',
-         'Reasons for skipping'),
+        'Number of drains on which each check ran, failed, or was skipped, '
+        'and number of problems that it found.',
+        ('Check', 'Skipped because', 'Ran', 'Failed', 'Skipped', 'Problems'),
         [document.TableRow((
-            each.check, f'{each.ran}', f'{each.failed}', f'{each.skipped}',
-            f'{each.problems}', '; '.join(
+            each.check, '; '.join(
                 f'{reason} ({number})'
                 for reason, number in each.reasons.items()) or
-            document.UNKNOWN), document.BAD if each.problems else '')
-            for each in found])
+            document.UNKNOWN, f'{each.ran}', f'{each.failed}',
+            f'{each.skipped}', f'{each.problems}'),
+            document.BAD if each.problems else '')
+            for each in found], words=2)
 
 
 def _runs(results: store.Results) -> document.Table:

@@ -129,8 +129,8 @@ class ChecksTest(base.TestCase):
         rows = table([*materials.migrations(1), builders.failed(1), drain],
                      'checks').rows
         self.assertEqual([
-            ('verdict', '1', '1', '0', '1', document.UNKNOWN),
-            ('transport', '0', '0', '1', '0', 'no access to hosts (1)')],
+            ('verdict', document.UNKNOWN, '1', '1', '0', '1'),
+            ('transport', 'no access to hosts (1)', '0', '0', '1', '0')],
             [row.cells for row in rows])
         self.assertEqual(['bad', ''], [row.mark for row in rows])
 
