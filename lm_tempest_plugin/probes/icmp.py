@@ -339,14 +339,14 @@ class IcmpProber(schedule.Prober):
         destinations = [icmp_echo.resolve(one) for one in addresses]
         try:
             for family in (icmp_echo.IPV4, icmp_echo.IPV6):
-                self._add([one for one in destinations
-                           if one.family is family])
+                self._add_groups([one for one in destinations
+                                  if one.family is family])
         except BaseException:
             self.close()
             self.selector.close()
             raise
 
-    def _add(self, destinations: list[icmp_echo.Destination]) -> None:
+    def _add_groups(self, destinations: list[icmp_echo.Destination]) -> None:
         """Divide guests of one family into groups of about one size."""
         groups = -(-len(destinations) // GROUP)
         for number in range(groups):

@@ -23,6 +23,7 @@ import errno
 import os
 import socket
 import struct
+from typing import Any
 from typing import TypeAlias
 
 import numpy
@@ -120,19 +121,19 @@ def resolve(address: str) -> Destination:
         raise errors.ProbeError(
             f'{address} is no IP address and no name that resolves to one: '
             f'{exc}') from exc
-    family, _, _, _, where = found[0]
+    where: tuple[Any, ...] = found[0][4]
     numeric, _ = socket.getnameinfo(
         where, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)
-    if family == socket.AF_INET6:
+    if found[0][0] == socket.AF_INET6:
         host, _, flow, scope = where
         # The kernel takes the interface of a link-local address as a
         # number of its own, not as a part of the address.
         return Destination(address, numeric, IPV6, struct.pack(
             '=H2xI16sI', socket.AF_INET6, flow, socket.inet_pton(
-                socket.AF_INET6, str(host).partition('%')[0]), scope))
+                socket.AF_INET6, host.partition('%')[0]), scope))
     return Destination(address, numeric, IPV4, struct.pack(
         '=H2x4s8x', socket.AF_INET,
-        socket.inet_pton(socket.AF_INET, str(where[0]))))
+        socket.inet_pton(socket.AF_INET, where[0])))
 
 
 class Requests:

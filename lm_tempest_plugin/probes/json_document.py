@@ -74,8 +74,7 @@ def _target(recorded: recording.ProbeRecording,
     longest = found.longest
     return {
         'address': address,
-        'error': '; '.join(_icmp_errors(address, found) +
-                           _tcp_errors(address, stream)) or None,
+        'error': '; '.join(_errors(address, found, stream)) or None,
         'sent': found.sent,
         'answered': found.answered,
         'late': found.late,
@@ -116,7 +115,8 @@ def _outage(recorded: recording.ProbeRecording,
     }
 
 
-def _icmp_errors(address: str, found: schema.OutageFigures) -> list[str]:
+def _errors(address: str, found: schema.OutageFigures,
+            stream: tcp.StreamSeen | None) -> list[str]:
     """Return why a guest could not be probed as requested."""
     reasons = []
     if found.send_errors:
@@ -130,15 +130,9 @@ def _icmp_errors(address: str, found: schema.OutageFigures) -> list[str]:
         reasons.append(
             f'{address} never answered an ICMP echo request: its outage '
             f'lasts for the whole duration')
-    return reasons
-
-
-def _tcp_errors(address: str, stream: tcp.StreamSeen | None) -> list[str]:
-    """Return the problems of a guest's echo service."""
-    if stream is None:
-        return []
-    reasons = [stream.trouble] if stream.trouble else []
-    if stream.corrupt and not stream.error:
+    if stream and stream.trouble:
+        reasons.append(stream.trouble)
+    if stream and stream.corrupt and not stream.error:
         reasons.append(
             f'TCP port {stream.port} of {address} sent back '
             f'{stream.corrupt} lines that it was never sent, the first: '

@@ -148,12 +148,13 @@ def save(recorded: ProbeRecording, path: str) -> None:
         'tcp': [_put_stream(arrays, f'tcp/{number}', seen)
                 for number, seen in enumerate(recorded.tcp.values())],
     }
+    arrays[HEADER] = numpy.frombuffer(
+        json.dumps(header).encode(), numpy.uint8)
     content = io.BytesIO()
     # The umask can only be read by setting it.
     os.umask(umask := os.umask(0))
     try:
-        numpy.savez_compressed(content, **{HEADER: numpy.frombuffer(
-            json.dumps(header).encode(), numpy.uint8)}, **arrays)
+        numpy.savez_compressed(content, **arrays)
         utils.write_atomically(path, content.getvalue(), 0o666 & ~umask)
     except OSError as exc:
         raise errors.ProbeError(
@@ -208,32 +209,28 @@ def load(path: str) -> ProbeRecording:
             if (header['format'], header['version']) != (FORMAT, VERSION):
                 raise ValueError(f'it has format {header["format"]!r}, '
                                  f'version {header["version"]!r}')
-            return _recording(header, arrays)
+            icmp = [_get(arrays, f'icmp/{number}', rest)
+                    for number, rest in enumerate(header['icmp'])]
+            streams = [_get_stream(arrays, f'tcp/{number}', rest)
+                       for number, rest in enumerate(header['tcp'])]
+        found = header['calibration']
+        return ProbeRecording(
+            started=Clocks(**header['started']),
+            ended_ns=header['ended_ns'], period_s=header['period_s'],
+            icmp={seen.target: seen for seen in icmp},
+            tcp={seen.echoes.target: seen for seen in streams},
+            wall_clock_steps=header['wall_clock_steps'],
+            kernel_stamps_refused=header['kernel_stamps_refused'],
+            answers_dropped=header['answers_dropped'],
+            cpu_s=header['cpu_s'],
+            calibration=quality.Calibration(**{
+                **found, 'quality': quality.build(**found['quality'])})
+            if found else None)
     except OSError as exc:
         raise errors.ProbeError(f'{path} cannot be read: {exc}') from exc
     except DAMAGES as exc:
         raise errors.ProbeError(
             f'{path} is no recording of version {VERSION}: {exc}') from exc
-
-
-def _recording(header: dict[str, Any], arrays: Mapping[str, answers.Times]
-               ) -> ProbeRecording:
-    icmp = [_get(arrays, f'icmp/{number}', rest)
-            for number, rest in enumerate(header['icmp'])]
-    streams = [_get_stream(arrays, f'tcp/{number}', rest)
-               for number, rest in enumerate(header['tcp'])]
-    found = header['calibration']
-    return ProbeRecording(
-        started=Clocks(**header['started']),
-        ended_ns=header['ended_ns'], period_s=header['period_s'],
-        icmp={seen.target: seen for seen in icmp},
-        tcp={seen.echoes.target: seen for seen in streams},
-        wall_clock_steps=header['wall_clock_steps'],
-        kernel_stamps_refused=header['kernel_stamps_refused'],
-        answers_dropped=header['answers_dropped'], cpu_s=header['cpu_s'],
-        calibration=quality.Calibration(**{
-            **found, 'quality': quality.build(**found['quality'])})
-        if found else None)
 
 
 def _get(arrays: Mapping[str, answers.Times], name: str,

@@ -119,8 +119,13 @@ class Watch:
         """Return the reason why a guest does not answer; '' if it does."""
         seen = self._icmp.seen(address)
         if not _is_answering(seen):
-            return (f'{address} did not answer {ANSWERS} ICMP echo requests '
-                    f'in a row: {_counts(seen)}')
+            text = (f'{address} did not answer {ANSWERS} ICMP echo requests '
+                    f'in a row: {seen.sent_ns.size} sent, '
+                    f'{numpy.count_nonzero(seen.answered)} answered')
+            if seen.send_errors:
+                text += (f'; {seen.send_errors} could not be sent: '
+                         f'{seen.send_error}')
+            return text
         stream = self._stream(address)
         if stream is None or stream.connected:
             return ''
@@ -239,12 +244,3 @@ def _is_answering(seen: answers.Answers) -> bool:
     return bool(
         latest.size == ANSWERS and latest.all() and
         time.monotonic_ns() - seen.answered_ns[last] < LATELY_NS)
-
-
-def _counts(seen: answers.Answers) -> str:
-    counts = (f'{seen.sent_ns.size} sent, '
-              f'{numpy.count_nonzero(seen.answered)} answered')
-    if seen.send_errors:
-        counts += (f'; {seen.send_errors} could not be sent: '
-                   f'{seen.send_error}')
-    return counts
