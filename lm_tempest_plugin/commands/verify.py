@@ -18,7 +18,6 @@ import dataclasses
 import datetime
 import pathlib
 import time
-from typing import Any
 
 from lm_tempest_plugin.cloud.setup import cleanup
 from lm_tempest_plugin.cloud.setup import configuration
@@ -38,8 +37,10 @@ GOOD, BAD, INTERRUPTED = 0, 1, 130
 POLL_S = 0.5
 # Their expectations depend on where the servers' disks are.
 NEED_STORAGE = 'OldApiTest'
-# Modules that need the libraries of the extra.
-REPORT_MODULES = ('report', 'renderers')
+REPORT = 'lm_tempest_plugin.results.report'
+# With the libraries that a page needs and that are imported late.
+REPORT_MODULES = (REPORT, 'lm_tempest_plugin.results.renderers', 'jinja2',
+                  'plotly')
 
 
 class Verify(arguments.CloudCommand):
@@ -132,7 +133,7 @@ class Verification:
         """
         # A run may take days. A missing library must not come out at its end.
         for name in REPORT_MODULES:
-            _import_report(name)
+            utils.import_optional(name, documents.EXTRA)
         if self.page is not None:
             results_files.check_output(self.page)
         self.files.check(self.files.verify_conf)
@@ -251,7 +252,7 @@ class Verification:
         :raises ResultsError: there are no results, or a file was altered
         :raises OutputError: the page cannot be written
         """
-        report = _import_report('report').build(
+        report = utils.import_optional(REPORT, documents.EXTRA).build(
             results_files.read([str(self._results)]),
             f'Live migration in cloud {self.cloud}, {self._name}')
         self.say(documents.render(report, documents.TEXT))
@@ -291,8 +292,3 @@ class Verification:
                      f'begin with {self._name}; {delete} deletes the '
                      'others.')
         return not leftovers.deleted and not kept
-
-
-def _import_report(name: str) -> Any:
-    return utils.import_optional(
-        f'lm_tempest_plugin.results.{name}', documents.EXTRA)
