@@ -261,18 +261,21 @@ class _Run:
         if not before or self._guests is None:
             return schema.GuestState(
                 answers=answers, boot_id_before=before), {}
+        after = error = ''
+        workloads: Mapping[str, str] = {}
         try:
-            return schema.GuestState(
-                answers=answers, boot_id_before=before,
-                boot_id_after=self._guests.boot_id(server_id)
-            ), self._guests.verify(server_id)
+            after = self._guests.boot_id(server_id)
+            workloads = self._guests.verify(server_id)
         except lib_exc.TempestException as exc:
             error = results_file.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',
                       server_id, error)
-            return schema.GuestState(
-                answers=answers, boot_id_before=before,
-                boot_id_error=error), {}
+            if after:
+                # Nobody knows which of them it was.
+                workloads = {'workloads': f'cannot be verified: {error}'}
+        return schema.GuestState(
+            answers=answers, boot_id_before=before, boot_id_after=after,
+            boot_id_error='' if after else error), workloads
 
     def _libvirt_state(self, migration: follow.Migration) -> str:
         if self._hosts is None or migration.server is None:
@@ -421,28 +424,21 @@ def describe_problems(run_: MigrationRun) -> str:
 
     :param run_: a run with problems
     """
-    names = {each.server_id: each.server_name for each in run_.results}
     by_server: dict[str | None, list[schema.Problem]] = {}
     for problem in run_.problems:
         by_server.setdefault(problem.server_id, []).append(problem)
-    number = len(run_.problems)
-    lines = [
-        f'{number} {"problem" if number == 1 else "problems"}: live migration '
-        f'of {len(run_.results)} from {run_.drain.source or "several hosts"} '
-        f'to {run_.drain.destination or "any host"}, {run_.drain.strategy}']
-    for server_id, problems in by_server.items():
-        lines.append(f'Server {server_id} ({names.get(server_id, "other")}):'
-                     if server_id else 'Hosts:')
-        for problem in problems:
-            lines += textwrap.wrap(
-                str(problem), WIDTH, initial_indent='- ',
-                subsequent_indent='  ', max_lines=4, placeholder=' ...')
+    # Long texts must not push the names of other servers out.
+    for lines_each in (4, 2, 1, 0):
+        lines = _problem_lines(run_, by_server, lines_each)
+        if len(lines) < MAX_LINES:
+            break
     if len(lines) > MAX_LINES - 1:
         hidden = len(lines) - MAX_LINES + 1
         return '\n'.join([*lines[:MAX_LINES - 1], f'{hidden} more lines: see '
                           'the attached results'])
+    migrated = {each.server_id for each in run_.results}
     evidence = [
-        line for server_id in by_server if server_id in names
+        line for server_id in by_server if server_id in migrated
         for line in ('', f'Evidence for server {server_id}:', *(
             wrapped for fact in by_server[server_id][0].evidence
             for wrapped in textwrap.wrap(
@@ -453,3 +449,36 @@ def describe_problems(run_: MigrationRun) -> str:
         evidence = [*evidence[:room], 'More evidence: see the attached '
                     'results']
     return '\n'.join([*lines, *evidence])
+
+
+def _problem_lines(run_: MigrationRun,
+                   by_server: Mapping[str | None, Sequence[schema.Problem]],
+                   lines_each: int) -> list[str]:
+    """Return the drain and its problems, in up to so many lines for each.
+
+    With 0, there is one line for each server, with its first problem.
+    """
+    number = len(run_.problems)
+    drained = run_.drain
+    names = {each.server_id: each.server_name for each in run_.results}
+    lines = [_shortened(
+        f'{number} {"problem" if number == 1 else "problems"}: live migration '
+        f'of {len(run_.results)} from {drained.source or "several hosts"} '
+        f'to {drained.destination or "any host"}, {drained.strategy}')]
+    for server_id, problems in by_server.items():
+        subject = (f'Server {server_id} ({names.get(server_id, "other")}):'
+                   if server_id else 'Hosts:')
+        if not lines_each:
+            lines.append(_shortened(f'{subject} {problems[0]}'))
+            continue
+        lines.append(_shortened(subject))
+        for problem in problems:
+            lines += textwrap.wrap(
+                str(problem), WIDTH, initial_indent='- ',
+                subsequent_indent='  ', max_lines=lines_each,
+                placeholder=' ...')
+    return lines
+
+
+def _shortened(text: str) -> str:
+    return textwrap.shorten(text, WIDTH, placeholder=' ...')

@@ -184,13 +184,15 @@ class Cloud:
 
     def list_migrations(self, **kwargs):
         self._called('list_migrations')
-        newest = list(reversed(self.records))
+        newest = [
+            each for each in reversed(self.records)
+            if kwargs.get('instance_uuid', each.server_id) == each.server_id]
         begin = 0
         if 'marker' in kwargs:
             begin = 1 + [each.uuid for each in newest].index(
                 kwargs['marker'])
-        return {'migrations': list(map(
-            record_body, newest[begin:begin + int(kwargs['limit'])]))}
+        end = begin + int(kwargs.get('limit', MANY))
+        return {'migrations': list(map(record_body, newest[begin:end]))}
 
     def list_servers(self, **kwargs):
         self._called('list_servers')

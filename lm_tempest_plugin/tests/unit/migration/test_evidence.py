@@ -33,8 +33,8 @@ class GuestTest(base.TestCase):
                 (builders.REBOOTED, True, 'answers, booted again'),
                 (schema.GuestState(answers=True, boot_id_after='b'), None,
                  'answers'),
-                (schema.GuestState(answers=False,
-                              libvirt_state='libvirt on beta: paused'),
+                (schema.GuestState(
+                    answers=False, libvirt_state='libvirt on beta: paused'),
                  None, 'does not answer, libvirt on beta: paused')):
             self.assertEqual(
                 (rebooted, text),

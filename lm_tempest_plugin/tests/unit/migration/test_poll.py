@@ -16,8 +16,8 @@ import logging
 from tempest.lib import exceptions as lib_exc
 import urllib3
 
-from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes

@@ -11,8 +11,8 @@
 # under the License.
 
 from lm_tempest_plugin.cloud import servers
-from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes

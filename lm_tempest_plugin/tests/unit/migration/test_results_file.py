@@ -1,0 +1,182 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import datetime
+from importlib import metadata
+import json
+import os
+import pathlib
+import subprocess
+from unittest import mock
+
+import fixtures
+from tempest.lib import exceptions as lib_exc
+
+from lm_tempest_plugin.migration import results_file
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.results import store
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.results import builders
+
+
+class ResultsFileTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.file = self.results_file(self.directory, 'a run')
+
+    def results_file(self, directory, name):
+        return results_file.ResultsFile(directory, name, builders.run)
+
+    def read(self):
+        return store.read(pathlib.Path(self.directory).glob('*.jsonl'))
+
+    def test_the_run_comes_first(self):
+        for number in range(2):
+            self.file.append(builders.migration(number))
+        read = self.read()
+        run, = read.runs
+        self.assertEqual((f'a run-{os.getpid()}', 'RegionOne'),
+                         (run.run, run.region))
+        self.assertEqual(['server-0', 'server-1'],
+                         [each.server_id for each in read.migrations])
+
+    def test_a_line_is_returned_as_it_was_stored(self):
+        stored = self.file.append(builders.migration())
+        path, = pathlib.Path(self.directory).glob('*.jsonl')
+        self.assertEqual(stored, path.read_bytes().splitlines()[-1])
+
+    def test_named_by_the_time(self):
+        self.results_file(self.directory, '').append(builders.migration())
+        run, = self.read().runs
+        self.assertRegex(run.run, rf'^\d{{8}}T\d{{6}}Z-{os.getpid()}$')
+
+    def test_there_is_no_file_before_the_first_line(self):
+        self.assertEqual([], os.listdir(self.directory))
+
+    def test_no_directory(self):
+        line = self.results_file('', '').append(builders.migration())
+        self.assertEqual([], os.listdir(self.directory))
+        self.assertEqual('server-0', json.loads(line)['server_id'])
+
+    def test_a_directory_that_cannot_be_created(self):
+        path = os.path.join(self.directory, 'file')
+        with open(path, 'w'):
+            pass
+        exc = self.assertRaises(
+            store.ResultsError, self.results_file(path, '').append,
+            builders.migration())
+        self.assertIn(path, str(exc))
+
+    def test_drains_are_numbered(self):
+        self.assertEqual(['drain-1', 'drain-2'], [
+            self.file.next_drain() for _ in range(2)])
+
+    def test_a_test_that_fails(self):
+        self.file.append(builders.migration())
+        line = self.file.test_failed(
+            'a.test.of_it', AssertionError('disk of\nserver x'))
+        read = self.read()
+        failure, = read.failures
+        self.assertEqual(('a.test.of_it', 'disk of server x'),
+                         (failure.test, failure.reason))
+        self.assertEqual('test-failure', json.loads(line)['kind'])
+        self.assertIn('a.test.of_it', read.tests)
+
+    def test_a_test_that_fails_before_any_migration(self):
+        self.file.test_failed('a.test.of_it', AssertionError('no guest'))
+        self.assertEqual(1, len(self.read().runs))
+
+
+class DescribeErrorTest(base.TestCase):
+
+    def test_an_assertion_is_one_line(self):
+        self.assertEqual('disk of server x', results_file.describe_error(
+            AssertionError('disk of\nserver x')))
+
+    def test_a_long_text_is_cut(self):
+        text = results_file.describe_error(AssertionError('y ' * 600))
+        self.assertLessEqual(len(text), results_file.REASON_LENGTH)
+        self.assertTrue(text.endswith(' ...'), text)
+
+    def test_our_own_exceptions_have_their_text(self):
+        self.assertEqual('no disk', results_file.describe_error(
+            store.ResultsError('no disk')))
+
+    def test_foreign_text_is_not_stored(self):
+        """Tempest's message about SSH contains the password."""
+        exc = lib_exc.SSHTimeout(
+            host='192.0.2.1', user='root', password='secret')
+        self.assertIn('secret', str(exc))
+        self.assertEqual('SSHTimeout', results_file.describe_error(exc))
+
+    def test_without_a_text(self):
+        self.assertEqual('AssertionError',
+                         results_file.describe_error(AssertionError()))
+
+
+class RunStartedTest(base.TestCase):
+
+    def test_plugin_and_cloud(self):
+        run = results_file.run_started('RegionOne', '2.104', [{
+            'service': {'host': host}, 'hypervisor_type': 'QEMU',
+            'hypervisor_version': 10000002} for host in ('alpha', 'beta')],
+            {'alpha': '9.0.0'}, {'beta': '34.0.0'})
+        self.assertEqual(
+            ('RegionOne', '2.104', metadata.version('lm-tempest-plugin')),
+            (run.region, run.compute_api, run.plugin_version))
+        self.assertEqual(
+            (schema.ComputeHost(
+                host='alpha', hypervisor_type='QEMU',
+                hypervisor_version='10.0.2', libvirt_version='9.0.0'),
+             schema.ComputeHost(
+                host='beta', hypervisor_type='QEMU',
+                hypervisor_version='10.0.2', nova_version='34.0.0')),
+            run.hosts)
+        self.assertAlmostEqual(
+            run.started_at, datetime.datetime.now(datetime.UTC),
+            delta=datetime.timedelta(minutes=1))
+
+
+class CommitTest(base.TestCase):
+
+    def installed(self, checkout, pbr_json=None):
+        """Let the plugin be a checkout, or a package built by pbr."""
+        self.useFixture(fixtures.MockPatchObject(
+            pathlib.Path, 'exists', return_value=checkout))
+        distribution = mock.Mock()
+        distribution.read_text.return_value = pbr_json
+        self.useFixture(fixtures.MockPatchObject(
+            metadata, 'distribution', return_value=distribution))
+
+    def git(self, **kwargs):
+        self.useFixture(fixtures.MockPatchObject(
+            subprocess, 'run', **kwargs))
+
+    def test_a_checkout(self):
+        self.installed(True)
+        self.git(return_value=mock.Mock(stdout='1234567890ab+\n'))
+        self.assertEqual('1234567890ab+', results_file.commit())
+
+    def test_a_checkout_without_git(self):
+        self.installed(True)
+        self.git(side_effect=FileNotFoundError('git'))
+        self.assertEqual('', results_file.commit())
+
+    def test_a_package(self):
+        self.installed(False, '{"git_version": "1234abc"}')
+        self.assertEqual('1234abc', results_file.commit())
+
+    def test_a_package_that_pbr_did_not_build(self):
+        self.installed(False)
+        self.assertEqual('', results_file.commit())
