@@ -20,7 +20,7 @@ import sys
 import fixtures
 
 from lm_tempest_plugin.guests import builder
-from lm_tempest_plugin.probes.tcp import prober as tcp
+from lm_tempest_plugin.probes import tcp
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
 
