@@ -10,8 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import importlib
 import os
+import pathlib
+import pkgutil
+import re
 import sys
+
+from sphinx.util import docutils
 
 TOP = os.path.abspath(os.path.join(os.path.dirname(__file__), '..', '..'))
 sys.path.insert(0, TOP)
@@ -37,16 +43,16 @@ modindex_common_prefix = ['lm_tempest_plugin.']
 
 # -- The module reference, and the Tempest tests ----------------------------
 
-# Unit tests are read where they are. The Tempest tests have a page of their
-# own (tests/index.rst), for operators, not for readers of code.
+# Unit tests are documented by their code. The Tempest tests and the format of
+# results have pages of their own (tests/index.rst, results.rst).
 apidoc_module_dir = os.path.join(TOP, 'lm_tempest_plugin')
 apidoc_output_dir = os.path.join('reference', 'api')
-apidoc_excluded_paths = ['tests']
+apidoc_excluded_paths = ['tests', os.path.join('results', 'schema.py')]
 apidoc_separate_modules = True
 apidoc_toc_file = False
 
 autodoc_member_order = 'bysource'
-# What a test says of itself, not what it has from Tempest's base classes.
+# Docstrings of Tempest's base classes would hide those of the tests.
 autodoc_inherit_docstrings = False
 
 # -- HTML -------------------------------------------------------------------
@@ -55,3 +61,122 @@ html_theme = 'openstackdocs'
 openstackdocs_auto_name = False
 openstackdocs_pdf_link = False
 openstackdocs_repo_name = ''
+
+# -- Pages from code --------------------------------------------------------
+
+SCHEMA = 'lm_tempest_plugin.results.schema'
+TESTS = 'lm_tempest_plugin.tests.live_migration_ha'
+
+
+def _table(*rows):
+    """Return a table; the first row has the headings."""
+    lines = ['.. list-table::', '   :header-rows: 1', '']
+    for row in rows:
+        lines += [f'   {"-" if number else "* -"} {cell}'.replace(
+            '   - ', '     - ') for number, cell in enumerate(row)]
+    return lines
+
+
+def _checks():
+    importlib.import_module('lm_tempest_plugin.migration.checks')
+    registry = importlib.import_module(
+        'lm_tempest_plugin.migration.checks.registry')
+    rows = []
+    for slug, function in registry.CHECKS.items():
+        first = ' '.join(function.__doc__.split('\n\n')[0].split())
+        text = first.removeprefix('Expect ')
+        rows.append((f'``{slug}``', text[0].upper() + text[1:]))
+    return _table(('Check', 'Expected'), *sorted(rows))
+
+
+def _signatures():
+    found = importlib.import_module(
+        'lm_tempest_plugin.migration.signatures').SIGNATURES
+    return _table(('Signature', 'Cause'), *(
+        (f'``{each.slug}``', each.cause) for each in found))
+
+
+def _settings():
+    heading, *rows = importlib.import_module(
+        'lm_tempest_plugin.config').settings_table()
+    return _table(heading, *(
+        (f'``{name}``', f'``{option}``', values,
+         check if check.startswith('(') else f'``{check}``')
+        for name, option, values, check in rows))
+
+
+def _schema_classes(lines):
+    """Return the classes of the schema: lines of a file, or their parts."""
+    schema = importlib.import_module(SCHEMA)
+    return [text for name, each in vars(schema).items()
+            if isinstance(each, type) and each.__module__ == SCHEMA and
+            each is not schema._Part and
+            issubclass(each, schema.Line) == lines
+            for text in (f'.. autoclass:: {SCHEMA}.{name}', '   :members:',
+                         '')]
+
+
+def _tests():
+    package = pathlib.Path(TOP, *TESTS.split('.'))
+    return [text for each in pkgutil.iter_modules([str(package)])
+            if each.name.startswith('test_')
+            for text in (f'.. automodule:: {TESTS}.{each.name}',
+                         '   :members:', '   :exclude-members: Intervention, '
+                         'rows, skip_checks, choose_owner', '')]
+
+
+FROM_CODE = {
+    'checks': _checks,
+    'signatures': _signatures,
+    'settings': _settings,
+    'schema-lines': lambda: _schema_classes(lines=True),
+    'schema-parts': lambda: _schema_classes(lines=False),
+    'tests': _tests,
+}
+
+
+class FromCode(docutils.SphinxDirective):
+    """Inserts a part of a page that is made from the code."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Return the nodes of the part."""
+        return self.parse_text_to_nodes(
+            '\n'.join(FROM_CODE[self.arguments[0]]()))
+
+
+def _is_schema(what, name):
+    return what == 'class' and name.startswith(SCHEMA + '.')
+
+
+def _add_types(app, what, name, each, options, lines):
+    """Add the kind of a line, and the type of each field."""
+    if not _is_schema(what, name):
+        return
+    types = {field: hint for base in reversed(each.__mro__)
+             for field, hint in vars(base).get('__annotations__', {}).items()}
+    for number, line in enumerate(lines):
+        found = re.match(r':ivar (\w+): ', line)
+        if found:
+            hint = types[found[1]]
+            # A plain class prints itself as <class ...>.
+            text = hint.__name__ if isinstance(hint, type) else str(hint)
+            text = text.replace(SCHEMA + '.', '').replace('datetime.', '')
+            lines[number] = line.replace(found[1], f'{text} {found[1]}', 1)
+    tag = each.__struct_config__.tag
+    if tag:
+        lines[1:1] = ['', f'``kind``: ``{tag}``', '']
+
+
+def _hide_signature(app, what, name, each, options, signature, returns):
+    # It would repeat the list of fields.
+    return ('', '') if _is_schema(what, name) else None
+
+
+def setup(app):
+    """Register everything that makes pages from code."""
+    app.add_directive('from-code', FromCode)
+    app.connect('autodoc-process-docstring', _add_types)
+    app.connect('autodoc-process-signature', _hide_signature)
+    return {'parallel_read_safe': True, 'parallel_write_safe': True}
