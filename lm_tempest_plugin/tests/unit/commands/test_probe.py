@@ -73,7 +73,7 @@ class CommandTestCase(base.TestCase):
         self.awake = self.useFixture(fixtures.MockPatchObject(
             quality, 'awake', autospec=True,
             side_effect=lambda: contextlib.nullcontext(self.asleep))).mock
-        # What argparse says goes there.
+        # argparse writes its messages there.
         self.patch(sys, 'stderr', self.stderr)
         root = logging.getLogger()
         self.addCleanup(root.setLevel, root.level)
@@ -303,7 +303,7 @@ class WakefulnessTest(ProbeTestCase):
                       time.sleep(seconds))
         self.assertEqual(0, self.run_command(GUEST, *QUICKLY[:4]))
         self.assertEqual(['begin', 'calibrated', 'end'],
-                         [what for what in held if what != 'observed'])
+                         [event for event in held if event != 'observed'])
         self.assertEqual('end', held[-1])
         self.assertIn('observed', held[2:-1])
 
@@ -567,7 +567,7 @@ class TroubleTest(ProbeTestCase):
         self.assertIn(nobody['error'], self.stderr.getvalue())
 
     def test_an_address_that_never_answers(self):
-        # It is asked, and what it says is not heard.
+        # It is probed, and its answers are ignored.
         with mock.patch.object(icmp.IcmpGroup, '_note', autospec=True):
             target, = self.document(GUEST, *QUICKLY, code=1)['targets']
         self.assertIn('127.0.0.1 never answered', target['error'])
@@ -772,7 +772,7 @@ class ArgumentsTest(CommandTestCase):
 class EntryPointTest(base.TestCase):
 
     def test_tempest_finds_the_command(self):
-        # What lies in a checkout may be older than what is installed.
+        # Metadata in a checkout may be older than the installed one.
         found = [
             entry for one in metadata.distributions(name='lm-tempest-plugin')
             for entry in one.entry_points.select(

@@ -120,7 +120,7 @@ class EchoServer:
                  receive_bytes=None):
         """Listen.
 
-        :param answer: takes a line, returns what is sent back; an
+        :param answer: takes a line, returns the echo; an
             OSError that it raises resets the connection
         :param host: address to listen at
         :param port: port to listen at; 0 for any that is free

@@ -10,12 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What a prober sees of a guest that is simulated.
+"""Answers of a simulated guest, as a prober records them.
 
 A question reaches the guest, and its answer comes back, after delays that
-differ a little. In an outage what reaches the guest is lost, or held until
-the outage is over. What is known of the times has the errors that the
-probers state.
+differ a little. In an outage packets to the guest are lost, or held until the
+outage is over. The recorded times have the errors that the probers state.
 """
 
 from collections.abc import Callable
@@ -66,14 +65,14 @@ class Outage:
 
 @dataclasses.dataclass(frozen=True)
 class Path:
-    """What is between the prober and its guest.
+    """The path between the prober and its guest.
 
     :ivar late_ms: mean time by which a question is sent too late
     :ivar sent_error_ms: by how much it may be unknown when it was sent
-    :ivar jitter_ms: mean of what is added to the least delay
+    :ivar jitter_ms: mean addition to the least delay
     :ivar spikes: part of the questions that take some milliseconds more
     :ivar loss: part of the questions or answers that are lost
-    :ivar slower_ms: what is added to the delay of questions that are sent
+    :ivar slower_ms: addition to the delay of probes that are sent
         at some times (in milliseconds from the beginning)
     """
 
@@ -92,11 +91,11 @@ def _ns(times_ms):
 def observe(rng: numpy.random.Generator, outages: Sequence[Outage] = (),
             path: Path = Path(), period_ms: float = 10,
             length_ms: float = 4000) -> answers.Answers:
-    """Return what a prober sees.
+    """Return the answers that a prober records.
 
-    :param rng: whence what is random
+    :param rng: source of the random numbers
     :param outages: one after the other
-    :param path: what is between the prober and its guest
+    :param path: between the prober and its guest
     :param period_ms: distance of two questions
     :param length_ms: how long something is asked
     """
@@ -131,9 +130,9 @@ def observe(rng: numpy.random.Generator, outages: Sequence[Outage] = (),
 
 def without(seen: answers.Answers,
             left_out: numpy.ndarray) -> answers.Answers:
-    """Return what would have been seen if some had not been asked.
+    """Return the answers without some of the probes.
 
-    :param seen: what was seen
+    :param seen: the answers
     :param left_out: whether each question is left out
     """
     return dataclasses.replace(
@@ -156,7 +155,7 @@ def end_ns(seen: answers.Answers,
            afterwards_ns: int = AFTERWARDS_NS) -> int:
     """Return when the observation ends: answers had the time to come.
 
-    :param seen: what was seen
+    :param seen: the answers
     :param afterwards_ns: how long nothing is asked before
     """
     return int(seen.sent_ns[-1]) + afterwards_ns

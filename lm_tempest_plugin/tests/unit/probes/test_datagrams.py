@@ -47,7 +47,7 @@ class MmsgTestCase(base.TestCase):
         return sock
 
     def received(self, inbox, sock):
-        """Return how many came; what is known of them can be had then."""
+        """Wait for datagrams; return how many have arrived."""
         self.assertTrue(select.select([sock], [], [], 5)[0])
         return inbox.receive(sock)
 
@@ -145,7 +145,7 @@ class InboxTest(MmsgTestCase):
         senders[1].sendto(b'the second', sock.getsockname())
         self.assertEqual(2, self.received(inbox, sock))
         after_ns = time.time_ns()
-        # What there is no room for is cut off.
+        # The part without space in the buffer is cut off.
         self.assertEqual([5, 8], list(inbox.lengths(2)))
         packets = inbox.packets(2)
         self.assertEqual(b'first', packets[0, :5].tobytes())
@@ -180,7 +180,7 @@ class InboxTest(MmsgTestCase):
     def test_without_stamps(self):
         inbox = datagrams.Inbox(2, 8, SOCKADDR_BYTES)
         sock, stamped = self.udp(stamps=False), self.udp()
-        # What stood there before does not count.
+        # Older content does not count.
         for receiver in (stamped, sock):
             receiver.sendto(b'x', receiver.getsockname())
             self.assertEqual(1, self.received(inbox, receiver))

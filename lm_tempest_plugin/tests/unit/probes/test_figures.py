@@ -315,7 +315,7 @@ class WindowTest(FiguresTestCase):
         found = self.attribute(seen, window(1000, 2000))
         self.assertEqual((), found.windows['window'].outages)
         self.assertAlmostEqual(0.9, found.control.longest_s, delta=0.01)
-        # What was asked in the window was lost in it all the same.
+        # Probes that were sent in the window were lost in it all the same.
         self.assertAlmostEqual(80, found.windows['window'].lost, delta=1)
         self.assertEqual(0, found.windows['window'].scattered)
 
@@ -467,7 +467,7 @@ class NamesTest(FiguresTestCase):
 
 
 def stream(echoed, sent=None, read_error=0, watched=1_000_000, **kwargs):
-    """Return what was seen of a guest with a message each 50 ms.
+    """Return the stream to a guest with a message each 50 ms.
 
     :param echoed: when each was echoed, in ms; None for not yet
     :param sent: when each was sent, in ms; None for each 50 ms
@@ -580,7 +580,7 @@ class StallErrorBoundTest(base.TestCase):
     def test_not_read_up_to_the_end_of_the_window(self):
         self.assertEqual(0.45, self.bound(
             stream([1, 51, None], watched=600)))
-        # What was read after it may have come in it.
+        # Data that was read after it may have arrived in it.
         seen = stream([1, 51, 1020])
         seen.read_error_ns[2] = 70 * MS
         self.assertEqual(0.1, self.bound(seen))

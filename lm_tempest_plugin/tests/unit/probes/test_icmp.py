@@ -259,7 +259,7 @@ def answered(seen):
 
 
 class ReceiveTest(base.TestCase):
-    """What comes is sent to a group over UDP, and looks like ICMP."""
+    """Packets arrive over UDP, and look like ICMP."""
 
     ADDRESSES = ('127.0.0.2', '127.0.0.3')
 
@@ -387,7 +387,7 @@ class ReceiveTest(base.TestCase):
             self.ask(group)
             reply = header + self.reply(group, 0, 0)
             self.receive(group, ('127.0.0.2', reply))
-            # What was there before still lies in the inbox.
+            # Older packets are still in the inbox.
             self.receive(group, ('127.0.0.2', reply[:len(header) + 8]))
             self.assertEqual([1, 0], self.answered(group))
             self.assertEqual(0, group.rounds.snapshot(0).duplicates,
@@ -492,7 +492,7 @@ class ProberTestCase(base.TestCase):
             answered(prober.seen(one)) >= count for one in addresses)))
 
     def assert_answered(self, prober, address):
-        """Check that all but what was under way was answered."""
+        """Check that all probes but those under way were answered."""
         seen = prober.seen(address)
         self.assertEqual((0, '', 0, 0), (
             seen.send_errors, seen.send_error, seen.duplicates,

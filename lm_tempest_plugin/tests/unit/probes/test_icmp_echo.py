@@ -33,7 +33,7 @@ NOT_PERMITTED = PermissionError(errno.EPERM, 'Operation not permitted')
 class RequestsTest(base.TestCase):
 
     def replies(self, requests, family):
-        """Return what comes back if all is well."""
+        """Return the replies of a guest that is well."""
         packets = requests.packets.copy()
         packets[:, 0] = family.reply
         return packets
@@ -228,7 +228,7 @@ class ResolveTest(base.TestCase):
 
 
 def refuse(kind):
-    """Return what opens sockets, but for one kind."""
+    """Return an opener of sockets that refuses one kind."""
     def opener(family, asked, protocol):
         if asked == kind:
             raise DENIED

@@ -72,13 +72,13 @@ class DocumentTest(base.TestCase):
         self.well, self.silent = self.document['targets']
 
     def only(self, seen, **kwargs):
-        """Return what is said of one guest."""
+        """Return the entry of one guest."""
         target, = json_document.document(fakes.recorded(
             icmp={seen.target: seen}, tcp={}, **kwargs))['targets']
         return target
 
     def tcp_error(self, **kwargs):
-        """Return what is wrong with a guest that answers to ICMP."""
+        """Return the error of a guest that answers to ICMP."""
         stream = dataclasses.replace(
             self.recorded.tcp['192.0.2.1'], **kwargs)
         target, _ = json_document.document(fakes.recorded(

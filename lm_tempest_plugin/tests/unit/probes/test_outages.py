@@ -148,12 +148,12 @@ class SimulatedTestCase(base.TestCase):
 
 
 class ErrorBoundTest(SimulatedTestCase):
-    """What this project is for: the error is not above its bound."""
+    """The main promise: no error exceeds its bound."""
 
     TRIALS = 25
 
     def _trials(self, path):
-        """Yield outages of many lengths with what was found of them."""
+        """Yield outages of many lengths, each with the outages found."""
         rng = numpy.random.default_rng(1)
         # 20 ms to 5 s; the longest are the slowest to simulate.
         lengths_ms = 20 * 250 ** (rng.random(self.TRIALS) ** 2)

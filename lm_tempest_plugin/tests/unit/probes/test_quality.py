@@ -28,7 +28,7 @@ MS = 1_000_000
 
 
 def observe(late_ms=(0.1,) * 100, left_out=()):
-    """Return what is seen with some questions sent late or left out."""
+    """Return answers with some probes sent late or left out."""
     due_ns = numpy.array(
         [number * 10 * MS for number in range(len(late_ms))
          if number not in left_out], numpy.int64)
@@ -177,7 +177,7 @@ class QualityTest(base.TestCase):
 
 
 def answered(delays_ms):
-    """Return what is seen of a guest; None for no answer."""
+    """Return the answers of a guest; None for no answer."""
     sent_ns = numpy.arange(len(delays_ms), dtype=numpy.int64) * 10 * MS
     return answers.Answers(
         '127.0.0.1', 10 * MS, sent_ns, sent_ns, numpy.zeros_like(sent_ns),

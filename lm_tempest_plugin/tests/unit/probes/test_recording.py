@@ -61,7 +61,7 @@ class RecordingTest(base.TestCase):
 
 
 def field_values(one):
-    """Return what a dataclass consists of, arrays as lists."""
+    """Return the fields of a dataclass, arrays as lists."""
     values = {}
     for field in dataclasses.fields(one):
         value = getattr(one, field.name)
@@ -114,7 +114,7 @@ class RoundTripTest(ArchiveTestCase):
         self.assert_same(recorded, loaded)
         self.assertIsInstance(
             loaded.tcp['192.0.2.1'].breaks[0].kind, tcp.BreakKind)
-        # And once more, from what was read.
+        # And once more, from the loaded recording.
         self.assert_same(recorded, self.again(loaded))
 
     def test_without_tcp_and_calibration(self):
@@ -355,7 +355,7 @@ class LoadTest(ArchiveTestCase):
             altered = bytearray(content)
             altered[place] ^= 0xff
             self.put(altered)
-            # What does not matter may differ.
+            # Some bytes have no meaning.
             try:
                 recording.load(self.path)
             except errors.ProbeError as exc:

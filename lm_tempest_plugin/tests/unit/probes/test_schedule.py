@@ -130,7 +130,7 @@ class TickerTest(base.TestCase):
 
 
 class FakeProber(schedule.Prober):
-    """Notes what it is called for, and when."""
+    """Notes each call with its time."""
 
     name = 'prober of a test'
 

@@ -55,7 +55,7 @@ class ProberTestCase(base.TestCase):
             self.await_seen(lambda seen: seen.connected, server.host)
 
     def await_seen(self, condition, host='127.0.0.1'):
-        """Wait until something holds of what was seen; return that."""
+        """Wait until a condition on the stream holds; return the stream."""
         self.assertTrue(
             fakes.wait_for(lambda: condition(self.prober.seen(host))),
             self.prober.seen(host))
@@ -198,7 +198,7 @@ class BreakTest(ProberTestCase):
         self.assertTrue(
             before_ns < seen.breaks[0].at_ns < time.monotonic_ns())
         self.assertEqual(2, len(server.connections))
-        # What broke off is lost, and the numbers go on.
+        # Lines that broke off are lost, and the numbers go on.
         self.assertGreaterEqual(seen.lost, 1)
         seen = self.await_echoes(5)
         missing = numpy.flatnonzero(
@@ -490,7 +490,7 @@ class NotConnectedTest(ProberTestCase):
 
     def test_it_does_not_even_refuse(self):
         self.patch(tcp, 'ATTEMPT_S', 0.05)
-        # What is beyond the backlog gets no answer.
+        # A connection beyond the backlog gets no answer.
         with socket.create_server(('127.0.0.1', 0), backlog=0) as listener:
             address = listener.getsockname()
             with socket.create_connection(address):

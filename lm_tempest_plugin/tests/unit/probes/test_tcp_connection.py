@@ -22,8 +22,8 @@ from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import tcp_connection
 from lm_tempest_plugin.tests.unit import base
 
-# What an x86-64 kernel says, with numbers that cannot be mistaken: eight
-# bytes and 24 numbers, then what newer kernels add.
+# The struct of an x86-64 kernel, with different numbers in all fields: eight
+# bytes and 24 numbers, then the additions of newer kernels.
 BYTES = bytes((1, 0, 7, 0, 3, 7, 0x77, 0))
 NUMBERS = [4_000_000 + n for n in range(24)]
 NEWER = bytes(range(100))
@@ -222,7 +222,7 @@ class EchoCheckTest(base.TestCase):
         self.check.hang_up()
         self.assertEqual((4, 0, 0), self.counts())
         self.assertFalse(self.check.outstanding)
-        # The rest of what was cut off is not looked for in what follows.
+        # The rest of a line that was cut off is not awaited afterwards.
         line = self.check.ask(6, 6)
         self.assertEqual(self.check.line(5), line)
         self.check.feed(line, 11)

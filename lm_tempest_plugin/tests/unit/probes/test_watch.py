@@ -88,7 +88,7 @@ class GuestsTest(WatchTestCase):
         self.assertLess(
             continuity.stall.longest_s, (end_ns - start_ns) / S)
         self.assertGreater(continuity.outage.answered, 0)
-        # Ten in a row were awaited, but control data are what came after.
+        # Ten in a row were awaited, but control data begins after them.
         self.assertLess(continuity.control.sent, 5)
         self.assertEqual(PERIOD_S, continuity.quality.period_s)
         self.assertGreater(continuity.quality.due, 15)
