@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Episodes: what happens to the packets of one address, and when.
+"""Episodes: disturbances of the packets of one address.
 
 The plans of the trials and the scenarios are here as well.
 """
