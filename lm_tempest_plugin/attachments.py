@@ -28,6 +28,24 @@ JSON_LINES = content_type.ContentType(
 LOG = content_type.ContentType('application', 'x-log', {'charset': 'utf8'})
 
 
+def attach(test: testtools.TestCase, name: str,
+           kind: content_type.ContentType, *lines: bytes) -> None:
+    """Attach lines to a test, below earlier lines of the same attachment.
+
+    Few attachments with many lines each: terminals print three lines for
+    every attachment of a failed test, whatever its type.
+
+    :param test: the test
+    :param name: name of the attachment
+    :param kind: JSON_LINES or LOG
+    :param lines: the lines, without their ends
+    """
+    details = test.getDetails()
+    data = b''.join([*(details[name].iter_bytes() if name in details else ()),
+                     *(line + b'\n' for line in lines)])
+    test.addDetail(name, content.Content(kind, lambda: [data]))
+
+
 def convert_at_end(test: testtools.TestCase) -> None:
     """Convert the test's attachments when it has ended.
 
@@ -40,30 +58,25 @@ def convert_at_end(test: testtools.TestCase) -> None:
 
 
 def convert(details: MutableMapping[str, content.Content]) -> None:
-    """Keep logs off the terminal, and cut what is too long for a packet.
+    """Prepare attachments for a terminal and for the subunit stream.
 
-    :param details: attachments by name; they are replaced
+    Texts come first, in as few pieces as possible, because stestr prints an
+    empty line after each piece. Logs are not texts any more.
+
+    :param details: attachments by name; they are replaced and sorted
     """
-    for name, found in list(details.items()):
-        data = b''.join(found.iter_bytes())
-        kind = LOG if name.startswith('pythonlogging') else found.content_type
-        if kind is LOG or len(data) > PIECE_BYTES:
-            details[name] = _cut(kind, data)
+    found = {name: _converted(name, each) for name, each in details.items()}
+    details.clear()
+    # sorted() keeps the order of those that are alike.
+    details.update(sorted(
+        found.items(), key=lambda item: item[1].content_type.type != 'text'))
 
 
-def attach(test: testtools.TestCase, name: str,
-           kind: content_type.ContentType, data: bytes) -> None:
-    """Attach data to a test.
+def _converted(name: str, found: content.Content) -> content.Content:
+    kind = LOG if name.startswith('pythonlogging') else found.content_type
+    data = b''.join(found.iter_bytes())
 
-    :param test: the test
-    :param name: name of the attachment
-    :param kind: JSON_LINES or LOG
-    :param data: the content
-    """
-    test.addDetail(name, content.Content(kind, lambda: [data]))
-
-
-def _cut(kind: content_type.ContentType, data: bytes) -> content.Content:
+    # A function, because contents may be read more than once.
     def pieces() -> Iterator[bytes]:
         for start in range(0, len(data), PIECE_BYTES):
             yield data[start:start + PIECE_BYTES]

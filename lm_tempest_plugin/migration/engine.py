@@ -409,8 +409,22 @@ def summary_line(result: schema.MigrationResult) -> str:
 
 
 # A failed test prints this text with a traceback and the names of four
-# attachments, 20 lines; together they fit on a terminal of 40 lines.
-WIDTH, MAX_LINES = 100, 20
+# attachments, 21 lines; together they fit on a terminal of 40 lines.
+WIDTH, MAX_LINES = 100, 19
+
+
+def shortened(text: str, max_lines: int = MAX_LINES) -> str:
+    """Return a text for a terminal: long lines wrapped, the rest cut off.
+
+    :param text: may have several lines; the log should have all of it
+    :param max_lines: number of lines that are left
+    """
+    lines = [part for line in text.splitlines()
+             for part in textwrap.wrap(line, WIDTH, subsequent_indent='  ')]
+    hidden = len(lines) - max_lines
+    if hidden > 0:
+        lines[max_lines - 1:] = [f'{hidden + 1} more lines: see the log']
+    return '\n'.join(lines)
 
 
 def describe_problems(run_: MigrationRun) -> str:

@@ -41,8 +41,6 @@ from lm_tempest_plugin import utils
 
 CONF = config.CONF
 LOG = logging.getLogger(__name__)
-# testtools leaves frames of this module out of a failure's traceback.
-__unittest = True
 
 
 class TestInterrupted(Exception):
@@ -166,7 +164,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             # The test fails in any case, and its own failure matters more.
             LOG.exception('Failure of test %s cannot be stored', self.id())
         else:
-            attachments.attach(self, 'failure', attachments.JSON_LINES, line)
+            attachments.attach(self, 'results', attachments.JSON_LINES, line)
 
     def choose_hosts(self) -> tuple[str, str]:
         """Return the names of the source host and of the destination."""
@@ -222,9 +220,10 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             yield fleet
             problems = fleet.final_problems()
             if problems:
-                self.fail('\n'.join(
-                    f'server {problem.server_id}: {problem}'
-                    for problem in problems))
+                text = '\n'.join(f'server {problem.server_id}: {problem}'
+                                 for problem in problems)
+                LOG.error('After all migrations:\n%s', text)
+                raise self.failureException(engine.shortened(text))
 
     def migrate(self, fleet: fleets.Fleet, destination: str, *,
                 probed: bool = True,
@@ -259,13 +258,15 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             plan, self.clients, store=self.results, probes=fleet.probes,
             hosts=self.hosts, guests=fleet, requester=requester,
             on_poll=on_poll, aborted=aborted)
-        attachments.attach(self, run.drain.drain, attachments.JSON_LINES,
-                           b''.join(line + b'\n' for line in run.lines))
+        attachments.attach(
+            self, 'results', attachments.JSON_LINES, *run.lines)
         if not run.problems:
             return run
-        for server_id in {problem.server_id for problem in run.problems
-                          if problem.server_id}:
+        for server_id in dict.fromkeys(
+                each.server_id for each in run.problems if each.server_id):
             attachments.attach(
-                self, f'console-of-{server_id}', attachments.LOG,
+                self, 'consoles', attachments.LOG,
+                f'Console of server {server_id}:'.encode(),
                 self.builder.console(server_id).encode())
-        return self.fail(engine.describe_problems(run))
+        # Not fail(), which adds a frame to the traceback.
+        raise self.failureException(engine.describe_problems(run))

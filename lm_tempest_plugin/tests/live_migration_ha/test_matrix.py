@@ -19,9 +19,9 @@ import prettytable
 from tempest import config
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
-from testtools import content
 
 from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin import attachments
 from lm_tempest_plugin import config as own_config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.hosts import nova_conf
@@ -146,11 +146,16 @@ class MatrixTest(base.LiveMigrationHaTest):
                     failures.append(f'{wanted}: {exc}')
         finally:
             LOG.info('The matrix:\n%s', self.table)
-            self.addDetail('matrix', content.text_content(str(self.table)))
+            attachments.attach(
+                self, 'matrix', attachments.LOG, str(self.table).encode())
         if failures:
-            text = '\n\n'.join(failures)
-            self.fail(f'{len(failures)} of {len(self.matrix)} combinations '
-                      f'of settings have problems:\n{text}')
+            # All of them fit on a terminal; the log has the whole texts.
+            room = max(1, (engine.MAX_LINES - 1) // len(failures))
+            text = '\n'.join(engine.shortened(each, room)
+                             for each in failures)
+            raise self.failureException(engine.shortened(
+                f'{len(failures)} of {len(self.matrix)} combinations of '
+                f'settings have problems:\n{text}'))
 
     def _test_settings(self, changes: nova_conf.NovaConfChanges,
                        wanted: schema.Settings) -> None:

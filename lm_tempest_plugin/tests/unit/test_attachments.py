@@ -27,28 +27,41 @@ LONG = 'x' + 'é' * (3 * 1024 * 1024)
 class ConvertTest(base.TestCase):
 
     def test_a_short_text_stays(self):
-        short = content.text_content('short')
-        details = {'matrix': short}
+        details = {'reason': content.text_content('short')}
         attachments.convert(details)
-        self.assertIs(short, details['matrix'])
+        self.assertEqual(
+            {'reason': content.text_content('short')}, details)
 
     def test_a_long_text_is_cut(self):
-        details = {'matrix': content.text_content(LONG)}
+        details = {'traceback': content.text_content(LONG)}
         attachments.convert(details)
-        sizes = list(map(len, details['matrix'].iter_bytes()))
+        sizes = list(map(len, details['traceback'].iter_bytes()))
         self.assertEqual(7, len(sizes))
         self.assertLessEqual(max(sizes), attachments.PIECE_BYTES)
         # Contents can be read more than once.
-        self.assertEqual(LONG, details['matrix'].as_text())
-        self.assertEqual(LONG, details['matrix'].as_text())
+        self.assertEqual(LONG, details['traceback'].as_text())
+        self.assertEqual(LONG, details['traceback'].as_text())
 
-    def test_many_pieces_are_one_long_text(self):
+    def test_short_pieces_are_joined(self):
+        """stestr prints an empty line after each."""
         pieces = [b'x' * 1000] * 2000
-        details = {'matrix': content.Content(
+        details = {'traceback': content.Content(
             content_type.UTF8_TEXT, lambda: pieces)}
         attachments.convert(details)
-        self.assertEqual(b''.join(pieces),
-                         b''.join(details['matrix'].iter_bytes()))
+        first, second = details['traceback'].iter_bytes()
+        self.assertEqual(attachments.PIECE_BYTES, len(first))
+        self.assertEqual(b''.join(pieces), first + second)
+
+    def test_texts_come_first(self):
+        json = content.Content(attachments.JSON_LINES, lambda: [b'{}'])
+        details = {name: json if name == 'results' else
+                   content.text_content(name)
+                   for name in ('results', "pythonlogging:''", 'traceback',
+                                'traceback-1', 'reason')}
+        attachments.convert(details)
+        self.assertEqual(
+            ['traceback', 'traceback-1', 'reason', 'results',
+             "pythonlogging:''"], list(details))
 
     def test_a_log_is_no_text(self):
         details = {"pythonlogging:''": content.text_content('short')}
@@ -81,8 +94,17 @@ class AttachTest(base.TestCase):
             attachments.attach(test, 'a name', kind, b'{}')
             found = test.getDetails()['a name']
             self.assertEqual(
-                (f'application/{name}; charset="utf8"', [b'{}']),
+                (f'application/{name}; charset="utf8"', [b'{}\n']),
                 (str(found.content_type), list(found.iter_bytes())))
+
+    def test_further_lines(self):
+        test = testtools.TestCase('run')
+        for lines in ((b'1', b'2'), (), (b'3',)):
+            attachments.attach(test, 'results', attachments.JSON_LINES,
+                               *lines)
+        self.assertEqual(['results'], list(test.getDetails()))
+        self.assertEqual(b'1\n2\n3\n', b''.join(
+            test.getDetails()['results'].iter_bytes()))
 
 
 class ConvertAtEndTest(base.TestCase):
@@ -98,7 +120,7 @@ class ConvertAtEndTest(base.TestCase):
                                 content.text_content(LONG))
 
             def test(self):
-                self.addDetail('matrix', content.text_content(LONG))
+                self.addDetail('reason', content.text_content(LONG))
 
         stream = io.BytesIO()
         result = testtools.ExtendedToStreamDecorator(
@@ -114,7 +136,7 @@ class ConvertAtEndTest(base.TestCase):
         into.stopTestRun()
         test, = found
         self.assertEqual(('success', LONG), (
-            test['status'], test['details']['matrix'].as_text()))
+            test['status'], test['details']['reason'].as_text()))
         log = test['details']["pythonlogging:''"]
         self.assertEqual(('application', LONG), (
             log.content_type.type, b''.join(log.iter_bytes()).decode()))

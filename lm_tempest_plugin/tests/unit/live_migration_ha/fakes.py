@@ -13,11 +13,15 @@
 """Tempest tests that run without a cloud: configuration, guests, engine."""
 
 import dataclasses
+import functools
+import io
 import itertools
 import types
 from unittest import mock
 
 import fixtures
+from stestr import subunit_trace
+import subunit
 from tempest.scenario import manager
 from tempest import test as tempest_test
 import testtools
@@ -219,6 +223,26 @@ class TempestTestCase(LiveMigrationHaTestCase):
         self.assertEqual('addSkip', outcome, describe(details))
         for part in parts:
             self.assertIn(part, details['reason'].as_text())
+
+    def terminal(self, test):
+        """Run a test; return the lines that stestr prints about it."""
+        stream, output = io.BytesIO(), io.StringIO()
+        result = testtools.ExtendedToStreamDecorator(
+            subunit.StreamResultToBytes(stream))
+        result.startTestRun()
+        test.run(result)
+        result.stopTestRun()
+        stream.seek(0)
+        self.patch(subunit_trace, 'RESULTS', {})
+        self.patch(subunit_trace, 'FAILS', [])
+        printer = testtools.StreamToDict(functools.partial(
+            subunit_trace.show_outcome, output,
+            # The default of its commands.
+            show_binary_attachments=False))
+        printer.startTestRun()
+        subunit.ByteStreamToStreamResult(stream).run(printer)
+        printer.stopTestRun()
+        return output.getvalue().rstrip().splitlines()
 
     def assert_deleted_as_built(self):
         self.assertEqual(

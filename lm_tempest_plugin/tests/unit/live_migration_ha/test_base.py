@@ -13,11 +13,10 @@
 """The base class of the Tempest tests, and skips and docstrings of all."""
 
 import io
+import itertools
 import json
 import os
 import signal
-import sys
-import time
 from unittest import mock
 
 import fixtures
@@ -28,7 +27,6 @@ import testtools
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
-from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request
@@ -427,8 +425,9 @@ class MigrateTest(fakes.TempestTestCase):
         for problems in ([], [fakes.problem()]):
             self.problems = lambda plan: problems
             _, details = self.run_test(self.run_one())
-            found = details['drain-1']
-            self.assertEqual('{"a": 1}\n{"b": 2}\n', fakes.text(found))
+            found = details['results']
+            self.assertEqual(['{"a": 1}', '{"b": 2}'],
+                             fakes.text(found).splitlines()[:2])
             self.assertEqual('application/x-ndjson; charset="utf8"',
                              str(found.content_type))
 
@@ -443,10 +442,11 @@ class MigrateTest(fakes.TempestTestCase):
             fakes.problem('transport', server_id=None)]
         _, details = self.run_test(self.run_one(2))
         self.builder.console.assert_called_once_with('server-1')
-        console = details['console-of-server-1']
-        self.assertEqual('Kernel panic', fakes.text(console))
+        consoles = details['consoles']
+        self.assertEqual('Console of server server-1:\nKernel panic\n',
+                         fakes.text(consoles))
         # Terminals print attachments of type text.
-        self.assertEqual('application', console.content_type.type)
+        self.assertEqual('application', consoles.content_type.type)
 
     def test_the_console_is_read_while_the_server_exists(self):
         self.problems = lambda plan: [fakes.problem()]
@@ -487,6 +487,12 @@ class ObserveTest(fakes.TempestTestCase):
             self.new_test(2), 'server server-1: tcp-stream: message 99, the '
             'last one sent, did not come back')
         self.assert_stopped()
+
+    def test_many_problems_fit_on_a_terminal(self):
+        self.builder.verify.return_value = {'disk': 'sum a, ' * 99}
+        lines = self.terminal(self.new_test(40))
+        self.assertLessEqual(len(lines), 40)
+        self.assertIn('more lines: see the log', '\n'.join(lines))
 
     def test_a_connection_that_broke_between_two_migrations(self):
         self.streams['192.0.2.0'] = fakes.stream(breaks=('reset',))
@@ -558,7 +564,7 @@ class FailureTest(fakes.TempestTestCase):
         """Return the reason that is stored when a test raises an error."""
         test = self.raising(exc)
         _, details = self.run_test(test)
-        found = details['failure']
+        found = details['results']
         self.assertEqual('application/x-ndjson; charset="utf8"',
                          str(found.content_type))
         line = json.loads(fakes.text(found))
@@ -590,7 +596,7 @@ class FailureTest(fakes.TempestTestCase):
     def test_a_skip_is_no_failure(self):
         test = self.raising(testtools.TestCase.skipException('not here'))
         self.skips(test, 'not here')
-        self.assertNotIn('failure', test.getDetails())
+        self.assertNotIn('results', test.getDetails())
         self.assertEqual([], os.listdir(self.directory))
 
     def test_a_line_that_cannot_be_stored(self):
@@ -598,7 +604,7 @@ class FailureTest(fakes.TempestTestCase):
         self.useFixture(fixtures.MockPatchObject(
             test.results, 'test_failed', side_effect=OSError('full')))
         self.fails(test, 'a disk')
-        self.assertNotIn('failure', test.getDetails())
+        self.assertNotIn('results', test.getDetails())
 
     def test_the_log_is_kept_off_the_terminal(self):
         for exc in (None, AssertionError('a disk')):
@@ -681,7 +687,7 @@ class SignalsTest(fakes.TempestTestCase):
         self.assertIn('told to end by SIGTERM', text)
         self.assertEqual(['the test', 'last made', 'first made'], self.seen)
         self.assertEqual('told to end by SIGTERM', json.loads(
-            fakes.text(self.details['failure']))['reason'])
+            fakes.text(self.details['results']))['reason'])
 
     def test_all_later_tests_fail_at_once(self):
         self.interrupted(signal.SIGINT)
@@ -706,3 +712,229 @@ class SignalsTest(fakes.TempestTestCase):
 
         self.run_test(self.new(example(body), 'test'))
         self.probes.stop.assert_called_once_with()
+
+
+class SimulatedCloudTest(fakes.TempestTestCase):
+    """migrate() with the engine, in a cloud that moves servers."""
+
+    def setUp(self):
+        super().setUp()
+        self.engine.side_effect = self.migrate
+        self.cloud = simulation.Cloud(2, limit=2)
+        self.clients = self.cloud.clients
+        simulation.use_clock(self, self.cloud.clock)
+        self.probes.continuity.return_value = builders.continuity()
+        self.directory = self.useFixture(fixtures.TempDir()).path
+        self.patch(
+            tempest_base.LiveMigrationHaTest, 'results',
+            results_file.ResultsFile(
+                self.directory, 'unit', fakes.builders.run))
+
+    def migrate(self, *args, **kwargs):
+        self.run_ = self.real_engine(*args, **kwargs)
+        return self.run_
+
+    def new_test(self, number=1, hosts=None, destination='beta', **kwargs):
+        """Return a test that migrates guests once."""
+        def body(test):
+            with test.observe(*test.build(number)) as fleet:
+                test.migrate(fleet, destination, **kwargs)
+
+        return self.new(example(body), 'test', hosts=hosts)
+
+    def results(self):
+        return store.read([os.path.join(self.directory, name)
+                           for name in os.listdir(self.directory)])
+
+    def result(self):
+        found, = self.results().migrations
+        return found
+
+    def test_there_and_back(self):
+        test = self.new(test_block_migration.BlockMigrationTest,
+                        'test_block_live_migration_round_trip')
+        self.passes(test)
+        self.assertEqual(
+            [('alpha', 'beta', 'completed', True),
+             ('beta', 'alpha', 'completed', True)],
+            [(each.source, each.destination, each.verdict,
+              each.block_migration) for each in self.results().migrations])
+
+    def test_a_good_one(self):
+        self.passes(self.new_test())
+        found, = self.run_.results
+        self.assertEqual(((), builders.ANSWERS), (
+            found.problems, found.guest))
+        options = self.conf.live_migration_ha
+        self.assertEqual((options.max_outage, options.max_stall),
+                         (found.max_outage_s, found.max_stall_s))
+        migration, = self.run_.drained.migrations
+        self.assertEqual(
+            ('192.0.2.0', migration.request.requested_ns,
+             migration.ended_ns + round(options.grace_time * builders.S)),
+            self.probes.continuity.call_args.args)
+
+    def test_everything_is_stored(self):
+        test = self.new_test(2, round_trip=3, measured=False,
+                             strategy=plans.window(2))
+        self.passes(test)
+        found = self.results()
+        self.assertEqual(
+            [('server-0', 3, False, 'alpha', 'beta'),
+             ('server-1', 3, False, 'alpha', 'beta')],
+            [(each.server_id, each.round_trip, each.measured, each.source,
+              each.destination) for each in found.migrations])
+        whole, = found.drains
+        self.assertEqual(
+            (2, 'alpha', 'beta', test.id()),
+            (whole.servers, whole.source, whole.destination, whole.test))
+        self.assertEqual(([], []), (found.unjudged, found.remarks))
+        # Both at once.
+        self.assertEqual([0, 1], [
+            going_on for *_, going_on in self.cloud.requested])
+
+    def test_an_end_is_stored_before_it_is_judged(self):
+        self.useFixture(fixtures.MockPatchObject(
+            verdict, 'judge', side_effect=lib_exc.TempestException()))
+        self.run_test(self.new_test())
+        found = self.results()
+        self.assertEqual([], found.migrations)
+        unjudged, = found.unjudged
+        self.assertIn('server-0', str(unjudged))
+        self.assertIn('completed', str(unjudged))
+
+    def test_bounds_of_its_own(self):
+        self.passes(self.new_test(bounds=plans.Bounds(9, 19)))
+        self.assertEqual((9, 19), (
+            self.result().max_outage_s, self.result().max_stall_s))
+
+    def test_another_verdict_than_expected(self):
+        self.fails(self.new_test(expected=(Kind.FAILED,)),
+                   'verdict: the verdict is completed', 'expected: failed')
+        self.assertEqual(('verdict',), tuple(
+            each.check for each in self.result().problems))
+
+    def test_a_rollback(self):
+        self.cloud.outcomes['server-0'] = 'failed'
+        self.fails(self.new_test(), 'the verdict is rolled back')
+
+    def test_aborted_ones_have_to_be_cancelled(self):
+        self.fails(self.new_test(2, aborted=['server-1']),
+                   'server-1', 'the verdict is completed',
+                   'expected: cancelled')
+        self.assertEqual(
+            [('completed',), ('cancelled',)],
+            [each.expected_verdicts for each in self.results().migrations])
+
+    def test_callback_and_requester(self):
+        on_poll, requester = mock.Mock(), mock.Mock(wraps=self.cloud)
+        self.passes(self.new_test(on_poll=on_poll, requester=requester))
+        self.assertTrue(on_poll.called)
+        requester.live_migrate_server.assert_called_once()
+
+    def silent(self, state):
+        """Let a guest not answer any more; return libvirt's state of it."""
+        self.probes.continuity.return_value = builders.continuity(
+            outage=builders.outage(50.0, longest_s=50.0, still_open=True))
+        hosts = mock.Mock(guest_state=state)
+        hosts.observe.return_value = hosts.job.return_value = None
+        text = self.fails(
+            self.new_test(hosts=hosts), 'the verdict is lost',
+            'does not answer', 'outage: outage of 50.000 s')
+        # SSH would be tried for minutes.
+        self.builder.boot_id.assert_not_called()
+        self.builder.verify.assert_not_called()
+        state.assert_called_once_with('beta', 'server-0')
+        return text
+
+    def test_a_guest_that_is_silent(self):
+        text = self.silent(mock.Mock(return_value='running, CPUs at 9 %'))
+        self.assertIn('running, CPUs at 9 %', text)
+
+    def test_a_silent_guest_whose_host_cannot_be_asked(self):
+        text = self.silent(mock.Mock(side_effect=remote.HostError('gone')))
+        self.assertIn('its state cannot be read: gone', text)
+
+    def test_an_outage_that_is_too_long(self):
+        self.probes.continuity.return_value = builders.continuity(
+            outage=builders.outage(5.0))
+        self.fails(self.new_test(), 'outage: outage of 5.000 s', 'limit 1 s')
+
+    def test_ssh_that_fails(self):
+        self.builder.boot_id.side_effect = builder.GuestUnreachable(
+            'no SSH to server server-0 at 192.0.2.0')
+        self.fails(self.new_test(), 'boot-id: the boot id cannot be read',
+                   '192.0.2.0')
+
+    def test_a_guest_that_has_booted_again(self):
+        self.builder.boot_id.return_value = 'boot-2'
+        self.fails(self.new_test(), 'boot-id: the guest has booted again')
+
+    def test_a_disk_that_is_damaged(self):
+        self.builder.verify.return_value = {'disk': 'sum a, sum b before'}
+        self.fails(self.new_test(), 'disk: sum a, sum b before')
+
+    def test_a_guest_that_cannot_answer(self):
+        self.passes(self.new_test(probed=False))
+        found, = self.run_.results
+        self.assertEqual((None, schema.GuestState()),
+                         (found.continuity, found.guest))
+
+    def test_leftovers(self):
+        self.cloud.list_allocations = lambda consumer: {'allocations': {}}
+        self.fails(self.new_test(), 'allocations: ',
+                   'its allocations are on none')
+
+    def test_a_contradiction_of_settings(self):
+        test = self.new_test(2, strategy=plans.window(2))
+        test.settings = schema.Settings(
+            values={'max_concurrent_live_migrations': 1})
+        self.fails(test, 'concurrency: host alpha is declared to run 1 live '
+                   'migrations at once, and 2 ran at once')
+
+    def test_the_scheduler_chooses(self):
+        self.cloud.live_migrate_server = mock.Mock(
+            side_effect=lib_exc.Conflict(
+                'no', resp=api_fakes.Response(409)))
+        self.fails(self.new_test(destination=''), 'the verdict is failed')
+        self.assertIsNone(
+            self.cloud.live_migrate_server.call_args.kwargs['host'])
+        self.assertEqual('', self.result().destination)
+
+    def cannot(self, *parts, **kwargs):
+        outcome, details = self.run_test(self.new_test(**kwargs))
+        self.assertEqual('addError', outcome)
+        for part in ('CannotMigrate', *parts):
+            self.assertIn(part, fakes.describe(details))
+        self.assertEqual([], self.cloud.requested)
+
+    def test_a_plan_that_cannot_succeed(self):
+        self.cannot('already on host alpha', destination='alpha')
+        self.cannot('host gamma', destination='gamma')
+        self.numbers = itertools.count()
+        for each in self.cloud.servers:
+            self.cloud.servers[each] = builders.migrating(server_id=each)
+        self.cannot('cannot be live-migrated in its state')
+
+    def test_a_failure_fits_on_a_terminal(self):
+        """With many servers, problems and facts."""
+        self.cloud = simulation.Cloud(40, limit=40)
+        self.clients = self.cloud.clients
+        simulation.use_clock(self, self.cloud.clock)
+        self.builder.boot_id.return_value = 'boot-2' * 40
+        self.builder.verify.return_value = {'disk': 'sum a, ' * 99}
+        self.builder.console.return_value = 'Kernel panic\n' * 99
+        self.probes.continuity.return_value = builders.continuity(
+            outage=builders.outage(5.0))
+        lines = self.terminal(
+            self.new_test(40, strategy=plans.window(40)))
+        self.assertLessEqual(len(lines), 40)
+        # First of all the problems, then the names of all attachments.
+        self.assertEqual('Captured traceback:', lines[2])
+        self.assertEqual(
+            ['Captured results:', 'Captured consoles:',
+             'Captured pythonlogging:'],
+            [line for line in lines[3:] if line.startswith('Captured')])
+        for line in lines[2:]:
+            if not line.startswith('  File '):
+                self.assertLessEqual(len(line), 100)

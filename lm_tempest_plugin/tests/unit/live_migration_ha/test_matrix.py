@@ -95,7 +95,8 @@ class MatrixTest(MatrixTestCase):
 
     def test_all_settings_with_every_flavor_and_a_drain(self):
         test = self.new_test(tunnelled=[False, True], flavors=['1', '2'])
-        details = self.passes(test) or test.getDetails()
+        self.passes(test)
+        details = test.getDetails()
         self.assertEqual(
             {'False', 'True'},
             {values['[libvirt]live_migration_tunnelled']
@@ -109,7 +110,8 @@ class MatrixTest(MatrixTestCase):
         # One guest twice for each of two flavors, and four.
         rows = test.table.rows
         self.assertEqual(2 * 2 * (1 + 1 + 4), len(rows))
-        self.assertEqual(str(test.table), details['matrix'].as_text())
+        self.assertEqual(f'{test.table}\n', fakes.text(details['matrix']))
+        self.assertEqual('application', details['matrix'].content_type.type)
         self.assert_deleted_as_built()
         self.changes.check.assert_called_once_with()
         self.assert_restored()
@@ -267,6 +269,17 @@ class FailuresTest(MatrixTestCase):
             self.first_fails(test, str(exc))
             # One guest that never answered, and two others.
             self.assertEqual(3, self.probes.stop.call_count)
+
+    def test_many_failures_fit_on_a_terminal(self):
+        test = self.new_test(
+            tunnelled=[False, True], post_copy=[False, True],
+            auto_converge=[False, True], drain_servers=0)
+        self.changes.set.side_effect = remote.HostError('no ' * 999)
+        lines = self.terminal(test)
+        self.assertLessEqual(len(lines), 40)
+        for each in test.matrix:
+            self.assertEqual(1, sum(
+                line.startswith(f'{each}: ') for line in lines), each)
 
     def test_too_little_room(self):
         test = self.new_test(max_concurrent_live_migrations=[2])
