@@ -147,8 +147,8 @@ def _named(found: judgement.Comparison, outcome: str) -> Iterator[str]:
     for each in sorted(found.with_outcome(outcome), key=lambda each: (
             each.quantity != judgement.WALL, -abs(each.fraction))):
         title = judgement.QUANTITIES[each.quantity].title
-        name = names[each.group]
-        yield (f'{title}{" of " if name else ""}{name} '
+        name = f' ({names[each.group]})' if names[each.group] else ''
+        yield (f'{title}{name}: '
                f'{document.number(each.effect.before.value)} s to '
                f'{document.number(each.effect.after.value)} s, '
                f'{percent(each.fraction)}')

@@ -170,7 +170,8 @@ class _Simulator:
                       spans: Sequence[tuple[float, float]], wall_s: float,
                       at_once: int) -> schema.DrainResult:
         started_s = builders.STARTED_MONOTONIC_S + self._now_s
-        sockets, hosts = None, ()
+        sockets = None
+        hosts: tuple[schema.HostSamples, ...] = ()
         if self._run.sampled:
             tunnelled = common['settings'].values.get('tunnelled')
             sockets = schema.Sockets(

@@ -51,8 +51,9 @@ class VerdictTest(base.TestCase):
 
     def test_worse(self):
         said = compare.verdict(self.judge(factor=2))
-        self.assertRegex(said, r"^Worse: drain's wall time of window of 2; "
-                         r'drain of 4 lm.\w+ [0-9.]+ s to [0-9.]+ s, \+')
+        self.assertRegex(
+            said, r"^Worse: drain's wall time \(window of 2; drain of 4 "
+            r'lm.\w+\): [0-9.]+ s to [0-9.]+ s, \+')
         self.assertRegex(said, r'; \d+ more\.$')
 
     def test_better(self):
