@@ -82,7 +82,7 @@ class CompareTest(base.TestCase):
                       ' '.join(self.stdout.getvalue().split()))
         self.assertEqual(0, self.run_with(
             *paths, *ignored, '--quantity', 'wall_s'))
-        self.assertRegex(self.said(), "better: drain's wall time .* -5. %")
+        self.assertRegex(self.said(), "better: drain's wall time: .* -5. %")
 
     def test_two_settings_of_one_run(self):
         both = os.path.join(self.directory, 'both')
