@@ -60,7 +60,7 @@ class VerdictTest(base.TestCase):
         said = compare.verdict(self.judge(factor=0.5))
         self.assertRegex(
             said, r'^Nothing got worse by more than 10 %, in 42 comparisons '
-            r"in 12 groups; better: drain's wall time of .*, -\d\d %")
+            r"in 12 groups; better: drain's wall time \(.*, -\d\d %")
 
     def test_failures_come_first(self):
         after = with_problem(runs.run(2, runs.SimulatedCloud(factor=2)))
