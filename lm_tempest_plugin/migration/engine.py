@@ -187,11 +187,18 @@ class _Run:
         time.sleep(plan.timeouts.grace_s)
         services = compute_hosts.list_hosts(self._clients.services)
         judged = [self._judge(each, services) for each in drained.migrations]
+        sockets: schema.Sockets | None = None
+        samples: tuple[schema.HostSamples, ...] = ()
+        if observed:
+            try:
+                sockets, samples = observed.results()
+            except remote.HostError as exc:
+                self._host_errors.append(str(exc))
         problems, outcomes = registry.run(registry.Observation(
             plan, self._clients, judged, drained.concurrency,
             observed.sockets if observed else None, self._host_errors))
         return self._store_results(
-            drained, judged, problems, outcomes, observed)
+            drained, judged, problems, outcomes, sockets, samples)
 
     def _append(self, line: schema.Line) -> None:
         self._lines.append(self._store.append(line))
@@ -302,7 +309,9 @@ class _Run:
                        judged: Sequence[registry.Judged],
                        problems: Sequence[schema.Problem],
                        outcomes: Sequence[schema.CheckOutcome],
-                       observed: Any) -> MigrationRun:
+                       sockets: schema.Sockets | None,
+                       samples: tuple[schema.HostSamples, ...]
+                       ) -> MigrationRun:
         """Store one line for each migration, and one for the drain."""
         known = {each.server_id for each in judged}
         results = []
@@ -313,7 +322,6 @@ class _Run:
             results.append(result)
             self._append(result)
             LOG.info('%s', summary_line(result))
-        sockets, samples = observed.results() if observed else (None, ())
         drain_result = schema.DrainResult(
             started_at=self._time(drained.started_ns),
             started_monotonic_s=drained.started_ns / poll.NS,

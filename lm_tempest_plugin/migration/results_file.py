@@ -70,9 +70,10 @@ class ResultsFile:
             run = f'{self._name or now.strftime("%Y%m%dT%H%M%SZ")}-' \
                   f'{os.getpid()}'
             first = self._describe()
-            self._chain = (store.Writer(self._directory, run)
-                           if self._directory else store.Chain(run))
-            self._chain.append(first)
+            chain = (store.Writer(self._directory, run)
+                     if self._directory else store.Chain(run))
+            chain.append(first)
+            self._chain = chain
         return self._chain.append(line)
 
     def test_failed(self, test: str, exc: BaseException) -> bytes:

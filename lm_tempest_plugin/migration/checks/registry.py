@@ -20,6 +20,9 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 
+from oslo_log import log as logging
+from tempest.lib import exceptions as lib_exc
+
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import servers as cloud_servers
@@ -28,6 +31,8 @@ from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import verdict as verdicts
 from lm_tempest_plugin.results import schema
+
+LOG = logging.getLogger(__name__)
 
 PASSED, FAILED, SKIPPED = 'passed', 'failed', 'skipped'
 
@@ -140,6 +145,11 @@ def run(observation: Observation
                 found = list(function(observation))
             except SkipCheck as exc:
                 reason = str(exc)
+            except (lib_exc.TempestException, *cloud_clients.NO_ANSWER) as exc:
+                # One API that does not answer must not cost the results.
+                LOG.exception('Check %s', name)
+                found = [schema.Problem(
+                    check=name, text=f'the check itself failed: {exc}')]
         problems += found
         outcomes.append(schema.CheckOutcome(
             check=name, reason=reason,

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from tempest.lib import exceptions as lib_exc
+
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import plan
@@ -86,6 +88,23 @@ class RunTest(base.TestCase):
             raise KeyError('x')
 
         self.assertRaises(KeyError, self.run_checks)
+
+    def test_an_api_that_does_not_answer_costs_no_other_check(self):
+        @registry.check
+        def allocations(seen):
+            yield schema.Problem(check='allocations', text='one')
+            raise lib_exc.ServerFault('no answer')
+
+        @registry.check
+        def outage(seen):
+            yield schema.Problem(check='outage', text='too long')
+
+        problems, outcomes = self.run_checks()
+        self.assertEqual(['allocations', 'outage'],
+                         [each.check for each in problems])
+        self.assertIn('the check itself failed', problems[0].text)
+        self.assertEqual(['failed', 'failed'],
+                         [outcome for _, outcome, _ in outcomes])
 
     def test_the_verdict_is_the_first_problem(self):
         for name in ('outage', 'verdict', 'stall'):
