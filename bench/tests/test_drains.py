@@ -12,11 +12,13 @@
 
 
 import types
+from unittest import mock
 
 import testtools
 
 from bench.drains import __main__ as main
 from bench.drains import moves
+from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import verdict as verdicts
 from lm_tempest_plugin.tests.unit.migration import builders
 
@@ -42,10 +44,49 @@ class TestCalls(testtools.TestCase):
         self.assertEqual(3, calls.counts.total())
 
 
+class TestDrains(testtools.TestCase):
+
+    def _drain(self, results=()):
+        """Return the cost of a drain with 30 requests in 2 s."""
+        clients = types.SimpleNamespace(servers=Client(), migrations=Client())
+        drains = moves.Drains(clients)
+        seconds = iter((100.0, 101.0, 102.0))
+
+        def run(plan, clients, store, on_poll):
+            self.plan = plan
+            for _ in range(3):
+                on_poll(None, ())
+                for _ in range(15):
+                    clients.servers.raw_request('a', 'GET')
+            return types.SimpleNamespace(results=results)
+
+        with mock.patch.object(moves.engine, 'run', run), mock.patch.object(
+                moves.time, 'monotonic', lambda: next(seconds)):
+            return drains.drain(['server-0', 'server-1'], 'beta',
+                                plans.window(2))
+
+    def test_plan(self):
+        self._drain()
+        self.assertEqual(
+            (['server-0', 'server-1'], 'beta', plans.window(2)),
+            ([each.server_id for each in self.plan.servers],
+             self.plan.destination, self.plan.strategy))
+
+    def test_requests_between_the_first_and_the_last_snapshot(self):
+        self.assertEqual(15.0, self._drain().calls_per_s)
+
+    def test_known_service_times(self):
+        cost = self._drain([
+            types.SimpleNamespace(service=None),
+            types.SimpleNamespace(service=types.SimpleNamespace(
+                seconds=6.0))])
+        self.assertEqual([6.0], cost.services_s)
+
+
 class TestDisagreement(testtools.TestCase):
 
     def _disagreement(self, kind, host, rows):
-        evidence = builders.evidence(server=builders.server(host=host))
+        evidence = builders.new_evidence(server=builders.server(host=host))
         self.server_id = evidence.request.server_id
         fleet = types.SimpleNamespace(
             STATES='', sql=lambda layout, statement: [
@@ -53,7 +94,7 @@ class TestDisagreement(testtools.TestCase):
         self.addCleanup(setattr, main, 'fleets', main.fleets)
         main.fleets = fleet
         return main._disagreement(
-            None, verdicts.Verdict(kind, '', 0, evidence),
+            None, verdicts.Verdict(kind, '', '', evidence),
             {self.server_id: [host]})
 
     def test_agrees(self):

@@ -61,7 +61,8 @@ class TestMain(base.TestCase):
         self.assertEqual(0, status)
         self.assertEqual([each.name for each in injections.FAULTS],
                          self.scene.played)
-        self.assertIn('7 faults, 0 not told as they should be.', output)
+        self.assertIn('7 faults, 0 with a wrong verdict or '
+                      'leftovers.', output)
         self.assertIn('a cause', output)
 
     def test_chosen(self):
@@ -82,7 +83,7 @@ class TestMain(base.TestCase):
         status, output = self._run(['disk'], disk=['port 7 is left'])
         self.assertEqual(1, status)
         self.assertIn('WRONG: port 7 is left', output)
-        self.assertIn('Records:', output)
+        self.assertIn('Migration records:', output)
 
     def test_others_go_on(self):
         status, output = self._run(
