@@ -36,9 +36,6 @@ from lab import layout as layouts
 from lab import topology as topologies
 from lab import workspace
 from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import microversions
-from lm_tempest_plugin.migration import results_file
-from lm_tempest_plugin.results import schema
 
 BUILD_SECONDS = 300
 GONE_SECONDS = 120
@@ -139,17 +136,6 @@ def administrator() -> cloud_clients.Clients:
     """Return Tempest's clients of the cloud's administrator."""
     return cloud_clients.Clients.of(tempest_clients.Manager(
         credentials_factory.get_configured_admin_credentials()))
-
-
-def run_started(clients: cloud_clients.Clients) -> schema.RunStarted:
-    """Return the first line of a results file of the lab.
-
-    :param clients: of an administrator
-    """
-    return results_file.run_started(
-        '', microversions.offered(clients.versions)[1],
-        clients.hypervisors.list_hypervisors(detail=True)['hypervisors'],
-        {}, {})
 
 
 def running_on(hosts: typing.Iterable[str]) -> dict[str, list[str]]:

@@ -21,7 +21,6 @@ import collections.abc
 import dataclasses
 import time
 
-from lab import fleet as fleets
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import follow
@@ -89,7 +88,7 @@ class Drains:
         self._clients = clients
         self._calls = Calls(clients)
         self._results = results_file.ResultsFile(
-            '', 'bench', lambda: fleets.run_started(clients))
+            '', 'bench', lambda: results_file.run_started('', clients))
 
     def drain(self, ids: collections.abc.Sequence[str], destination: str,
               strategy: plans.Strategy) -> DrainCost:

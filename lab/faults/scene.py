@@ -82,7 +82,7 @@ class Scene:
         self._clients = clients
         self._place = place
         self._results = results_file.ResultsFile(
-            '', 'faults', lambda: fleets.run_started(clients))
+            '', 'faults', lambda: results_file.run_started('', clients))
 
     def play(self, fault: injections.Fault) -> Outcome:
         """Inject a fault, judge, undo the fault, look for leftovers.

@@ -13,8 +13,6 @@
 """The results file of a run, and lines about the run itself."""
 
 from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Mapping
 import datetime
 from importlib import metadata
 import json
@@ -22,8 +20,10 @@ import os
 import pathlib
 import subprocess
 import textwrap
-from typing import Any
 
+from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import microversions
+from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 
@@ -102,29 +102,29 @@ def describe_error(exc: BaseException) -> str:
     return text or type(exc).__name__
 
 
-def run_started(region: str, compute_api: str,
-                hypervisors: Iterable[Mapping[str, Any]],
-                libvirt_versions: Mapping[str, str],
-                nova_versions: Mapping[str, str]) -> schema.RunStarted:
+def run_started(region: str, clients: cloud_clients.Clients,
+                hosts: access.HostAccess | None = None) -> schema.RunStarted:
     """Return the first line: plugin and cloud.
 
     :param region: name of the region
-    :param compute_api: newest microversion of the compute API
-    :param hypervisors: details from nova's API
-    :param libvirt_versions: by name of the host, where they are known
-    :param nova_versions: the same of nova-compute
+    :param clients: of an administrator
+    :param hosts: SSH to the compute hosts; None to leave out their versions
+        of libvirt and nova-compute
     """
+    libvirt_versions = hosts.libvirt_versions() if hosts else {}
+    nova_versions = hosts.nova_versions() if hosts else {}
     return schema.RunStarted(
         started_at=datetime.datetime.now(datetime.UTC),
         plugin_version=metadata.version(PACKAGE), plugin_commit=commit(),
-        region=region, compute_api=compute_api,
+        region=region, compute_api=microversions.offered(clients.versions)[1],
         hosts=tuple(schema.ComputeHost(
             host=each['service']['host'],
             hypervisor_type=each['hypervisor_type'],
             hypervisor_version=_dotted(each['hypervisor_version']),
             libvirt_version=libvirt_versions.get(each['service']['host']),
             nova_version=nova_versions.get(each['service']['host']))
-            for each in hypervisors))
+            for each in clients.hypervisors.list_hypervisors(
+                detail=True)['hypervisors']))
 
 
 def commit() -> str:

@@ -119,17 +119,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         if LiveMigrationHaTest.results is None:
             LiveMigrationHaTest.results = results_file.ResultsFile(
                 options.results_directory, options.run_name,
-                cls._run_started)
-
-    @classmethod
-    def _run_started(cls) -> schema.RunStarted:
-        return results_file.run_started(
-            CONF.identity.region,
-            microversions.offered(cls.clients.versions)[1],
-            cls.clients.hypervisors.list_hypervisors(
-                detail=True)['hypervisors'],
-            cls.hosts.libvirt_versions() if cls.hosts else {},
-            cls.hosts.nova_versions() if cls.hosts else {})
+                lambda: results_file.run_started(
+                    CONF.identity.region, cls.clients, cls.hosts))
 
     @classmethod
     def list_hosts(cls) -> list[compute_hosts.ComputeService]:
@@ -142,10 +133,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         # Before anything can fail.
         self.addOnException(self._store_failure)
         super().setUp()
-        stack = contextlib.ExitStack()
-        self.addCleanup(stack.close)
-        stack.enter_context(SIGNALS)
-        stack.enter_context(SIGNALS.interruptible())
+        self.enterContext(SIGNALS)
+        self.enterContext(SIGNALS.interruptible())
         self.builder = builder.GuestBuilder(
             self, self.owner, self.clients, builder.GuestOptions.of(CONF))
 
@@ -195,12 +184,11 @@ class LiveMigrationHaTest(manager.ScenarioTest):
 
         :param kwargs: fields of RequestOptions that differ
         """
-        kwargs.setdefault('microversion', self.microversion)
-        if 'block_migration' not in kwargs and not microversions.at_least(
-                kwargs['microversion'], request.AUTO):
-            kwargs['block_migration'] = (
-                CONF.compute_feature_enabled
-                .block_migration_for_live_migration)
+        version = kwargs.setdefault('microversion', self.microversion)
+        if not microversions.at_least(version, request.AUTO):
+            features = CONF.compute_feature_enabled
+            kwargs.setdefault('block_migration',
+                              features.block_migration_for_live_migration)
         return request.RequestOptions(**kwargs)
 
     @contextlib.contextmanager

@@ -39,16 +39,13 @@ from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import simulation
+from lm_tempest_plugin.tests.unit.results import builders as results
 
 Kind = verdict.Kind
 SOCKETS = schema.Sockets(
     transport='direct', samples=40, qemu_ports=(49152,),
     qemu_connections=1, libvirt_ports=())
 SAMPLES = (schema.HostSamples(host='alpha', period_s=1.0, samples=()),)
-
-
-def run_started():
-    return results_file.run_started('RegionOne', '2.104', [], {}, {})
 
 
 class EngineTestCase(base.TestCase):
@@ -62,7 +59,7 @@ class EngineTestCase(base.TestCase):
         simulation.use_clock(self, self.cloud.clock)
         self.directory = self.useFixture(fixtures.TempDir()).path
         self.file = results_file.ResultsFile(
-            self.directory, 'a run', run_started)
+            self.directory, 'a run', results.run)
         self.probes = mock.create_autospec(watch.Watch, instance=True)
         self.probes.continuity.return_value = builders.continuity()
         self.guests = mock.create_autospec(
@@ -330,7 +327,7 @@ class StoredLinesTest(EngineTestCase):
 
     def test_without_a_directory_the_lines_are_in_the_run(self):
         run = self.run_plan(store=results_file.ResultsFile(
-            '', '', run_started))
+            '', '', results.run))
         self.assertEqual([], os.listdir(self.directory))
         self.assertEqual(6, len(run.lines))
 

@@ -25,6 +25,8 @@ from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit import fakes
+from lm_tempest_plugin.tests.unit.migration import simulation
 from lm_tempest_plugin.tests.unit.results import builders
 
 
@@ -127,11 +129,27 @@ class DescribeErrorTest(base.TestCase):
 
 class RunStartedTest(base.TestCase):
 
+    def setUp(self):
+        super().setUp()
+        self.clients = simulation.clients(
+            versions=fakes.versions(('v2.1', '2.1', '2.104')),
+            hypervisors=mock.Mock(list_hypervisors=lambda detail: {
+                'hypervisors': [{
+                    'service': {'host': host}, 'hypervisor_type': 'QEMU',
+                    'hypervisor_version': 10000002}
+                    for host in ('alpha', 'beta')]}))
+
+    def test_without_access_to_hosts(self):
+        run = results_file.run_started('RegionOne', self.clients)
+        self.assertEqual(
+            [('alpha', None, None), ('beta', None, None)],
+            [(each.host, each.libvirt_version, each.nova_version)
+             for each in run.hosts])
+
     def test_plugin_and_cloud(self):
-        run = results_file.run_started('RegionOne', '2.104', [{
-            'service': {'host': host}, 'hypervisor_type': 'QEMU',
-            'hypervisor_version': 10000002} for host in ('alpha', 'beta')],
-            {'alpha': '9.0.0'}, {'beta': '34.0.0'})
+        run = results_file.run_started('RegionOne', self.clients, mock.Mock(
+            libvirt_versions=lambda: {'alpha': '9.0.0'},
+            nova_versions=lambda: {'beta': '34.0.0'}))
         self.assertEqual(
             ('RegionOne', '2.104', metadata.version('lm-tempest-plugin')),
             (run.region, run.compute_api, run.plugin_version))
