@@ -18,9 +18,13 @@ import dataclasses
 import types
 from typing import Any
 
+from oslo_log import log as logging
+
 from lm_tempest_plugin.guests import builder as builders
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,4 +152,6 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
             problems += [
                 schema.Problem(check=check, text=text, server_id=server_id)
                 for check, found in texts.items() for text in found]
+        for problem in problems:
+            LOG.error('Server %s: %s', problem.server_id, problem)
         return problems

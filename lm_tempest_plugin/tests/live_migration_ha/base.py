@@ -95,9 +95,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     @classmethod
     def choose_owner(cls) -> Any:
         """Return the client manager of the project that owns the guests."""
-        if cls.placed or CONF.compute.migration_source_host:
-            return cls.os_admin
-        return cls.os_primary
+        return (cls.os_admin if cls.placed or
+                CONF.compute.migration_source_host else cls.os_primary)
 
     @classmethod
     def resource_setup(cls) -> None:
@@ -208,10 +207,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             yield fleet
             problems = fleet.final_problems()
             if problems:
-                text = '\n'.join(f'server {problem.server_id}: {problem}'
-                                 for problem in problems)
-                LOG.error('After all migrations:\n%s', text)
-                raise self.failureException(engine.shortened(text))
+                raise self.failureException(engine.shortened('\n'.join(
+                    f'server {each.server_id}: {each}' for each in problems)))
 
     def migrate(self, fleet: fleets.Fleet, destination: str, *,
                 probed: bool = True,
@@ -232,10 +229,10 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         """
         plan = plans.MigrationPlan(**{
             'servers': tuple(plans.PlannedServer(
-                guest.server_id, guest.address if probed else '',
-                fleet.boot_ids[guest.server_id] if probed else '',
-                (volumes or {}).get(guest.server_id, ()))
-                for guest in fleet.guests),
+                each.server_id, each.address if probed else '',
+                fleet.boot_ids[each.server_id] if probed else '',
+                (volumes or {}).get(each.server_id, ()))
+                for each in fleet.guests),
             'destination': destination,
             'timeouts': plans.Timeouts.of(CONF.live_migration_ha),
             'bounds': plans.Bounds.of(CONF.live_migration_ha),

@@ -20,8 +20,8 @@ from tempest import config
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from lm_tempest_plugin.cloud import clients
 from lm_tempest_plugin import attachments
+from lm_tempest_plugin.cloud import clients
 from lm_tempest_plugin import config as own_config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.hosts import nova_conf

@@ -135,7 +135,7 @@ class TempestTestCase(LiveMigrationHaTestCase):
     :ivar probes: the probes of all guests
     :ivar plans: the plans that the engine got
     :ivar calls: the keyword arguments that it got with them
-    :ivar problems: returns the problems of a run; takes its plan
+    :ivar problems: problems of each run, or a function of its plan
     :ivar fields: fields of the results that differ
     """
 
@@ -172,7 +172,7 @@ class TempestTestCase(LiveMigrationHaTestCase):
         self.watch = self.useFixture(fixtures.MockPatchObject(
             watch, 'Watch', return_value=self.probes)).mock
         self.plans, self.calls = [], []
-        self.problems = lambda plan: ()
+        self.problems = ()
         self.fields = {}
         self.real_engine = engine.run
         self.engine = self.useFixture(fixtures.MockPatchObject(
@@ -187,7 +187,9 @@ class TempestTestCase(LiveMigrationHaTestCase):
     def migrated(self, plan, clients, **kwargs):
         self.plans.append(plan)
         self.calls.append(kwargs)
-        return run(plan, self.problems(plan), **self.fields)
+        problems = (self.problems(plan) if callable(self.problems)
+                    else self.problems)
+        return run(plan, problems, **self.fields)
 
     def new(self, kind, name, **attributes):
         """Return a test of a class, with clients and whatever else."""

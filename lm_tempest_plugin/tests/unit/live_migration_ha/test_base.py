@@ -323,6 +323,13 @@ class OptionsTest(fakes.TempestTestCase):
             self.conf.compute.migration_dest_host = destination
             self.assertEqual(expected, self.test.choose_hosts())
 
+    def test_the_builder_builds_for_the_owner(self):
+        """As the owner, and an administrator looks after the servers."""
+        self.run_test(self.test)
+        self.made.assert_called_once_with(
+            self.test, self.owner, self.clients,
+            builder.GuestOptions.of(self.conf))
+
     def test_guests_are_built_on_the_configured_host(self):
         for host, expected in ((None, ''), ('alpha', 'alpha')):
             self.conf.compute.migration_source_host = host
@@ -403,14 +410,14 @@ class MigrateTest(fakes.TempestTestCase):
                 ('transport', None), ('concurrency', None),
                 ('storage', None), ('host-access', None),
                 ('left-migrating', 'of-somebody-else')):
-            self.problems = lambda plan: [
+            self.problems = [
                 fakes.problem(check, 'what it says', server_id)]
             self.fails(self.run_one(), f'{check}: what it says')
             self.assertEqual(1, len(self.plans))
             self.plans.clear()
 
     def test_the_test_ends_there(self):
-        self.problems = lambda plan: [fakes.problem()]
+        self.problems = [fakes.problem()]
         reached = []
 
         def body(test):
@@ -423,7 +430,7 @@ class MigrateTest(fakes.TempestTestCase):
 
     def test_lines_are_attached(self):
         for problems in ([], [fakes.problem()]):
-            self.problems = lambda plan: problems
+            self.problems = problems
             _, details = self.run_test(self.run_one())
             found = details['results']
             self.assertEqual(['{"a": 1}', '{"b": 2}'],
@@ -436,7 +443,7 @@ class MigrateTest(fakes.TempestTestCase):
         self.builder.console.assert_not_called()
 
     def test_the_console_of_each_server_with_a_problem(self):
-        self.problems = lambda plan: [
+        self.problems = [
             fakes.problem('outage', server_id='server-1'),
             fakes.problem('stall', server_id='server-1'),
             fakes.problem('transport', server_id=None)]
@@ -449,7 +456,7 @@ class MigrateTest(fakes.TempestTestCase):
         self.assertEqual('application', consoles.content_type.type)
 
     def test_the_console_is_read_while_the_server_exists(self):
-        self.problems = lambda plan: [fakes.problem()]
+        self.problems = [fakes.problem()]
 
         def body(test):
             with test.observe(*test.build(), delete=True) as fleet:

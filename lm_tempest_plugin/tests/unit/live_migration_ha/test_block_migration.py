@@ -42,6 +42,6 @@ class BlockMigrationTest(fakes.TempestTestCase):
         self.fails(self.test, 'the TCP connection broke')
 
     def test_a_problem_on_the_way_there_ends_it(self):
-        self.problems = lambda plan: [fakes.problem()]
+        self.problems = [fakes.problem()]
         self.fails(self.test, 'the verdict is stuck')
         self.assertEqual(1, len(self.plans))

@@ -93,7 +93,7 @@ class DrainTest(fakes.TempestTestCase):
         self.builder.build.assert_not_called()
 
     def test_a_problem_ends_it(self):
-        self.problems = lambda plan: [fakes.problem()]
+        self.problems = [fakes.problem()]
         self.fails(self.new(test_drain.DrainTest, 'test_drain_in_batches'),
                    'the verdict is stuck')
         self.assertEqual(1, len(self.plans))

@@ -151,7 +151,7 @@ class InterveneTest(fakes.TempestTestCase):
 
     def test_a_problem_is_not_hidden_by_a_skip(self):
         self.snapshots = [['completed']]
-        self.problems = lambda plan: [fakes.problem()]
+        self.problems = [fakes.problem()]
         self.fails(self.new_test('test_abort_running'),
                    'the verdict is stuck')
 

@@ -180,7 +180,7 @@ class MatrixTest(MatrixTestCase):
 
     def test_a_server_that_did_not_stay(self):
         self.conf.live_migration_ha.storage = 'block'
-        self.problems = lambda plan: [fakes.problem(
+        self.problems = [fakes.problem(
             'server-stayed', "the server is ACTIVE on host 'beta'")]
         self.fails(self.new_test(tunnelled=[True]), "'beta'")
 

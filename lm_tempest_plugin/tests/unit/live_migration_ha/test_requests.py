@@ -66,7 +66,7 @@ class OldApiTest(RequestsTestCase):
             self.fails(self.wrong_flag(), 'by policy')
 
     def test_a_server_that_is_not_as_before(self):
-        self.problems = lambda plan: [fakes.problem('server-stayed', 'gone')]
+        self.problems = [fakes.problem('server-stayed', 'gone')]
         self.fails(self.wrong_flag(), 'server-stayed: gone')
 
     def test_without_auto(self):
@@ -154,7 +154,7 @@ class ManagerTest(RequestsTestCase):
 
     def test_a_problem_is_not_hidden_by_the_policy(self):
         self.refused(403)
-        self.problems = lambda plan: [fakes.problem('outage', '9 s')]
+        self.problems = [fakes.problem('outage', '9 s')]
         self.fails(self.test, 'outage: 9 s')
 
     def test_the_manager_owns_the_guest(self):

@@ -141,7 +141,7 @@ class AttachedTest(VolumesTestCase):
 
     def test_a_volume_that_is_misplaced_or_was_copied(self):
         for check in ('volume-attachment', 'volume-copied'):
-            self.problems = lambda plan: [fakes.problem(check, 'volume v')]
+            self.problems = [fakes.problem(check, 'volume v')]
             self.fails(self.new_test('test_with_volume_attached'),
                        f'{check}: volume v')
 
