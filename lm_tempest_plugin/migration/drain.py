@@ -19,14 +19,14 @@ import time
 from typing import Any
 
 from oslo_log import log as logging
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import progress
-from lm_tempest_plugin.cloud import servers as cloud_servers
+from lm_tempest_plugin.cloud.servers import Server
 from lm_tempest_plugin.migration import follow
-from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration.plan import MigrationPlan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.results import schema
@@ -126,8 +126,8 @@ class Drain:
     """Requests migrations by a strategy and follows all of them."""
 
     def __init__(self, clients: cloud_clients.Clients, poller: poll.Poller,
-                 plan: plans.MigrationPlan,
-                 servers: Sequence[cloud_servers.Server],
+                 plan: MigrationPlan,
+                 servers: Sequence[Server],
                  requester: Any = None,
                  on_poll: OnPoll | None = None) -> None:
         """Prepare; nothing is requested yet.
@@ -178,7 +178,7 @@ class Drain:
     def _in_flight(self) -> list[follow.Migration]:
         return [each for each in self._migrations if not each.ended]
 
-    def _request(self, server: cloud_servers.Server,
+    def _request(self, server: Server,
                  snapshot: poll.Snapshot) -> None:
         server_id = server.server_id
         requested = request.live_migrate(
@@ -229,7 +229,8 @@ class Drain:
             found = progress.show(
                 self._clients.servers, chosen.request.server_id,
                 chosen.since_request_s(snapshot.at_ns))
-        except (lib_exc.RestClientException, *cloud_clients.NO_ANSWER) as exc:
+        except (exceptions.RestClientException,
+                *cloud_clients.NO_ANSWER) as exc:
             if not cloud_clients.is_transient(exc):
                 raise
             LOG.warning('%s: its progress cannot be read: %s', chosen, exc)

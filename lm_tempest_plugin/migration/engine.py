@@ -29,24 +29,24 @@ from typing import Any
 from typing import Protocol
 
 from oslo_log import log as logging
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin.cloud import servers as cloud_servers
+from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.migration import checks  # noqa: F401 (registers them)
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import drain
-from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration import evidence
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import phases
-from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration.plan import MigrationPlan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import results_file
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
 
@@ -82,7 +82,7 @@ class MigrationRun:
     :ivar lines: everything that was stored, as bytes without line ends
     """
 
-    plan: plans.MigrationPlan
+    plan: MigrationPlan
     drained: drain.Drained
     migrations: Sequence[registry.Judged]
     problems: Sequence[schema.Problem]
@@ -91,7 +91,7 @@ class MigrationRun:
     lines: Sequence[bytes]
 
 
-def run(plan: plans.MigrationPlan, clients: cloud_clients.Clients, *,
+def run(plan: MigrationPlan, clients: cloud_clients.Clients, *,
         store: results_file.ResultsFile,
         probes: watch.Watch | None = None,
         hosts: access.HostAccess | None = None,
@@ -123,7 +123,7 @@ def run(plan: plans.MigrationPlan, clients: cloud_clients.Clients, *,
 class _Run:
     """State of one run; one method for each step."""
 
-    def __init__(self, plan: plans.MigrationPlan,
+    def __init__(self, plan: MigrationPlan,
                  clients: cloud_clients.Clients,
                  store: results_file.ResultsFile,
                  probes: watch.Watch | None,
@@ -148,21 +148,21 @@ class _Run:
             on_poll: drain.OnPoll | None) -> MigrationRun:
         """Carry out the plan."""
         plan = self._plan
-        servers = [cloud_servers.show(self._clients.servers, each.server_id)
-                   for each in plan.servers]
-        sources = sorted({server.host for server in servers})
+        before = [servers.show(self._clients.servers, each.server_id)
+                  for each in plan.servers]
+        sources = sorted({server.host for server in before})
         preflight.check(
             self._clients, compute_hosts.list_hosts(self._clients.services),
-            servers, plan.destination)
+            before, plan.destination)
         self._drain_fields = {
             'drain': self._store.next_drain(), 'test': plan.test,
             'settings': plan.settings, 'strategy': str(plan.strategy),
-            'servers': len(servers), 'round_trip': plan.round_trip,
+            'servers': len(before), 'round_trip': plan.round_trip,
             'measured': plan.measured,
             'source': sources[0] if len(sources) == 1 else '',
             'destination': plan.destination}
         self._append(schema.DrainStarted(
-            server_ids=tuple(server.server_id for server in servers),
+            server_ids=tuple(server.server_id for server in before),
             **self._drain_fields))
 
         def polled(snapshot: poll.Snapshot,
@@ -179,9 +179,9 @@ class _Run:
         with observed or contextlib.nullcontext():
             drained = drain.Drain(
                 self._clients, poll.Poller(
-                    self._clients, servers, plan.timeouts.poll_interval_s,
+                    self._clients, before, plan.timeouts.poll_interval_s,
                     plan.timeouts.poll_error_s),
-                plan, servers, requester, polled).run()
+                plan, before, requester, polled).run()
         # One that ended in the last snapshot is in no later one.
         self._store_ended(drained.migrations)
         time.sleep(plan.timeouts.grace_s)
@@ -228,12 +228,12 @@ class _Run:
         continuity = self._continuity(migration)
         guest, workloads = self._inspect(migration, continuity)
         aborted = server_id in self._aborted
-        verdict = verdicts.judge(evidences.collect(
+        judged = verdict.judge(evidence.collect(
             self._clients, migration, services, guest, aborted))
         return registry.Judged(
-            migration, verdict,
-            (verdicts.Kind.CANCELLED,) if aborted else self._plan.expected,
-            continuity, self._libvirt_job(verdict), workloads)
+            migration, judged,
+            (verdict.Kind.CANCELLED,) if aborted else self._plan.expected,
+            continuity, self._libvirt_job(judged), workloads)
 
     def _continuity(self, migration: follow.Migration
                     ) -> schema.Continuity | None:
@@ -270,7 +270,7 @@ class _Run:
         try:
             after = self._guests.boot_id(server_id)
             workloads = self._guests.verify(server_id)
-        except lib_exc.TempestException as exc:
+        except exceptions.TempestException as exc:
             error = results_file.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',
                       server_id, error)
@@ -292,15 +292,15 @@ class _Run:
                           migration.request.server_id)
             return f'its state cannot be read: {exc}'
 
-    def _libvirt_job(self, verdict: verdicts.Verdict
+    def _libvirt_job(self, judged: verdict.Verdict
                      ) -> schema.LibvirtJob | None:
         # Only the destination of a completed migration has its statistics.
         if self._hosts is None or (
-                verdict.kind is not verdicts.Kind.COMPLETED):
+                judged.kind is not verdict.Kind.COMPLETED):
             return None
         try:
-            return self._hosts.job(verdict.evidence.destination,
-                                   verdict.evidence.request.server_id)
+            return self._hosts.job(judged.evidence.destination,
+                                   judged.evidence.request.server_id)
         except remote.HostError as exc:
             self._host_errors.append(str(exc))
             return None
@@ -343,11 +343,11 @@ class _Run:
                 problems: tuple[schema.Problem, ...]
                 ) -> schema.MigrationResult:
         """Return the line of a migration."""
-        evidence = judged.verdict.evidence
-        requested = evidence.request
+        facts = judged.verdict.evidence
+        requested = facts.request
         server = requested.server
         known_phases = tuple(phases.phases(
-            judged.migration, evidence.action))
+            judged.migration, facts.action))
         return schema.MigrationResult(
             migration=f'{self._drain_fields["drain"]}/{number}',
             server_id=server.server_id, server_name=server.name,
@@ -363,24 +363,24 @@ class _Run:
             queue_s=sum(phase.seconds for phase in known_phases
                         if phase.name == 'queued'),
             phases=known_phases,
-            service=phases.service(judged.migration, evidence.action),
+            service=phases.service(judged.migration, facts.action),
             verdict=str(judged.verdict.kind),
             expected_verdicts=tuple(map(str, judged.expected)),
             cause=judged.verdict.cause, signature=judged.verdict.signature,
-            problems=problems, records=evidence.records,
-            transitions=tuple(evidence.transitions),
-            progress=tuple(evidence.progress),
-            events=tuple(map(str, evidence.action.events))
-            if evidence.action else (),
-            server_status=evidence.server_status,
-            server_task_state=evidence.server.task_state
-            if evidence.server else None,
-            server_host=evidence.server.host if evidence.server else None,
-            guest=evidence.guest, continuity=judged.continuity,
+            problems=problems, records=facts.records,
+            transitions=tuple(facts.transitions),
+            progress=tuple(facts.progress),
+            events=tuple(map(str, facts.action.events))
+            if facts.action else (),
+            server_status=facts.server_status,
+            server_task_state=facts.server.task_state
+            if facts.server else None,
+            server_host=facts.server.host if facts.server else None,
+            guest=facts.guest, continuity=judged.continuity,
             job=judged.job, max_outage_s=self._plan.bounds.max_outage_s,
             max_stall_s=self._plan.bounds.max_stall_s,
-            **{**self._drain_fields, 'source': evidence.source,
-               'destination': evidence.destination})
+            **{**self._drain_fields, 'source': facts.source,
+               'destination': facts.destination})
 
     def _time(self, at_ns: int) -> datetime.datetime:
         """Return the time of day of a time by CLOCK_MONOTONIC."""

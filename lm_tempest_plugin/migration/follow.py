@@ -24,7 +24,7 @@ from oslo_log import log as logging
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import poll
-from lm_tempest_plugin.migration import request as request_module
+from lm_tempest_plugin.migration.request import Request
 from lm_tempest_plugin.results import schema
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Migration:
     :ivar ended_ns: when it ended, CLOCK_MONOTONIC; None while it goes on
     """
 
-    def __init__(self, request: request_module.Request, timeout_s: float,
+    def __init__(self, request: Request, timeout_s: float,
                  settle_s: float) -> None:
         """Prepare to follow a request.
 

@@ -23,18 +23,18 @@ from collections.abc import Mapping
 import contextlib
 import dataclasses
 import datetime
-import logging as stdlib_logging
+import logging
 import time
 
-from oslo_log import log as logging
-from tempest.lib import exceptions as lib_exc
+from oslo_log import log
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.results import schema
 
-LOG = logging.getLogger(__name__)
+LOG = log.getLogger(__name__)
 
 NS = 1_000_000_000
 # Our clock and the cloud's may differ by this much. Asking for older changes
@@ -46,7 +46,7 @@ SERVICES_SKEW = datetime.timedelta(seconds=10)
 DELETED = 'DELETED'
 
 
-class ApiUnavailable(lib_exc.TempestException):
+class ApiUnavailable(exceptions.TempestException):
     """The compute API did not answer for too long."""
 
     message = 'Live migrations could not be followed'
@@ -85,9 +85,9 @@ def _without_request_log() -> Iterator[None]:
     There are many snapshots, and the log of a test is part of its result,
     which subunit limits to 4 MiB. Changes are logged by us.
     """
-    logger = stdlib_logging.getLogger('tempest.lib.common.rest_client')
+    logger = logging.getLogger('tempest.lib.common.rest_client')
     level = logger.level
-    logger.setLevel(stdlib_logging.WARNING)
+    logger.setLevel(logging.WARNING)
     try:
         yield
     finally:
@@ -139,7 +139,7 @@ class Poller:
             try:
                 with _without_request_log():
                     taken = self._take()
-            except (lib_exc.RestClientException,
+            except (exceptions.RestClientException,
                     *cloud_clients.NO_ANSWER) as exc:
                 if not cloud_clients.is_transient(exc):
                     raise

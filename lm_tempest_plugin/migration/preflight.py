@@ -17,18 +17,18 @@ from collections.abc import Sequence
 import functools
 import operator
 
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import placement
-from lm_tempest_plugin.cloud import servers as cloud_servers
+from lm_tempest_plugin.cloud.servers import Server
 
 # nova refuses servers in another status with HTTP 409.
 MIGRATABLE = ('ACTIVE', 'PAUSED')
 
 
-class CannotMigrate(lib_exc.TempestException):
+class CannotMigrate(exceptions.TempestException):
     """A plan that cannot succeed; nothing was begun."""
 
     message = 'Cannot live-migrate'
@@ -36,7 +36,7 @@ class CannotMigrate(lib_exc.TempestException):
 
 def check(clients: cloud_clients.Clients,
           known: Iterable[compute_hosts.ComputeService],
-          servers: Sequence[cloud_servers.Server], destination: str) -> None:
+          servers: Sequence[Server], destination: str) -> None:
     """Refuse servers and hosts that cannot take part in a live migration.
 
     A disabled source is fine: operators disable a host before they drain it.

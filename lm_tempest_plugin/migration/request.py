@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from oslo_log import log as logging
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 import urllib3
 
 from lm_tempest_plugin import cloud
@@ -140,7 +140,7 @@ def live_migrate(servers_client: Any, server: servers.Server,
             answer = servers_client.live_migrate_server(
                 server.server_id, **options.body(destination))
         headers = answer.response
-    except lib_exc.TempestException as exc:
+    except exceptions.TempestException as exc:
         resp = getattr(exc, 'resp', None)
         headers = {} if resp is None else resp
         refusal = schema.Refusal(

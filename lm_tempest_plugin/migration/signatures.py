@@ -22,7 +22,8 @@ import dataclasses
 
 from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import migration_records
-from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration.evidence import Evidence
+from lm_tempest_plugin.migration.evidence import rebooted
 
 _UNFINISHED = ('queued', *migration_records.IN_SERVICE)
 
@@ -38,10 +39,10 @@ class Signature:
 
     slug: str
     cause: str
-    matches: Callable[[evidences.Evidence], bool]
+    matches: Callable[[Evidence], bool]
 
 
-def recognize(evidence: evidences.Evidence) -> Signature | None:
+def recognize(evidence: Evidence) -> Signature | None:
     """Return the first known cause that matches; None if none does.
 
     :param evidence: facts about a migration that was not completed
@@ -49,18 +50,18 @@ def recognize(evidence: evidences.Evidence) -> Signature | None:
     return next((each for each in SIGNATURES if each.matches(evidence)), None)
 
 
-def _stuck(evidence: evidences.Evidence, *statuses: str) -> bool:
+def _stuck(evidence: Evidence, *statuses: str) -> bool:
     """Return whether the server is MIGRATING and its record in a status."""
     return evidence.migrating and evidence.status in statuses
 
 
-def _unanswered(evidence: evidences.Evidence) -> bool:
+def _unanswered(evidence: Evidence) -> bool:
     return (evidence.request.refusal is not None and
             not evidence.request.cleanly_refused and
             _stuck(evidence, '', 'accepted'))
 
 
-def _not_converging(evidence: evidences.Evidence) -> bool:
+def _not_converging(evidence: Evidence) -> bool:
     if not evidence.progress:
         return False
     last = evidence.progress[-1]
@@ -68,7 +69,7 @@ def _not_converging(evidence: evidences.Evidence) -> bool:
         last.memory_remaining_bytes + last.disk_remaining_bytes > 0)
 
 
-def _post_failed(evidence: evidences.Evidence) -> bool:
+def _post_failed(evidence: Evidence) -> bool:
     if evidence.server is None or evidence.as_before:
         return False
     return (evidence.failed(actions.POST_AT_DESTINATION) or
@@ -77,13 +78,13 @@ def _post_failed(evidence: evidences.Evidence) -> bool:
                 evidence.status == 'completed' or evidence.on_destination))
 
 
-def _error_with_guest(evidence: evidences.Evidence) -> bool:
+def _error_with_guest(evidence: Evidence) -> bool:
     return (evidence.server_status == 'ERROR' and evidence.begun and
             evidence.guest.answers is True and
-            not evidences.rebooted(evidence.guest))
+            not rebooted(evidence.guest))
 
 
-def _restarted(evidence: evidences.Evidence) -> bool:
+def _restarted(evidence: Evidence) -> bool:
     return (evidence.as_before and evidence.status == 'error' and
             evidence.was('running'))
 

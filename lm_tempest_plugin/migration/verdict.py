@@ -17,7 +17,8 @@ import dataclasses
 import enum
 
 from lm_tempest_plugin.cloud import actions
-from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration.evidence import Evidence
+from lm_tempest_plugin.migration.evidence import rebooted
 from lm_tempest_plugin.migration import signatures
 
 
@@ -59,13 +60,13 @@ class Verdict:
     kind: Kind
     cause: str
     signature: str
-    evidence: evidences.Evidence
+    evidence: Evidence
 
     def __str__(self) -> str:
         return f'{self.kind}: {self.cause}' if self.cause else str(self.kind)
 
 
-def judge(evidence: evidences.Evidence) -> Verdict:
+def judge(evidence: Evidence) -> Verdict:
     """Judge a migration.
 
     :param evidence: facts about a migration that has ended or timed out
@@ -79,7 +80,7 @@ def judge(evidence: evidences.Evidence) -> Verdict:
     return Verdict(kind, cause, signature.slug if signature else '', evidence)
 
 
-def _kind(evidence: evidences.Evidence) -> tuple[Kind, str]:
+def _kind(evidence: Evidence) -> tuple[Kind, str]:
     """Return the verdict and the fact that decides it."""
     if evidence.server is None:
         return Kind.LOST, 'the server does not exist any more'
@@ -96,14 +97,14 @@ def _kind(evidence: evidences.Evidence) -> tuple[Kind, str]:
         return Kind.LOST, (
             f'nova calls the server {evidence.server_status}, the migration '
             f'{kind}, and the guest does not answer any more')
-    if evidences.rebooted(guest):
+    if rebooted(guest):
         return Kind.LOST, (
             f'the guest has booted again: boot id {guest.boot_id_after}, '
             f'before {guest.boot_id_before}')
     return kind, reason
 
 
-def _changed_state(evidence: evidences.Evidence) -> tuple[Kind, str]:
+def _changed_state(evidence: Evidence) -> tuple[Kind, str]:
     state = (f'the server is {evidence.server_status}, and was '
              f'{evidence.request.server.status}')
     if evidence.status == 'completed':
@@ -113,7 +114,7 @@ def _changed_state(evidence: evidences.Evidence) -> tuple[Kind, str]:
     return Kind.FAILED, state
 
 
-def _state_as_before(evidence: evidences.Evidence) -> tuple[Kind, str]:
+def _state_as_before(evidence: Evidence) -> tuple[Kind, str]:
     host = evidence.server.host if evidence.server else 'none'
     where = (f'the record is {evidence.status or "missing"} and the server '
              f'is on host {host}')
@@ -152,7 +153,7 @@ def _state_as_before(evidence: evidences.Evidence) -> tuple[Kind, str]:
     return Kind.FAILED, 'nova gave up before anything began'
 
 
-def _details(evidence: evidences.Evidence) -> Iterator[str]:
+def _details(evidence: Evidence) -> Iterator[str]:
     """Yield errors that nova's events, the server and the services show."""
     for event in evidence.action.events if evidence.action else ():
         if event.failed or event.open:

@@ -15,7 +15,7 @@
 from collections.abc import Iterator
 
 from lm_tempest_plugin.migration.checks import registry
-from lm_tempest_plugin.migration import evidence as evidences
+from lm_tempest_plugin.migration import evidence
 from lm_tempest_plugin.results import schema
 
 
@@ -29,7 +29,7 @@ def boot_id(seen: registry.Observation) -> Iterator[schema.Problem]:
         if guest.boot_id_error:
             yield each.problem('boot-id', 'the boot id cannot be read: '
                                f'{guest.boot_id_error}')
-        elif evidences.rebooted(guest):
+        elif evidence.rebooted(guest):
             yield each.problem(
                 'boot-id', 'the guest has booted again: boot id '
                 f'{guest.boot_id_after}, before {guest.boot_id_before}')

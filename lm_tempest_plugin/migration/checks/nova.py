@@ -19,7 +19,7 @@ from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.cloud import volumes
 from lm_tempest_plugin.migration.checks import registry
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin.results import schema
 
 GIB = 2 ** 30
@@ -78,7 +78,7 @@ def left_migrating(seen: registry.Observation) -> Iterator[schema.Problem]:
 def left_behind(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect no server of a completed migration on the source."""
     for each, server in seen.existing():
-        if (each.verdict.kind is verdicts.Kind.COMPLETED and
+        if (each.verdict.kind is Kind.COMPLETED and
                 server.host == each.verdict.evidence.source):
             yield each.problem('left-behind', 'the server is still on the '
                                f'source, host {server.host}')

@@ -21,15 +21,17 @@ import dataclasses
 import functools
 
 from oslo_log import log as logging
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import clients as cloud_clients
 from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin.cloud import servers as cloud_servers
-from lm_tempest_plugin.hosts import sockets as host_sockets
+from lm_tempest_plugin.cloud.servers import find
+from lm_tempest_plugin.cloud.servers import Server
+from lm_tempest_plugin.hosts.sockets import SocketWatch
 from lm_tempest_plugin.migration import follow
-from lm_tempest_plugin.migration import plan as plans
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.migration.plan import MigrationPlan
+from lm_tempest_plugin.migration.verdict import Kind
+from lm_tempest_plugin.migration.verdict import Verdict
 from lm_tempest_plugin.results import schema
 
 LOG = logging.getLogger(__name__)
@@ -55,8 +57,8 @@ class Judged:
     """
 
     migration: follow.Migration
-    verdict: verdicts.Verdict
-    expected: tuple[verdicts.Kind, ...]
+    verdict: Verdict
+    expected: tuple[Kind, ...]
     continuity: schema.Continuity | None = None
     job: schema.LibvirtJob | None = None
     workloads: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -89,17 +91,17 @@ class Observation:
     :ivar host_errors: why hosts could not be asked
     """
 
-    plan: plans.MigrationPlan
+    plan: MigrationPlan
     clients: cloud_clients.Clients
     migrations: Sequence[Judged]
     concurrency: Sequence[schema.Concurrency] = ()
-    sockets: host_sockets.SocketWatch | None = None
+    sockets: SocketWatch | None = None
     host_errors: Sequence[str] = ()
 
     @functools.cached_property
-    def servers(self) -> Mapping[str, cloud_servers.Server | None]:
+    def servers(self) -> Mapping[str, Server | None]:
         """The servers now, by UUID; None for one that does not exist."""
-        return {each.server_id: cloud_servers.find(
+        return {each.server_id: find(
             self.clients.servers, each.server_id) for each in self.migrations}
 
     @functools.cached_property
@@ -108,7 +110,7 @@ class Observation:
         return {uuid: name for name, uuid in compute_hosts.provider_uuids(
             self.clients.hypervisors).items()}
 
-    def existing(self) -> Iterator[tuple[Judged, cloud_servers.Server]]:
+    def existing(self) -> Iterator[tuple[Judged, Server]]:
         """Yield the migrations whose servers still exist, with the servers."""
         for each in self.migrations:
             server = self.servers[each.server_id]
@@ -145,7 +147,8 @@ def run(observation: Observation
                 found = list(function(observation))
             except SkipCheck as exc:
                 reason = str(exc)
-            except (lib_exc.TempestException, *cloud_clients.NO_ANSWER) as exc:
+            except (exceptions.TempestException,
+                    *cloud_clients.NO_ANSWER) as exc:
                 # One API that does not answer must not cost the results.
                 LOG.exception('Check %s', name)
                 found = [schema.Problem(
