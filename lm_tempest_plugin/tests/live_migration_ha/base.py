@@ -22,10 +22,8 @@ from tempest import config
 from tempest.scenario import manager
 
 from lm_tempest_plugin import attachments
-from lm_tempest_plugin import cloud
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin.cloud import microversions
 from lm_tempest_plugin import config as own_config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.guests import fleet as fleets
@@ -64,7 +62,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     """
 
     credentials = ['primary', 'admin']
-    compute_min_microversion = cloud.MICROVERSION
+    compute_min_microversion = api.MICROVERSION
     placed = False
     # OS_TEST_TIMEOUT times two: two migrations, each with its own time-out.
     TIMEOUT_SCALING_FACTOR = 2
@@ -86,7 +84,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     @classmethod
     def setup_clients(cls) -> None:
         super().setup_clients()
-        cls.clients = cloud_clients.Clients.of(cls.os_admin)
+        cls.clients = api.Clients.of(cls.os_admin)
         cls.owner = cls.choose_owner()
         # ScenarioTest's methods that look up addresses use these two.
         cls.servers_client = cls.owner.servers_client
@@ -102,9 +100,9 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     def resource_setup(cls) -> None:
         super().resource_setup()
         options = CONF.live_migration_ha
-        cls.microversion = microversions.choose(
+        cls.microversion = api.choose_microversion(
             cls.clients.versions, options.request_microversion,
-            cloud.MICROVERSION)
+            api.MICROVERSION)
         known = cls.list_hosts()
         if CONF.compute.migration_source_host:
             preflight.check_source(known, CONF.compute.migration_source_host)
@@ -184,7 +182,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         :param kwargs: fields of RequestOptions that differ
         """
         version = kwargs.setdefault('microversion', self.microversion)
-        if not microversions.at_least(version, request.AUTO):
+        if not api.at_least(version, request.AUTO):
             features = CONF.compute_feature_enabled
             kwargs.setdefault('block_migration',
                               features.block_migration_for_live_migration)

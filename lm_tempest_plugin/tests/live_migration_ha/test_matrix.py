@@ -21,7 +21,7 @@ from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin import attachments
-from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin import config as own_config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.hosts import nova_conf
@@ -41,7 +41,7 @@ LOG = logging.getLogger(__name__)
 
 # After one of these, other settings can still be tested.
 ERRORS = (remote.HostError, undo_log.UndoLogError, lib_exc.TempestException,
-          errors.ProbeError, *clients.NO_ANSWER)
+          errors.ProbeError, *api.NO_ANSWER)
 COLUMNS = ('Settings', 'Flavor', 'Servers', 'Verdict', 'Duration (s)',
            'Outage (s)', 'Stall (s)', 'Downtime (ms)', 'Transport',
            'At once', 'Problems')
