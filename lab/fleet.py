@@ -35,7 +35,7 @@ from lab.hosts import sandbox
 from lab import layout as layouts
 from lab import topology as topologies
 from lab import workspace
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 
 BUILD_SECONDS = 300
 GONE_SECONDS = 120
@@ -132,9 +132,9 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
             self._group = None
 
 
-def administrator() -> cloud_clients.Clients:
+def administrator() -> api.Clients:
     """Return Tempest's clients of the cloud's administrator."""
-    return cloud_clients.Clients.of(tempest_clients.Manager(
+    return api.Clients.of(tempest_clients.Manager(
         credentials_factory.get_configured_admin_credentials()))
 
 

@@ -27,9 +27,7 @@ from lab import errors
 from lab import fleet as fleets
 from lab import layout as layouts
 from lab import workspace
-from lm_tempest_plugin import cloud
-from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import microversions
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import verdict as verdicts
 
@@ -49,7 +47,7 @@ def main(arguments: list[str]) -> int:
     clients = fleets.administrator()
     bench_ = _Bench(options, clients)
     held = True
-    with microversions.used(cloud.MICROVERSION):
+    with api.use_microversion(api.MICROVERSION):
         for part in PARTS:
             if options.only in (None, part):
                 held &= getattr(bench_, part)()
@@ -83,7 +81,7 @@ class _Bench:
     """The parts; each prints its figures and returns whether it passes."""
 
     def __init__(self, options: argparse.Namespace,
-                 clients: cloud_clients.Clients) -> None:
+                 clients: api.Clients) -> None:
         self._options = options
         self._drains = moves.Drains(clients)
         self._cloud = openstack.connect()

@@ -21,7 +21,7 @@ import collections.abc
 import dataclasses
 import time
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import plan as plans
@@ -43,7 +43,7 @@ class Calls:
     :param clients: clients whose requests are counted from now on
     """
 
-    def __init__(self, clients: cloud_clients.Clients) -> None:
+    def __init__(self, clients: api.Clients) -> None:
         self.counts: collections.Counter[str] = collections.Counter()
         for client in (clients.servers, clients.migrations):
             self._count(client)
@@ -84,7 +84,7 @@ class Drains:
     :param clients: of an administrator
     """
 
-    def __init__(self, clients: cloud_clients.Clients) -> None:
+    def __init__(self, clients: api.Clients) -> None:
         self._clients = clients
         self._calls = Calls(clients)
         self._results = results_file.ResultsFile(

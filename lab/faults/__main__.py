@@ -30,8 +30,7 @@ from lab import fleet as fleets
 from lab import layout as layouts
 from lab import lifecycle
 from lab import topology as topologies
-from lm_tempest_plugin import cloud as plugin_cloud
-from lm_tempest_plugin.cloud import microversions
+from lm_tempest_plugin.cloud import api
 
 SOURCE, DESTINATION = 'compute1', 'compute2'
 
@@ -47,7 +46,7 @@ def main(arguments: list[str]) -> int:
     chosen = _choose(arguments, topology.storage)
     place = injections.Place(layout, SOURCE, DESTINATION)
     outcomes, failures = [], 0
-    with microversions.used(plugin_cloud.MICROVERSION):
+    with api.use_microversion(api.MICROVERSION):
         scene = scenes.Scene(
             openstack.connect(), fleets.administrator(), place)
         for number, fault in enumerate(chosen, 1):

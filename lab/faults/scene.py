@@ -25,7 +25,7 @@ import openstack
 from lab import errors
 from lab.faults import injections
 from lab import fleet as fleets
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import engine
@@ -76,7 +76,7 @@ class Scene:
     """
 
     def __init__(self, cloud: openstack.connection.Connection,
-                 clients: cloud_clients.Clients,
+                 clients: api.Clients,
                  place: injections.Place) -> None:
         self._cloud = cloud
         self._clients = clients

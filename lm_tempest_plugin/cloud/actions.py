@@ -15,7 +15,7 @@ import dataclasses
 import datetime
 from typing import Any
 
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 # Events of a live migration in order, as of nova 34 (compute/manager.py). JOB
 # ends when the migration is queued on the source host.
@@ -97,7 +97,7 @@ def show(servers_client: Any, server_id: str,
     try:
         body = servers_client.show_instance_action(
             server_id, request_id)['instanceAction']
-    except lib_exc.NotFound:
+    except exceptions.NotFound:
         return None
     # nova lists the newest first. sorted() is stable, so reversing them first
     # keeps the order of events that began within the same second.

@@ -16,10 +16,10 @@ import dataclasses
 import re
 from typing import Any
 
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 
-class NoSuitableHost(lib_exc.TempestException):
+class NoSuitableHost(exceptions.TempestException):
     """No compute host can take the server."""
 
     message = 'No suitable compute host'

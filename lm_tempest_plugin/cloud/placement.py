@@ -16,22 +16,22 @@ import dataclasses
 import math
 from typing import Any
 
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
-from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import servers
 
 UNLIMITED = -1
 
 
-class NoHypervisor(lib_exc.TempestException):
+class NoHypervisor(exceptions.TempestException):
     """nova lists no hypervisor on a host."""
 
     message = 'No hypervisor'
 
 
-class NoRoom(lib_exc.TempestException):
+class NoRoom(exceptions.TempestException):
     """Hosts or quotas have no room for the servers."""
 
     message = 'No room for servers'
@@ -95,7 +95,7 @@ _CLASSES = {'VCPU': 'vcpus', 'MEMORY_MB': 'ram_mib', 'DISK_GB': 'disk_gib'}
 NOTHING = Resources(0, 0, 0)
 
 
-def free_on_host(admin: clients.Clients, host: str) -> Resources:
+def free_on_host(admin: api.Clients, host: str) -> Resources:
     """Return the free resources of a host.
 
     :param admin: clients of an administrator

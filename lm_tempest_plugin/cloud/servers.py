@@ -17,7 +17,7 @@ import time
 from typing import Any
 
 from oslo_log import log as logging
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin import utils
 
@@ -79,7 +79,7 @@ def find(servers_client: Any, server_id: str) -> Server | None:
     """
     try:
         return show(servers_client, server_id)
-    except lib_exc.NotFound:
+    except exceptions.NotFound:
         return None
 
 
@@ -152,14 +152,14 @@ def wait_for(servers_client: Any, server_id: str, status: str,
     def read() -> Server:
         server = show(servers_client, server_id)
         if server.status == 'ERROR' and not reached(server):
-            raise lib_exc.TempestException(
+            raise exceptions.TempestException(
                 f'waited for {awaited}; it went into ERROR: '
                 f'{_describe(server)}')
         return server
 
     return utils.wait_until(
         reached, read, awaited, timeout_s, interval_s, _describe,
-        lib_exc.TimeoutException, **clock)
+        exceptions.TimeoutException, **clock)
 
 
 def delete(servers_client: Any, server_id: str, timeout_s: float,
@@ -187,9 +187,9 @@ def delete(servers_client: Any, server_id: str, timeout_s: float,
         servers_client.delete_server(server_id)
         utils.wait_until(
             lambda server: False, read, f'server {server_id} to be deleted',
-            timeout_s, interval_s, _describe, lib_exc.TimeoutException,
+            timeout_s, interval_s, _describe, exceptions.TimeoutException,
             **clock)
-    except lib_exc.NotFound:
+    except exceptions.NotFound:
         LOG.info('Server %s is gone after %.1f s', server_id,
                  time.monotonic() - begin_s)
 

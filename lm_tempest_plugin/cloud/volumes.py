@@ -17,7 +17,7 @@ import json
 from typing import Any
 from urllib import parse
 
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin import utils
 
@@ -151,7 +151,7 @@ def wait_for(volumes_client: Any, volume_id: str, status: str,
     return utils.wait_until(
         lambda volume: volume.status == status,
         lambda: _show_good(volumes_client, volume_id, awaited, status),
-        awaited, timeout_s, interval_s, _describe, lib_exc.TimeoutException,
+        awaited, timeout_s, interval_s, _describe, exceptions.TimeoutException,
         **clock)
 
 
@@ -175,8 +175,8 @@ def delete(volumes_client: Any, volume_id: str, timeout_s: float,
             lambda volume: False,
             lambda: _show_good(volumes_client, volume_id, awaited),
             awaited, timeout_s, interval_s, _describe,
-            lib_exc.TimeoutException, **clock)
-    except lib_exc.NotFound:
+            exceptions.TimeoutException, **clock)
+    except exceptions.NotFound:
         return
 
 
@@ -185,7 +185,7 @@ def _show_good(volumes_client: Any, volume_id: str, awaited: str,
     # An error status never changes by itself, so do not wait for the time-out.
     volume = show(volumes_client, volume_id)
     if volume.status.startswith(ERROR) and volume.status != status:
-        raise lib_exc.TempestException(
+        raise exceptions.TempestException(
             f'waited for {awaited}; last state: {_describe(volume)}')
     return volume
 

@@ -21,9 +21,9 @@ from typing import Any
 
 from oslo_log import log as logging
 from tempest.lib.common.utils import test_utils
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
-from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.guests import workloads
@@ -35,7 +35,7 @@ SSH_PORT = 22
 BOOT_ID = 'cat /proc/sys/kernel/random/boot_id'
 
 
-class GuestUnreachable(lib_exc.TempestException):
+class GuestUnreachable(exceptions.TempestException):
     """SSH to a guest did not work in time, or a command in it failed."""
 
     message = 'Guest cannot be reached'
@@ -122,7 +122,7 @@ class GuestOptions:
 class GuestBuilder:
     """Builds servers for one test and runs commands in them."""
 
-    def __init__(self, test: Any, owner: Any, admin: clients.Clients,
+    def __init__(self, test: Any, owner: Any, admin: api.Clients,
                  options: GuestOptions) -> None:
         """Prepare the builder. It makes no request yet.
 
@@ -269,7 +269,7 @@ class GuestBuilder:
             if wanted in (flavor['id'], flavor['name']):
                 return str(flavor['id'])
         names = ', '.join(sorted(flavor['name'] for flavor in known))
-        raise lib_exc.InvalidConfiguration(
+        raise exceptions.InvalidConfiguration(
             f'there is no flavor {wanted!r}; there are: {names or "none"}')
 
     def delete(self, *guests: Guest) -> None:
@@ -308,13 +308,13 @@ class GuestBuilder:
             guest.address, private_key=guest.private_key, server=guest.body)
         try:
             return str(remote.exec_command(command)).strip()
-        except lib_exc.SSHTimeout:
+        except exceptions.SSHTimeout:
             # Tempest's message has the password in it: neither results nor
             # logs may get it.
             raise GuestUnreachable(
                 f'no SSH to server {guest.server_id} at {guest.address} '
                 'before the time-out') from None
-        except lib_exc.SSHExecCommandFailed as exc:
+        except exceptions.SSHExecCommandFailed as exc:
             raise GuestUnreachable(
                 f'in server {guest.server_id}: {exc}') from exc
 
@@ -365,6 +365,6 @@ class GuestBuilder:
         try:
             return str(self._admin.servers.get_console_output(
                 server_id)['output'])
-        except lib_exc.RestClientException as exc:
+        except exceptions.RestClientException as exc:
             LOG.exception('Cannot read the console of server %s', server_id)
             return f'The console cannot be read: {exc}'

@@ -20,9 +20,9 @@ from typing import Any
 from typing import Self
 
 from oslo_log import log as logging
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
-from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.hosts import libvirt
 from lm_tempest_plugin.hosts import nova_conf
@@ -209,8 +209,8 @@ class HostAccess:
         """
         try:
             return compute_hosts.reported(self._services_client, name)
-        except (lib_exc.RestClientException, *clients.NO_ANSWER) as exc:
-            if not clients.is_transient(exc):
+        except (exceptions.RestClientException, *api.NO_ANSWER) as exc:
+            if not api.is_transient(exc):
                 raise remote.HostError('nova does not tell whether host '
                                        f'{name} has reported: {exc}') from exc
             # The API server may be restarting. The caller asks again.

@@ -21,9 +21,8 @@ from typing import Any
 from oslo_log import log as logging
 from tempest.lib import exceptions
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import migration_records
-from lm_tempest_plugin.cloud import progress
 from lm_tempest_plugin.cloud.servers import Server
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration.plan import MigrationPlan
@@ -125,7 +124,7 @@ class Drained:
 class Drain:
     """Requests migrations by a strategy and follows all of them."""
 
-    def __init__(self, clients: cloud_clients.Clients, poller: poll.Poller,
+    def __init__(self, clients: api.Clients, poller: poll.Poller,
                  plan: MigrationPlan,
                  servers: Sequence[Server],
                  requester: Any = None,
@@ -226,14 +225,14 @@ class Drain:
         chosen = min(due, key=read_ns)
         self._progress_ns[chosen.request.server_id] = snapshot.at_ns
         try:
-            found = progress.show(
+            found = migration_records.show_progress(
                 self._clients.servers, chosen.request.server_id,
                 chosen.since_request_s(snapshot.at_ns))
         except (exceptions.RestClientException,
-                *cloud_clients.NO_ANSWER) as exc:
-            if not cloud_clients.is_transient(exc):
+                *api.NO_ANSWER) as exc:
+            if not api.is_transient(exc):
                 raise
             LOG.warning('%s: its progress cannot be read: %s', chosen, exc)
             return
-        if found is not None and progress.is_known(found):
+        if found is not None and migration_records.is_progress_known(found):
             chosen.progress.append(found)

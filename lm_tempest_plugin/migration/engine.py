@@ -31,7 +31,7 @@ from typing import Protocol
 from oslo_log import log as logging
 from tempest.lib import exceptions
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.hosts import access
@@ -91,7 +91,7 @@ class MigrationRun:
     lines: Sequence[bytes]
 
 
-def run(plan: MigrationPlan, clients: cloud_clients.Clients, *,
+def run(plan: MigrationPlan, clients: api.Clients, *,
         store: results_file.ResultsFile,
         probes: watch.Watch | None = None,
         hosts: access.HostAccess | None = None,
@@ -124,7 +124,7 @@ class _Run:
     """State of one run; one method for each step."""
 
     def __init__(self, plan: MigrationPlan,
-                 clients: cloud_clients.Clients,
+                 clients: api.Clients,
                  store: results_file.ResultsFile,
                  probes: watch.Watch | None,
                  hosts: access.HostAccess | None,

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import dataclasses
 
 from lm_tempest_plugin.cloud import actions
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
@@ -208,7 +208,7 @@ def describe_guest(guest: schema.GuestState) -> str:
     return ', '.join(parts)
 
 
-def collect(clients: cloud_clients.Clients, migration: follow.Migration,
+def collect(clients: api.Clients, migration: follow.Migration,
             services: Sequence[compute_hosts.ComputeService],
             guest: schema.GuestState = NOT_INSPECTED,
             abort_requested: bool = False) -> Evidence:

@@ -29,7 +29,7 @@ import time
 from oslo_log import log
 from tempest.lib import exceptions
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.results import schema
@@ -97,7 +97,7 @@ def _without_request_log() -> Iterator[None]:
 class Poller:
     """Takes snapshots, and tolerates an API that is away for a while."""
 
-    def __init__(self, clients: cloud_clients.Clients,
+    def __init__(self, clients: api.Clients,
                  watched: Iterable[servers.Server], interval_s: float,
                  error_timeout_s: float,
                  clock: Callable[[], int] = time.monotonic_ns,
@@ -140,8 +140,8 @@ class Poller:
                 with _without_request_log():
                     taken = self._take()
             except (exceptions.RestClientException,
-                    *cloud_clients.NO_ANSWER) as exc:
-                if not cloud_clients.is_transient(exc):
+                    *api.NO_ANSWER) as exc:
+                if not api.is_transient(exc):
                     raise
                 self.errors += 1
                 away_s = (self._clock() - self._last_ns) / NS

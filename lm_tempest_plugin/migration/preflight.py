@@ -19,7 +19,7 @@ import operator
 
 from tempest.lib import exceptions
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud.servers import Server
@@ -34,7 +34,7 @@ class CannotMigrate(exceptions.TempestException):
     message = 'Cannot live-migrate'
 
 
-def check(clients: cloud_clients.Clients,
+def check(clients: api.Clients,
           known: Iterable[compute_hosts.ComputeService],
           servers: Sequence[Server], destination: str) -> None:
     """Refuse servers and hosts that cannot take part in a live migration.

@@ -20,8 +20,7 @@ from oslo_log import log as logging
 from tempest.lib import exceptions
 import urllib3
 
-from lm_tempest_plugin import cloud
-from lm_tempest_plugin.cloud import microversions
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.results import schema
 
@@ -45,7 +44,7 @@ class RequestOptions:
     """
 
     block_migration: str | bool = 'auto'
-    microversion: str = cloud.MICROVERSION
+    microversion: str = api.MICROVERSION
     disk_over_commit: bool = False
 
     def __post_init__(self) -> None:
@@ -55,7 +54,7 @@ class RequestOptions:
                 f'{self.microversion}: it is True or False before {AUTO}')
 
     def _supports(self, version: str) -> bool:
-        return microversions.at_least(self.microversion, version)
+        return api.at_least(self.microversion, version)
 
     @property
     def copies_disks(self) -> bool:
@@ -136,7 +135,7 @@ def live_migrate(servers_client: Any, server: servers.Server,
     headers: Any = {}
     refusal = None
     try:
-        with microversions.used(options.microversion):
+        with api.use_microversion(options.microversion):
             answer = servers_client.live_migrate_server(
                 server.server_id, **options.body(destination))
         headers = answer.response

@@ -21,8 +21,7 @@ import pathlib
 import subprocess
 import textwrap
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
-from lm_tempest_plugin.cloud import microversions
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
@@ -102,7 +101,7 @@ def describe_error(exc: BaseException) -> str:
     return text or type(exc).__name__
 
 
-def run_started(region: str, clients: cloud_clients.Clients,
+def run_started(region: str, clients: api.Clients,
                 hosts: access.HostAccess | None = None) -> schema.RunStarted:
     """Return the first line: plugin and cloud.
 
@@ -116,7 +115,8 @@ def run_started(region: str, clients: cloud_clients.Clients,
     return schema.RunStarted(
         started_at=datetime.datetime.now(datetime.UTC),
         plugin_version=metadata.version(PACKAGE), plugin_commit=commit(),
-        region=region, compute_api=microversions.offered(clients.versions)[1],
+        region=region,
+        compute_api=api.offered_microversions(clients.versions)[1],
         hosts=tuple(schema.ComputeHost(
             host=each['service']['host'],
             hypervisor_type=each['hypervisor_type'],

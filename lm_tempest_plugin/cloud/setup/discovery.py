@@ -16,9 +16,8 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-from lm_tempest_plugin import cloud
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin.cloud import microversions
 from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.cloud.setup import account
 
@@ -111,10 +110,10 @@ def _compute_versions(access: account.Access) -> tuple[str, str]:
         raise setup.SetupError(
             f'cloud {access.cloud}: the compute API tells no '
             'microversions')
-    if not microversions.at_least(found[1], cloud.MICROVERSION):
+    if not api.at_least(found[1], api.MICROVERSION):
         raise setup.SetupError(
             f'cloud {access.cloud}: the compute API offers microversions up '
-            f'to {found[1]}, and the tests need {cloud.MICROVERSION}')
+            f'to {found[1]}, and the tests need {api.MICROVERSION}')
     return found
 
 

@@ -21,7 +21,7 @@ import pathlib
 import re
 
 from oslo_config import cfg
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.cloud.setup import resources
@@ -103,7 +103,7 @@ def read_checked(*paths: pathlib.Path) -> cfg.ConfigOpts:
         conf([], project='tempest', default_config_files=list(map(
             str, paths)), default_config_dirs=[])
         config.check(conf)
-    except (lib_exc.InvalidConfiguration, cfg.Error) as exc:
+    except (exceptions.InvalidConfiguration, cfg.Error) as exc:
         # Tempest puts a sentence of its own before ours.
         text = str(exc).partition('Details: ')[2] or str(exc)
         raise setup.SetupError(' '.join(text.split())) from exc

@@ -23,7 +23,7 @@ import functools
 from oslo_log import log as logging
 from tempest.lib import exceptions
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud.servers import find
 from lm_tempest_plugin.cloud.servers import Server
@@ -92,7 +92,7 @@ class Observation:
     """
 
     plan: MigrationPlan
-    clients: cloud_clients.Clients
+    clients: api.Clients
     migrations: Sequence[Judged]
     concurrency: Sequence[schema.Concurrency] = ()
     sockets: SocketWatch | None = None
@@ -148,7 +148,7 @@ def run(observation: Observation
             except SkipCheck as exc:
                 reason = str(exc)
             except (exceptions.TempestException,
-                    *cloud_clients.NO_ANSWER) as exc:
+                    *api.NO_ANSWER) as exc:
                 # One API that does not answer must not cost the results.
                 LOG.exception('Check %s', name)
                 found = [schema.Problem(

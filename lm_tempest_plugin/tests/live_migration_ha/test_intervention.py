@@ -19,7 +19,7 @@ from tempest import config
 from tempest.lib import decorators
 from tempest.lib import exceptions as lib_exc
 
-from lm_tempest_plugin.cloud import progress
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.guests.workloads import memory
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import follow
@@ -146,12 +146,13 @@ class InterventionTest(base.LiveMigrationHaTest):
         """
         if migration.status != 'running':
             return False
-        found = progress.show(
+        found = migration_records.show_progress(
             self.clients.servers, migration.request.server_id)
-        return found is not None and progress.is_known(found)
+        return found is not None and migration_records.is_progress_known(found)
 
     def _abort(self, server_id: str, number: int) -> None:
-        progress.abort(self.clients.servers, server_id, number)
+        migration_records.abort(self.clients.servers, server_id, number)
 
     def _force_complete(self, server_id: str, number: int) -> None:
-        progress.force_complete(self.clients.servers, server_id, number)
+        migration_records.force_complete(
+            self.clients.servers, server_id, number)

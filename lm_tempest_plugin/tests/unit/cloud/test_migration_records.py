@@ -11,7 +11,10 @@
 # under the License.
 
 import datetime
+import json
 from unittest import mock
+
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.results import schema
@@ -192,3 +195,108 @@ class SinceTest(base.TestCase):
         begin = second(6) + datetime.timedelta(microseconds=1)
         self.assertEqual(
             ([7], [None]), self.list(begin, newest_first(5, 6, 7)))
+
+
+def copied(**kwargs):
+    """Return a live migration under way as nova's JSON has it."""
+    return {
+        'id': 7, 'status': 'running', 'memory_total_bytes': 100,
+        'memory_processed_bytes': 70, 'memory_remaining_bytes': 40,
+        'disk_total_bytes': 20, 'disk_processed_bytes': 15,
+        'disk_remaining_bytes': 5, **kwargs}
+
+
+def expected(at_s, *values):
+    """Return progress with these values, in the order of its fields."""
+    return schema.Progress(**dict(zip(
+        schema.Progress.__struct_fields__, (at_s, *values), strict=True)))
+
+
+class ShowProgressTest(base.TestCase):
+
+    def show(self, *found, **kwargs):
+        client = fakes.servers()
+        client.list_in_progress_live_migration.return_value = {
+            'migrations': list(found)}
+        shown = migration_records.show_progress(client, 'id', **kwargs)
+        client.list_in_progress_live_migration.assert_called_once_with('id')
+        return shown
+
+    def test_what_is_copied(self):
+        found = self.show(copied())
+        self.assertEqual(expected(0.0, 100, 70, 40, 20, 15, 5), found)
+        self.assertTrue(migration_records.is_progress_known(found))
+
+    def test_when_nova_was_asked(self):
+        self.assertEqual(1.5, self.show(copied(), at_s=1.5).at_s)
+
+    def test_one_that_waits_has_copied_nothing(self):
+        found = self.show({
+            name: None if name.endswith('_bytes') else value
+            for name, value in copied().items()})
+        self.assertEqual(expected(0.0, 0, 0, 0, 0, 0, 0), found)
+        self.assertFalse(migration_records.is_progress_known(found))
+
+    def test_the_last_of_several(self):
+        found = self.show(copied(), copied(memory_processed_bytes=90))
+        self.assertEqual(90, found.memory_processed_bytes)
+
+    def test_none_under_way(self):
+        self.assertIsNone(self.show())
+
+    def test_a_server_that_is_gone(self):
+        client = fakes.servers()
+        client.list_in_progress_live_migration.side_effect = (
+            exceptions.NotFound())
+        self.assertIsNone(migration_records.show_progress(client, 'id'))
+
+    def test_other_errors_are_not_swallowed(self):
+        client = fakes.servers()
+        client.list_in_progress_live_migration.side_effect = (
+            fakes.server_fault())
+        self.assertRaises(
+            exceptions.ServerFault, migration_records.show_progress, client,
+            'id')
+
+
+class AbortTest(base.TestCase):
+
+    def test_what_is_sent(self):
+        client = fakes.acting()
+        migration_records.abort(client, 'id', 7)
+        client.delete.assert_called_once_with('servers/id/migrations/7')
+        client.post.assert_not_called()
+
+    def test_any_other_status_is_an_error(self):
+        self.assertRaises(
+            exceptions.InvalidHttpSuccessCode, migration_records.abort,
+            fakes.acting(204), 'id', 7)
+
+    def test_a_refusal_is_for_the_caller(self):
+        client = fakes.acting()
+        client.delete.side_effect = exceptions.BadRequest()
+        self.assertRaises(
+            exceptions.BadRequest, migration_records.abort, client, 'id', 7)
+
+
+class ForceCompleteTest(base.TestCase):
+
+    def test_what_is_sent(self):
+        client = fakes.acting()
+        migration_records.force_complete(client, 'id', 7)
+        (path, body), _ = client.post.call_args
+        self.assertEqual('servers/id/migrations/7/action', path)
+        self.assertEqual({'force_complete': None}, json.loads(body))
+        client.delete.assert_not_called()
+
+    def test_any_other_status_is_an_error(self):
+        self.assertRaises(
+            exceptions.InvalidHttpSuccessCode,
+            migration_records.force_complete, fakes.acting(200), 'id', 7)
+
+    def test_a_refusal_is_for_the_caller(self):
+        client = fakes.acting()
+        client.post.side_effect = exceptions.Conflict()
+        self.assertRaises(
+            exceptions.Conflict, migration_records.force_complete, client,
+            'id', 7)

@@ -27,7 +27,7 @@ from tempest import test as tempest_test
 import testtools
 from testtools.testresult import doubles
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin import config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.migration import engine
@@ -142,9 +142,9 @@ class TempestTestCase(LiveMigrationHaTestCase):
     def setUp(self):
         super().setUp()
         self.patch(tempest_test.BaseTestCase, 'setUp', set_up)
-        self.clients = cloud_clients.Clients(**{
+        self.clients = api.Clients(**{
             **{field.name: mock.Mock() for field in
-               dataclasses.fields(cloud_clients.Clients)},
+               dataclasses.fields(api.Clients)},
             'services': fakes.services(('alpha', 'enabled', 'up'),
                                        ('beta', 'enabled', 'up'))})
         self.owner = mock.Mock()

@@ -16,7 +16,7 @@ import fixtures
 import msgspec
 from tempest.lib import exceptions as lib_exc
 
-from lm_tempest_plugin.cloud import progress
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.guests.workloads import memory
 from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.tests.live_migration_ha import test_intervention
@@ -74,12 +74,12 @@ class InterveneTest(fakes.TempestTestCase):
         self.snapshots = [['queued'], ['running'], ['running']]
         self.engine.side_effect = self.polled
         self.progress = self.useFixture(fixtures.MockPatchObject(
-            progress, 'show', autospec=True,
+            migration_records, 'show_progress', autospec=True,
             return_value=builders.progress())).mock
         self.abort = self.useFixture(fixtures.MockPatchObject(
-            progress, 'abort', autospec=True)).mock
+            migration_records, 'abort', autospec=True)).mock
         self.force = self.useFixture(fixtures.MockPatchObject(
-            progress, 'force_complete', autospec=True)).mock
+            migration_records, 'force_complete', autospec=True)).mock
 
     def polled(self, plan, clients, on_poll, aborted, **kwargs):
         """Call back as the engine does, and note what is aborted by then."""

@@ -19,7 +19,7 @@ from unittest import mock
 import msgspec
 from tempest.lib import exceptions as lib_exc
 
-from lm_tempest_plugin.cloud import clients as cloud_clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import engine
@@ -36,9 +36,9 @@ MANY = 10_000
 
 def clients(**kwargs):
     """Return clients; those not given are mocks."""
-    return cloud_clients.Clients(**{
+    return api.Clients(**{
         field.name: mock.Mock() for field in
-        dataclasses.fields(cloud_clients.Clients)} | kwargs)
+        dataclasses.fields(api.Clients)} | kwargs)
 
 
 def use_clock(test, clock):
@@ -113,7 +113,7 @@ class Cloud:
         self._ends_ns = {}
         self.clients = clients(**{
             field.name: self for field in
-            dataclasses.fields(cloud_clients.Clients)})
+            dataclasses.fields(api.Clients)})
 
     def _called(self, name):
         self.calls.append(name)

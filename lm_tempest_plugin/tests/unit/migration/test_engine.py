@@ -20,7 +20,7 @@ import fixtures
 import msgspec
 from tempest.lib import exceptions as lib_exc
 
-from lm_tempest_plugin.cloud import progress
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import sockets
@@ -453,7 +453,7 @@ class AbortedTest(EngineTestCase):
     def abort(self, aborted):
         def on_poll(snapshot, migrations):
             if not aborted and migrations[1].status == 'running':
-                progress.abort(self.cloud, 'server-1', 2)
+                migration_records.abort(self.cloud, 'server-1', 2)
                 aborted.add('server-1')
 
         return on_poll

@@ -16,7 +16,7 @@ import logging
 from tempest.lib import exceptions as lib_exc
 import urllib3
 
-from lm_tempest_plugin.cloud import clients
+from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.tests.unit import base
@@ -165,4 +165,4 @@ class TransientTest(base.TestCase):
                 (lib_exc.InvalidHTTPResponseBody('x'), True),
                 (lib_exc.NotFound('x', resp=fakes.Response(404)), False),
                 (lib_exc.NotFound('x'), False), (ValueError(), False)):
-            self.assertEqual(expected, clients.is_transient(exc), repr(exc))
+            self.assertEqual(expected, api.is_transient(exc), repr(exc))
