@@ -181,8 +181,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
 
         :param kwargs: fields of RequestOptions that differ
         """
-        version = kwargs.setdefault('microversion', self.microversion)
-        if not api.at_least(version, request.AUTO):
+        kwargs.setdefault('microversion', self.microversion)
+        if not api.at_least(kwargs['microversion'], request.AUTO):
             features = CONF.compute_feature_enabled
             kwargs.setdefault('block_migration',
                               features.block_migration_for_live_migration)

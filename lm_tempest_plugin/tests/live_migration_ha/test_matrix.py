@@ -13,6 +13,7 @@
 """The same live migrations with each combination of settings."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from oslo_log import log as logging
 import prettytable
@@ -203,7 +204,7 @@ class MatrixTest(base.LiveMigrationHaTest):
         options = CONF.live_migration_ha
         stays = outcome == settings.Outcome.REFUSES
         limit = self.settings.values.get('max_concurrent_live_migrations')
-        fields = {
+        fields: dict[str, Any] = {
             'strategy': plan.window(1 + (limit or len(guests))),
             'bounds': plan.Bounds(*(settings.bound_s(
                 self.settings, getattr(CONF.live_migration_ha_matrix, name),
