@@ -304,9 +304,11 @@ class GuestBuilder:
         :raises GuestUnreachable: SSH to the guest did not work in time, or
             the command failed
         """
-        remote = self._test.get_remote_client(
-            guest.address, private_key=guest.private_key, server=guest.body)
         try:
+            # It logs in once, which is the likeliest place of a time-out.
+            remote = self._test.get_remote_client(
+                guest.address, private_key=guest.private_key,
+                server=guest.body)
             return str(remote.exec_command(command)).strip()
         except exceptions.SSHTimeout:
             # Tempest's message has the password in it: neither results nor

@@ -20,7 +20,7 @@ from typing import Any
 
 from oslo_log import log as logging
 
-from lm_tempest_plugin.guests import builder as builders
+from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
 
@@ -63,12 +63,12 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
     :ivar boot_ids: boot ids from before, by the server's UUID
     """
 
-    def __init__(self, builder: builders.GuestBuilder,
-                 guests: tuple[builders.Guest, ...],
+    def __init__(self, maker: builder.GuestBuilder,
+                 guests: tuple[builder.Guest, ...],
                  options: ProbeOptions) -> None:
         """Prepare; nothing is sent yet.
 
-        :param builder: built the guests
+        :param maker: built the guests
         :param guests: guests that answer, or will soon
         :param options: options of the probes
         """
@@ -77,7 +77,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         self.probes = watch.Watch(
             [guest.address for guest in guests], options.interval_s,
             watch.Echo(options.tcp_echo_port, options.tcp_interval_s))
-        self._builder = builder
+        self._builder = maker
         self._options = options
 
     def __enter__(self) -> 'Fleet':
@@ -114,7 +114,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         """
         return self._builder.verify(self._guest(server_id))
 
-    def _guest(self, server_id: str) -> builders.Guest:
+    def _guest(self, server_id: str) -> builder.Guest:
         return next(guest for guest in self.guests
                     if guest.server_id == server_id)
 

@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import base64
+import traceback
 from unittest import mock
 
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 from tempest.scenario import manager
 
 from lm_tempest_plugin.cloud import placement
@@ -79,7 +80,7 @@ class BuilderTestCase(base.TestCase):
 
     def delete_all(self):
         """Run the cleanups; return the ids of the deleted servers."""
-        self.admin.servers.show_server.side_effect = lib_exc.NotFound()
+        self.admin.servers.show_server.side_effect = exceptions.NotFound()
         for function, *args in reversed(self.cleanups):
             function(*args)
         return self.deleted()
@@ -110,9 +111,9 @@ class BuildTest(BuilderTestCase):
         """Return the error if not all are built, and the deleted servers."""
         self.admin.servers.delete_server.side_effect = lambda server_id: (
             setattr(self.admin.servers.show_server, 'side_effect',
-                    lib_exc.NotFound()))
+                    exceptions.NotFound()))
         exc = self.assertRaises(
-            lib_exc.TempestException, self.builder.build, *arguments)
+            exceptions.TempestException, self.builder.build, *arguments)
         return str(exc), set(self.deleted())
 
     def test_a_guest_that_is_not_built_is_deleted_at_once(self):
@@ -139,7 +140,7 @@ class BuildTest(BuilderTestCase):
 
     def test_if_one_is_refused_the_others_are_deleted_at_once(self):
         self.test.create_server.side_effect = [
-            {'id': 'server-1'}, lib_exc.Forbidden('Quota exceeded')]
+            {'id': 'server-1'}, exceptions.Forbidden('Quota exceeded')]
         said, deleted = self.deleted_at_once(2, 'alpha')
         self.assertIn('Quota exceeded', said)
         self.assertEqual({'server-1'}, deleted)
@@ -189,13 +190,13 @@ class DeleteTest(BuilderTestCase):
 
     def test_now(self):
         found = self.builder.build(2)
-        self.admin.servers.show_server.side_effect = lib_exc.NotFound()
+        self.admin.servers.show_server.side_effect = exceptions.NotFound()
         self.builder.delete(*found)
         self.assertEqual({'server-1', 'server-2'}, set(self.deleted()))
 
     def test_a_guest_that_is_gone_is_deleted(self):
         found = self.builder.build()
-        self.admin.servers.delete_server.side_effect = lib_exc.NotFound()
+        self.admin.servers.delete_server.side_effect = exceptions.NotFound()
         self.builder.delete(*found)
 
 
@@ -259,7 +260,7 @@ class FlavorTest(BuilderTestCase):
             'flavors': [{'id': '7', 'name': 'small'}]}
         self.assertEqual(['', '7', '7'], [
             self.builder.flavor_id(wanted) for wanted in ('', 'small', '7')])
-        exc = self.assertRaises(lib_exc.InvalidConfiguration,
+        exc = self.assertRaises(exceptions.InvalidConfiguration,
                                 self.builder.flavor_id, 'large')
         self.assertIn("'large'; there are: small", str(exc))
 
@@ -278,6 +279,30 @@ class RunTest(BuilderTestCase):
         self.test.get_remote_client.assert_called_once_with(
             '192.0.2.1', private_key='secret', server=guest().body)
 
+    def unreachable(self):
+        """Return the text of the error, which must not have the password."""
+        exc = self.assertRaises(
+            builder.GuestUnreachable, self.builder.run, guest(), 'true')
+        shown = ''.join(traceback.format_exception(exc))
+        self.assertNotIn('Pass1', shown)
+        return str(exc)
+
+    def test_a_login_that_takes_too_long(self):
+        for method in (self.test.get_remote_client, self.remote.exec_command):
+            method.side_effect = exceptions.SSHTimeout(
+                host='192.0.2.1', user='cirros', password='Pass1')
+            self.assertIn('no SSH to server server-0 at 192.0.2.1',
+                          self.unreachable())
+            method.side_effect = None
+
+    def test_a_command_that_fails(self):
+        self.remote.exec_command.side_effect = (
+            exceptions.SSHExecCommandFailed(
+                command='true', exit_status=1, stderr='no space', stdout=''))
+        said = self.unreachable()
+        self.assertIn('in server server-0: ', said)
+        self.assertIn('no space', said)
+
     def test_a_state_is_waited_for(self):
         self.shown(fakes.server(), fakes.server('PAUSED', 'pausing'),
                    fakes.server('PAUSED'))
@@ -290,7 +315,7 @@ class WorkloadTest(BuilderTestCase):
     def test_memory_is_written(self):
         self.builder.start(guest(), memory.MemoryWorkload(64))
         self.remote.exec_command.assert_called_once_with(memory.command(64))
-        self.assertEqual([], self.builder.verify(guest()))
+        self.assertEqual({'memory': ''}, self.builder.verify(guest()))
 
     def test_a_disk_has_to_give_back_what_was_written(self):
         self.remote.exec_command.return_value = 'abc\n'
@@ -298,32 +323,41 @@ class WorkloadTest(BuilderTestCase):
         self.builder.write_disks(guest())
         self.remote.exec_command.assert_called_once_with(disk.write(8))
         # Another guest has no workload, so it is not asked.
-        self.assertEqual([], self.builder.verify(guest(), guest('another')))
+        self.assertEqual({'disk': ''}, self.builder.verify(guest()))
+        self.assertEqual({}, self.builder.verify(guest('another')))
         self.assertEqual(2, self.remote.exec_command.call_count)
         self.remote.exec_command.return_value = 'abd\n'
-        problem, = self.builder.verify(guest())
-        self.assertEqual(('disk', 'server-0'),
-                         (problem.check, problem.server_id))
-        self.assertIn('abd instead of abc', problem.text)
+        found = self.builder.verify(guest())
+        self.assertEqual(['disk'], list(found))
+        self.assertIn('abd instead of abc', found['disk'])
 
     def test_the_newest_of_a_name_counts(self):
         self.remote.exec_command.side_effect = ['abc', 'abd', 'abd']
         self.builder.start(guest(), disk.DiskWorkload(8))
         self.builder.start(guest(), disk.DiskWorkload(8))
-        self.assertEqual([], self.builder.verify(guest()))
+        self.assertEqual({'disk': ''}, self.builder.verify(guest()))
 
     def test_no_disk_is_written_to(self):
         self.builder.write_disks(guest())
-        self.assertEqual([], self.builder.verify(guest()))
+        self.assertEqual({}, self.builder.verify(guest()))
         self.test.get_remote_client.assert_not_called()
+
+    def test_each_workload_has_its_own_problem(self):
+        self.remote.exec_command.side_effect = ['abc', 'def', 'abd', 'def']
+        self.builder.start(guest(), disk.DiskWorkload(8))
+        self.builder.start(guest(), volume.VolumeWorkload('volume-1', 8))
+        found = self.builder.verify(guest())
+        self.assertEqual({'disk', 'volume'}, set(found))
+        self.assertIn('abd instead of abc', found['disk'])
+        self.assertEqual('', found['volume'])
 
     def test_a_volume_has_to_give_back_what_was_written(self):
         self.remote.exec_command.side_effect = ['abc', 'abc', 'abd']
         self.builder.start(guest(), volume.VolumeWorkload('volume-1', 8))
-        self.assertEqual([], self.builder.verify(guest()))
-        problem, = self.builder.verify(guest())
-        self.assertEqual('volume', problem.check)
-        self.assertIn('volume-1', problem.text)
+        self.assertEqual({'volume': ''}, self.builder.verify(guest()))
+        found = self.builder.verify(guest())
+        self.assertEqual(['volume'], list(found))
+        self.assertIn('volume-1', found['volume'])
         self.assertEqual(
             [mock.call(volume.write('volume-1', 8)),
              mock.call(volume.read('volume-1', 8)),
@@ -342,7 +376,7 @@ class ConsoleTest(BuilderTestCase):
 
     def test_a_console_that_cannot_be_read_hides_nothing(self):
         self.admin.servers.get_console_output.side_effect = (
-            lib_exc.NotFound('gone'))
+            exceptions.NotFound('gone'))
         self.assertIn('gone', self.builder.console('server-0'))
 
     def test_a_cloud_without_consoles(self):
