@@ -24,12 +24,10 @@ import signal
 import sys
 import types
 
-from lab import clearing
 from lab import cli
 from lab import errors
 from lab.hosts import sandbox
 from lab import layout
-from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import virtualenvs
@@ -52,11 +50,11 @@ def main(arguments: list[str]) -> int:
         checks.system()
         checks.state_folder(paths)
         if options.command == 'down':
-            ended = clearing.down(paths)
+            ended = sandbox.down(paths)
             print('The cloud has ended.' if ended else 'No cloud was up.')
             return 0
         if options.command == 'destroy':
-            gone = clearing.destroy(paths)
+            gone = sandbox.destroy(paths)
             print(f'{paths.root} is gone with everything in it.' if gone
                   else f'There is no lab in {paths.root}.')
             return 0
@@ -98,7 +96,7 @@ def _install(paths: layout.Layout, command: str | None) -> None:
     # Now, and not after minutes of installing.
     sandbox.refuse_others(paths.root)
     checks.disk(paths, checks.DISK_TO_INSTALL)
-    with lock.held(paths):
+    with layout.locked(paths):
         print('Installing the virtualenv of Tempest ...', flush=True)
         debian.install(debian.PYTHON, paths.root / 'install' / 'debian.log')
         virtualenvs.make(paths, 'tempest')

@@ -19,7 +19,6 @@ import typing
 
 import jinja2
 
-from lab import files
 from lab import layout
 from lab.topology import CONTROLLER
 from lab.topology import PROVIDER_NAME
@@ -45,7 +44,7 @@ def passwords(paths: layout.Layout) -> dict[str, str]:
         known = {}
     if not isinstance(known, dict) or set(known) != set(SECRETS):
         known = {name: randomness.token_hex(16) for name in SECRETS}
-        files.write_json(paths.secrets, known, mode=0o600)
+        layout.write_json(paths.secrets, known, mode=0o600)
     return known
 
 

@@ -37,8 +37,8 @@ from lab.hosts import namespaces
 from lab.hosts import network
 from lab import layout
 from lab.services import base
-from lab.services import cinder
 from lab.services import keystone
+from lab.services import storage
 from lab import steps
 from lab.topology import CONTROLLER
 from lab.topology import Topology
@@ -193,7 +193,7 @@ def servers(root: str) -> int:
     cloud = keystone.connect(layout.Layout(pathlib.Path(root)))
     names = [server.name for server
              in cloud.compute.servers(all_projects=True)]
-    if cloud.has_service(cinder.Cinder.endpoint.kind):
+    if cloud.has_service(storage.Cinder.endpoint.kind):
         # nova gives no name to the volume that it makes for a server.
         names += [volume.name or volume.id for volume
                   in cloud.block_storage.volumes(all_projects=True)]

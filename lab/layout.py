@@ -10,13 +10,21 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Paths of everything that belongs to a lab, all below one state folder."""
+"""The state folder of a lab: its paths, its lock, and files written to it."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
+import json
 import os
 import pathlib
+import shutil
+import typing
+
+from lab import errors
+from lm_tempest_plugin import utils
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
@@ -183,3 +191,58 @@ def namespace(host: str, kind: str) -> pathlib.Path:
     :param kind: ``net``, ``mnt`` or ``uts``
     """
     return RUN / host / kind
+
+
+def write(path: pathlib.Path, text: str, mode: int = 0o644) -> None:
+    """Write a text file atomically; make its folder if it is missing.
+
+    :param path: the file
+    :param text: its whole content
+    :param mode: its permissions
+    :raises OSError: if it cannot be written; an old file is then unchanged
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    utils.write_atomically(path, text, mode)
+
+
+def write_json(path: pathlib.Path, value: typing.Any,
+               mode: int = 0o644) -> None:
+    """Write a value as JSON, atomically; see :func:`write`."""
+    write(path, json.dumps(value, indent=2, sort_keys=True) + '\n', mode)
+
+
+def empty_folder(path: pathlib.Path, mode: int = 0o755) -> pathlib.Path:
+    """Make a folder, or empty the present one.
+
+    :param path: the folder
+    :param mode: its permissions
+    :returns: the same path
+    """
+    if path.exists():
+        shutil.rmtree(path)
+    path.mkdir(parents=True, mode=mode)
+    return path
+
+
+@contextlib.contextmanager
+def locked(paths: Layout) -> typing.Iterator[None]:
+    """Hold the lab's lock; the kernel releases it if this process dies.
+
+    :param paths: paths of the lab
+    :raises errors.LabError: if another command holds it
+    """
+    # It will hold passwords.
+    paths.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with open(paths.lock, 'a+', encoding='ascii') as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            raise errors.LabError(
+                f'Another run-lab.sh (process {stream.read().strip()}) is '
+                f'changing the lab in {paths.root}: wait for it.'
+            ) from error
+        stream.truncate(0)
+        stream.write(f'{os.getpid()}\n')
+        stream.flush()
+        yield

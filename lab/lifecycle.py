@@ -20,12 +20,10 @@ import time
 
 from lab import console
 from lab import errors
-from lab import files
 from lab.hosts import sandbox
 from lab import image
 from lab import inside
 from lab import layout
-from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import qemu
@@ -72,7 +70,7 @@ def up(paths: layout.Layout, topology: Topology,
         storage, or without volumes
     :raises errors.LabError: if something is in the way
     """
-    with lock.held(paths):
+    with layout.locked(paths):
         present = running(paths)
         if present is not None:
             if present.has_all_of(topology):
@@ -92,7 +90,7 @@ def up(paths: layout.Layout, topology: Topology,
             steps.run(_installation(paths, topology), progress)
         installed = time.monotonic()
         _start(paths, topology)
-        files.write_json(paths.ready, dataclasses.asdict(topology))
+        layout.write_json(paths.ready, dataclasses.asdict(topology))
         print(f'The cloud is up: {installed - began:.0f} s to install, '
               f'{time.monotonic() - installed:.0f} s to start '
               f'({topology.describe()}).')
@@ -194,13 +192,13 @@ def _make_image(paths: layout.Layout) -> None:
         image.build(paths.image, paths.cache / 'image')
     except image.ImageError as error:
         raise errors.LabError(f'The guest image: {error}') from error
-    files.write(stamp, wanted)
+    layout.write(stamp, wanted)
 
 
 def _start(paths: layout.Layout, topology: Topology) -> None:
     """Start a cloud; an earlier one is gone, and its data goes now."""
-    files.empty_folder(paths.cloud, mode=0o711)
-    files.empty_folder(paths.log)
+    layout.empty_folder(paths.cloud, mode=0o711)
+    layout.empty_folder(paths.log)
     paths.instances.mkdir()
     lab = base.Lab(paths, topology)
     lab.configure()

@@ -21,10 +21,8 @@ import subprocess
 import rich.console
 import rich.table
 
-from lab import clearing
 from lab import cli
 from lab import errors
-from lab import files
 from lab.hosts import sandbox
 from lab import layout
 from lab import lifecycle
@@ -90,7 +88,7 @@ def run_everything(paths: layout.Layout, topology: Topology,
         if keep or was_up:
             print('The cloud is left running: tools/run-lab.sh down ends it.')
         else:
-            clearing.down(paths)
+            sandbox.down(paths)
 
 
 def run_tempest(paths: layout.Layout, arguments: list[str],
@@ -126,8 +124,8 @@ def _combine(paths: layout.Layout, profile: pathlib.Path) -> str:
         raise errors.LabError(
             f'The profile {profile} cannot be read: {error}.') from error
     path = paths.tempest_conf.with_name('tempest-with-profile.conf')
-    files.write(path, f'{paths.tempest_conf.read_text()}\n{added}',
-                mode=0o600)
+    layout.write(path, f'{paths.tempest_conf.read_text()}\n{added}',
+                 mode=0o600)
     return path.name
 
 

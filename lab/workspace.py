@@ -23,10 +23,9 @@ import openstack
 from tempest import test_discover
 
 from lab import configuration
-from lab import files
 from lab.hosts import sandbox
 from lab import layout
-from lab.services import ssh
+from lab.services import hypervisors
 from lab import supervisor
 from lab.topology import PROVIDER_NAME
 from lab.topology import PROVIDER_POOL
@@ -148,7 +147,7 @@ def make(paths: layout.Layout, topology: Topology,
     values = {'flavors': [flavor.id for flavor in flavors],
               'image': image.id, 'network': NETWORK,
               'echo_port': ECHO_PORT, 'cloud': CLOUD,
-              'ssh_user': ssh.USER, 'addresses': ','.join(
+              'ssh_user': hypervisors.SSH_USER, 'addresses': ','.join(
                   f'{host.name}:{host.address}'
                   for host in topology.compute_hosts),
               'service': supervisor.command(paths),
@@ -158,7 +157,7 @@ def make(paths: layout.Layout, topology: Topology,
                            (paths.workspace / '.stestr.conf',
                             'stestr.conf')):
         # Two of them hold the administrator's password.
-        files.write(path, templates.render(template, **values), mode=0o600)
+        layout.write(path, templates.render(template, **values), mode=0o600)
 
 
 def environment(paths: layout.Layout) -> dict[str, str]:

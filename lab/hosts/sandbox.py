@@ -10,7 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Begin, find, enter and end a lab's outermost namespaces."""
+"""Begin, find, enter and end a lab's outermost namespaces; delete a lab.
+
+:func:`down` and :func:`destroy` work whatever an earlier command left
+unfinished, even a virtualenv.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,7 @@ import dataclasses
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -209,3 +214,44 @@ def end(root: pathlib.Path) -> bool:
         time.sleep(POLL_SECONDS)
         left = [process for process in processes() if process.root == root]
     return bool(found)
+
+
+def down(paths: layout.Layout) -> bool:
+    """End the cloud.
+
+    :param paths: paths of the lab
+    :returns: whether there was one
+    """
+    with _locked(paths):
+        paths.ready.unlink(missing_ok=True)
+        return end(paths.root)
+
+
+def destroy(paths: layout.Layout) -> bool:
+    """End the cloud and delete the lab's files.
+
+    :param paths: paths of the lab
+    :returns: whether there was a cloud or a state folder
+    """
+    with _locked(paths):
+        ended = end(paths.root)
+        if not paths.root.exists():
+            return ended
+        for entry in paths.root.iterdir():
+            # The lock goes last: until then no other command may begin.
+            if not layout.is_own(entry.name) or entry == paths.lock:
+                continue
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            else:
+                entry.unlink()
+        paths.lock.unlink()
+        with contextlib.suppress(OSError):
+            os.rmdir(paths.root)
+    return True
+
+
+def _locked(paths: layout.Layout) -> contextlib.AbstractContextManager[None]:
+    # layout.locked() would create the state folder.
+    return (layout.locked(paths) if paths.root.exists()
+            else contextlib.nullcontext())

@@ -24,9 +24,8 @@ import pathlib
 import tempfile
 
 from lab.image import initramfs
-from lab.image import tools
 
-ImageError = tools.ImageError
+ImageError = initramfs.ImageError
 # The guest's kernel comes from this package; it is not installed.
 KERNEL = initramfs.KERNEL
 # Debian packages that the builder needs on the machine.
@@ -94,7 +93,7 @@ def build(target: pathlib.Path, work: pathlib.Path) -> None:
             write_disk(raw, kernel.image, folder / 'initrd')
             _publish(raw, target)
     except OSError as error:
-        raise ImageError(tools.explain_os_error(error)) from error
+        raise ImageError(initramfs.explain_os_error(error)) from error
 
 
 def fingerprint() -> str:
@@ -108,7 +107,7 @@ def fingerprint() -> str:
     :raises ImageError: if a package of PACKAGES is not installed
     """
     code = sorted(pathlib.Path(__file__).parent.glob('*.py'))
-    installed = tools.run(
+    installed = initramfs.run(
         'dpkg-query', '--show', '--showformat=${Package} ${Version}\n',
         *PACKAGES)
     entries = [
@@ -145,27 +144,28 @@ def write_disk(raw: pathlib.Path, kernel: pathlib.Path,
     table = (f'label: dos\nlabel-id: 0x6c61626d\n'
              f'start={boot_sector}, size={home_sector - boot_sector}, type=6, '
              f'bootable\nstart={home_sector}, type=83\n')
-    tools.run('sfdisk', '--quiet', raw, stdin=table.encode())
+    initramfs.run('sfdisk', '--quiet', raw, stdin=table.encode())
     # Invariant: a fixed serial number, so that a disk can be repeated.
-    tools.run('mkfs.vfat', '--invariant', '-F', '16', '-n', 'LAB',
-              '--offset', str(boot_sector), raw,
-              str((HOME_START - BOOT_START) // 1024))
+    initramfs.run('mkfs.vfat', '--invariant', '-F', '16', '-n', 'LAB',
+                  '--offset', str(boot_sector), raw,
+                  str((HOME_START - BOOT_START) // 1024))
     # Not lazy: otherwise each guest initialises the file system at boot.
-    tools.run('mke2fs', '-q', '-F', '-t', 'ext4', '-b', '1024', '-m', '0',
-              '-L', 'home', '-U', HOME_UUID, '-E',
-              f'offset={HOME_START},hash_seed={HOME_UUID},'
-              'lazy_itable_init=0,lazy_journal_init=0', raw,
-              f'{(DISK_BYTES - HOME_START) // 1024}k')
+    initramfs.run('mke2fs', '-q', '-F', '-t', 'ext4', '-b', '1024', '-m', '0',
+                  '-L', 'home', '-U', HOME_UUID, '-E',
+                  f'offset={HOME_START},hash_seed={HOME_UUID},'
+                  'lazy_itable_init=0,lazy_journal_init=0', raw,
+                  f'{(DISK_BYTES - HOME_START) // 1024}k')
     config = raw.with_name('syslinux.cfg')
     config.write_text(SYSLINUX)
     for source, name in ((kernel, 'vmlinuz'), (initrd, 'initrd'),
                          (config, 'syslinux.cfg')):
-        tools.run('mcopy', '-i', f'{raw}@@{BOOT_START}', source, f'::/{name}')
-    tools.run('syslinux', '--install', '--offset', str(BOOT_START), raw)
+        initramfs.run('mcopy', '-i', f'{raw}@@{BOOT_START}', source,
+                      f'::/{name}')
+    initramfs.run('syslinux', '--install', '--offset', str(BOOT_START), raw)
     try:
         code = MBR.read_bytes()[:MBR_BYTES]
     except FileNotFoundError as error:
-        raise tools.not_installed(MBR) from error
+        raise initramfs.not_installed(MBR) from error
     with open(raw, 'r+b') as opened:
         opened.write(code)
 
@@ -175,8 +175,8 @@ def convert(raw: pathlib.Path, target: pathlib.Path) -> None:
 
     :raises ImageError: if qemu-img fails
     """
-    tools.run('qemu-img', 'convert', '-c', '-f', 'raw', '-O', 'qcow2',
-              raw, target)
+    initramfs.run('qemu-img', 'convert', '-c', '-f', 'raw', '-O', 'qcow2',
+                  raw, target)
 
 
 def _publish(raw: pathlib.Path, target: pathlib.Path) -> None:

@@ -14,17 +14,18 @@
 
 Debian's kernel package is downloaded and unpacked, and not installed. The root
 file system is a directory tree: programs of this machine, the files in guest/,
-and those of the kernel's modules that the guest needs.
+and those of the kernel's modules that the guest needs. The tools that make the
+image run here, and explain their failures.
 """
 
 import dataclasses
+import errno
 import gzip
 import os
 import pathlib
 import re
 import shutil
-
-from lab.image import tools
+import subprocess
 
 # The cloud kernel boots faster than the generic one and is smaller.
 KERNEL = 'linux-image-cloud-amd64'
@@ -42,10 +43,65 @@ FOLDERS = ('bin', 'sbin', 'usr/bin', 'usr/sbin', 'dev', 'proc', 'sys', 'run',
 MODULES = ('virtio_pci', 'virtio_net', 'failover', 'net_failover',
            'virtio_blk', 'virtio_rng', 'crc32c_generic', 'ext4', 'button',
            'evdev')
+DISK_FULL = 'No space left on device'
+# The earliest time that FAT can store (1980).
+EPOCH = '315532800'
+# LC_ALL: some messages are parsed here, so they must not be translated.
+# One fixed time, also under mke2fs's own name for it: the same input then
+# gives the same image.
+ENVIRONMENT = {'LC_ALL': 'C', 'SOURCE_DATE_EPOCH': EPOCH,
+               'E2FSPROGS_FAKE_TIME': EPOCH}
 
 
-class MissingModule(tools.ImageError):
+class ImageError(Exception):
+    """The guest image cannot be made; the message is one sentence."""
+
+
+class MissingModule(ImageError):
     """The kernel lacks a module that the guest needs."""
+
+
+def run(*command: str | pathlib.Path, stdin: bytes = b'',
+        folder: pathlib.Path | None = None) -> str:
+    """Run a command and return its standard output.
+
+    :param command: program and arguments
+    :param stdin: the command's standard input
+    :param folder: its working directory; None for the current one
+    :raises ImageError: if it is missing or fails
+    """
+    words = [str(word) for word in command]
+    try:
+        done = subprocess.run(words, input=stdin, cwd=folder, check=True,
+                              capture_output=True,
+                              env={**os.environ, **ENVIRONMENT})
+    except FileNotFoundError as error:
+        raise not_installed(words[0]) from error
+    except subprocess.CalledProcessError as error:
+        output = (error.stderr or b'').decode(errors='replace')
+        # apt's warnings (W:) may follow the error that counts.
+        lines = [line.strip() for line in output.splitlines()
+                 if line.strip() and not line.startswith('W: ')]
+        last = lines[-1] if lines else f'exit status {error.returncode}'
+        raise ImageError(
+            f'The disk is full: {words[0]} failed ({last}).'
+            if DISK_FULL in output else
+            f'The command "{" ".join(words)}" failed: {last}') from error
+    return done.stdout.decode(errors='replace')
+
+
+def not_installed(path: str | pathlib.Path) -> ImageError:
+    """Return the error for a program or a file that the machine lacks."""
+    return ImageError(f'{path} is missing on this machine: install the '
+                      f'packages in lab.image.PACKAGES.')
+
+
+def explain_os_error(error: OSError) -> str:
+    """Return one sentence for a failure of the builder's own file access."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = f' under {error.filename}' if error.filename else ''
+        return f'The disk is full{where}: the image was not made.'
+    return f'The image was not made: {error}.'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,18 +126,18 @@ def find_kernel(metapackage: str) -> tuple[str, str]:
 
     :raises ImageError: if apt does not know it
     """
-    depends = tools.run('apt-cache', 'depends', '--important', metapackage)
+    depends = run('apt-cache', 'depends', '--important', metapackage)
     names = [line.split()[-1] for line in depends.splitlines()
              if line.strip().startswith('Depends: linux-image-')]
     if not names:
-        raise tools.ImageError(
+        raise ImageError(
             f'apt knows no kernel behind {metapackage}: run apt-get update.')
-    policy = tools.run('apt-cache', 'policy', names[0])
+    policy = run('apt-cache', 'policy', names[0])
     for line in policy.splitlines():
         key, _, value = line.strip().partition(': ')
         if key == 'Candidate':
             return names[0], value
-    raise tools.ImageError(f'apt offers no version of {names[0]}.')
+    raise ImageError(f'apt offers no version of {names[0]}.')
 
 
 def download_kernel(metapackage: str, work: pathlib.Path) -> pathlib.Path:
@@ -95,10 +151,10 @@ def download_kernel(metapackage: str, work: pathlib.Path) -> pathlib.Path:
     # apt writes a colon, which separates an epoch, as %3a.
     pattern = f'{name}_{version.replace(":", "%3a")}_*.deb'
     if not list(work.glob(pattern)):
-        tools.run('apt-get', 'download', f'{name}={version}', folder=work)
+        run('apt-get', 'download', f'{name}={version}', folder=work)
     found = sorted(work.glob(pattern))
     if not found:
-        raise tools.ImageError(
+        raise ImageError(
             f'apt-get download left no package file of {name} {version}.')
     return found[-1]
 
@@ -108,12 +164,12 @@ def unpack_kernel(package: pathlib.Path, folder: pathlib.Path) -> Kernel:
 
     :raises ImageError: if the package holds no kernel
     """
-    tools.run('dpkg-deb', '-x', package, folder)
+    run('dpkg-deb', '-x', package, folder)
     images = sorted((folder / 'boot').glob('vmlinuz-*'))
     if not images:
-        raise tools.ImageError(f'{package.name} holds no kernel.')
+        raise ImageError(f'{package.name} holds no kernel.')
     version = images[-1].name.removeprefix('vmlinuz-')
-    tools.run('depmod', '-b', folder, version)
+    run('depmod', '-b', folder, version)
     return Kernel(images[-1], folder / 'lib/modules' / version)
 
 
@@ -203,7 +259,7 @@ def libraries(program: str) -> dict[str, str]:
     :raises ImageError: if a library is missing
     """
     needed = {}
-    for line in tools.run('ldd', program).splitlines():
+    for line in run('ldd', program).splitlines():
         library = re.match(r'\s*(\S+) => (/\S+) \(', line)
         loader = re.match(r'\s*(/\S+) \(', line)
         if library:
@@ -211,7 +267,7 @@ def libraries(program: str) -> dict[str, str]:
         elif loader:
             needed[loader[1]] = loader[1]
         elif 'not found' in line:
-            raise tools.ImageError(
+            raise ImageError(
                 f'{program} lacks a library: {line.strip()}.')
     return needed
 
@@ -225,7 +281,7 @@ def binaries() -> dict[str, str]:
     files = {}
     for program in PROGRAMS:
         if not os.path.exists(program):
-            raise tools.not_installed(program)
+            raise not_installed(program)
         files[program] = program
         # A static program names no loader, and ldd fails for it.
         with open(program, 'rb') as opened:
@@ -276,10 +332,10 @@ def pack(tree: pathlib.Path, target: pathlib.Path) -> None:
     archive = target.with_suffix('.cpio')
     names = ''.join(f'{name}\0' for name in members(tree))
     # cpio runs in the tree, so the archive needs an absolute path.
-    tools.run('cpio', '--create', '--null', '--quiet', '--format=newc',
-              '--reproducible', '--owner=+0:+0',
-              f'--file={archive.resolve()}', stdin=names.encode(),
-              folder=tree)
+    run('cpio', '--create', '--null', '--quiet', '--format=newc',
+        '--reproducible', '--owner=+0:+0',
+        f'--file={archive.resolve()}', stdin=names.encode(),
+        folder=tree)
     with open(archive, 'rb') as plain, open(target, 'wb') as raw:
         # Neither name nor time in the header: the same tree gives the same
         # bytes.

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import platform
@@ -31,7 +32,6 @@ import tempfile
 import typing
 
 from lab import errors
-from lab import machine
 
 #: Makes virtualenvs of Debian's own Python.
 PYTHON = ('python3-venv',)
@@ -171,7 +171,7 @@ def _apt_get(arguments: list[str], log: pathlib.Path,
              options: typing.Sequence[str] = ()) -> None:
     covered = ''.join(f'mount --bind /bin/true {path}; '
                       for path in SERVICE_STARTERS if os.path.exists(path))
-    machine.run_installer(
+    run_installer(
         ['unshare', '--mount', '--propagation', 'private', 'sh', '-ec',
          f'{covered}exec "$@"', 'apt-get', 'apt-get', '--yes', '--quiet',
          '-o', 'DPkg::Lock::Timeout=300', *options, *arguments],
@@ -289,3 +289,45 @@ def _from_fields(text: str) -> typing.Iterator[AptSource]:
             tuple(suites.split()),
             tuple(fields.get('components', '').split()),
             'types: deb\nsuites: ', rest)
+
+
+def run_installer(command: typing.Sequence[str], log: pathlib.Path,
+                  doing: str, **environment: str) -> None:
+    """Run a command and append its output to a file.
+
+    :param command: program and arguments
+    :param log: the file
+    :param doing: purpose of the command, the beginning of an error message
+    :param environment: variables added to the environment
+    :raises errors.LabError: if it fails: the purpose, the reason, the log
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # Reasons are found by English words.
+    values = {'LC_ALL': 'C.UTF-8'} | environment
+    with open(log, 'a', encoding='utf-8') as stream:
+        before = stream.tell()
+        result = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=stream,
+            stderr=subprocess.STDOUT, env=os.environ | values)
+    if result.returncode:
+        raise errors.LabError(
+            f'{doing} failed: {find_reason(log, before)} '
+            f'(whole output: {log}).')
+
+
+def find_reason(log: pathlib.Path, offset: int = 0) -> str:
+    """Return the line of a log that best explains a failure.
+
+    :param log: the file
+    :param offset: start of the program's output, in bytes
+    :returns: the last line that mentions an error, or else the last line
+    """
+    if not log.exists():
+        return 'it printed nothing'
+    text = log.read_bytes()[offset:].decode('utf-8', errors='replace')
+    if os.strerror(errno.ENOSPC) in text:
+        return 'the disk is full; free some space and try again'
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines
+               if 'error' in line.lower() or line.startswith('E: ')]
+    return (telling or lines or ['it printed nothing'])[-1].rstrip('.')

@@ -20,9 +20,8 @@ import pathlib
 import shutil
 import sys
 
-from lab import files
 from lab import layout
-from lab import machine
+from lab.machine import debian
 
 LAB = layout.REPOSITORY / 'lab'
 #: Always the system's own Python: Debian's modules are compiled for it.
@@ -72,22 +71,22 @@ def make(paths: layout.Layout, name: str) -> None:
     log = paths.root / 'install' / f'{name}.log'
     if venv.exists():
         shutil.rmtree(venv)
-    machine.run_installer([PYTHON, '-m', 'venv', str(venv)], log,
-                          f'Making the virtualenv {name}')
+    debian.run_installer([PYTHON, '-m', 'venv', str(venv)], log,
+                         f'Making the virtualenv {name}')
     requirements, constraints = _pins(name)
     command = [str(venv / 'bin' / 'pip'), '--disable-pip-version-check',
                '--cache-dir', str(paths.cache / 'pip'), 'install',
                '--constraint', str(constraints)]
     doing = f'Installing Python packages of the {name} virtualenv'
-    machine.run_installer([*command, '--requirement', str(requirements)],
-                          log, doing)
+    debian.run_installer([*command, '--requirement', str(requirements)],
+                         log, doing)
     if name == 'tempest':
         # Built with the pinned packages, not with the newest of this hour.
-        machine.run_installer([*command, '--no-deps', '--no-build-isolation',
-                               '--editable', str(layout.REPOSITORY)],
-                              log, doing, PBR_VERSION=_plugin_version())
+        debian.run_installer([*command, '--no-deps', '--no-build-isolation',
+                              '--editable', str(layout.REPOSITORY)],
+                             log, doing, PBR_VERSION=_plugin_version())
     _link_debian_modules(paths, name, LINKED[name])
-    files.write(venv / 'stamp', _digest(paths, name))
+    layout.write(venv / 'stamp', _digest(paths, name))
 
 
 def link_ceph(paths: layout.Layout) -> None:

@@ -29,7 +29,6 @@ import openstack
 
 from lab import configuration
 from lab import errors
-from lab import files
 from lab.hosts import sandbox
 from lab import layout
 from lab import services
@@ -226,7 +225,7 @@ class Service:
         :param values: values for the template beside the common ones
         """
         # Nearly every file holds a password.
-        files.write(path, self.render(template, **values), mode=0o600)
+        layout.write(path, self.render(template, **values), mode=0o600)
 
     def render(self, template: str, **values: typing.Any) -> str:
         """Return the text of a template for its host; see :meth:`write`."""
@@ -407,7 +406,7 @@ class Lab:
             etc, data = self.paths.etc(host.name), self.paths.data(host.name)
             for folder in (etc, data / 'tmp', data / 'locks'):
                 folder.mkdir(parents=True, exist_ok=True)
-            files.write(etc / 'etc-hosts', self.templates.render('hosts'))
+            layout.write(etc / 'etc-hosts', self.templates.render('hosts'))
         # A schema is made by tools that read the service's file.
         for service in (*self.services, *self.schemas):
             for name in service.folders:
@@ -417,7 +416,7 @@ class Lab:
             for application in service.applications():
                 service.write(service.etc / f'uwsgi-{application.name}.ini',
                               'uwsgi.ini', application=application)
-        files.write(self.supervisor_conf, self.templates.render(
+        layout.write(self.supervisor_conf, self.templates.render(
             'supervisord.conf', programs=self.programs,
             supervisor_socket=layout.SUPERVISOR_SOCKET), mode=0o600)
 

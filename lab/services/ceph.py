@@ -27,9 +27,9 @@ import time
 import uuid
 
 from lab import errors
-from lab import files
+from lab import layout
 from lab.services import base
-from lab.services import libvirt
+from lab.services import hypervisors
 from lab.steps import Step
 from lab.topology import CONTROLLER
 from lab.topology import Topology
@@ -231,7 +231,7 @@ class CephClient(base.Service):
 
     def _give_keys(self) -> None:
         base.wait_for_port(f'{self.host.name}-libvirtd', self.host.address,
-                           libvirt.PORT)
+                           hypervisors.LIBVIRT_PORT)
         for user in disk_users(self.lab.topology):
             base.run('virsh', 'secret-define', self.etc / f'{user.name}.xml',
                      host=self.host.name)
@@ -243,7 +243,7 @@ class CephClient(base.Service):
 def _write_client_files(service: base.Service, *clients: User) -> None:
     """Write the content of a host's /etc/ceph."""
     folder = service.paths.ceph(service.host.name)
-    files.write(folder / 'ceph.conf', service.render(
+    layout.write(folder / 'ceph.conf', service.render(
         'ceph.conf', cluster_id=CLUSTER_ID, port=PORT, groups=GROUPS,
         store_bytes=STORE_BYTES, cache_bytes=CACHE_BYTES))
     for user in clients:

@@ -20,7 +20,7 @@ import openstack
 from lab import configuration
 from lab import layout
 from lab.services import base
-from lab.services import mariadb
+from lab.services import infrastructure
 from lab.steps import Step
 from lab.topology import CONTROLLER
 from lab.topology import Topology
@@ -49,7 +49,7 @@ class Keystone(base.Service):
     name = 'keystone'
     configuration = 'keystone.conf'
     databases = ('keystone',)
-    needs = (mariadb.KEYSTONE_SCHEMA, 'memcached')
+    needs = (infrastructure.KEYSTONE_SCHEMA, 'memcached')
 
     def applications(self) -> tuple[base.Application, ...]:
         """Return the API."""
@@ -85,8 +85,8 @@ class Keystone(base.Service):
         others = [each for each in self.lab.services
                   if each.endpoint and not each.is_part_of(plain)]
         found = super().steps()
-        if not self.lab.find(mariadb.MariaDb).is_kept:
-            found.append(self.step(mariadb.ACCOUNTS, functools.partial(
+        if not self.lab.find(infrastructure.MariaDb).is_kept:
+            found.append(self.step(infrastructure.ACCOUNTS, functools.partial(
                 self.add_users, always, new=True), 'keystone'))
         return found + [
             self.step(f'account of {each.name}', functools.partial(

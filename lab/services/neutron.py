@@ -10,16 +10,38 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""neutron with ML2/OVN: its API, its daemons, and how guests get metadata."""
+"""neutron with ML2/OVN: its daemons, OVN's, and Open vSwitch.
+
+The switches forward packets in userspace: the kernel needs no module.
+"""
 
 import collections.abc
+import functools
+import pathlib
 
 import openstack
 
+from lab.hosts import network
 from lab.services import base
+from lab.topology import CONTROLLER
+from lab.topology import PROVIDER_NAME
 
 #: Agents that neutron has to see alive on each compute host.
 AGENTS = ('ovn-controller', 'neutron-ovn-metadata-agent')
+OVN_SCHEMAS = '/usr/share/ovn'
+OVS_SCHEMAS = '/usr/share/openvswitch'
+#: In each host's private /run.
+OVS_RUN = '/run/openvswitch'
+OVN_RUN = '/run/ovn'
+#: Milliseconds of silence before a database connection counts as dead. The
+#: default of 5 s is too short for a machine of two busy cores.
+PROBE_MS = 60000
+#: TCP port of OVN's northbound and southbound database.
+PORTS = {'nb': 6641, 'sb': 6642}
+BRIDGE = 'br-ex'
+#: In the foreground, all messages to stderr. ovn-controller 23.03 has no
+#: --unixctl, so that the daemons have one only where two would collide.
+LOGGING = ('-vconsole:info', '-vsyslog:off')
 
 
 class Neutron(base.Service):
@@ -79,3 +101,110 @@ class MetadataAgent(base.Service):
     def programs(self) -> list[base.Program]:
         """Return the daemon."""
         return [self.daemon(self.name)]
+
+
+class Ovn(base.Service):
+    """OVN's two databases, and the daemon that translates between them."""
+
+    name = 'ovn'
+    packages = ('ovn-central',)
+
+    def programs(self) -> list[base.Program]:
+        """Return the databases' servers and ovn-northd."""
+        return [
+            self._database('nb', 'OVN_Northbound', 'NB_Global'),
+            self._database('sb', 'OVN_Southbound', 'SB_Global'),
+            self.program('ovn-northd', '/usr/bin/ovn-northd',
+                         f'--ovnnb-db=unix:{OVN_RUN}/ovnnb_db.sock',
+                         f'--ovnsb-db=unix:{OVN_RUN}/ovnsb_db.sock', *LOGGING,
+                         nice=base.DATA_PLANE, needs=('ovn-nb', 'ovn-sb')),
+        ]
+
+    def _database(self, short: str, schema: str, root: str) -> base.Program:
+        file = self.data / f'ovn{short}.db'
+        return self.program(
+            f'ovn-{short}', '/usr/sbin/ovsdb-server',
+            f'--remote=punix:{OVN_RUN}/ovn{short}_db.sock',
+            f'--remote=db:{schema},{root},connections',
+            f'--unixctl={OVN_RUN}/ovn{short}_db.ctl', *LOGGING, file,
+            nice=base.DATA_PLANE,
+            before=functools.partial(
+                _create, file, f'{OVN_SCHEMAS}/ovn-{short}.ovsschema'),
+            after=functools.partial(self._listen, short))
+
+    def _listen(self, short: str) -> None:
+        """Let one of the databases take connections from other hosts."""
+        tool = (f'ovn-{short}ctl', f'--db=unix:{OVN_RUN}/ovn{short}_db.sock')
+        base.run(*tool, 'init')
+        base.run(*tool, 'set-connection',
+                 f'ptcp:{PORTS[short]}:{self.host.address}',
+                 '--', 'set', 'connection', '.',
+                 f'inactivity_probe={PROBE_MS}')
+
+
+class OpenVSwitch(base.Service):
+    """Open vSwitch and OVN's controller, one after the other."""
+
+    name = 'openvswitch'
+    on_compute_hosts = True
+    packages = ('openvswitch-switch', 'ovn-host')
+    needs = ('ovn-sb',)
+
+    def programs(self) -> list[base.Program]:
+        """Return the database's server, the switch and the controller."""
+        socket = f'{OVS_RUN}/db.sock'
+        database = self.data / 'ovs.db'
+        return [
+            self.program('ovsdb', '/usr/sbin/ovsdb-server',
+                         f'--remote=punix:{socket}',
+                         '--remote=db:Open_vSwitch,Open_vSwitch,'
+                         'manager_options',
+                         f'--unixctl={OVS_RUN}/ovsdb-server.ctl', *LOGGING,
+                         database, nice=base.DATA_PLANE,
+                         before=functools.partial(
+                             _create, database,
+                             f'{OVS_SCHEMAS}/vswitch.ovsschema'),
+                         after=self._set_up),
+            self.program('ovs-vswitchd', '/usr/sbin/ovs-vswitchd',
+                         f'unix:{socket}', *LOGGING, nice=base.DATA_PLANE,
+                         needs=('ovsdb',), after=self._add_bridge),
+            self.program('ovn-controller', '/usr/bin/ovn-controller',
+                         f'unix:{socket}', *LOGGING, nice=base.DATA_PLANE,
+                         needs=('ovs-vswitchd',)),
+        ]
+
+    def _vsctl(self, *arguments: str) -> None:
+        base.run('ovs-vsctl', '--timeout=60', *arguments, host=self.host.name)
+
+    def _set_up(self) -> None:
+        """Write all settings before the switch starts."""
+        controller = CONTROLLER.address
+        settings = {
+            'ovn-remote': f'tcp:{controller}:{PORTS["sb"]}',
+            'ovn-remote-probe-interval': PROBE_MS,
+            'ovn-openflow-probe-interval': PROBE_MS // 1000,
+            'ovn-encap-type': 'geneve',
+            'ovn-encap-ip': self.host.address,
+            # The datapath in userspace.
+            'ovn-bridge-datapath-type': 'netdev',
+            'ovn-bridge-mappings': f'{PROVIDER_NAME}:{BRIDGE}',
+        }
+        # Segmentation offload has to be on before the switch starts: guests
+        # send partial checksums, which connection tracking would drop. Ping
+        # would work, TCP would hang.
+        self._vsctl('--no-wait', 'init', '--', 'set', 'Open_vSwitch', '.',
+                    'other_config:userspace-tso-enable=true',
+                    f'external_ids:system-id={self.host.name}',
+                    f'external_ids:hostname={self.host.name}',
+                    *(f'external_ids:{name}="{value}"'
+                      for name, value in settings.items()))
+
+    def _add_bridge(self) -> None:
+        """Join the provider network to the switch."""
+        self._vsctl('add-br', BRIDGE, '--', 'set', 'bridge', BRIDGE,
+                    'datapath_type=netdev', '--', 'add-port', BRIDGE,
+                    network.PROVIDER_PORT)
+
+
+def _create(file: pathlib.Path, schema: str) -> None:
+    base.run('ovsdb-tool', 'create', file, schema)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""nova: the control plane, and nova-compute on each compute host."""
+"""nova and placement; nova-compute on each compute host."""
 
 import collections.abc
 
@@ -95,3 +95,23 @@ class NovaCompute(base.Service):
     def programs(self) -> list[base.Program]:
         """Return the daemon."""
         return [self.daemon(self.name)]
+
+
+class Placement(base.Service):
+    """placement."""
+
+    name = 'placement'
+    configuration = 'placement.conf'
+    databases = ('placement',)
+    endpoint = base.Endpoint('placement', 8778)
+    needs = (base.DATABASES, 'keystone')
+
+    def applications(self) -> tuple[base.Application, ...]:
+        """Return the API."""
+        return (base.Application(
+            'placement', 'placement.wsgi.api', self.endpoint.port, 1,
+            (('OS_PLACEMENT_CONFIG_DIR', str(self.etc)),)),)
+
+    def migrate(self) -> None:
+        """Make its schema."""
+        self.manage('placement-manage', 'db', 'sync')

@@ -34,9 +34,9 @@ from lab import services
 from lab.services.base import Lab
 from lab.services.base import Service
 from lab.services import ceph
+from lab.services import hypervisors
+from lab.services import infrastructure
 from lab.services import keystone
-from lab.services import mariadb
-from lab.services import ssh
 from lab import steps
 from lab import supervisor
 from lab.tests.unit import base
@@ -52,7 +52,7 @@ class Cloud(base.TestCase):
         self.lock = threading.Lock()
         self.events = []
         done = subprocess.CompletedProcess([], 0, b'mariadbd 10.11')
-        self.patch(mariadb.subprocess, 'run', return_value=done)
+        self.patch(infrastructure.subprocess, 'run', return_value=done)
         configuration.passwords(self.layout)
         self.patch(supervisor.Supervisor, 'start',
                    lambda _, name: self.note(f'start {name}'))
@@ -66,7 +66,7 @@ class Cloud(base.TestCase):
         self.patch(namespaces, 'make_compute', lambda paths, host: self.note(
             f'host {host}'))
         self.patch(network, 'make', lambda topology: self.note('network'))
-        self.patch(ssh, 'make_keys', lambda paths, topology: self.note(
+        self.patch(hypervisors, 'make_keys', lambda paths, topology: self.note(
             f'keys of {len(topology.compute_hosts)} hosts'))
         self.patch(keystone.Keystone, 'add_users', lambda _, owners, **new: (
             self.note('accounts' if new else f'account of {owners[0].name}')))
@@ -332,7 +332,7 @@ class TestCeph(Cloud):
                           'inside.wait_until_ready')
         self.assertLess(self.events.index(self.first('cinder-manage')),
                         self.events.index('stop mariadb'))
-        for name in services.cinder.DAEMONS:
+        for name in services.storage.DAEMONS:
             self.assert_order('stop mariadb', f'start {name}',
                               'inside.wait_until_ready')
             self.assert_order('port of rabbitmq', f'start {name}')

@@ -18,14 +18,13 @@ import signal
 import subprocess
 import sys
 
-from lab import clearing
 from lab import configuration
 from lab import errors
 from lab.hosts import sandbox
 from lab import image
 from lab import inside
+from lab import layout
 from lab import lifecycle
-from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import qemu
@@ -125,13 +124,13 @@ class TestUp(TestCase):
 
     def test_lock_is_given_back(self):
         self.up()
-        with lock.held(self.layout):
+        with layout.locked(self.layout):
             pass
 
     def test_refused_while_another_command_is_at_it(self):
-        with lock.held(self.layout):
-            for command in (self.up, lambda: clearing.down(self.layout),
-                            lambda: clearing.destroy(self.layout)):
+        with layout.locked(self.layout):
+            for command in (self.up, lambda: sandbox.down(self.layout),
+                            lambda: sandbox.destroy(self.layout)):
                 self.assertIn('Another run-lab.sh', self.refused(command))
         self.assertEqual([], self.events)
 
@@ -170,7 +169,7 @@ class TestUp(TestCase):
     def test_kvm_is_looked_for_only_when_asked_for(self):
         self.up()
         self.assertNotIn('kvm', self.events)
-        clearing.down(self.layout)
+        sandbox.down(self.layout)
         self.up(Topology(kvm=True))
         self.assertIn('kvm', self.events)
 
@@ -204,7 +203,7 @@ class TestUp(TestCase):
             self.assertTrue(path.exists(), path)
         for path in gone:
             self.assertFalse(path.exists(), path)
-        clearing.down(self.layout)
+        sandbox.down(self.layout)
         self.up()
         self.assertEqual(passwords, configuration.passwords(self.layout))
 
@@ -416,7 +415,7 @@ class TestInstallation(TestCase):
 
     def test_image_of_an_older_qemu_is_made_anew(self):
         self.up()
-        clearing.down(self.layout)
+        sandbox.down(self.layout)
         self.recent = False
         self.patch(qemu, 'install', lambda log, has_ceph: setattr(
             image.fingerprint, 'return_value', 'of another version'))
@@ -444,7 +443,7 @@ class TestInstallation(TestCase):
         self.up()
         self.assertEqual({checks.DISK_TO_RUN}, set(needed))
         for recent, missing in ((True, ['memcached']), (False, [])):
-            clearing.down(self.layout)
+            sandbox.down(self.layout)
             needed.clear()
             self.recent, self.missing = recent, missing
             self.up()
@@ -467,7 +466,7 @@ class TestInstallation(TestCase):
 
     def test_image_is_kept(self):
         self.up()
-        clearing.down(self.layout)
+        sandbox.down(self.layout)
         self.up()
         self.assertEqual(1, self.events.count('image'))
 
@@ -475,21 +474,21 @@ class TestInstallation(TestCase):
         self.up()
         self.assertLess(self.events.index('lists'),
                         self.events.index('image'))
-        clearing.down(self.layout)
+        sandbox.down(self.layout)
         # There is no network any more.
         self.patch(debian, 'ensure_lists', side_effect=errors.LabError('No.'))
         self.up()
 
     def test_image_of_other_sources_is_made_anew(self):
         self.up()
-        clearing.down(self.layout)
+        sandbox.down(self.layout)
         image.fingerprint.return_value = 'other'
         self.up()
         self.assertEqual(2, self.events.count('image'))
 
     def test_image_that_is_lost_is_made_anew(self):
         self.up()
-        clearing.down(self.layout)
+        sandbox.down(self.layout)
         self.layout.image.unlink()
         self.up()
         self.assertEqual(2, self.events.count('image'))

@@ -19,11 +19,9 @@ import subprocess
 import sys
 
 from lab import __main__ as program
-from lab import clearing
 from lab import errors
 from lab.hosts import sandbox
 from lab import layout
-from lab import lock
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import virtualenvs
@@ -104,7 +102,7 @@ class TestFirst(TestCase):
 
     def test_one_at_a_time(self):
         self.current = False
-        with lock.held(self.layout):
+        with layout.locked(self.layout):
             status, said = self.main('up')
         self.assertEqual(1, status)
         self.assertIn('Another run-lab.sh', said)
@@ -147,12 +145,12 @@ class TestFirst(TestCase):
 
     def test_clearing_needs_nothing_installed(self):
         self.current = self.whole = False
-        down = self.patch(clearing, 'down', autospec=True)
+        down = self.patch(sandbox, 'down', autospec=True)
         for was_up, text in ((True, 'has ended'), (False, 'No cloud')):
             down.return_value = was_up
             self.assertEqual((0, ''), self.main('down'))
             self.assertIn(text, self.out)
-        destroy = self.patch(clearing, 'destroy', autospec=True)
+        destroy = self.patch(sandbox, 'destroy', autospec=True)
         for was_there, text in ((True, ' is gone'), (False, 'no lab in ')):
             destroy.return_value = was_there
             self.assertEqual((0, ''), self.main('destroy'))
@@ -165,7 +163,7 @@ class TestFirst(TestCase):
 
     def test_process_that_does_not_end(self):
         for command in ('down', 'destroy'):
-            self.patch(clearing, command,
+            self.patch(sandbox, command,
                        side_effect=errors.LabError('Stays.'))
             self.assertEqual((1, 'run-lab.sh: Stays.\n'), self.main(command))
 

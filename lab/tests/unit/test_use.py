@@ -18,10 +18,8 @@ import signal
 import subprocess
 import sys
 
-from lab import clearing
 from lab import cli
 from lab import errors
-from lab import files
 from lab.hosts import sandbox
 from lab import layout
 from lab import lifecycle
@@ -99,7 +97,7 @@ class TestRunEverything(base.TestCase):
         self.status = 0
         self.patch(lifecycle, 'running', lambda layout: self.cloud)
         self.patch(lifecycle, 'up', self._up)
-        self.patch(clearing, 'down', self._down)
+        self.patch(sandbox, 'down', self._down)
         self.patch(use, 'run_tempest', self._test)
 
     def _up(self, layout, topology):
@@ -315,7 +313,7 @@ class TestRunTempest(TestCase):
 
     def test_a_profile_comes_last(self):
         execute = self.patch(use, 'execute', autospec=True, return_value=0)
-        files.write(self.layout.tempest_conf, '[a]\nx = 1\n')
+        layout.write(self.layout.tempest_conf, '[a]\nx = 1\n')
         profile = self.folder / 'profile.conf'
         profile.write_text('[a]\nx = 2\n')
         self.printed(use.run_tempest, self.layout, ['--list'], profile)

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 import contextlib
 import io
 
@@ -18,9 +17,9 @@ from lab import errors
 from lab.faults import __main__ as main
 from lab.faults import injections
 from lab.faults import scene
-from lab import files
 from lab import fleet
 from lab import layout as layouts
+from lab import layout
 from lab.tests.unit import base
 from lab.tests.unit.faults import test_scene
 from lm_tempest_plugin.migration import verdict as verdicts
@@ -70,7 +69,7 @@ class TestMain(base.TestCase):
         self.assertEqual(['libvirtd', 'disk'], self.scene.played)
 
     def test_ceph_has_no_disk_to_fill(self):
-        files.write_json(self.layout.ready, {'storage': 'ceph'})
+        layout.write_json(self.layout.ready, {'storage': 'ceph'})
         self.patch(layouts, 'state_folder', lambda: self.layout.root)
         self.assertEqual(0, self._run([])[0])
         self.assertEqual([each.name for each in injections.FAULTS

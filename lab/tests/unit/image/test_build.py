@@ -19,7 +19,6 @@ from unittest import mock
 
 from lab import image
 from lab.image import initramfs
-from lab.image import tools
 
 
 class TestBuild(unittest.TestCase):
@@ -86,7 +85,7 @@ class TestDisk(unittest.TestCase):
 
     def _make(self):
         with mock.patch.object(image, 'MBR', self.mbr), \
-                mock.patch.object(tools, 'run') as run:
+                mock.patch.object(initramfs, 'run') as run:
             image.write_disk(self.raw, pathlib.Path('k'), pathlib.Path('i'))
         return run.mock_calls
 
@@ -118,19 +117,19 @@ class TestDisk(unittest.TestCase):
             self.skipTest('e2fsprogs is not installed here')
         self.mbr.write_bytes(b'x' * 440)
         command = self._make()[2].args
-        tools.run(*command)
+        initramfs.run(*command)
         with open(self.raw, 'rb') as opened:
             opened.seek(image.HOME_START)
             home = opened.read()
         # Modified in 1980, as everything in the image.
-        self.assertEqual(int(tools.EPOCH), int.from_bytes(
+        self.assertEqual(int(initramfs.EPOCH), int.from_bytes(
             home[1024 + 0x30:1024 + 0x34], 'little'))
         alone = self.raw.with_name('home')
         alone.write_bytes(home)
-        tools.run('e2fsck', '-f', '-n', alone)
+        initramfs.run('e2fsck', '-f', '-n', alone)
 
     def test_without_boot_code(self):
-        with self.assertRaisesRegex(tools.ImageError, 'PACKAGES'):
+        with self.assertRaisesRegex(initramfs.ImageError, 'PACKAGES'):
             self._make()
 
     def test_serial_console_comes_last(self):
@@ -154,7 +153,7 @@ class TestFingerprint(unittest.TestCase):
                 (initramfs, 'GUEST', self.guest),
                 (initramfs, 'binaries',
                  lambda: {'/bin/program': str(self.program)}),
-                (tools, 'run', self._run),
+                (initramfs, 'run', self._run),
                 (initramfs, 'find_kernel', self._resolve)):
             patch = mock.patch.object(owner, name, new)
             patch.start()

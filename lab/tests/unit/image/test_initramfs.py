@@ -10,15 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import errno
 import gzip
 import pathlib
 import stat
+import subprocess
 import tempfile
 import unittest
 from unittest import mock
 
 from lab.image import initramfs
-from lab.image import tools
 
 LDD = """\
 \tlinux-vdso.so.1 (0x00007fff)
@@ -30,7 +31,7 @@ LDD = """\
 class TestLibraries(unittest.TestCase):
 
     def test_places(self):
-        with mock.patch.object(tools, 'run', return_value=LDD):
+        with mock.patch.object(initramfs, 'run', return_value=LDD):
             self.assertEqual(
                 {'/lib/libz.so.1': '/lib/x/libz.so.1',
                  '/lib64/ld-linux-x86-64.so.2':
@@ -38,14 +39,14 @@ class TestLibraries(unittest.TestCase):
                 initramfs.libraries('/bin/some'))
 
     def test_missing(self):
-        with mock.patch.object(tools, 'run',
+        with mock.patch.object(initramfs, 'run',
                                return_value='\tlibq.so => not found\n'):
-            with self.assertRaisesRegex(tools.ImageError, 'libq.so'):
+            with self.assertRaisesRegex(initramfs.ImageError, 'libq.so'):
                 initramfs.libraries('/bin/some')
 
     def test_program_not_installed(self):
         with mock.patch.object(initramfs, 'PROGRAMS', ('/no/such',)):
-            with self.assertRaisesRegex(tools.ImageError, '/no/such'):
+            with self.assertRaisesRegex(initramfs.ImageError, '/no/such'):
                 initramfs.binaries()
 
 
@@ -103,7 +104,7 @@ class TestTree(unittest.TestCase):
             pathlib.Path(name).write_bytes(stdin)
 
         target = self.folder / 'initrd'
-        with mock.patch.object(tools, 'run', cpio):
+        with mock.patch.object(initramfs, 'run', cpio):
             initramfs.pack(self.tree, target)
             first = target.read_bytes()
             initramfs.pack(self.tree, target)
@@ -156,7 +157,7 @@ class TestKernel(unittest.TestCase):
         self.deb = (self.work /
                     'linux-image-6.1.0-9-cloud-amd64_1%3a6.1.9-2_amd64.deb')
         self.downloads = 0
-        patch = mock.patch.object(tools, 'run', self._run)
+        patch = mock.patch.object(initramfs, 'run', self._run)
         patch.start()
         self.addCleanup(patch.stop)
 
@@ -173,8 +174,8 @@ class TestKernel(unittest.TestCase):
             initramfs.find_kernel('linux-image-cloud-amd64'))
 
     def test_resolve_without_package_lists(self):
-        with mock.patch.object(tools, 'run', return_value=''):
-            with self.assertRaisesRegex(tools.ImageError,
+        with mock.patch.object(initramfs, 'run', return_value=''):
+            with self.assertRaisesRegex(initramfs.ImageError,
                                         'apt-get update'):
                 initramfs.find_kernel('linux-image-cloud-amd64')
 
@@ -185,7 +186,7 @@ class TestKernel(unittest.TestCase):
         self.assertEqual(1, self.downloads)
 
     def test_unpack_without_kernel(self):
-        with self.assertRaisesRegex(tools.ImageError, 'holds no kernel'):
+        with self.assertRaisesRegex(initramfs.ImageError, 'holds no kernel'):
             initramfs.unpack_kernel(pathlib.Path('some.deb'), self.work)
 
 
@@ -256,3 +257,53 @@ class TestModules(unittest.TestCase):
             self.assertFalse((target / 'kernel/unwanted.ko').exists())
             self.assertIn('kernel/virtio_net.ko:',
                           (target / 'modules.dep').read_text())
+
+
+class TestRun(unittest.TestCase):
+
+    def test_output(self):
+        done = subprocess.CompletedProcess([], 0, b'out', b'')
+        with mock.patch('subprocess.run', return_value=done) as run:
+            self.assertEqual('out', initramfs.run('tool', 'x', stdin=b'in'))
+        self.assertEqual(['tool', 'x'], run.call_args.args[0])
+        self.assertEqual(b'in', run.call_args.kwargs['input'])
+        self.assertEqual('C', run.call_args.kwargs['env']['LC_ALL'])
+
+    def _message(self, failure):
+        with mock.patch('subprocess.run', side_effect=failure):
+            with self.assertRaises(initramfs.ImageError) as caught:
+                initramfs.run('tool', 'x')
+        return str(caught.exception)
+
+    def test_failure_names_command_and_last_line(self):
+        self.assertEqual(
+            'The command "tool x" failed: the reason',
+            self._message(subprocess.CalledProcessError(
+                1, ['tool'], stderr=b'noise\nthe reason\nW: other\n\n')))
+
+    def test_failure_without_a_word(self):
+        self.assertEqual(
+            'The command "tool x" failed: exit status 3',
+            self._message(subprocess.CalledProcessError(3, ['tool'])))
+
+    def test_missing_tool(self):
+        self.assertIn('install the packages',
+                      self._message(FileNotFoundError()))
+
+    def test_full_disk_of_a_tool(self):
+        message = self._message(subprocess.CalledProcessError(
+            1, ['tool'], stderr=b'write: No space left on device\nbye\n'))
+        self.assertEqual('The disk is full: tool failed (bye).', message)
+
+
+class TestExplainOSError(unittest.TestCase):
+
+    def test_full_disk(self):
+        error = OSError(errno.ENOSPC, 'No space', 'some/file')
+        self.assertEqual(
+            'The disk is full under some/file: the image was not made.',
+            initramfs.explain_os_error(error))
+
+    def test_other(self):
+        self.assertIn('denied', initramfs.explain_os_error(
+            OSError(errno.EACCES, 'denied')))

@@ -88,7 +88,7 @@ class TestPlan(base.TestCase):
         for name in added:
             self.assertEqual('controller', found[name].host)
             self.assertEqual(0, found[name].nice)
-        for name in services.cinder.DAEMONS:
+        for name in services.storage.DAEMONS:
             self.assertIn(option, found[name].command)
 
     def test_identifiers_name_the_host(self):
@@ -300,7 +300,7 @@ class Extra(base.Service):
 
     def test_a_service_that_is_not_part_of_the_lab(self):
         with self.assertRaisesRegex(LookupError, 'Cinder'):
-            Lab(self.layout, Topology()).find(services.cinder.Cinder)
+            Lab(self.layout, Topology()).find(services.storage.Cinder)
 
 
 class TestPackages(base.TestCase):

@@ -16,7 +16,7 @@ import openstack
 
 from lab import configuration
 from lab.services.base import Lab
-from lab.services.mariadb import MariaDb
+from lab.services.infrastructure import MariaDb
 from lab.tests.unit import base
 from lab.topology import CONTROLLER
 from lab.topology import Topology

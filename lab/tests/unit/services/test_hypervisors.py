@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import unittest
 
-from lab.services import ssh
+from lab.services import hypervisors
 from lab.tests.unit import base
 from lab.topology import Topology
 
@@ -39,7 +39,7 @@ class TestMakeKeys(base.TestCase):
     def setUp(self):
         super().setUp()
         self.program('ssh-keygen', KEYGEN.format(self.folder))
-        ssh.make_keys(self.layout, TOPOLOGY)
+        hypervisors.make_keys(self.layout, TOPOLOGY)
         self.keys = [self.layout.etc(host.name) / 'ssh_host_ed25519_key'
                      for host in TOPOLOGY.compute_hosts]
 
@@ -77,13 +77,13 @@ class TestMakeKeys(base.TestCase):
         before = {path: path.read_text() for path in (
             self.layout.ssh_key, self.layout.known_hosts)}
         shutil.rmtree(self.layout.cloud)
-        ssh.make_keys(self.layout, TOPOLOGY)
+        hypervisors.make_keys(self.layout, TOPOLOGY)
         for path, text in before.items():
             self.assertNotEqual(text, path.read_text())
 
     def test_failure_is_told(self):
         self.program('ssh-keygen', 'echo "no entropy" >&2; exit 1')
-        message = self.refused(ssh.make_keys, self.layout, TOPOLOGY)
+        message = self.refused(hypervisors.make_keys, self.layout, TOPOLOGY)
         self.assertIn('ssh-keygen', message)
         self.assertIn('no entropy', message)
 
@@ -92,7 +92,7 @@ class TestMakeKeys(base.TestCase):
 class TestRealKeys(base.TestCase):
 
     def test_host_is_found_by_name_and_address(self):
-        ssh.make_keys(self.layout, TOPOLOGY)
+        hypervisors.make_keys(self.layout, TOPOLOGY)
         for known in ('compute2', '198.18.0.12'):
             found = subprocess.run(
                 ['ssh-keygen', '-F', known, '-f', self.layout.known_hosts],

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""cinder: volumes in the lab's Ceph cluster."""
+"""glance and cinder: images and volumes, in local files or in Ceph."""
 
 import collections.abc
 
@@ -25,6 +25,28 @@ from lab.topology import Topology
 DAEMONS = ('cinder-scheduler', 'cinder-volume')
 #: The backend's pool, as cinder calls it.
 POOL = f'{CONTROLLER.name}@ceph#ceph'
+
+
+class Glance(base.Service):
+    """glance."""
+
+    name = 'glance'
+    configuration = 'glance-api.conf'
+    values = {'ceph': ceph}
+    folders = ('glance',)
+    databases = ('glance',)
+    endpoint = base.Endpoint('image', 9292)
+    needs = (base.DATABASES, 'keystone', 'ceph')
+
+    def applications(self) -> tuple[base.Application, ...]:
+        """Return the API."""
+        return (base.Application(
+            'glance', 'glance.wsgi.api', self.endpoint.port, 1,
+            (('OS_GLANCE_CONFIG_DIR', str(self.etc)),)),)
+
+    def migrate(self) -> None:
+        """Make its schema."""
+        self.manage('glance-manage', 'db_sync')
 
 
 class Cinder(base.Service):

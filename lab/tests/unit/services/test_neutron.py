@@ -12,7 +12,7 @@
 
 from lab import services
 from lab.services.base import Lab
-from lab.services import ovn
+from lab.services import neutron
 from lab.tests.unit import base
 from lab.topology import Topology
 
@@ -60,7 +60,7 @@ class TestDatabase(TestCase):
                 socket = command.removeprefix(tool).split()[0]
                 self.assertIn(f'--remote=punix:{socket}', server)
             self.assertIn(f'ptcp:{port}:198.18.0.1', listen[1])
-            self.assertIn(f'inactivity_probe={ovn.PROBE_MS}',
+            self.assertIn(f'inactivity_probe={neutron.PROBE_MS}',
                           listen[1])
 
 

@@ -10,26 +10,61 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""SSH access to the compute hosts: sshd, and the keys on both sides.
+"""libvirtd and sshd on each compute host, and the keys of both sides.
 
-A cloud has keys of its own. The hosts' keys are known because they are made
-here; nobody asks the network for them.
+A cloud has SSH keys of its own. The hosts' keys are known because they are
+made here; nobody asks the network for them.
 """
 
 import pathlib
+import uuid
 
-from lab import files
 from lab import layout
 from lab.services import base
 from lab.steps import Step
 from lab.topology import Topology
 
+LIBVIRT_PORT = 16509
+#: Lines of /etc/passwd and /etc/group, with Debian's numbers.
+QEMU_USER = {
+    'passwd': 'libvirt-qemu:x:64055:64055::/var/lib/libvirt:/bin/false\n',
+    'group': 'libvirt-qemu:x:64055:\n',
+}
 #: TCP port of sshd on each compute host's management address.
-PORT = 22
-USER = 'root'
+SSH_PORT = 22
+SSH_USER = 'root'
 KEYS = 'SSH keys'
 #: Line of /etc/shadow of a root who has no password and is not locked.
 ROOT_SHADOW = 'root:*:::::::\n'
+
+
+class Libvirt(base.Service):
+    """libvirtd, which listens for migrations from other hosts."""
+
+    name = 'libvirt'
+    on_compute_hosts = True
+    packages = ('libvirt-daemon', 'libvirt-daemon-driver-qemu',
+                'libvirt-clients', 'python3-libvirt')
+
+    def configure(self) -> None:
+        """Write the files that it reads at fixed places."""
+        identity = uuid.uuid5(uuid.NAMESPACE_DNS, self.host.name)
+        for name in ('libvirtd.conf', 'qemu.conf'):
+            # This folder is mounted as the host's /etc/libvirt.
+            self.write(self.data / 'etc' / 'libvirt' / name, name,
+                       host_uuid=identity)
+        # libvirtd wants to know this user although it will not use it.
+        # Debian makes it together with services that a machine would start.
+        for name, entry in QEMU_USER.items():
+            known = pathlib.Path('/etc', name).read_text().rstrip('\n') + '\n'
+            absent = f'\n{entry.partition(":")[0]}:' not in known
+            layout.write(self.etc / f'etc-{name}',
+                         known + (entry if absent else ''))
+
+    def programs(self) -> list[base.Program]:
+        """Return the daemon; guests run with its priority."""
+        return [self.program('libvirtd', '/usr/sbin/libvirtd', '--listen',
+                             nice=base.DATA_PLANE)]
 
 
 class SshKeys(base.Service):
@@ -58,12 +93,12 @@ class Sshd(base.Service):
                    variables=self.variables)
         # Where the machine's root is locked, sshd would not take a key
         # either.
-        files.write(self.etc / 'etc-shadow', ROOT_SHADOW, mode=0o600)
+        layout.write(self.etc / 'etc-shadow', ROOT_SHADOW, mode=0o600)
 
     def programs(self) -> list[base.Program]:
         """Return the daemon: in the foreground, with its log to stderr."""
         return [self.program('sshd', '/usr/sbin/sshd', '-D', '-e', '-f',
-                             self.etc / 'sshd_config', port=PORT)]
+                             self.etc / 'sshd_config', port=SSH_PORT)]
 
 
 def make_keys(paths: layout.Layout, topology: Topology) -> None:
@@ -79,8 +114,8 @@ def make_keys(paths: layout.Layout, topology: Topology) -> None:
         etc = paths.etc(host.name)
         key = _make_key(etc / 'ssh_host_ed25519_key', host.name)
         known.append(f'{host.name},{host.address} {key}')
-        files.write(etc / 'authorized_keys', user, mode=0o600)
-    files.write(paths.known_hosts, ''.join(known))
+        layout.write(etc / 'authorized_keys', user, mode=0o600)
+    layout.write(paths.known_hosts, ''.join(known))
 
 
 def _make_key(path: pathlib.Path, comment: str) -> str:

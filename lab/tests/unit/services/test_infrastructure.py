@@ -18,7 +18,7 @@ from unittest import mock
 from lab import configuration
 from lab import services
 from lab.services.base import Lab
-from lab.services import mariadb
+from lab.services import infrastructure
 from lab.tests.unit import base
 from lab import topology
 from lab.topology import Topology
@@ -32,11 +32,11 @@ class TestCase(base.TestCase):
         real = subprocess.run
         self.patch(subprocess, 'run', lambda command, **options: (
             subprocess.CompletedProcess(command, 0, self.version)
-            if command == [mariadb.MARIADBD, '--version']
+            if command == [infrastructure.MARIADBD, '--version']
             else real(command, **options)))
         self.constraints = self.write(
             self.folder / 'constraints-cloud.txt', 'nova==1\n')
-        self.patch(mariadb, 'CONSTRAINTS', self.constraints)
+        self.patch(infrastructure, 'CONSTRAINTS', self.constraints)
         self.patch(services.base, 'run', self._run)
         self.patch(services.base, 'wait_for_port', self._wait)
         self.events = []
@@ -49,7 +49,7 @@ class TestCase(base.TestCase):
         """Return the databases of a cloud that is about to start."""
         lab = Lab(self.layout, Topology(**topology))
         lab.supervisor = self
-        return lab.find(mariadb.MariaDb)
+        return lab.find(infrastructure.MariaDb)
 
     def begin(self, database):
         [server] = database.programs()
@@ -150,8 +150,8 @@ class TestKey(TestCase):
                  for name in service.databases])
 
     def test_module_of_a_service_with_a_database(self):
-        source = self.write(self.folder / 'cinder.py', '# another schema')
-        self.patch(services.cinder, '__file__', str(source))
+        source = self.write(self.folder / 'storage.py', '# another schema')
+        self.patch(services.storage, '__file__', str(source))
         self.assertTrue(self._differs())
 
     def test_addresses(self):
