@@ -22,6 +22,7 @@ from unittest import mock
 import fixtures
 import subunit
 from tempest.lib import exceptions as lib_exc
+from tempest.scenario import manager
 import testtools
 
 from lm_tempest_plugin.guests import builder
@@ -147,6 +148,15 @@ class SkipTest(fakes.LiveMigrationHaTestCase):
         exc = self.assertRaises(
             lib_exc.InvalidConfiguration, self.kind.skip_checks)
         self.assertIn('max_outage in group [live_migration_ha]', str(exc))
+
+    def test_a_skip_of_tempest_does_not_hide_a_bad_value_either(self):
+        manager.ScenarioTest.skip_checks.side_effect = (
+            testtools.TestCase.skipException('no network'))
+        self.assertRaises(
+            testtools.TestCase.skipException, self.kind.skip_checks)
+        self.conf.live_migration_ha.max_outage = -1
+        self.assertRaises(
+            lib_exc.InvalidConfiguration, self.kind.skip_checks)
 
 
 class ClassTest(fakes.LiveMigrationHaTestCase):
