@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Load job definitions with Zuul's own parser: a layout, or its errors.
+"""Load job definitions with Zuul's own parser.
 
-Zuul's parser and its checks of references run here without a scheduler.
-Most of that is no public API of Zuul, so its version is pinned
+The parser and its checks of references run here without a scheduler. Most of
+the functions are not a public API of Zuul, so its version is pinned
 (gate/requirements-zuul.txt).
 """
 
@@ -29,7 +29,7 @@ from zuul import model
 
 TOP = pathlib.Path(__file__).parent.parent
 JOBS = TOP / 'zuul.d'
-# Jobs and templates of other repositories to which ours refer.
+# Jobs and templates of other repositories that our definitions refer to.
 PARENTS = TOP / 'gate' / 'parents.yaml'
 OURS = 'openstack/lm-tempest-plugin'
 
@@ -39,7 +39,7 @@ _HOST = 'opendev.org'
 
 
 class Refused(Exception):
-    """Zuul refuses a configuration; the text is Zuul's."""
+    """Zuul refuses a configuration; the text is Zuul's message."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Project:
 
     @property
     def canonical_name(self) -> str:
-        """Name with the host before it."""
+        """Name with the host in front, such as opendev.org/openstack/nova."""
         return f'{self.canonical_hostname}/{self.name}'
 
 
@@ -65,7 +65,7 @@ class Source:
     """Definitions of one file.
 
     :ivar text: YAML
-    :ivar path: of the file, for Zuul's messages
+    :ivar path: path of the file, for Zuul's messages
     :ivar project: repository of the file
     """
 
@@ -81,17 +81,17 @@ def ours() -> list[Source]:
 
 
 def load(sources: Iterable[Source]) -> model.Layout:
-    """Return the layout of definitions, together with those of others.
+    """Return the layout of definitions and of the parents that they need.
 
-    :param sources: the definitions
+    :param sources: definitions of this repository and of nova
     :raises Refused: Zuul reports an error or a deprecation
     """
     tenant = model.Tenant('openstack')
-    # Only Zuul's parser of tenants sets these.
+    # Zuul's parser of tenants sets these; it does not run here.
     tenant.allowed_labels = tenant.disallowed_labels = None
     for name in _PROJECTS:
         entry = model.TenantProjectConfig(Project(name))
-        # It defines a job without a parent.
+        # Only a trusted project may define a job without a parent.
         entry.trusted = name == _THEIRS
         tenant.addTPC(entry)
     parser = configloader.TenantParser.__new__(configloader.TenantParser)

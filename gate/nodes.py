@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Variables of a job on each node, by the rules of Zuul and Ansible."""
+"""Compute the variables of a job on each node, as Zuul and Ansible do."""
 
 from collections.abc import Mapping
 import enum
@@ -18,12 +18,12 @@ from typing import Any
 
 from zuul import model
 
-from gate import layout as layouts
+from gate import layout
 
 CONTROLLER = 'controller'
 COMPUTE = 'compute1'
-# In the order in which Ansible reads them. Every nodeset with two nodes has
-# these groups.
+# Groups of each node, in the order in which Ansible reads them (alphabetical).
+# Every nodeset with two nodes has these groups.
 GROUPS: Mapping[str, tuple[str, ...]] = {
     CONTROLLER: ('compute', 'switch', 'tempest'),
     COMPUTE: ('compute', 'peers', 'subnode'),
@@ -31,26 +31,26 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
 
 
 class File(enum.StrEnum):
-    """Files that devstack writes, by the names of its variables."""
+    """Files that devstack writes, named by devstack's variables."""
 
     NOVA_CPU = '$NOVA_CPU_CONF'
     TEMPEST = '$TEMPEST_CONFIG'
 
 
 class Job:
-    """A job with everything that it inherits from its parents.
+    """A job with the attributes and variables that it inherits.
 
-    :param layout: from Zuul
+    :param loaded: loaded that has the job and its parents
     :param name: name of the job
     """
 
-    def __init__(self, layout: model.Layout, name: str) -> None:
-        self.definition = layout.getJob(name)
+    def __init__(self, loaded: model.Layout, name: str) -> None:
+        self.definition = loaded.getJob(name)
         line = [self.definition]
         while not line[-1].isBase():
-            line.append(layout.getJob(line[-1].parent))
+            line.append(loaded.getJob(line[-1].parent))
         self._line = line
-        # Zuul merges dictionaries within dictionaries.
+        # Zuul merges nested dictionaries.
         merged = model.Job(name)
         for each in reversed(line):
             merged.updateVariables(each)
@@ -58,7 +58,7 @@ class Job:
         self._group_variables = merged.group_variables
 
     def own(self, name: str) -> Any:
-        """Return an attribute of the job itself; None if it has none.
+        """Return an attribute that the job itself sets, or None.
 
         :param name: name of the attribute in Zuul's model
         """
@@ -71,11 +71,11 @@ class Job:
         """
         return {
             key for each in self._line
-            if each.source_context.project_name == layouts.OURS
+            if each.source_context.project_name == layout.OURS
             for key in each.variables.get(variable, {})}
 
     def attribute(self, name: str) -> Any:
-        """Return an attribute of the job or its nearest parent that has it.
+        """Return an attribute of the job, or of the nearest parent with it.
 
         :param name: name of the attribute in Zuul's model
         """
@@ -93,7 +93,8 @@ class Job:
     def variables(self, node: str) -> dict[str, Any]:
         """Return the variables of a node.
 
-        Ansible does not merge dictionaries: a group's replaces the job's.
+        Ansible does not merge dictionaries: a dictionary of a group replaces
+        the job's dictionary of the same name.
 
         :param node: name of the node
         """
@@ -107,7 +108,7 @@ class Job:
         """Return the options in a file, by section.
 
         :param node: name of the node
-        :param phase: of devstack: post-config or test-config
+        :param phase: phase of devstack, post-config or test-config
         :param file: the file
         """
         phases = self.variables(node).get('devstack_local_conf', {})

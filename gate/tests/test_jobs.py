@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Settings of the jobs on each host, against the options of nova and ours."""
+"""Variables of the jobs on each host fit the options of nova and plugin."""
 
 import pathlib
 import re
@@ -21,14 +21,14 @@ from tempest.lib import exceptions as lib_exc
 import testtools
 import yaml
 
-from gate import layout as layouts
+from gate import layout
 from gate import nodes
 from lm_tempest_plugin import config
 from lm_tempest_plugin.migration import settings
 from lm_tempest_plugin.results import schema
 
 BASES = ('lm-tempest-plugin-base', 'lm-tempest-plugin-ceph-base')
-# Storage of each job, and settings that differ from nova's defaults.
+# Storage of each job, and its settings that differ from nova's defaults.
 SETTINGS = {
     'lm-tempest-plugin-block-migration': ('block', {}),
     'lm-tempest-plugin-block-migration-kvm': ('block', {}),
@@ -40,11 +40,11 @@ SETTINGS = {
     'lm-tempest-plugin-post-copy': ('shared', {'post_copy': True}),
 }
 RESULTS = '/opt/stack/live-migration-ha'
-PLAYBOOKS = layouts.TOP / 'playbooks'
+PLAYBOOKS = layout.TOP / 'playbooks'
 
 
 def values_of(sections):
-    """Return the values of settings in the options of nova-compute."""
+    """Return the values of settings among options of nova-compute."""
     found = {
         setting.name: sections.get(
             setting.option.section, {}).get(setting.option.name)
@@ -57,36 +57,34 @@ class JobsTest(testtools.TestCase):
 
     def setUp(self):
         super().setUp()
-        layout = layouts.load(layouts.ours())
-        self.jobs = {name: nodes.Job(layout, name) for name in SETTINGS}
-        self.names = set(layout.jobs)
-        self.bases = [nodes.Job(layout, name) for name in BASES]
+        loaded = layout.load(layout.ours())
+        self.jobs = {name: nodes.Job(loaded, name) for name in SETTINGS}
+        self.names = set(loaded.jobs)
+        self.bases = [nodes.Job(loaded, name) for name in BASES]
 
     def options(self, job):
-        """The options of the tests' own groups."""
+        """Return a job's options in the plugin's groups."""
         return {
             group: dict(options) for group, options in job.options(
                 nodes.CONTROLLER, 'test-config', nodes.File.TEMPEST).items()
             if group.startswith('live_migration_ha')}
 
     def check(self, sections):
-        """Have the plugin look at options as devstack writes them."""
+        """Let the plugin check options in the format that devstack writes."""
         lines = []
         for section, options in sections.items():
-            lines.append('[%s]' % section)
-            lines.extend('%s = %s' % each for each in options.items())
-        path = pathlib.Path(self.folder(), 'tempest.conf')
+            lines.append(f'[{section}]')
+            lines.extend(f'{name} = {value}'
+                         for name, value in options.items())
+        path = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path, 'tempest.conf')
         path.write_text('\n'.join(lines))
         conf = cfg.ConfigOpts()
         config.register_opts(conf)
         conf(['--config-file', str(path)], project='tempest')
         config.check(conf)
 
-    def folder(self):
-        """A folder that is removed after the test."""
-        return self.useFixture(fixtures.TempDir()).path
-
-    def test_every_job_is_looked_at(self):
+    def test_every_job_is_checked(self):
         self.assertEqual(
             {*SETTINGS, *BASES, 'lm-tempest-plugin-tox-zuul'},
             {name for name in self.names
@@ -113,13 +111,13 @@ class JobsTest(testtools.TestCase):
             lib_exc.InvalidConfiguration, self.check, sections)
         self.assertIn('batch_sizes', str(exc))
 
-    def test_nova_compute_is_told_the_same_on_both_hosts(self):
+    def test_nova_compute_has_the_same_options_on_both_hosts(self):
         for name, job in self.jobs.items():
-            told = [job.options(node, 'post-config', nodes.File.NOVA_CPU)
-                    for node in (nodes.CONTROLLER, nodes.COMPUTE)]
-            self.assertEqual(*told, name)
+            options = [job.options(node, 'post-config', nodes.File.NOVA_CPU)
+                       for node in (nodes.CONTROLLER, nodes.COMPUTE)]
+            self.assertEqual(*options, name)
 
-    def test_nothing_is_put_where_nova_compute_does_not_look(self):
+    def test_jobs_write_only_the_file_that_nova_compute_reads(self):
         for name, job in self.jobs.items():
             for node in nodes.CONTROLLER, nodes.COMPUTE:
                 phases = job.variables(node)['devstack_local_conf']
@@ -127,7 +125,7 @@ class JobsTest(testtools.TestCase):
                     set(), set(phases['post-config']) -
                     {nodes.File.NOVA_CPU, '$NEUTRON_CONF'}, name)
 
-    def test_devstack_is_told_the_same_on_both_hosts(self):
+    def test_devstack_has_the_same_variables_on_both_hosts(self):
         for name, job in self.jobs.items():
             for variable in 'devstack_localrc', 'devstack_services':
                 controller, compute = (
@@ -136,8 +134,7 @@ class JobsTest(testtools.TestCase):
                 for key in job.ours(variable):
                     self.assertEqual(
                         controller[key], compute.get(key),
-                        '%s: %s in %s of %s' % (
-                            name, key, variable, nodes.COMPUTE))
+                        f'{name}: {key} in {variable} of {nodes.COMPUTE}')
 
     def test_settings(self):
         for name, job in self.jobs.items():
@@ -155,20 +152,20 @@ class JobsTest(testtools.TestCase):
                 settings.outcome(schema.Settings(
                     storage=storage, values=values)), name)
 
-    def test_storage_is_what_tempest_takes_it_for(self):
+    def test_tempest_has_the_right_storage(self):
         for name, job in self.jobs.items():
             self.assertIs(
                 SETTINGS[name][0] == 'block',
                 job.variables(nodes.CONTROLLER)['devstack_localrc'][
                     'USE_BLOCK_MIGRATION_FOR_LIVE_MIGRATION'], name)
 
-    def test_what_is_set_is_declared(self):
+    def test_settings_are_declared_to_the_tests(self):
         for name, job in self.jobs.items():
             declared = self.options(job)['live_migration_ha']
-            settings = SETTINGS[name][1]
+            values = SETTINGS[name][1]
             self.assertEqual(
-                (settings.get('max_concurrent_live_migrations', 1),
-                 settings.get('tunnelled', False)),
+                (values.get('max_concurrent_live_migrations', 1),
+                 values.get('tunnelled', False)),
                 (declared['max_concurrent_live_migrations'],
                  declared['tunnelled']), name)
 
@@ -181,19 +178,19 @@ class JobsTest(testtools.TestCase):
         self.assertGreater(options['window_size'], limit)
         self.assertGreaterEqual(options['drain_servers'], max(sizes))
 
-    def test_what_is_run(self):
+    def test_selected_test_modules(self):
         modules = {
-            '%s.%s' % ('lm_tempest_plugin.tests.live_migration_ha', path.stem)
-            for path in (layouts.TOP / 'lm_tempest_plugin' / 'tests' /
+            f'lm_tempest_plugin.tests.live_migration_ha.{path.stem}'
+            for path in (layout.TOP / 'lm_tempest_plugin' / 'tests' /
                          'live_migration_ha').glob('test_*.py')}
         for name, job in self.jobs.items():
             variables = job.variables(nodes.CONTROLLER)
-            left_out = {
+            excluded = {
                 module for module in modules
                 if re.search(variables['tempest_exclude_regex'], module)}
             self.assertEqual(
                 {'lm_tempest_plugin.tests.live_migration_ha.test_matrix'},
-                left_out, name)
+                excluded, name)
             for module in modules:
                 self.assertRegex(module, variables['tempest_test_regex'])
             self.assertEqual(('all', 1, ['lm-tempest-plugin']), (
@@ -207,10 +204,10 @@ class JobsTest(testtools.TestCase):
                 job.attribute('timeout'), name)
 
     def test_results_are_collected(self):
-        for playbook, line in (('pre', 'path: %s\n' % RESULTS),
-                               ('post', 'results: %s\n' % RESULTS)):
+        for playbook, line in (('pre', f'path: {RESULTS}\n'),
+                               ('post', f'directory: {RESULTS}\n')):
             self.assertIn(
-                line, (PLAYBOOKS / ('%s.yaml' % playbook)).read_text())
+                line, (PLAYBOOKS / f'{playbook}.yaml').read_text())
         for name, job in self.jobs.items():
             copied = job.variables(nodes.CONTROLLER)['zuul_copy_output']
             self.assertEqual('logs', copied[RESULTS], name)
@@ -233,10 +230,10 @@ class JobsTest(testtools.TestCase):
         wanted = {playbook for job in self.jobs.values()
                   for playbook in job.playbooks()}
         self.assertEqual(
-            {str(path.relative_to(layouts.TOP))
+            {str(path.relative_to(layout.TOP))
              for path in PLAYBOOKS.glob('*.yaml')}, wanted)
 
-    def test_playbooks_of_a_cell(self):
+    def test_order_of_playbooks(self):
         self.assertEqual(
             ['playbooks/pre.yaml', 'playbooks/post.yaml',
              'playbooks/native-tls.yaml'],
@@ -249,7 +246,7 @@ class JobsTest(testtools.TestCase):
     def test_nodeset_has_the_groups(self):
         nodeset, = (
             stanza['nodeset'] for stanza in yaml.safe_load(
-                (layouts.JOBS / 'jobs.yaml').read_text())
+                (layout.JOBS / 'jobs.yaml').read_text())
             if 'nodeset' in stanza)
         for node, groups in nodes.GROUPS.items():
             self.assertEqual(list(groups), sorted(

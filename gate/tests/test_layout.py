@@ -17,18 +17,18 @@ from unittest import mock
 
 import testtools
 
-from gate import layout as layouts
+from gate import layout
 
 JOBS = 'zuul.d/jobs.yaml'
 PROJECT = 'zuul.d/project.yaml'
 TEMPLATE = 'lm-tempest-plugin-nova-jobs'
 
-# The definition that nova has to add.
-NOVA = layouts.Source("""
+# The lines that nova has to add.
+NOVA = layout.Source(f"""
 - project:
     templates:
-      - %s
-""" % TEMPLATE, '.zuul.yaml', 'openstack/nova')
+      - {TEMPLATE}
+""", '.zuul.yaml', 'openstack/nova')
 
 
 def matches(job, *files):
@@ -37,34 +37,34 @@ def matches(job, *files):
         mock.Mock(spec_set=['files'], files=['/COMMIT_MSG', *files]))
 
 
-class TakenTest(testtools.TestCase):
+class AcceptedTest(testtools.TestCase):
 
     def test_ours(self):
-        layout = layouts.load(layouts.ours())
-        self.assertIn('lm-tempest-plugin-base', layout.jobs)
+        loaded = layout.load(layout.ours())
+        self.assertIn('lm-tempest-plugin-base', loaded.jobs)
 
     def test_bases_are_abstract(self):
-        layout = layouts.load(layouts.ours())
+        loaded = layout.load(layout.ours())
         self.assertEqual(
             {'lm-tempest-plugin-base', 'lm-tempest-plugin-ceph-base'},
-            {name for name, jobs in layout.jobs.items() if jobs[0].abstract})
+            {name for name, jobs in loaded.jobs.items() if jobs[0].abstract})
 
     def test_nova_adopts_with_one_line(self):
-        layout = layouts.load([*layouts.ours(), NOVA])
-        stanza, template = layout.getAllProjectConfigs(
+        loaded = layout.load([*layout.ours(), NOVA])
+        stanza, template = loaded.getAllProjectConfigs(
             'opendev.org/openstack/nova')
         self.assertEqual([TEMPLATE], stanza.templates)
         self.assertEqual({'check', 'experimental', 'periodic-weekly'},
                          set(template.pipelines))
 
     def test_nova_gets_all_jobs_without_a_vote(self):
-        layout = layouts.load(layouts.ours())
-        template, = layout.getProjectTemplates(TEMPLATE)
+        loaded = layout.load(layout.ours())
+        template, = loaded.getProjectTemplates(TEMPLATE)
         jobs = {
             name: job for pipeline in template.pipelines.values()
             for name, (job,) in pipeline.job_list.jobs.items()}
         self.assertEqual(
-            {name for name, (job, *_) in layout.jobs.items()
+            {name for name, (job, *_) in loaded.jobs.items()
              if name.startswith('lm-tempest-plugin-') and not job.abstract and
              'tox' not in name}, set(jobs))
         for name, job in jobs.items():
@@ -78,10 +78,10 @@ class TakenTest(testtools.TestCase):
                          'setup.cfg'):
                 self.assertFalse(matches(job, 'tox.ini', file), file)
 
-    def test_what_is_irrelevant_here(self):
-        layout = layouts.load(layouts.ours())
+    def test_irrelevant_files_of_this_repository(self):
+        loaded = layout.load(layout.ours())
         for name in 'lm-tempest-plugin-base', 'lm-tempest-plugin-ceph-base':
-            job = layout.getJob(name)
+            job = loaded.getJob(name)
             self.assertTrue(matches(
                 job, 'lab/cli.py', 'gate/layout.py', 'README.rst',
                 'lm_tempest_plugin/tests/unit/test_config.py'), name)
@@ -92,17 +92,17 @@ class TakenTest(testtools.TestCase):
 
 
 class RefusedTest(testtools.TestCase):
-    """One mistake each, put into the real definitions."""
+    """Each test puts one mistake into the real definitions."""
 
     def refused(self, right, wrong, path=JOBS):
-        """Return Zuul's error if a text is replaced by another one."""
-        sources = layouts.ours()
+        """Return Zuul's error if some text is replaced by a mistake."""
+        sources = layout.ours()
         source, = (each for each in sources if each.path == path)
-        self.assertIn(right, source.text, 'nothing to make a mistake in')
+        self.assertIn(right, source.text, 'the text to replace is not there')
         sources[sources.index(source)] = dataclasses.replace(
             source, text=source.text.replace(right, wrong, 1))
         return str(self.assertRaises(
-            layouts.Refused, layouts.load, sources))
+            layout.Refused, layout.load, sources))
 
     def test_misspelt_key(self):
         said = self.refused('irrelevant-files:', 'irelevant-files:')
@@ -169,6 +169,6 @@ class RefusedTest(testtools.TestCase):
                             '- lm-tempest-plugin-zuul', PROJECT)
         self.assertIn('lm-tempest-plugin-zuul not defined', said)
 
-    def test_vote_that_is_none(self):
+    def test_vote_of_wrong_type(self):
         said = self.refused('voting: false', 'voting: nobody', PROJECT)
         self.assertIn('expected', said)
