@@ -22,7 +22,6 @@ import os
 import pathlib
 import signal
 import sys
-import types
 
 from lab import cli
 from lab import errors
@@ -43,7 +42,8 @@ def main(arguments: list[str]) -> int:
     :returns: exit code
     """
     options = cli.parse(arguments)
-    signal.signal(signal.SIGTERM, _terminate)
+    # The same cleanup as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     paths = layout.Layout(layout.state_folder())
     try:
         checks.root()
@@ -70,11 +70,6 @@ def main(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         print('run-lab.sh: interrupted.', file=sys.stderr)
         return 130
-
-
-def _terminate(signum: int, frame: types.FrameType | None) -> None:
-    # The same cleanup as after Ctrl-C.
-    raise KeyboardInterrupt
 
 
 def _install(paths: layout.Layout, command: str | None) -> None:

@@ -66,12 +66,31 @@ class StartPlan:
 
         :raises ValueError: if a service needs something that nobody knows
         """
-        found = [dataclasses.replace(step, needs=tuple(
+        paths, topology = self._lab.paths, self._lab.topology
+        connect = functools.partial(keystone.connect, paths)
+        started = [dataclasses.replace(step, needs=tuple(
             name for need in step.needs
             for name in self._resolve(need, service)))
             for service, own in self._by_service.items() for step in own]
-        return [steps.Step(base.HOSTS, self._make_hosts), *found,
-                *self._last_steps(found)]
+        resources = [
+            steps.Step('flavors', lambda: workspace.make_flavors(connect()),
+                       ('nova-api',)),
+            steps.Step('quotas', lambda: workspace.lift_quotas(connect()),
+                       ('nova-api',)),
+            steps.Step('image', self._make_image, ('glance',)),
+            steps.Step('network', lambda: workspace.make_network(
+                connect(), topology), ('neutron',)),
+        ]
+        ready = steps.Step(
+            base.READY, lambda: wait_until_ready(connect(), self._lab),
+            tuple(step.name for step in started
+                  if base.READY not in step.needs))
+        return [
+            steps.Step(base.HOSTS, self._make_hosts), *started, *resources,
+            ready, steps.Step(
+                'Tempest workspace',
+                lambda: workspace.make(paths, topology, connect()),
+                (base.READY, *(step.name for step in resources)))]
 
     def _resolve(self, need: str, service: base.Service) -> tuple[str, ...]:
         """Return the names of the steps that a service's need stands for.
@@ -95,28 +114,6 @@ class StartPlan:
         for host in self._lab.topology.compute_hosts:
             namespaces.make_compute(self._lab.paths, host.name)
         network.make(self._lab.topology)
-
-    def _last_steps(self, started: list[steps.Step]) -> list[steps.Step]:
-        """Return the steps that make the cloud usable once it is started."""
-        paths, topology = self._lab.paths, self._lab.topology
-        connect = functools.partial(keystone.connect, paths)
-        resources = [
-            steps.Step('flavors', lambda: workspace.make_flavors(connect()),
-                       ('nova-api',)),
-            steps.Step('quotas', lambda: workspace.lift_quotas(connect()),
-                       ('nova-api',)),
-            steps.Step('image', self._make_image, ('glance',)),
-            steps.Step('network', lambda: workspace.make_network(
-                connect(), topology), ('neutron',)),
-        ]
-        ready = steps.Step(
-            base.READY, lambda: wait_until_ready(connect(), self._lab),
-            tuple(step.name for step in started
-                  if base.READY not in step.needs))
-        return [*resources, ready, steps.Step(
-            'Tempest workspace',
-            lambda: workspace.make(paths, topology, connect()),
-            (base.READY, *(step.name for step in resources)))]
 
     def _make_image(self) -> None:
         paths = self._lab.paths

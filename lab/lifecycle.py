@@ -211,7 +211,14 @@ def _start(paths: layout.Layout, topology: Topology) -> None:
         command = [*sandbox.enter(process, CONTROLLER.name,
                                   layout.REPOSITORY),
                    sys.executable, *inside.start_command(paths, topology)]
-        status = _call(command)
+        with subprocess.Popen(command, env=sandbox.environment()) as child:
+            try:
+                status = child.wait()
+            except BaseException:
+                # Ctrl-C reached it too; programs that it began end with the
+                # lab.
+                child.kill()
+                raise
     except BaseException:
         sandbox.end(paths.root)
         raise
@@ -220,14 +227,3 @@ def _start(paths: layout.Layout, topology: Topology) -> None:
         raise errors.LabError(
             f'The cloud did not come up; the logs of its services are in '
             f'{paths.log}.')
-
-
-def _call(command: list[str]) -> int:
-    """Run a command; if we are interrupted, it ends with us."""
-    with subprocess.Popen(command, env=sandbox.environment()) as child:
-        try:
-            return child.wait()
-        except BaseException:
-            # Ctrl-C reached it too; programs that it began end with the lab.
-            child.kill()
-            raise

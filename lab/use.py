@@ -103,30 +103,22 @@ def run_tempest(paths: layout.Layout, arguments: list[str],
     """
     command = ['tempest', 'run', *arguments]
     if profile is not None:
-        command = ['env', f'TEMPEST_CONFIG={_combine(paths, profile)}',
-                   *command]
+        try:
+            added = profile.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise errors.LabError(
+                f'The profile {profile} cannot be read: {error}.') from error
+        # The profile comes last, where it counts.
+        path = paths.tempest_conf.with_name('tempest-with-profile.conf')
+        layout.write(path, f'{paths.tempest_conf.read_text()}\n{added}',
+                     mode=0o600)
+        command = ['env', f'TEMPEST_CONFIG={path.name}', *command]
     earlier = set(paths.results.glob('*.jsonl'))
     exit_code = execute(paths, CONTROLLER.name, command, paths.workspace)
     _report(paths, sorted(set(paths.results.glob('*.jsonl')) - earlier))
     print(f'Results: {paths.workspace} (tools/run-lab.sh exec -- stestr -d '
           f'{paths.workspace} last; logs/tempest.log)')
     return exit_code
-
-
-def _combine(paths: layout.Layout, profile: pathlib.Path) -> str:
-    """Write a tempest.conf with a profile at its end, where it counts.
-
-    :returns: its name, in the folder of tempest.conf
-    """
-    try:
-        added = profile.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise errors.LabError(
-            f'The profile {profile} cannot be read: {error}.') from error
-    path = paths.tempest_conf.with_name('tempest-with-profile.conf')
-    layout.write(path, f'{paths.tempest_conf.read_text()}\n{added}',
-                 mode=0o600)
-    return path.name
 
 
 def _report(paths: layout.Layout, results: list[pathlib.Path]) -> None:

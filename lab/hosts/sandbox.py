@@ -84,16 +84,13 @@ def processes(proc: pathlib.Path = pathlib.Path('/proc')
         if found:
             # A process has one number in each PID namespace that it is in.
             numbers = re.search(r'^NSpid:\s+(.*)$', status, re.MULTILINE)
+            # mountinfo has blanks, tabs and backslashes as octal numbers.
+            root = re.sub(
+                rb'\\([0-7]{3})', lambda match: bytes([int(match[1], 8)]),
+                os.fsencode(found[1]))
             yield Process(
-                int(folder.name), _unescape(found.group(1)),
+                int(folder.name), pathlib.Path(os.fsdecode(root)),
                 numbers is not None and numbers.group(1).split()[1:] == ['1'])
-
-
-def _unescape(field: str) -> pathlib.Path:
-    """Decode the octal escapes of mountinfo (blank, tab, backslash)."""
-    return pathlib.Path(os.fsdecode(re.sub(
-        rb'\\([0-7]{3})', lambda match: bytes([int(match.group(1), 8)]),
-        os.fsencode(field))))
 
 
 def find(root: pathlib.Path) -> Process | None:

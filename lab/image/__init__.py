@@ -19,11 +19,11 @@ written into files; nothing is mounted and no loop device is used.
 """
 
 import hashlib
-import os
 import pathlib
 import tempfile
 
 from lab.image import initramfs
+from lm_tempest_plugin import utils
 
 ImageError = initramfs.ImageError
 # The guest's kernel comes from this package; it is not installed.
@@ -91,7 +91,10 @@ def build(target: pathlib.Path, work: pathlib.Path) -> None:
             initramfs.pack(tree, folder / 'initrd')
             raw = folder / 'disk.raw'
             write_disk(raw, kernel.image, folder / 'initrd')
-            _publish(raw, target)
+            converted = folder / target.name
+            convert(raw, converted)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            utils.write_atomically(target, converted.read_bytes(), 0o644)
     except OSError as error:
         raise ImageError(initramfs.explain_os_error(error)) from error
 
@@ -177,18 +180,3 @@ def convert(raw: pathlib.Path, target: pathlib.Path) -> None:
     """
     initramfs.run('qemu-img', 'convert', '-c', '-f', 'raw', '-O', 'qcow2',
                   raw, target)
-
-
-def _publish(raw: pathlib.Path, target: pathlib.Path) -> None:
-    """Convert into a temporary file beside the target, then replace it."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent,
-                                    prefix=f'.{target.name}-')
-    os.close(handle)
-    try:
-        convert(raw, pathlib.Path(name))
-        os.chmod(name, 0o644)
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise

@@ -222,12 +222,25 @@ def backports(package: str) -> typing.Iterator[list[str]]:
     # In apt's order.
     files = [path for path in (SOURCES, *sorted(PARTS.glob('*')))
              if path.suffix in ('.list', '.sources') and path.is_file()]
-    entries = [entry for file in files for entry in _read_sources(file)]
+    entries: list[AptSource] = []
+    for file in files:
+        read = _from_lines if file.suffix == '.list' else _from_fields
+        entries += read(file.read_text(encoding='utf-8', errors='replace'))
     if any(suite in entry.suites for entry in entries):
         # A second entry for the same suite might contradict the first.
         yield ['-t', suite]
         return
-    origin = _origin(package, entries, suite)
+    offering = places(package)
+    if not offering:
+        raise errors.LabError(
+            f'apt knows no source of {package}: check that apt-get update '
+            f'works.')
+    origin = next((entry for entry in entries if entry.places & offering),
+                  None)
+    if origin is None:
+        raise errors.LabError(
+            f'No entry that offers {package} is understood in {SOURCES} and '
+            f'{PARTS}: add {suite} to the sources there.')
     with tempfile.TemporaryDirectory(prefix='lab-apt-') as name:
         folder = pathlib.Path(name)
         # apt reads and downloads as a user of its own.
@@ -242,26 +255,6 @@ def backports(package: str) -> typing.Iterator[list[str]]:
             f'{origin.before}{suite}{origin.after}\n')
         yield ['-t', suite, '-o', f'Dir::Etc::sourceparts={parts}',
                '-o', f'Dir::State::lists={lists}']
-
-
-def _origin(package: str, entries: list[AptSource], suite: str) -> AptSource:
-    """Return the entry for the release that offers a package."""
-    offering = places(package)
-    if not offering:
-        raise errors.LabError(
-            f'apt knows no source of {package}: check that apt-get update '
-            f'works.')
-    for entry in entries:
-        if entry.places & offering:
-            return entry
-    raise errors.LabError(
-        f'No entry that offers {package} is understood in {SOURCES} and '
-        f'{PARTS}: add {suite} to the sources there.')
-
-
-def _read_sources(file: pathlib.Path) -> typing.Iterator[AptSource]:
-    text = file.read_text(encoding='utf-8', errors='replace')
-    return (_from_lines if file.suffix == '.list' else _from_fields)(text)
 
 
 def _from_lines(text: str) -> typing.Iterator[AptSource]:

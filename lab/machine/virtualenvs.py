@@ -81,10 +81,14 @@ def make(paths: layout.Layout, name: str) -> None:
     debian.run_installer([*command, '--requirement', str(requirements)],
                          log, doing)
     if name == 'tempest':
+        # The version, without git, which need not be there.
+        setup = configparser.ConfigParser()
+        setup.read(layout.REPOSITORY / 'setup.cfg', encoding='utf-8')
+        version = f'{setup["metadata"]["version"]}.dev0'
         # Built with the pinned packages, not with the newest of this hour.
         debian.run_installer([*command, '--no-deps', '--no-build-isolation',
                               '--editable', str(layout.REPOSITORY)],
-                             log, doing, PBR_VERSION=_plugin_version())
+                             log, doing, PBR_VERSION=version)
     _link_debian_modules(paths, name, LINKED[name])
     layout.write(venv / 'stamp', _digest(paths, name))
 
@@ -100,13 +104,6 @@ def link_ceph(paths: layout.Layout) -> None:
 def _pins(name: str) -> tuple[pathlib.Path, pathlib.Path]:
     """Return the files of a virtualenv's requirements and constraints."""
     return (LAB / f'requirements-{name}.txt', LAB / f'constraints-{name}.txt')
-
-
-def _plugin_version() -> str:
-    """Return the plugin's version without git, which need not be there."""
-    setup = configparser.ConfigParser()
-    setup.read(layout.REPOSITORY / 'setup.cfg', encoding='utf-8')
-    return f'{setup["metadata"]["version"]}.dev0'
 
 
 def _digest(paths: layout.Layout, name: str) -> str:

@@ -13,7 +13,6 @@
 """keystone: identity, the catalogue, and the users of all services."""
 
 import functools
-import typing
 
 import openstack
 
@@ -106,19 +105,18 @@ class Keystone(base.Service):
             identity.create_project(name=PROJECT, domain_id='default') if new
             else identity.find_project(PROJECT, ignore_missing=False))
         for service in owners:
-            assert service.endpoint is not None
-            self._add_user(identity, project, service.name, service.endpoint)
-
-    def _add_user(self, identity: typing.Any, project: typing.Any, name: str,
-                  endpoint: base.Endpoint) -> None:
-        user = identity.create_user(
-            name=name,
-            password=configuration.passwords(self.paths)['service'],
-            domain_id='default', default_project_id=project.id)
-        for role in ('admin', 'service'):
-            identity.assign_project_role_to_user(
-                project, user, identity.find_role(role, ignore_missing=False))
-        entry = identity.create_service(name=name, type=endpoint.kind)
-        identity.create_endpoint(
-            service_id=entry.id, interface='public', url=endpoint.url,
-            region_id=configuration.REGION)
+            endpoint = service.endpoint
+            assert endpoint is not None
+            user = identity.create_user(
+                name=service.name,
+                password=configuration.passwords(self.paths)['service'],
+                domain_id='default', default_project_id=project.id)
+            for role in ('admin', 'service'):
+                identity.assign_project_role_to_user(
+                    project, user,
+                    identity.find_role(role, ignore_missing=False))
+            entry = identity.create_service(
+                name=service.name, type=endpoint.kind)
+            identity.create_endpoint(
+                service_id=entry.id, interface='public', url=endpoint.url,
+                region_id=configuration.REGION)

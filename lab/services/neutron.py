@@ -165,9 +165,13 @@ class OpenVSwitch(base.Service):
                              _create, database,
                              f'{OVS_SCHEMAS}/vswitch.ovsschema'),
                          after=self._set_up),
+            # Its bridge joins the provider network to the switch.
             self.program('ovs-vswitchd', '/usr/sbin/ovs-vswitchd',
                          f'unix:{socket}', *LOGGING, nice=base.DATA_PLANE,
-                         needs=('ovsdb',), after=self._add_bridge),
+                         needs=('ovsdb',), after=functools.partial(
+                             self._vsctl, 'add-br', BRIDGE, '--', 'set',
+                             'bridge', BRIDGE, 'datapath_type=netdev', '--',
+                             'add-port', BRIDGE, network.PROVIDER_PORT)),
             self.program('ovn-controller', '/usr/bin/ovn-controller',
                          f'unix:{socket}', *LOGGING, nice=base.DATA_PLANE,
                          needs=('ovs-vswitchd',)),
@@ -198,12 +202,6 @@ class OpenVSwitch(base.Service):
                     f'external_ids:hostname={self.host.name}',
                     *(f'external_ids:{name}="{value}"'
                       for name, value in settings.items()))
-
-    def _add_bridge(self) -> None:
-        """Join the provider network to the switch."""
-        self._vsctl('add-br', BRIDGE, '--', 'set', 'bridge', BRIDGE,
-                    'datapath_type=netdev', '--', 'add-port', BRIDGE,
-                    network.PROVIDER_PORT)
 
 
 def _create(file: pathlib.Path, schema: str) -> None:
