@@ -20,8 +20,6 @@ from lm_tempest_plugin.commands import results_files
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
 
-OPENMETRICS, INFLUX = 'openmetrics', 'influx'
-
 
 class Export(command.Command):
     """Write results in a format for monitoring systems.
@@ -36,7 +34,7 @@ class Export(command.Command):
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
         results_files.add_argument(parser)
         parser.add_argument(
-            '--format', required=True, choices=(OPENMETRICS, INFLUX),
+            '--format', required=True, choices=('openmetrics', 'influx'),
             help='format to write')
         parser.add_argument(
             '-o', '--output', metavar='FILE',
@@ -57,10 +55,8 @@ class Export(command.Command):
             results = results_files.read(parsed_args.results)
             # Machines that only run the tests need none of the libraries.
             module = utils.import_optional(
-                f'lm_tempest_plugin.results.{parsed_args.format}', 'report')
-            text = (module.render(results)
-                    if parsed_args.format == OPENMETRICS else
-                    ''.join(f'{line}\n' for line in module.lines(results)))
+                'lm_tempest_plugin.results.export', 'report')
+            text = getattr(module, parsed_args.format)(results)
             if parsed_args.output:
                 results_files.write_output(parsed_args.output, text)
             else:

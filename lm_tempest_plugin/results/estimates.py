@@ -63,7 +63,7 @@ class Estimate:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Line:
+class StraightLine:
     """A straight line: seconds + seconds_per_gib x memory.
 
     :ivar seconds: duration without any memory
@@ -249,7 +249,7 @@ def _kendall_position(count: int) -> float | None:
                             (below[rank] - below[rank - 1]))
 
 
-def line(ram_gib: Values, seconds: Values) -> Line:
+def line(ram_gib: Values, seconds: Values) -> StraightLine:
     """Return the least-squares line of durations as a function of memory.
 
     Flavors are few, so the line depends only on the mean duration of each
@@ -299,5 +299,6 @@ def line(ram_gib: Values, seconds: Values) -> Line:
         Estimate(value, value - half if known else None,
                  value + half if known else None, len(values))
         for value, half in zip(found.tolist(), halves.tolist()))
-    return Line(offset, per_gib, float(numpy.sqrt((residuals ** 2).mean())),
-                len(values))
+    return StraightLine(
+        offset, per_gib, float(numpy.sqrt((residuals ** 2).mean())),
+        len(values))

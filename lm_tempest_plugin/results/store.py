@@ -25,7 +25,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import datetime
-import functools
 import hashlib
 import json
 import os
@@ -174,9 +173,10 @@ def read(paths: Iterable[str | os.PathLike[str]],
     :param keep_details: keep everything. By default, the parts of a
         migration that no report needs are dropped, since 100,000 migrations
         would not fit into memory: transitions, progress, events, records,
-        all outages but the longest, boot ids, request ids, the time when a
-        line was written, and of samples of hosts the stolen time, the time
-        since the sample before, the traffic of disks and of single
+        all outages but the longest, figures of libvirt but the downtime and
+        the memory that was sent, boot ids, request ids, the time when a
+        line was written, and of samples of hosts the memory, the stolen time,
+        the time since the sample before, the traffic of disks and of single
         interfaces, and how long the sample took
     :raises ResultsError: a file cannot be used, or two hold the same run;
         names file and line
@@ -186,42 +186,39 @@ def read(paths: Iterable[str | os.PathLike[str]],
     for path in map(pathlib.Path, paths):
         # Text for each server that is not judged yet, by drain and server.
         pending: dict[tuple[str, str], str] = {}
-        for line in _lines(path, results.remarks):
-            _take(compact(line), path, results, pending)
+        for line in map(compact, _lines(path, results.remarks)):
+            match line:
+                case schema.RunStarted():
+                    if line.run in results.files:
+                        raise ResultsError(
+                            f'{results.files[line.run]} and {path} hold the '
+                            f'same run, {line.run}')
+                    results.runs.append(line)
+                    results.files[line.run] = str(path)
+                case schema.DrainStarted():
+                    results.tests.add(line.test)
+                    pending |= {(line.drain, server_id): (
+                        f'server {server_id} from '
+                        f'{line.source or "its host"} to '
+                        f'{line.destination or "another host"}: its live '
+                        f'migration was under way')
+                        for server_id in line.server_ids}
+                case schema.MigrationEnded():
+                    pending[line.drain, line.server_id] = (
+                        f'server {line.server_id} from {line.source} to '
+                        f'{line.destination}: migration record '
+                        f'{line.record_status or "missing"}, server '
+                        f'{line.server_status}')
+                case schema.MigrationResult():
+                    pending.pop((line.drain, line.server_id), None)
+                    results.migrations.append(line)
+                case schema.DrainResult():
+                    results.drains.append(line)
+                case schema.TestFailure():
+                    results.tests.add(line.test)
+                    results.failures.append(line)
         results.unjudged.extend(pending.values())
     return results
-
-
-def _take(line: schema.AnyLine, path: pathlib.Path, results: Results,
-          pending: dict[tuple[str, str], str]) -> None:
-    match line:
-        case schema.RunStarted():
-            if line.run in results.files:
-                raise ResultsError(f'{results.files[line.run]} and {path} '
-                                   f'hold the same run, {line.run}')
-            results.runs.append(line)
-            results.files[line.run] = str(path)
-        case schema.DrainStarted():
-            results.tests.add(line.test)
-            for server_id in line.server_ids:
-                pending[line.drain, server_id] = (
-                    f'server {server_id} from {line.source or "its host"} '
-                    f'to {line.destination or "another host"}: its live '
-                    f'migration was under way')
-        case schema.MigrationEnded():
-            pending[line.drain, line.server_id] = (
-                f'server {line.server_id} from {line.source} to '
-                f'{line.destination}: migration record '
-                f'{line.record_status or "missing"}, server '
-                f'{line.server_status}')
-        case schema.MigrationResult():
-            pending.pop((line.drain, line.server_id), None)
-            results.migrations.append(line)
-        case schema.DrainResult():
-            results.drains.append(line)
-        case schema.TestFailure():
-            results.tests.add(line.test)
-            results.failures.append(line)
 
 
 def _lines(path: pathlib.Path,
@@ -264,36 +261,28 @@ def _lines(path: pathlib.Path,
 def _decoded(text: bytes, path: pathlib.Path, number: int) -> schema.AnyLine:
     try:
         line = _DECODER.decode(text)
-        version: object = line.version
-        if version == schema.VERSION:
+        if line.version == schema.VERSION:
             return line
         reason = ''
     except ValueError as exc:
         reason = str(exc)
-        version = _version(text)
-    if version not in (None, schema.VERSION):
+    try:
+        found = msgspec.json.decode(text)
+        # Version 1 called it schema.
+        version = found.get('version', found.get('schema'))
+    except (ValueError, AttributeError):
+        version = None
+    if version is None:
+        raise ResultsError(f'line {number} of {path} is not a result: it is '
+                           f'not a JSON object with a version')
+    if version != schema.VERSION:
         raise ResultsError(
             f'{path} has version {version} of the results format (line '
             f'{number}), and this release reads version {schema.VERSION} '
             f'only. Run the tests again with this release, or read the file '
             f'with the release that wrote it')
-    if version is None:
-        raise ResultsError(f'line {number} of {path} is not a result: it is '
-                           f'not a JSON object with a version')
     raise ResultsError(
         f'line {number} of {path} does not match the schema: {reason}')
-
-
-def _version(text: bytes) -> object:
-    """Return the version of a line that does not match the schema."""
-    try:
-        line = msgspec.json.decode(text)
-    except ValueError:
-        return None
-    if not isinstance(line, dict):
-        return None
-    # Version 1 called it schema.
-    return line.get('version', line.get('schema'))
 
 
 def _digest(text: bytes) -> str:
@@ -309,42 +298,43 @@ class _Compactor:
 
     def __init__(self) -> None:
         self._shared: dict[Any, Any] = {}
+        self._texts: dict[type[msgspec.Struct], tuple[str, ...]] = {}
         self._no_interfaces: dict[str, schema.InterfaceRate] = {}
 
     def __call__(self, line: schema.AnyLine) -> schema.AnyLine:
         changes: dict[str, Any] = {'previous': schema.NO_DIGEST,
                                    'written_at': NOT_KEPT}
         if isinstance(line, schema.MigrationResult):
-            changes |= self._migration(line)
+            changes |= {
+                'request_id': '',
+                'settings': self._share(line.settings),
+                'block_migration': self._share(line.block_migration),
+                'flavor': self._share(line.flavor),
+                'expected_verdicts': self._share(line.expected_verdicts),
+                'phases': tuple(map(self._interned, line.phases)),
+                'service': line.service and self._interned(line.service),
+                'guest': self._share(msgspec.structs.replace(
+                    line.guest, boot_id_before='', boot_id_after='')),
+                'records': (), 'transitions': (), 'progress': (),
+                'events': (), 'continuity': line.continuity and
+                self._interned(line.continuity, **{
+                    name: msgspec.structs.replace(
+                        figures, outages=figures.longest and (
+                            figures.longest,) or ())
+                    for name, figures in (
+                        ('outage', line.continuity.outage),
+                        ('control', line.continuity.control))}),
+                'job': line.job and schema.LibvirtJob(
+                    downtime_ms=line.job.downtime_ms,
+                    memory_bytes_processed=line.job.memory_bytes_processed)}
         elif isinstance(line, schema.DrainResult):
             changes |= {
                 'settings': self._share(line.settings),
                 'checks': self._share(line.checks),
-                'hosts': tuple(map(self._host, line.hosts))}
+                'hosts': tuple(self._interned(each, samples=tuple(
+                    map(self._sample, each.samples)))
+                    for each in line.hosts)}
         return self._interned(line, **changes)
-
-    def _migration(self, line: schema.MigrationResult) -> dict[str, Any]:
-        continuity = line.continuity
-        if continuity:
-            continuity = self._interned(
-                continuity, outage=_longest_only(continuity.outage),
-                control=_longest_only(continuity.control))
-        return {
-            'request_id': '',
-            'settings': self._share(line.settings),
-            'block_migration': self._share(line.block_migration),
-            'flavor': self._share(line.flavor),
-            'expected_verdicts': self._share(line.expected_verdicts),
-            'phases': tuple(map(self._interned, line.phases)),
-            'service': line.service and self._interned(line.service),
-            'guest': self._share(msgspec.structs.replace(
-                line.guest, boot_id_before='', boot_id_after='')),
-            'records': (), 'transitions': (), 'progress': (), 'events': (),
-            'continuity': continuity}
-
-    def _host(self, each: schema.HostSamples) -> schema.HostSamples:
-        return self._interned(each, samples=tuple(
-            map(self._sample, each.samples)))
 
     def _sample(self, each: schema.HostSample) -> schema.HostSample:
         # Samples are half of the memory that results take. One number for
@@ -354,30 +344,21 @@ class _Compactor:
             each, before_ns=middle_ns, after_ns=middle_ns, seconds=None,
             cpu_stolen_fraction=None, read_bytes_per_s=None,
             written_bytes_per_s=None, interfaces=self._no_interfaces,
-            memory_total_bytes=self._share(each.memory_total_bytes))
+            memory_total_bytes=0, memory_available_bytes=0)
 
     def _share(self, value: Any) -> Any:
         return self._shared.setdefault(value, value)
 
     def _interned(self, struct: _Struct, **changes: Any) -> _Struct:
         """Return the struct with changes, and each text only once."""
-        for name in _text_fields(type(struct)):
+        kind = type(struct)
+        if kind not in self._texts:
+            self._texts[kind] = tuple(
+                field.name for field in msgspec.structs.fields(kind)
+                if field.type in (str, str | None) and
+                field.name not in ('migration', 'previous'))
+        for name in self._texts[kind]:
             value = getattr(struct, name)
             if type(value) is str:
                 changes[name] = sys.intern(value)
         return msgspec.structs.replace(struct, **changes)
-
-
-@functools.cache
-def _text_fields(kind: type[msgspec.Struct]) -> tuple[str, ...]:
-    """Return the fields that may hold a text which many lines share."""
-    return tuple(
-        field.name for field in msgspec.structs.fields(kind)
-        if field.type in (str, str | None) and field.name not in (
-            'migration', 'previous'))
-
-
-def _longest_only(figures: schema.OutageFigures) -> schema.OutageFigures:
-    longest = figures.longest
-    return msgspec.structs.replace(
-        figures, outages=(longest,) if longest else ())

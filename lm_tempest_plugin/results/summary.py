@@ -256,7 +256,7 @@ class MemoryFit:
     """
 
     conditions: Conditions
-    line: estimates.Line
+    line: estimates.StraightLine
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from lm_tempest_plugin.commands import export
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
 
-RESULTS = 'lm_tempest_plugin.results.'
+MODULE = 'lm_tempest_plugin.results.export'
 
 
 class ExportTest(base.TestCase):
@@ -95,7 +95,7 @@ class ExportTest(base.TestCase):
                               ('influx', 'influxdb_client')):
             with mock.patch.dict(sys.modules):
                 for name in list(sys.modules):
-                    if name.startswith((f'{library}.', RESULTS + form)):
+                    if name.startswith((f'{library}.', MODULE)):
                         del sys.modules[name]
                 sys.modules[library] = None
                 self.assertEqual(2, self.run_with(
