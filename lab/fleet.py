@@ -32,8 +32,8 @@ from tempest.common import credentials_factory
 from lab import configuration
 from lab import errors
 from lab.hosts import sandbox
-from lab import layout as layouts
-from lab import topology as topologies
+from lab.layout import Layout
+from lab.topology import CONTROLLER
 from lab import workspace
 from lm_tempest_plugin.cloud import api
 
@@ -167,17 +167,17 @@ def inside(host: str, *command: str, check: bool = True
         capture_output=True)
 
 
-def sql(layout: layouts.Layout, statement: str) -> list[list[str]]:
+def sql(paths: Layout, statement: str) -> list[list[str]]:
     """Run a statement in nova's database.
 
-    :param layout: paths of the lab
+    :param paths: paths of the lab
     :param statement: one statement
     :returns: its rows
     :raises errors.LabError: if the database refuses
     """
-    password = configuration.passwords(layout)['database']
+    password = configuration.passwords(paths)['database']
     result = subprocess.run(
-        ['mariadb', f'--host={topologies.CONTROLLER.address}', '--user=lab',
+        ['mariadb', f'--host={CONTROLLER.address}', '--user=lab',
          '--batch', '--skip-column-names', 'nova'],
         input=statement, text=True, capture_output=True,
         env={**os.environ, 'MYSQL_PWD': password})

@@ -25,11 +25,12 @@ from tempest.lib import exceptions as lib_exc
 
 from lab import errors
 from lab.faults import injections
-from lab.faults import scene as scenes
-from lab import fleet as fleets
-from lab import layout as layouts
+from lab.faults.scene import Outcome
+from lab.faults.scene import Scene
+from lab import fleet
+from lab import layout
 from lab import lifecycle
-from lab import topology as topologies
+from lab.topology import Topology
 from lm_tempest_plugin.cloud import api
 
 SOURCE, DESTINATION = 'compute1', 'compute2'
@@ -41,14 +42,13 @@ def main(arguments: list[str]) -> int:
     :param arguments: names of faults; none for all
     :returns: 0 if every verdict is right and nothing is left over
     """
-    layout = layouts.Layout(layouts.state_folder())
-    topology = lifecycle.recorded(layout) or topologies.Topology()
+    paths = layout.Layout(layout.state_folder())
+    topology = lifecycle.recorded(paths) or Topology()
     chosen = _choose(arguments, topology.storage)
-    place = injections.Place(layout, SOURCE, DESTINATION)
+    place = injections.Place(paths, SOURCE, DESTINATION)
     outcomes, failures = [], 0
     with api.use_microversion(api.MICROVERSION):
-        scene = scenes.Scene(
-            openstack.connect(), fleets.administrator(), place)
+        scene = Scene(openstack.connect(), fleet.administrator(), place)
         for number, fault in enumerate(chosen, 1):
             print(f'{number} of {len(chosen)}: {fault.action} ...', flush=True)
             try:
@@ -81,7 +81,7 @@ def _choose(arguments: list[str], storage: str) -> list[injections.Fault]:
     return [fault for fault in known if not wanted or fault.name in wanted]
 
 
-def _tell(outcome: scenes.Outcome) -> None:
+def _tell(outcome: Outcome) -> None:
     """Print one outcome, with its evidence if it is wrong."""
     print(f'  {outcome.verdict}', flush=True)
     for error in outcome.errors:
@@ -91,7 +91,7 @@ def _tell(outcome: scenes.Outcome) -> None:
               flush=True)
 
 
-def _print(outcomes: list[scenes.Outcome]) -> None:
+def _print(outcomes: list[Outcome]) -> None:
     """Print the table."""
     table = rich.table.Table('INJECTED', 'VERDICT', 'SIGNATURE', 'CAUSE',
                              'GUEST ON', 'OTHERS', 'WRONG OR LEFT')

@@ -26,12 +26,13 @@ import threading
 from lab import errors
 from lab import fleet
 from lab.hosts import network
-from lab import layout as layouts
-from lab import supervisor as supervisors
-from lab import topology as topologies
-from lm_tempest_plugin.migration import verdict as verdicts
+from lab.layout import Layout
+from lab.layout import SUPERVISOR_SOCKET
+from lab.supervisor import Supervisor
+from lab.topology import BLOCK
+from lab.topology import STORAGES
+from lm_tempest_plugin.migration.verdict import Kind
 
-Kind = verdicts.Kind
 #: Status of the migration record that a fault waits for; 'before' is before
 #: the request.
 BEFORE, QUEUED, RUNNING = 'before', 'queued', 'running'
@@ -49,7 +50,7 @@ class Place:
     :ivar destination: name of the host that they go to
     """
 
-    layout: layouts.Layout
+    layout: Layout
     source: str
     destination: str
 
@@ -78,9 +79,9 @@ class Fault:
     when: str
     inject: Act
     heal: Act
-    expected: tuple[verdicts.Kind, ...]
+    expected: tuple[Kind, ...]
     cause: str
-    storages: tuple[str, ...] = topologies.STORAGES
+    storages: tuple[str, ...] = STORAGES
 
 
 def kill(program: str) -> None:
@@ -89,7 +90,7 @@ def kill(program: str) -> None:
     :param program: name of the supervisor program
     :raises errors.LabError: if it is not up
     """
-    state = supervisors.Supervisor(layouts.SUPERVISOR_SOCKET).state(program)
+    state = Supervisor(SUPERVISOR_SOCKET).state(program)
     if not state.up:
         raise errors.LabError(f'{program} is not up.')
     os.kill(state.pid, signal.SIGKILL)
@@ -105,7 +106,7 @@ def _restart_compute(place: Place) -> None:
     Its libvirtd has gone, and nova 34 may wait for it for ever, which blocks
     all later migrations.
     """
-    supervisors.Supervisor(layouts.SUPERVISOR_SOCKET).restart(
+    Supervisor(SUPERVISOR_SOCKET).restart(
         f'{place.destination}-nova-compute')
 
 
@@ -210,7 +211,7 @@ FAULTS = (
           r'(?i)no space|too large|pre_live_migration on host \S+: Error '
           r'\(OSError',
           # With Ceph nothing is written to it.
-          (topologies.BLOCK,)),
+          (BLOCK,)),
     Fault('record', "the record is kept from ending in nova's database", 1,
           BEFORE, _keep_running, _let_end, (Kind.STUCK,),
           r'the record never ends'),

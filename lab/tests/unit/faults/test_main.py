@@ -18,7 +18,6 @@ from lab.faults import __main__ as main
 from lab.faults import injections
 from lab.faults import scene
 from lab import fleet
-from lab import layout as layouts
 from lab import layout
 from lab.tests.unit import base
 from lab.tests.unit.faults import test_scene
@@ -48,7 +47,7 @@ class TestMain(base.TestCase):
         for module, name, value in (
                 (main.openstack, 'connect', lambda: None),
                 (fleet, 'administrator', lambda: None),
-                (scene, 'Scene', lambda *args: self.scene)):
+                (main, 'Scene', lambda *args: self.scene)):
             self.patch(module, name, value)
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
@@ -70,7 +69,7 @@ class TestMain(base.TestCase):
 
     def test_ceph_has_no_disk_to_fill(self):
         layout.write_json(self.layout.ready, {'storage': 'ceph'})
-        self.patch(layouts, 'state_folder', lambda: self.layout.root)
+        self.patch(layout, 'state_folder', lambda: self.layout.root)
         self.assertEqual(0, self._run([])[0])
         self.assertEqual([each.name for each in injections.FAULTS
                           if each.name != 'disk'], self.scene.played)
