@@ -28,13 +28,12 @@ import types
 from bench.precision import children
 from bench.precision import claims
 from bench.precision import episodes
-from bench.precision import machine
-from bench.precision import namespaces
 from bench.precision import results
 from bench.precision import scale
 from bench.precision import session
 from bench.precision import tables
 from bench.precision import tcp_stalls
+from bench.precision import testbed
 
 MODULE = 'bench.precision'
 PARTS = ('trials', 'scenarios', 'tcp', 'scale', 'hogs')
@@ -80,7 +79,7 @@ def main() -> int:
     """Run the benchmark; return the exit code."""
     asked = arguments(sys.argv[1:])
     try:
-        namespaces.enter(MODULE, sys.argv[1:])
+        testbed.enter(MODULE, sys.argv[1:])
         signal.signal(signal.SIGTERM, terminated)
         # In a job that a shell runs in the background, SIGINT is ignored,
         # also by all its children; but SIGINT is how the tools are ended.
@@ -131,12 +130,12 @@ def run(asked: argparse.Namespace, found: results.BenchResults) -> None:
     """
     parts = asked.only or PARTS
     dice = random.Random(asked.seed)
-    watch = machine.CpuWatch()
+    watch = testbed.CpuWatch()
     found.facts['load before'] = f'{watch.load:.2f}'
     session.say(f'seed {asked.seed}')
-    if watch.load > machine.QUIET_LOAD:
+    if watch.load > testbed.QUIET_LOAD:
         session.say(f'This machine is not idle (load {watch.load:.2f}, limit '
-                    f'{machine.QUIET_LOAD:g}): others may spoil the figures.')
+                    f'{testbed.QUIET_LOAD:g}): others may spoil the figures.')
     planned = []
     if 'trials' in parts:
         planned += episodes.plan_trials(
@@ -145,7 +144,7 @@ def run(asked: argparse.Namespace, found: results.BenchResults) -> None:
         planned += episodes.plan_scenarios(dice, asked.quick)
     if planned:
         session.run(found, planned, 'trials')
-    with contextlib.closing(namespaces.Far()) as far:
+    with contextlib.closing(testbed.Far()) as far:
         if 'tcp' in parts:
             tcp_stalls.run(
                 found, far, 1 if asked.quick else 3, asked.quick, dice)
@@ -157,7 +156,7 @@ def run(asked: argparse.Namespace, found: results.BenchResults) -> None:
     found.facts['CPU time stolen'] = f'{100 * watch.stolen():.1f} %'
 
 
-def run_hogged(found: results.BenchResults, far: namespaces.Far,
+def run_hogged(found: results.BenchResults, far: testbed.Far,
                asked: argparse.Namespace, dice: random.Random) -> None:
     """Repeat the most sensitive parts while others use the CPUs."""
     session.run(found, episodes.plan_trials(

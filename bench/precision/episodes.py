@@ -21,7 +21,7 @@ import dataclasses
 import random
 from typing import Any
 
-from bench.precision import namespaces
+from bench.precision import testbed
 
 NS = 1_000_000_000
 DROP, HOLD, DELAY = 'drop', 'hold', 'delay'
@@ -287,7 +287,7 @@ def plan_trials(count: int, lanes: int, dice: random.Random,
         begin_s = start_s + LEAD_S + dice.uniform(0, PHASE_S)
         free_s[lane] = begin_s + length_s + TAIL_S + REST_S
         planned.append(Slot(
-            TRIAL, namespaces.tun_host(lane, six=bool(lane % 2)),
+            TRIAL, testbed.tun_host(lane, six=bool(lane % 2)),
             round(start_s * NS), (_episode(kind, begin_s, length_s),)))
     return planned
 
@@ -311,6 +311,6 @@ def plan_scenarios(dice: random.Random, quick: bool) -> list[Slot]:
         REORDERING: [
             _episode(REORDER, begin_s, loss_s / 2, fraction=0.05,
                      extra_s=0.025, seed=seed)]}
-    return [Slot(name, namespaces.tun_host(FIRST_HOST + number), 0,
+    return [Slot(name, testbed.tun_host(FIRST_HOST + number), 0,
                  tuple(parts))
             for number, (name, parts) in enumerate(scenarios.items())]

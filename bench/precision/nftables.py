@@ -28,7 +28,7 @@ from typing import Any
 
 from bench.precision import children
 from bench.precision import episodes
-from bench.precision import namespaces
+from bench.precision import testbed
 
 RULES = """
 table inet bench {
@@ -81,7 +81,7 @@ class Nft:
 
     def __init__(self) -> None:
         """Open the library."""
-        self._library = ctypes.CDLL(namespaces.NFTABLES_LIBRARY)
+        self._library = ctypes.CDLL(testbed.NFTABLES_LIBRARY)
         self._library.nft_ctx_new.restype = ctypes.c_void_p
         self._library.nft_run_cmd_from_buffer.argtypes = [
             ctypes.c_void_p, ctypes.c_char_p]

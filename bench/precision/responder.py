@@ -34,7 +34,7 @@ import numpy
 
 from bench.precision import children
 from bench.precision import episodes
-from bench.precision import namespaces
+from bench.precision import testbed
 
 TUN_PATH = '/dev/net/tun'
 # linux/if_tun.h
@@ -245,8 +245,8 @@ def main() -> None:
     """Answer until the input ends; see the top of this file."""
     device = os.open(TUN_PATH, os.O_RDWR | os.O_NONBLOCK)
     fcntl.ioctl(device, TUNSETIFF, INTERFACE_REQUEST.pack(
-        namespaces.TUN_NAME.encode('ascii'), IFF_TUN | IFF_NO_PI))
-    namespaces.add_addresses(namespaces.TUN_NAME, namespaces.TUN_ADDRESSES)
+        testbed.TUN_NAME.encode('ascii'), IFF_TUN | IFF_NO_PI))
+    testbed.add_addresses(testbed.TUN_NAME, testbed.TUN_ADDRESSES)
     responder = Responder(device)
     print(json.dumps({'ready': True, 'priority': children.take_priority()}),
           flush=True)

@@ -21,11 +21,10 @@ from typing import Any
 
 from bench.precision import children
 from bench.precision import episodes
-from bench.precision import machine
-from bench.precision import namespaces
 from bench.precision import nftables
 from bench.precision import results
 from bench.precision import session
+from bench.precision import testbed
 from bench.precision import tools
 
 SIZES = (1, 10, 100, 300)
@@ -68,12 +67,12 @@ def plan(size: int, rounds: int, dice: random.Random,
             length_s = episodes.draw_length(
                 LENGTHS_S[turn % len(LENGTHS_S)], dice)
             planned.append(nftables.Blockade(
-                namespaces.far_host(host), begin_ns,
+                testbed.far_host(host), begin_ns,
                 begin_ns + round(length_s * episodes.NS)))
     return planned
 
 
-def run(found: results.BenchResults, far: namespaces.Far, quick: bool,
+def run(found: results.BenchResults, far: testbed.Far, quick: bool,
         dice: random.Random) -> None:
     """Measure more and more targets, and add the results.
 
@@ -100,7 +99,7 @@ def repeats(size: int, quick: bool) -> int:
     return QUICK_REPEATS if quick else REPEATS
 
 
-def ours(found: results.BenchResults, far: namespaces.Far, part: str,
+def ours(found: results.BenchResults, far: testbed.Far, part: str,
          size: int, rounds: int, dice: random.Random) -> None:
     """Let our prober measure many targets while the kernel drops some.
 
@@ -114,8 +113,8 @@ def ours(found: results.BenchResults, far: namespaces.Far, part: str,
     part = f'{part}, {size} targets'
     found.scale.append({
         'part': part, 'tool': 'sleeping only', 'targets': 0,
-        **machine.sleep_lateness(SLEEPER_S, SLEEPER_STEP_S)})
-    addresses = [namespaces.far_host(host) for host in range(size)]
+        **testbed.sleep_lateness(SLEEPER_S, SLEEPER_STEP_S)})
+    addresses = [testbed.far_host(host) for host in range(size)]
     blocker = children.JsonChild('nftables', far.prefix)
     try:
         probe = tools.ProbeProcess(addresses, INTERVAL_S)
@@ -165,7 +164,7 @@ def fping(found: results.BenchResults, part: str, size: int,
         process = subprocess.Popen(
             ['fping', '-o', '-l', '-p', f'{INTERVAL_S * 1000:g}', '-i',
              f'{pause_ms:g}', '-t', '10',
-             *map(namespaces.far_host, range(size))],
+             *map(testbed.far_host, range(size))],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=output, process_group=0)
         session.wait(f'{part}, fping', started_s + duration_s)

@@ -26,10 +26,10 @@ from typing import Any
 
 from bench.precision import children
 from bench.precision import episodes
-from bench.precision import namespaces
 from bench.precision import nftables
 from bench.precision import results
 from bench.precision import session
+from bench.precision import testbed
 from bench.precision import tools
 
 PORT = 2392
@@ -73,12 +73,12 @@ def plan(count: int, quick: bool, dice: random.Random,
     for number, (kind, length_s) in enumerate(todo):
         begin_ns = start_ns + round(dice.uniform(0, SPREAD_S) * episodes.NS)
         planned.append(StallEvent(
-            kind, namespaces.far_host(FIRST_HOST + number), begin_ns,
+            kind, testbed.far_host(FIRST_HOST + number), begin_ns,
             begin_ns + round(length_s * episodes.NS)))
     return planned
 
 
-def run(found: results.BenchResults, far: namespaces.Far, count: int,
+def run(found: results.BenchResults, far: testbed.Far, count: int,
         quick: bool, dice: random.Random) -> None:
     """Make the events, and add our prober's figures.
 

@@ -15,9 +15,9 @@ import random
 import testtools
 
 from bench.precision import episodes
-from bench.precision import namespaces
 from bench.precision import scale
 from bench.precision import tcp_stalls
+from bench.precision import testbed
 
 NS = episodes.NS
 
@@ -80,10 +80,10 @@ class PlansTest(testtools.TestCase):
         self.assertEqual(24, len({event.address for event in planned}))
 
     def test_addresses(self):
-        several = {namespaces.far_host(host) for host in range(1000)}
+        several = {testbed.far_host(host) for host in range(1000)}
         self.assertEqual(1000, len(several))
-        self.assertEqual('198.19.2.1', namespaces.far_host(200))
-        self.assertEqual('2001:2:0:1::1:1', namespaces.tun_host(0, six=True))
+        self.assertEqual('198.19.2.1', testbed.far_host(200))
+        self.assertEqual('2001:2:0:1::1:1', testbed.tun_host(0, six=True))
 
 
 class LengthsTest(testtools.TestCase):

@@ -12,20 +12,20 @@
 
 import testtools
 
-from bench.precision import machine
+from bench.precision import testbed
 
 
 class CpuTimesTest(testtools.TestCase):
 
     def test_stolen_cpu_time(self):
-        self.assertEqual((7, 107), machine.cpu_times(
+        self.assertEqual((7, 107), testbed.cpu_times(
             'cpu  10 20 30 40 0 0 0 7 5 5\ncpu0 1 2 3'))
 
 
 class SleeperTest(testtools.TestCase):
 
     def test_it_is_never_early(self):
-        late = machine.sleep_lateness(0.1, 0.001)
+        late = testbed.sleep_lateness(0.1, 0.001)
         self.assertTrue(0 <= late['lateness_p50_s'] <=
                         late['lateness_p99_s'])
         self.assertLess(late['lateness_p50_s'], late['lateness_max_s'] + 1e-9)

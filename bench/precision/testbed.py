@@ -10,12 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The network of the benchmark: namespaces that nobody else sees.
+"""The machine of the benchmark, and its network that nobody else sees.
 
 The program runs in network, PID and mount namespaces of its own, without
 names: however it ends, the kernel kills all its children and removes the
 devices. The addresses are those that RFC 2544 and RFC 5180 reserve for
-benchmarks.
+benchmarks. The load and the delays of the machine are measured as well: a
+figure that was measured while others used the CPUs says more about them than
+about the tool.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ import ctypes
 import os
 import pathlib
 import shutil
+import statistics
 import subprocess
 import sys
 import time
@@ -50,6 +53,15 @@ FAR_GATEWAYS = ('192.0.2.2', '2001:2:0:3::2')
 FAR_NETS = ('198.19.0.0/16', '2001:2:0:2::/64')
 HOSTS_PER_NET = 200
 JOIN_S = 5.0
+
+STAT = pathlib.Path('/proc/stat')
+# Place of the stolen time in the first line of STAT, after its name.
+STEAL = 7
+# The guest times, which come last, are included in the others.
+COUNTED = 8
+# A higher load, in processes, means that somebody else is at work.
+QUIET_LOAD = 0.5
+PERCENTS = 100
 
 
 def missing_packages() -> list[str]:
@@ -177,3 +189,52 @@ class Far:
         """Remove the namespace, and the veth with it."""
         self._holder.kill()
         self._holder.wait()
+
+
+def cpu_times(text: str) -> tuple[int, int]:
+    """Return the stolen and the whole CPU time so far, in ticks.
+
+    :param text: content of /proc/stat
+    """
+    times = [int(field) for field in text.split('\n', 1)[0].split()[1:]]
+    return times[STEAL], sum(times[:COUNTED])
+
+
+class CpuWatch:
+    """Load and stolen CPU time of the machine, from now on.
+
+    :ivar load: load at the begin
+    """
+
+    def __init__(self) -> None:
+        """Read the present values."""
+        self.load = os.getloadavg()[0]
+        self._stolen, self._all = cpu_times(STAT.read_text())
+
+    def stolen(self) -> float:
+        """Return the fraction of all CPU time that the hypervisor took."""
+        stolen, total = cpu_times(STAT.read_text())
+        return (stolen - self._stolen) / max(1, total - self._all)
+
+
+def sleep_lateness(duration_s: float, step_s: float) -> dict[str, float]:
+    """Measure how late a process wakes up that only sleeps.
+
+    No prober can do better. It is the delay of the machine itself, with its
+    hypervisor and all other users.
+
+    :param duration_s: length of the measurement, in seconds
+    :param step_s: time between two wake-ups, in seconds
+    :returns: median, 99th percentile and maximum, in seconds
+    """
+    late_s = []
+    begin_s = time.monotonic()
+    for number in range(1, round(duration_s / step_s)):
+        due_s = begin_s + number * step_s
+        remaining_s = due_s - time.monotonic()
+        if remaining_s > 0:
+            time.sleep(remaining_s)
+        late_s.append(time.monotonic() - due_s)
+    cuts = statistics.quantiles(late_s, n=PERCENTS)
+    return {'lateness_p50_s': statistics.median(late_s),
+            'lateness_p99_s': cuts[-1], 'lateness_max_s': max(late_s)}
