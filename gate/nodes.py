@@ -40,7 +40,7 @@ class File(enum.StrEnum):
 class Job:
     """A job with the attributes and variables that it inherits.
 
-    :param loaded: loaded that has the job and its parents
+    :param loaded: layout with the job and its parents
     :param name: name of the job
     """
 

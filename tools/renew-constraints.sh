@@ -12,8 +12,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 #
-# Write tools/constraints-tests.txt again: the newest versions that work
-# together, and the versions that the lab pins. Review the difference, run
+# Renew tools/constraints-tests.txt: pin the newest versions that work together,
+# and keep the versions that the lab pins. Then review the diff, run
 # tools/run-tests.sh, and commit.
 
 set -euo pipefail
@@ -49,4 +49,4 @@ fi
     "$scratch/venv/bin/pip" freeze --all
 } >"$scratch/constraints"
 cp "$scratch/constraints" "$target"
-echo "$target: $(grep --count '==' "$target") versions"
+echo "$target: pinned $(grep --count '==' "$target") packages"

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# A real OpenStack cloud on this machine, and Tempest against it: --help.
+# Start an OpenStack cloud on this machine, and run Tempest against it. Options:
+# see --help.
 set -euo pipefail
 
 repository=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
-# The system's own Python: Debian's modules are compiled for it.
+# Use Debian's Python: Debian's Python modules are compiled for it.
 python=/usr/bin/python3
 if [ ! -x "$python" ]; then
-    echo "run-lab.sh: ${python} is missing: install it with" \
-        "'apt-get install python3'." >&2
+    echo "run-lab.sh: ${python} is missing. Install it:" \
+        "apt-get install python3" >&2
     exit 1
 fi
 export PYTHONPATH=$repository

@@ -12,14 +12,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 #
-# Run the tests that need no cloud: unit tests with coverage, style, the
-# documentation, the job definitions, and reports and metrics in the programs
-# that read them. See usage() below, or --help.
+# Run the tests that need no cloud. See usage() below, or --help.
 
 set -euo pipefail
 
-readonly KNOWN=(cover pep8 docs zuul functional py3 releasenotes genconfig uuidgen
-    bench-probes)
+readonly KNOWN=(cover pep8 docs zuul functional py3 releasenotes genconfig
+    uuidgen bench-probes)
 readonly DEFAULT=(cover pep8 docs zuul functional)
 
 usage() {
@@ -29,32 +27,34 @@ usage: tools/run-tests.sh [PART...] [-- ARGUMENT...]
 Run the tests that need no cloud. Without PART: cover, pep8, docs, zuul and
 functional.
 
-  cover         unit tests of the plugin, the lab and the tools; fails if they
-                cover less than 85 % of the code
-  py3           the same unit tests without coverage
-  pep8          style (pre-commit with hacking and ruff), types (mypy), ids of
-                the Tempest tests, the sample configuration
+  cover         run the unit tests of the plugin, the lab, the benchmarks and
+                the tools; fail if they cover less than 85 % of the code
+  py3           run the same unit tests without coverage
+  pep8          check style (pre-commit with hacking and ruff), types (mypy),
+                ids of the Tempest tests, and the sample configuration
   docs          build the documentation; a warning is an error
-  zuul          the job definitions, with Zuul's own parser and against the
-                options of nova and the plugin; the playbooks, with Ansible's
-  functional    reports opened in Chromium, metrics read by Prometheus' promtool
-                and by InfluxDB; needs those programs
+  zuul          check the job definitions with Zuul's own parser, and their
+                options; check the playbooks with Ansible
+  functional    open reports in Chromium, import metrics into Prometheus'
+                promtool and InfluxDB
   releasenotes  check the release notes
-  genconfig     write etc/lm_tempest_plugin.conf.sample again
-  uuidgen       give an id to each Tempest test that has none
-  bench-probes  measure the precision of the probes, ping, fping and others, in
-                network namespaces of its own; needs root, writes
-                bench-results/; takes about eight minutes, or with
-                "-- --quick" a minute and a half
+  genconfig     generate etc/lm_tempest_plugin.conf.sample
+  uuidgen       add ids to Tempest tests without one
+  bench-probes  measure the precision of the probes, ping, fping and others in
+                network namespaces, and write bench-results/; needs root; takes
+                about eight minutes, or a minute and a half with "-- --quick"
 
-Each part runs in a tox environment of its own, which is kept, so that the
-second run is quick. Arguments after -- are passed to each part's command.
+Each part has a tox environment, which is kept to make the next run fast.
+Arguments after -- are passed to the command of each part. Debian packages that
+are missing are installed if the user is root.
 
 environment:
-  LM_TESTS_DIR  folder for the virtualenvs (.venv-tests in the repository)
-  LM_PYTHON     Python to use (/usr/bin/python3)
+  LM_TESTS_DIR  directory for the virtualenvs (default: .venv-tests in the
+                repository)
+  LM_PYTHON     Python interpreter (default: /usr/bin/python3)
 
-exit code: that of the first failed part; 2 for a wrong command line.
+exit code: the exit code of the first part that failed; 2 if the command line
+is wrong.
 EOF
 }
 
@@ -75,15 +75,15 @@ is_known() {
     return 1
 }
 
-# Commands of the benchmarks, with their packages.
+# Commands that bench-probes needs, each with its Debian package.
 readonly BENCH_COMMANDS=(ip:iproute2 nft:nftables fping:fping
     ping:iputils-ping unshare:util-linux stress-ng:stress-ng)
 
-# Programs that read reports and metrics, with their packages.
+# Commands that functional needs, each with its Debian package.
 readonly FUNCTIONAL_COMMANDS=(chromium:chromium chromedriver:chromium-driver
     influxd:influxdb promtool:prometheus)
 
-# Print the Debian packages that are missing on this machine for these parts.
+# Print the missing Debian packages of the given parts.
 missing_packages() {
     local part entry commands
     for part in "$@"; do
@@ -102,26 +102,25 @@ missing_packages() {
     command -v git >/dev/null || echo git
 }
 
-# On Debian a virtualenv needs python3-venv, and git lists the files to check.
-# Everything else comes from PyPI as wheels.
+# All parts need python3-venv to create virtualenvs, and git because pbr gets
+# the plugin's version from it. Everything else comes from PyPI as wheels.
 install_packages() {
     local missing=()
     mapfile -t missing < <(missing_packages "$@")
     [ "${#missing[@]}" -eq 0 ] && return 0
     if [ "$(id -u)" -ne 0 ]; then
-        die "missing: ${missing[*]}; as root: apt-get install ${missing[*]}"
+        die "missing: ${missing[*]}. As root: apt-get install ${missing[*]}"
     fi
     command -v apt-get >/dev/null ||
-        die "missing: ${missing[*]}, and there is no apt-get to install them"
+        die "missing: ${missing[*]}. There is no apt-get here; install them"
     say "installing ${missing[*]}"
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q >&2 || die 'apt-get update failed (see above)'
     apt-get install -q -y --no-install-recommends "${missing[@]}" >&2 ||
-        die "apt-get cannot install ${missing[*]} (see above)"
+        die "apt-get could not install ${missing[*]} (see above)"
 }
 
-# Print everything that the virtualenv depends on. It is made again when this
-# changes.
+# Print everything that the virtualenv depends on. A change recreates it.
 recipe() {
     "$python" -c 'import sys; print(sys.executable, sys.version)'
     printf '%s\n' "$venv"
@@ -133,27 +132,27 @@ make_runner() {
     if [ -f "$venv/recipe" ] && recipe | cmp -s - "$venv/recipe"; then
         return 0
     fi
-    say "making a virtualenv for tox in $venv"
+    say "creating a virtualenv for tox in $venv"
     rm -rf "$venv"
     "$python" -m venv "$venv" ||
-        die "$python cannot make a virtualenv in $venv"
+        die "$python could not create a virtualenv in $venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check \
         --constraint "$top/tools/constraints-tests.txt" \
         --requirement "$top/tools/requirements-runner.txt" ||
-        die 'pip cannot install tox (see above)'
+        die 'pip could not install tox (see above)'
     recipe >"$venv/recipe"
 }
 
-# pre-commit asks git for the list of files, and reno for the dates of notes.
+# pre-commit gets the list of files from git, and reno the history of notes.
 check_git() {
     case $1 in
         pep8)
             git rev-parse --is-inside-work-tree >/dev/null 2>&1 ||
-                die "pep8 needs a git checkout, which $top is not"
+                die "pep8 needs a git checkout; $top is not one"
             ;;
         docs | releasenotes)
             git rev-parse --verify --quiet HEAD >/dev/null 2>&1 ||
-                die "$1 needs a git checkout with a commit in it"
+                die "$1 needs a git checkout with at least one commit"
             ;;
     esac
 }
@@ -190,18 +189,18 @@ main() {
     top=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
     state=${LM_TESTS_DIR:-$top/.venv-tests}
     python=${LM_PYTHON:-/usr/bin/python3}
-    command -v "$python" >/dev/null || die "no Python at $python"
+    command -v "$python" >/dev/null || die "no Python at $python. Set LM_PYTHON"
     "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-        die "$python is older than 3.11; set LM_PYTHON to a newer one"
-    mkdir -p "$state" || die "cannot make the folder $state"
+        die "$python is older than 3.11. Set LM_PYTHON to a newer one"
+    mkdir -p "$state" || die "cannot create the directory $state"
     state=$(cd "$state" && pwd)
     venv=$state/runner
     cd "$top"
 
-    # Variables of other Python environments must not affect the tests.
+    # Other Python environments and tox runs must not affect the tests.
     unset PYTHONHOME PYTHONPATH VIRTUAL_ENV
     unset TOXENV TOX_WORK_DIR TOX_OVERRIDE STESTR_CONFIG
-    # git refuses to look into a checkout that belongs to another user.
+    # git refuses a checkout of another user unless it is declared safe.
     local n=${GIT_CONFIG_COUNT:-0}
     export GIT_CONFIG_COUNT=$((n + 1))
     export "GIT_CONFIG_KEY_$n=safe.directory" "GIT_CONFIG_VALUE_$n=$top"
@@ -231,18 +230,18 @@ main() {
 
     printf '\n'
     printf '%s\n' "${summary[@]}"
-    local folders=()
+    local directories=()
     case " ${parts[*]} " in
-        *' cover '* | *' py3 '*) folders+=("$top") ;;
+        *' cover '* | *' py3 '*) directories+=("$top") ;;
     esac
     case " ${parts[*]} " in
-        *' zuul '*) folders+=("$state/tox/zuul") ;;
+        *' zuul '*) directories+=("$state/tox/zuul") ;;
     esac
     case " ${parts[*]} " in
-        *' functional '*) folders+=("$state/tox/functional") ;;
+        *' functional '*) directories+=("$state/tox/functional") ;;
     esac
-    if [ "${#folders[@]}" -gt 0 ] && ! "$venv/bin/python" tools/totals.py \
-            --title 'unit tests: ' --since "$started" "${folders[@]}"; then
+    if [ "${#directories[@]}" -gt 0 ] && ! "$venv/bin/python" tools/totals.py \
+            --title 'unit tests: ' --since "$started" "${directories[@]}"; then
         [ "$result" -ne 0 ] || result=1
     fi
     return "$result"

@@ -13,8 +13,8 @@
 
 """Print how many tests passed, failed and were skipped.
 
-The figures come from the recorded results of the last run in one or more
-stestr repositories, not from the output of the tests.
+The numbers are those of the last run in one or more stestr repositories, not
+of the output that the tests printed.
 """
 
 import argparse
@@ -28,8 +28,8 @@ from stestr.repository import file as file_repository
 import subunit
 import testtools
 
-# Entries of a stream whose worker ended badly, or that was cut short. They are
-# no tests, but if no test failed they are the only trace of the failure.
+# Entries for a worker that crashed, or for a truncated stream. They are not
+# tests, but may be the only trace of a failure.
 NO_TESTS = ('process-returncode', 'subunit.parser')
 
 PASSED = ('success', 'xfail')
@@ -38,7 +38,7 @@ NOT_RUN = ('exists',)
 
 
 class NoResults(Exception):
-    """There is no run, or no recent one, or it ran no test."""
+    """There is no recent run with at least one test."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,8 +62,8 @@ class Totals:
 def count(stream: typing.BinaryIO) -> Totals:
     """Count the results in a subunit stream (version 2).
 
-    A test that began and never ended counts as failed, and so does one that
-    passed although a failure was expected.
+    A test without an end counts as failed, and so does a test that passed
+    although a failure was expected.
     """
     statuses: collections.Counter[str] = collections.Counter()
     mishaps = 0
@@ -90,21 +90,21 @@ def count(stream: typing.BinaryIO) -> Totals:
 
 
 def last_run(folder: str, since: float = 0.0) -> Totals:
-    """Count the last run in the stestr repository of a folder.
+    """Count the last run in a stestr repository.
 
-    :param folder: the folder that holds ``.stestr``
+    :param folder: directory that contains ``.stestr``
     :param since: ignore runs recorded before this time, in seconds since the
         epoch
-    :raises NoResults: there is nothing to count
+    :raises NoResults: there is no run to count
     """
     try:
         repository = file_repository.RepositoryFactory().open(folder)
         run = repository.get_latest_run()
     except Exception as e:  # stestr raises many different classes
-        raise NoResults(f'{folder}: no recorded test run ({e!r})') from e
+        raise NoResults(f'{folder}: no test run found ({e!r})') from e
     recorded = os.path.join(folder, '.stestr', str(run.get_id()))
     if os.path.getmtime(recorded) < since:
-        raise NoResults(f'{folder}: the last recorded test run is too old')
+        raise NoResults(f'{folder}: the last test run is too old')
     with run.get_subunit_stream() as stream:
         totals = count(stream)
     if totals == Totals():
@@ -113,9 +113,9 @@ def last_run(folder: str, since: float = 0.0) -> Totals:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the sum of all totals, and an error for each folder without any.
+    """Print the sum of all totals, and an error for each missing run.
 
-    The exit code is 0 if every folder had results, good or bad.
+    :returns: 0 if every directory had results, whether tests passed or not
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--since', type=float, default=0.0, metavar='SECONDS',
@@ -124,7 +124,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument('--title', default='',
                         help='text to print before the totals')
     parser.add_argument('folder', nargs='+',
-                        help='a folder with a stestr repository')
+                        help='directory with a stestr repository')
     args = parser.parse_args(argv)
 
     total = Totals()

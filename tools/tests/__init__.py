@@ -12,8 +12,8 @@
 
 """Run the unit tests of the whole repository as one suite.
 
-stestr discovers tests below one folder. This package is that folder: it loads
-the tests of the tools, the plugin, the lab and the benchmarks.
+stestr discovers tests below one directory. It is this package, which loads the
+tests of the tools, the plugin, the lab and the benchmarks.
 """
 
 import os.path
@@ -30,8 +30,8 @@ def load_tests(loader: unittest.TestLoader, tests: unittest.TestSuite,
                pattern: str | None) -> unittest.TestSuite:
     """Load the tests here and elsewhere (unittest's load_tests protocol).
 
-    A missing folder is an error: a run that fails is better than tests that
-    silently do not run any more.
+    A missing directory is an error; otherwise its tests would silently not
+    run any more.
     """
     here = os.path.dirname(os.path.abspath(__file__))
     top = os.path.dirname(os.path.dirname(here))

@@ -114,7 +114,7 @@ class RepositoryTest(testtools.TestCase):
     def test_no_repository(self):
         with tempfile.TemporaryDirectory() as empty:
             e = self.assertRaises(totals.NoResults, totals.last_run, empty)
-        self.assertIn('no recorded test run', str(e))
+        self.assertIn('no test run found', str(e))
         self.assertIn(empty, str(e))
 
     def test_no_run(self):
