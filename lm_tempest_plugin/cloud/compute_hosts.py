@@ -68,17 +68,19 @@ def choose_destination(hosts: Iterable[ComputeService], source: str,
 
     :param hosts: the cloud's compute services
     :param source: name of the server's host
-    :param wanted: name of the only acceptable host; None or empty for any
-        host other than the source
+    :param wanted: name of the only acceptable host; None, empty or the source
+        for any host other than the source. A round trip goes back to the
+        host that is configured as its destination if the server was built
+        there.
     :raises NoSuitableHost: there is none; names every host and its state
     """
     hosts = list(hosts)
+    if wanted == source:
+        wanted = None
     for host in hosts:
         if (host.usable and host.name != source and
                 wanted in (None, '', host.name)):
             return host.name
-    if wanted and wanted == source:
-        raise NoSuitableHost(f'the server is on host {wanted} already')
     if wanted and wanted not in [host.name for host in hosts]:
         raise NoSuitableHost(
             f'host {wanted} has no nova-compute service; hosts that have one: '

@@ -15,10 +15,9 @@
 import argparse
 import dataclasses
 
-from lm_tempest_plugin.cloud.setup import account
 from lm_tempest_plugin.cloud.setup import cleanup
 from lm_tempest_plugin.cloud.setup import configuration
-from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.cloud.setup import workspace
@@ -76,7 +75,7 @@ def create(cloud: str, wanted: preparation.Arguments,
     plan = preparation.prepare(cloud, wanted, files)
     files.create()
     target, used = preparation.provide(plan, resources.SIZES, say)
-    changed = files.write(files.tempest_conf, options.render(
+    changed = files.write(files.tempest_conf, configuration.render(
         configuration.build(target, files, plan.others)))
     files.save_arguments(cloud, dataclasses.asdict(plan.arguments))
     state = 'written' if changed else 'unchanged'
@@ -101,7 +100,7 @@ def delete(cloud: str, files: workspace.Workspace,
     # The files with the password go first, even if the cloud does not answer.
     gone, stuck = files.delete(files.tempest_conf, files.verify_conf)
     preparation.report_deletion(say, gone, stuck)
-    outcome = cleanup.delete_marked(account.connect(cloud))
+    outcome = cleanup.delete_marked(discovery.connect(cloud))
     preparation.report_deletion(say, outcome.deleted, outcome.kept)
     if not any((gone, stuck, outcome.deleted, outcome.kept)):
         say('Nothing to delete: there are no resources of this plugin.')

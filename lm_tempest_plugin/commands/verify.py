@@ -21,7 +21,6 @@ import time
 
 from lm_tempest_plugin.cloud.setup import cleanup
 from lm_tempest_plugin.cloud.setup import configuration
-from lm_tempest_plugin.cloud.setup import options
 from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin.commands import arguments
@@ -54,8 +53,9 @@ class Verify(arguments.CloudCommand):
         parser = super().get_parser(prog_name)
         parser.add_argument(
             '--profile', metavar='NAME_OR_FILE', default='quick',
-            help=f'tests to run: {", ".join(options.profiles())}, or a file '
-            '(default: %(default)s)')
+            help='tests to run: '
+            f'{", ".join(configuration.profiles())}, or a file (default: '
+            '%(default)s)')
         parser.add_argument(
             '--keep', action='store_true',
             help='keep the created resources in the cloud')
@@ -79,7 +79,7 @@ class Verify(arguments.CloudCommand):
         return Verification(
             cloud=parsed_args.os_cloud,
             wanted=arguments.cloud_arguments(parsed_args),
-            profile=options.load_profile(parsed_args.profile),
+            profile=configuration.load_profile(parsed_args.profile),
             files=arguments.find_workspace(parsed_args),
             say=self._say_with_time, keep=parsed_args.keep,
             page=pathlib.Path(parsed_args.output).absolute()
@@ -108,7 +108,7 @@ class Verification:
 
     cloud: str
     wanted: preparation.Arguments
-    profile: options.Profile
+    profile: configuration.Profile
     files: workspace.Workspace
     say: preparation.Say
     keep: bool = False
@@ -191,13 +191,13 @@ class Verification:
     def _write_configuration(self, target: configuration.Target) -> None:
         merged = configuration.build(
             target, self.files, self.profile.options, self._plan.others,
-            options.convert(
+            configuration.convert(
                 DEFAULT={'resource_name_prefix': self._name},
                 live_migration_ha={'results_directory': self._results,
                                    'run_name': self._name}))
-        self.files.write(self.files.verify_conf, options.render(merged))
+        self.files.write(self.files.verify_conf, configuration.render(merged))
         # The options of the cloud and of the profile may contradict.
-        options.read_checked(self.files.verify_conf)
+        configuration.read_checked(self.files.verify_conf)
 
     def _follow(self, run: tempest_run.TempestRun,
                 follower: tempest_run.RunFollower) -> int:

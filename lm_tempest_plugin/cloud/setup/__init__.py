@@ -12,12 +12,10 @@
 
 """Preparing a cloud for the tests, and tidying up after them.
 
-* account: the account in clouds.yaml; errors of the cloud as one sentence
-* discovery: facts about the cloud
-* resources, networks: image, flavors and network, created if they are missing
-* cleanup: deletes these, and what an interrupted run left behind
-* options: tempest.conf and profiles as values
-* configuration: tempest.conf for the cloud
+* discovery: the connection, the account, and facts about the cloud
+* resources: image, flavors and network, created if they are missing
+* cleanup: deletes these, and leftovers of an interrupted run
+* configuration: tempest.conf for the cloud, and profiles
 * workspace: the directory with tempest.conf, logs and results
 * preparation: the steps that ``bootstrap`` and ``verify`` share
 """

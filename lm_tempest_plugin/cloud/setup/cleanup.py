@@ -27,10 +27,10 @@ import contextlib
 import functools
 from typing import Any
 
-from openstack import exceptions as sdk_exc
+from openstack import exceptions
 
 from lm_tempest_plugin.cloud import setup
-from lm_tempest_plugin.cloud.setup import account
+from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin import utils
 
@@ -52,7 +52,7 @@ class Cleanup:
     :ivar kept: texts of those that still exist, with the reason
     """
 
-    def __init__(self, access: account.Access) -> None:
+    def __init__(self, access: discovery.Access) -> None:
         self.access = access
         self.connection = access.connection
         self.deleted: list[str] = []
@@ -89,9 +89,9 @@ class Cleanup:
             with self.access.explaining(f'delete {name}'):
                 try:
                     delete(*args, **kwargs)
-                except sdk_exc.NotFoundException:
+                except exceptions.NotFoundException:
                     pass
-                except sdk_exc.ConflictException as exc:
+                except exceptions.ConflictException as exc:
                     raise InUse(' '.join(str(exc).split())) from exc
         except InUse as exc:
             self.kept.append(f'{name} is in use: {exc}')
@@ -118,7 +118,7 @@ class Cleanup:
                              'resources that were not deleted')
 
 
-def marked_ids(access: account.Access) -> set[str]:
+def marked_ids(access: discovery.Access) -> set[str]:
     """Return the ids of all marked resources.
 
     :param access: connection to the cloud
@@ -132,7 +132,7 @@ def marked_ids(access: account.Access) -> set[str]:
     return found
 
 
-def delete_marked(access: account.Access,
+def delete_marked(access: discovery.Access,
                   keep: Collection[str] = ()) -> Cleanup:
     """Delete all marked resources, and nothing else.
 
@@ -168,7 +168,7 @@ def _delete_router(connection: Any, identifier: str) -> None:
         subnets = [network.get_subnet(each['subnet_id'])
                    for each in port.fixed_ips or ()]
         if subnets and all(map(resources.is_marked, subnets)):
-            with contextlib.suppress(sdk_exc.NotFoundException):
+            with contextlib.suppress(exceptions.NotFoundException):
                 network.remove_interface_from_router(
                     identifier, None, port.id)
         elif subnets:
@@ -242,7 +242,7 @@ MARKED: dict[str, tuple[Callable[[Any], Iterable[Any]],
               _delete_image)}
 
 
-def delete_leftovers(access: account.Access, prefix: str,
+def delete_leftovers(access: discovery.Access, prefix: str,
                      timeout_s: float = TIMEOUT_S) -> Cleanup:
     """Delete everything that the tests of a run left behind.
 
@@ -302,7 +302,7 @@ def _delete_server(compute: Any, identifier: str, timeout_s: float) -> None:
     def status() -> str:
         try:
             return str(compute.get_server(identifier).status)
-        except sdk_exc.NotFoundException:
+        except exceptions.NotFoundException:
             return ''
 
     compute.delete_server(identifier)

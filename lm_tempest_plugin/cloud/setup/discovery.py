@@ -10,17 +10,36 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Facts about a cloud that its APIs tell."""
+"""The connection to a cloud of clouds.yaml, and facts that its APIs tell.
 
+Errors of the cloud become one sentence, which contains no password.
+"""
+
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import dataclasses
+import logging
+import os
 from typing import Any
+
+from keystoneauth1 import exceptions as auth_exc
+import openstack
+from openstack.config import loader
+from openstack import exceptions
+import requests
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import setup
-from lm_tempest_plugin.cloud.setup import account
 
+# Without a limit, a service that does not answer blocks forever.
+API_TIMEOUT_S = 60
+# openstacksdk adds these two to the clouds of clouds.yaml.
+PSEUDO_CLOUDS = ('defaults', 'envvars')
+PASSWORD_TYPES = ('password', 'v3password')
+FAILURES = (auth_exc.ClientException, exceptions.SDKException,
+            requests.exceptions.RequestException)
 # Names in Tempest's [service_available], and types in the catalog.
 SERVICES = {'cinder': 'block-storage', 'glance': 'image',
             'neutron': 'network', 'nova': 'compute', 'swift': 'object-store'}
@@ -30,6 +49,176 @@ MIN_HOSTS = 2
 SHARING = 'MISC_SHARES_VIA_AGGREGATE'
 # 1.18 filters by traits, 1.19 shows generations of aggregates.
 PLACEMENT = '1.19'
+
+
+@dataclasses.dataclass(frozen=True)
+class Account:
+    """An account as Tempest has to know it.
+
+    :ivar auth_url: URL of keystone, with its version
+    :ivar username: the user's name
+    :ivar password: the user's password
+    :ivar project: name of the project
+    :ivar user_domain: name of the user's domain
+    :ivar project_domain: name of the project's domain
+    :ivar region: name of the region; empty if clouds.yaml has none
+    :ivar interface: of the endpoints: public, internal or admin
+    :ivar ca_file: absolute path of a CA bundle; empty for the system's
+    :ivar insecure: whether certificates are not verified
+    """
+
+    auth_url: str
+    username: str
+    password: str = dataclasses.field(repr=False)
+    project: str
+    user_domain: str
+    project_domain: str
+    region: str = ''
+    interface: str = 'public'
+    ca_file: str = ''
+    insecure: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """An authenticated connection to a cloud.
+
+    :ivar cloud: name of the cloud in clouds.yaml
+    :ivar connection: openstacksdk's connection
+    :ivar account: the account
+    """
+
+    cloud: str
+    connection: Any
+    account: Account
+
+    def error(self, text: str) -> setup.SetupError:
+        """Return an error that names the cloud.
+
+        :param text: the reason, and the remedy
+        """
+        return setup.SetupError(f'cloud {self.cloud}: {text}')
+
+    @contextlib.contextmanager
+    def explaining(self, action: str) -> Iterator[None]:
+        """Turn errors of the cloud in a block into one sentence.
+
+        :param action: the block's purpose, such as: list flavors
+        :raises SetupError: the cloud refuses, or does not answer
+        """
+        with _explaining(self.cloud, action, self.account.username,
+                         self.account.auth_url):
+            yield
+
+
+@contextlib.contextmanager
+def _explaining(cloud: str, action: str, username: str,
+                auth_url: str) -> Iterator[None]:
+    try:
+        yield
+    except FAILURES as exc:
+        status = (getattr(exc, 'http_status', None) or
+                  getattr(exc, 'status_code', None))
+        if status == 401:
+            text = (f'keystone at {auth_url} refuses user {username} (HTTP '
+                    '401): check user, password, project and domains in '
+                    'clouds.yaml')
+        elif status == 403:
+            text = (f'user {username} may not {action} (HTTP 403): use an '
+                    'administrator\'s account, which the tests need as well')
+        else:
+            text = f'cannot {action}: {_reason(exc)}'
+        raise setup.SetupError(f'cloud {cloud}: {text}') from exc
+
+
+def _reason(exc: Exception) -> str:
+    text = ' '.join(str(exc).split()) or type(exc).__name__
+    # The rest names Python objects, and the same host again.
+    return text.partition(': HTTPConnectionPool(')[0].partition(
+        ': HTTPSConnectionPool(')[0]
+
+
+def connect(cloud: str) -> Access:
+    """Return an authenticated connection to a cloud.
+
+    :param cloud: its name in clouds.yaml
+    :raises SetupError: clouds.yaml has no such cloud, Tempest cannot use the
+        account, or keystone refuses it
+    """
+    region = _read_clouds_yaml(cloud)
+    auth = region.config.get('auth') or {}
+    # Tempest has its own client, which takes nothing but a password.
+    kind = region.config.get('auth_type') or PASSWORD_TYPES[0]
+    if kind not in PASSWORD_TYPES:
+        raise setup.SetupError(
+            f'cloud {cloud}: clouds.yaml has auth_type {kind}, and Tempest '
+            'can use only a user name with a password')
+    missing = [name for name in ('auth_url', 'password')
+               if not auth.get(name)]
+    if missing:
+        raise setup.SetupError(
+            f'cloud {cloud}: clouds.yaml has no '
+            f'{" and no ".join(missing)}')
+    connection = openstack.connection.Connection(config=region)
+    # The first repeats the exception that is explained below; the second
+    # warns of optional services, such as cinder, that the cloud lacks.
+    for name in ('keystoneauth.identity', 'openstack.config'):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    auth_url = str(auth['auth_url'])
+    username = str(auth.get('username') or auth.get('user_id') or '?')
+    with _explaining(cloud, f'reach keystone at {auth_url}', username,
+                     auth_url):
+        token = connection.session.auth.get_access(connection.session)
+    if not token.project_name:
+        raise setup.SetupError(
+            f'cloud {cloud}: clouds.yaml names no project, and '
+            'Tempest needs one')
+    # openstacksdk merges verify, insecure and cacert.
+    verify, _ = region.get_requests_verify_args()
+    return Access(cloud, connection, Account(
+        auth_url=auth_url.rstrip('/').removesuffix('/v3') + '/v3',
+        password=str(auth['password']),
+        # Tempest needs names. clouds.yaml may have ids, the token has both.
+        username=token.username, project=token.project_name,
+        user_domain=token.user_domain_name,
+        project_domain=token.project_domain_name,
+        region=region.get_region_name() or '',
+        interface=region.get_interface() or 'public',
+        # Tempest runs in another directory.
+        ca_file=os.path.abspath(verify) if isinstance(verify, str) else '',
+        insecure=not verify))
+
+
+def _read_clouds_yaml(cloud: str) -> Any:
+    """Return openstacksdk's configuration of a cloud.
+
+    :raises SetupError: clouds.yaml has no such cloud, or cannot be read
+    """
+    try:
+        config = openstack.config.OpenStackConfig()
+    except (exceptions.SDKException, OSError, ValueError) as exc:
+        raise setup.SetupError(
+            f'clouds.yaml cannot be read: {_reason(exc)}') from exc
+    known = sorted(name for name in config.get_cloud_names()
+                   if name not in PSEUDO_CLOUDS)
+    if not known:
+        named = os.environ.get('OS_CLIENT_CONFIG_FILE')
+        places = [*([named] if named else []), *loader.CONFIG_SEARCH_PATH]
+        raise setup.SetupError(
+            f'cloud {cloud!r} is not known: there is no readable '
+            f'clouds.yaml in {" or ".join(places)}')
+    if cloud not in known:
+        raise setup.SetupError(
+            f'clouds.yaml has no cloud {cloud!r}; it has: '
+            f'{", ".join(known)}')
+    try:
+        region = config.get_one(cloud=cloud)
+    except FAILURES as exc:
+        raise setup.SetupError(
+            f'cloud {cloud}: clouds.yaml: {_reason(exc)}') from exc
+    region.config['api_timeout'] = region.config.get(
+        'api_timeout') or API_TIMEOUT_S
+    return region
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +247,7 @@ class CloudFacts:
     volume_versions: tuple[str, str] | None = None
 
 
-def discover(access: account.Access) -> CloudFacts:
+def discover(access: Access) -> CloudFacts:
     """Return the facts about a cloud.
 
     :param access: connection to it
@@ -69,57 +258,42 @@ def discover(access: account.Access) -> CloudFacts:
                 for name, kind in SERVICES.items()}
     missing = [name for name in REQUIRED if not services[name]]
     if missing:
-        raise setup.SetupError(
-            f'cloud {access.cloud}: the catalog has no '
-            f'{" and no ".join(missing)}, and the tests need it')
-    known = _hosts(access)
+        raise access.error(f'the catalog has no {" and no ".join(missing)}, '
+                           'and the tests need it')
+    with access.explaining('list the compute services'):
+        known = sorted(
+            (compute_hosts.ComputeService(
+                each.host, each.status, each.state or 'unknown')
+             for each in access.connection.compute.services(
+                 binary='nova-compute')), key=lambda host: host.name)
     usable = tuple(host for host in known if host.usable)
     if len(usable) < MIN_HOSTS:
-        raise setup.SetupError(
-            f'cloud {access.cloud}: compute hosts that are up and enabled: '
-            f'{len(usable)}, minimum for a live migration: {MIN_HOSTS}; all '
-            f'hosts: {compute_hosts.describe(known)}')
+        raise access.error(
+            f'compute hosts that are up and enabled: {len(usable)}, minimum '
+            f'for a live migration: {MIN_HOSTS}; all hosts: '
+            f'{compute_hosts.describe(known)}')
     # Tempest creates projects and users for its tests. Listing projects takes
     # the same rights, and changes nothing.
     with access.explaining('list projects, and so not create those of the '
                            'tests'):
         next(iter(access.connection.identity.projects(limit=1)), None)
-    oldest, newest = _compute_versions(access)
+    with access.explaining('read the versions of the compute API'):
+        compute_versions = _versions(access.connection.compute)
+    if compute_versions is None:
+        raise access.error('the compute API tells no microversions')
+    oldest, newest = compute_versions
+    if not api.at_least(newest, api.MICROVERSION):
+        raise access.error(f'the compute API offers microversions up to '
+                           f'{newest}, and the tests need {api.MICROVERSION}')
+    volume_versions = None
+    if services['cinder']:
+        with access.explaining('read the versions of the volume API'):
+            volume_versions = _versions(access.connection.block_storage)
     return CloudFacts(
         region=access.account.region or _region(access), services=services,
         hosts=usable, oldest=oldest, newest=newest,
         unusable=tuple(host for host in known if not host.usable),
-        storage=_storage(access, usable),
-        volume_versions=_volume_versions(access) if services['cinder']
-        else None)
-
-
-def _hosts(access: account.Access) -> list[compute_hosts.ComputeService]:
-    with access.explaining('list the compute services'):
-        found = [compute_hosts.ComputeService(
-            each.host, each.status, each.state or 'unknown')
-            for each in access.connection.compute.services(
-                binary='nova-compute')]
-    return sorted(found, key=lambda host: host.name)
-
-
-def _compute_versions(access: account.Access) -> tuple[str, str]:
-    with access.explaining('read the versions of the compute API'):
-        found = _versions(access.connection.compute)
-    if found is None:
-        raise setup.SetupError(
-            f'cloud {access.cloud}: the compute API tells no '
-            'microversions')
-    if not api.at_least(found[1], api.MICROVERSION):
-        raise setup.SetupError(
-            f'cloud {access.cloud}: the compute API offers microversions up '
-            f'to {found[1]}, and the tests need {api.MICROVERSION}')
-    return found
-
-
-def _volume_versions(access: account.Access) -> tuple[str, str] | None:
-    with access.explaining('read the versions of the volume API'):
-        return _versions(access.connection.block_storage)
+        storage=_storage(access, usable), volume_versions=volume_versions)
 
 
 def _versions(proxy: Any) -> tuple[str, str] | None:
@@ -130,7 +304,7 @@ def _versions(proxy: Any) -> tuple[str, str] | None:
             '{}.{}'.format(*data.max_microversion))
 
 
-def _region(access: account.Access) -> str:
+def _region(access: Access) -> str:
     """Return the region in which the catalog has nova.
 
     :raises SetupError: there are several
@@ -151,7 +325,7 @@ def _region(access: account.Access) -> str:
     return names[0] if names else ''
 
 
-def _storage(access: account.Access,
+def _storage(access: Access,
              usable: tuple[compute_hosts.ComputeService, ...]) -> str:
     """Return ``shared`` if all hosts use a shared provider of disks.
 
@@ -176,12 +350,12 @@ def _storage(access: account.Access,
             for host in usable) else ''
 
 
-def _aggregates(access: account.Access, provider: str) -> set[str]:
+def _aggregates(access: Access, provider: str) -> set[str]:
     return set(_placement(access, f'/resource_providers/{provider}/aggregates'
                           )['aggregates'])
 
 
-def _placement(access: account.Access, path: str) -> dict[str, Any]:
+def _placement(access: Access, path: str) -> dict[str, Any]:
     answer = access.connection.placement.get(path, microversion=PLACEMENT)
     # Not every version of openstacksdk raises by itself here.
     answer.raise_for_status()

@@ -22,11 +22,8 @@ from typing import Any
 
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import setup
-from lm_tempest_plugin.cloud.setup import account
 from lm_tempest_plugin.cloud.setup import configuration
 from lm_tempest_plugin.cloud.setup import discovery
-from lm_tempest_plugin.cloud.setup import networks
-from lm_tempest_plugin.cloud.setup import options
 from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin import config
@@ -96,18 +93,18 @@ class Plan:
     :ivar others: options of the operator's file
     """
 
-    access: account.Access
+    access: discovery.Access
     facts: discovery.CloudFacts
     arguments: Arguments
     files: workspace.Workspace
     network: Any
     flavors: tuple[resources.Resource, ...]
     storage: str
-    others: options.Options
+    others: configuration.Options
 
 
 def prepare(cloud: str, arguments: Arguments, files: workspace.Workspace,
-            profile: options.Profile | None = None) -> Plan:
+            profile: configuration.Profile | None = None) -> Plan:
     """Check everything that can be checked before anything is created.
 
     :param cloud: name of the cloud in clouds.yaml
@@ -119,15 +116,15 @@ def prepare(cloud: str, arguments: Arguments, files: workspace.Workspace,
     arguments = arguments.absolute().or_else(files.load_arguments(cloud))
     names = resources.split_flavors(arguments.flavors)
     paths = [profile.path] if profile else []
-    others: options.Options = {}
+    others: configuration.Options = {}
     if arguments.config:
-        others = options.load(pathlib.Path(arguments.config))
+        others = configuration.load(pathlib.Path(arguments.config))
         paths.append(pathlib.Path(arguments.config))
-    conf = options.read_checked(*paths)
-    access = account.connect(cloud)
+    conf = configuration.read_checked(*paths)
+    access = discovery.connect(cloud)
     facts = discovery.discover(access)
     flavors = tuple(resources.named_flavors(access, names))
-    network = networks.choose(access, arguments.network)
+    network = resources.choose_network(access, arguments.network)
     storage = (arguments.storage or
                str(conf.live_migration_ha.storage or '') or facts.storage)
     # Without it, all settings would be skipped, after a long preparation.
@@ -141,7 +138,7 @@ def prepare(cloud: str, arguments: Arguments, files: workspace.Workspace,
                 others)
 
 
-def _changes_settings(conf: Any, profile: options.Profile) -> bool:
+def _changes_settings(conf: Any, profile: configuration.Profile) -> bool:
     return bool(re.search(profile.regex, f'{TESTS}.{MATRIX_TEST}')) and any(
         getattr(conf.live_migration_ha_matrix, setting.name)
         for setting in config.NOVA_SETTINGS)
@@ -170,7 +167,7 @@ def provide(plan: Plan, sizes: tuple[resources.FlavorSize, ...], say: Say
     flavors = plan.flavors or tuple(
         resources.provide_flavors(plan.access, sizes, image))
     report(*flavors)
-    network = networks.provide(plan.access, plan.network)
+    network = resources.provide_network(plan.access, plan.network)
     report(*network.resources)
     facts = plan.facts
     hosts = ', '.join(host.name for host in facts.hosts)

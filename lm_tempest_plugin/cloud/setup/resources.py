@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The image and the flavors of the guests.
+"""The image, the flavors and the network of the guests.
 
 Each is used if it exists and created if it is missing. Resources that are
 created carry a mark, so that exactly these can be deleted again. Networks,
@@ -18,6 +18,10 @@ subnets and routers get their description in the request that creates them,
 and their tag in a second one: a command that is killed between both leaves
 nothing unmarked. An image gets its tag at once; a flavor has only a
 description.
+
+No API tells whether this machine reaches a network. A network that is shared
+between projects is assumed to be reachable; with an external network, guests
+get floating addresses of it.
 """
 
 from collections.abc import Iterable
@@ -28,10 +32,10 @@ import math
 import pathlib
 from typing import Any
 
-from openstack import exceptions as sdk_exc
+from openstack import exceptions
 
 from lm_tempest_plugin.cloud import setup
-from lm_tempest_plugin.cloud.setup import account
+from lm_tempest_plugin.cloud.setup import discovery
 
 TAG = NAME = 'live-migration-ha'
 DESCRIPTION = 'Made by tempest live-migration-ha bootstrap'
@@ -50,6 +54,8 @@ USERS = {'almalinux': 'almalinux', 'centos': 'cloud-user',
          'opensuse': 'opensuse', 'rocky': 'rocky', 'ubuntu': 'ubuntu'}
 # Names of the three flavors in profiles, in this order.
 SIZE_NAMES = ('small', 'medium', 'large')
+# Private (RFC 1918), and behind a router: it cannot clash with another one.
+CIDR = '192.168.229.0/24'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +109,7 @@ class GuestImage:
     size_gib: int = 1
 
 
-def provide_image(access: account.Access, wanted: str,
+def provide_image(access: discovery.Access, wanted: str,
                   user: str) -> GuestImage:
     """Return the image of the guests; upload it if it is a file.
 
@@ -116,7 +122,16 @@ def provide_image(access: account.Access, wanted: str,
     path = pathlib.Path(wanted)
     created = False
     if not wanted:
-        image = _uploaded_before(access)
+        known = _marked_images(access)
+        if len(known) != 1:
+            with access.explaining('list images'):
+                names = ', '.join(sorted(each.name or each.id for each in (
+                    known or access.connection.image.images(
+                        status='active'))))
+            raise access.error('no image was chosen. Give a file, a name or '
+                               'an id with --image; the cloud has: '
+                               f'{names or "none"}')
+        image = known[0]
     elif path.is_file():
         image, created = _upload(access, path, user)
     else:
@@ -131,25 +146,13 @@ def provide_image(access: account.Access, wanted: str,
         max(1, min_disk_gib, math.ceil(size_bytes / 2 ** 30)))
 
 
-def _marked_images(access: account.Access) -> list[Any]:
+def _marked_images(access: discovery.Access) -> list[Any]:
     with access.explaining('list images'):
         return [image for image in access.connection.image.images(tag=TAG)
                 if image.status == 'active' and is_marked(image)]
 
 
-def _uploaded_before(access: account.Access) -> Any:
-    found = _marked_images(access)
-    if len(found) == 1:
-        return found[0]
-    with access.explaining('list images'):
-        names = sorted(image.name or image.id for image in (
-            found or access.connection.image.images(status='active')))
-    raise setup.SetupError(
-        f'cloud {access.cloud}: no image was chosen. Give a file, a name or '
-        f'an id with --image; the cloud has: {", ".join(names) or "none"}')
-
-
-def _named_image(access: account.Access, wanted: str) -> Any:
+def _named_image(access: discovery.Access, wanted: str) -> Any:
     """Return the image with a name or id.
 
     :raises SetupError: there is none, it is not ready, or the projects of
@@ -159,27 +162,23 @@ def _named_image(access: account.Access, wanted: str) -> Any:
         try:
             image = access.connection.image.find_image(
                 wanted, ignore_missing=True)
-        except sdk_exc.DuplicateResource as exc:
-            raise setup.SetupError(
-                f'cloud {access.cloud}: several images have the name '
-                f'{wanted}: give an id') from exc
+        except exceptions.DuplicateResource as exc:
+            raise access.error(f'several images have the name {wanted}: '
+                               'give an id') from exc
     if image is None:
-        raise setup.SetupError(
-            f'there is no file {wanted}, and cloud '
-            f'{access.cloud} has no image of that name or id')
+        raise setup.SetupError(f'there is no file {wanted}, and cloud '
+                               f'{access.cloud} has no image of that name or '
+                               'id')
     if image.status != 'active':
-        raise setup.SetupError(
-            f'cloud {access.cloud}: image {wanted} is '
-            f'{image.status}, not active')
+        raise access.error(f'image {wanted} is {image.status}, not active')
     if image.visibility not in VISIBLE:
-        raise setup.SetupError(
-            f'cloud {access.cloud}: image {wanted} is {image.visibility}, so '
-            'the projects of the tests cannot use it: make it '
-            f'{" or ".join(VISIBLE)}')
+        raise access.error(
+            f'image {wanted} is {image.visibility}, so the projects of the '
+            f'tests cannot use it: make it {" or ".join(VISIBLE)}')
     return image
 
 
-def _upload(access: account.Access, path: pathlib.Path,
+def _upload(access: discovery.Access, path: pathlib.Path,
             user: str) -> tuple[Any, bool]:
     """Return the image of a file, and whether it had to be uploaded.
 
@@ -217,9 +216,8 @@ def _inspect_file(path: pathlib.Path) -> tuple[str, str]:
         raise setup.SetupError(f'image file {path} is empty')
     for magic, name in COMPRESSED.items():
         if begin.startswith(magic):
-            raise setup.SetupError(
-                f'image file {path} is compressed ({name}): '
-                'decompress it first')
+            raise setup.SetupError(f'image file {path} is compressed '
+                                   f'({name}): decompress it first')
     return next((name for magic, name in FORMATS.items()
                  if begin.startswith(magic)), 'raw'), digest.hexdigest()
 
@@ -276,7 +274,7 @@ def parse_size(text: str) -> FlavorSize:
     return FlavorSize(name, vcpus, ram, disk)
 
 
-def provide_flavors(access: account.Access, sizes: Sequence[FlavorSize],
+def provide_flavors(access: discovery.Access, sizes: Sequence[FlavorSize],
                     image: GuestImage) -> list[Resource]:
     """Return flavors; create each whose name is missing.
 
@@ -318,7 +316,7 @@ def split_flavors(text: str) -> list[str]:
     return found
 
 
-def named_flavors(access: account.Access,
+def named_flavors(access: discovery.Access,
                   wanted: Sequence[str]) -> list[Resource]:
     """Return existing flavors.
 
@@ -335,14 +333,13 @@ def named_flavors(access: account.Access,
                       None)
         if flavor is None:
             names = ', '.join(sorted(one.name for one in known)) or 'none'
-            raise setup.SetupError(
-                f'cloud {access.cloud} has no flavor {each}; it '
-                f'has: {names}')
+            raise setup.SetupError(f'cloud {access.cloud} has no flavor '
+                                   f'{each}; it has: {names}')
         found.append(_flavor(flavor, False))
     return found
 
 
-def _flavors(access: account.Access) -> list[Any]:
+def _flavors(access: discovery.Access) -> list[Any]:
     with access.explaining('list flavors'):
         return list(access.connection.compute.flavors())
 
@@ -352,3 +349,161 @@ def _flavor(flavor: Any, created: bool) -> Resource:
         'flavor', flavor.id, flavor.name, created,
         f'{flavor.vcpus} vCPUs, {flavor.ram} MiB of memory, {flavor.disk} GiB '
         'of disk')
+
+
+@dataclasses.dataclass(frozen=True)
+class GuestNetwork:
+    """The connection of guests.
+
+    :ivar name: name of the guests' network
+    :ivar external_id: id of the network of floating addresses; empty if
+        guests are reached at their own addresses
+    :ivar external_name: its name
+    :ivar resources: networks, subnet and router that it uses
+    """
+
+    name: str
+    external_id: str
+    external_name: str
+    resources: tuple[Resource, ...]
+
+    @property
+    def floating(self) -> bool:
+        """Whether guests get floating addresses."""
+        return bool(self.external_id)
+
+
+def choose_network(access: discovery.Access, wanted: str) -> Any:
+    """Return the network to use: an external or a shared one.
+
+    :param access: connection to the cloud
+    :param wanted: its name or id; empty for the only external network, or
+        else the only shared one
+    :raises SetupError: there is none or more than one, or another network
+        has the same name
+    """
+    with access.explaining('list networks'):
+        known = list(access.connection.network.networks())
+    chosen = (_named_network(access, wanted, known) if wanted
+              else _only_network(access, known))
+    # tempest.conf names the guests' network (fixed_network_name), and Tempest
+    # finds none if two have that name. An external network is given by its id
+    # instead; guests are then on the network that provide_network() creates.
+    name = NAME if chosen.is_router_external else chosen.name
+    others = sorted(
+        each.id for each in known
+        if each.name == name and each.id != chosen.id and
+        _is_visible(each) and not is_marked(each))
+    if others:
+        raise access.error(
+            f'guests would be on network {name}, which Tempest knows by its '
+            f'name only, and others have the same name ({", ".join(others)}): '
+            'rename these, or choose another network with --network')
+    return chosen
+
+
+def _is_visible(network: Any) -> bool:
+    """Return whether the projects of the tests can use a network."""
+    return bool(network.is_router_external or network.is_shared)
+
+
+def _only_network(access: discovery.Access, known: Sequence[Any]) -> Any:
+    """Return the only candidate.
+
+    :raises SetupError: there is none, or more than one
+    """
+    usable = [each for each in known if _is_visible(each) and
+              each.subnet_ids and not is_marked(each)]
+    external = [each for each in usable if each.is_router_external]
+    for kind, found in (
+            ('external', external),
+            ('shared', [each for each in usable if each not in external])):
+        if len(found) == 1:
+            return found[0]
+        if found:
+            names = ', '.join(sorted(each.name for each in found))
+            raise setup.SetupError(
+                f'cloud {access.cloud} has {len(found)} {kind} networks: '
+                f'choose one with --network: {names}')
+    raise setup.SetupError(
+        f'cloud {access.cloud} has neither an external network nor one that '
+        'is shared between projects, so guests could not be reached')
+
+
+def _named_network(access: discovery.Access, wanted: str,
+                   known: Sequence[Any]) -> Any:
+    """Return the network with a name or id.
+
+    :raises SetupError: there is none, the tests cannot use it, or the name
+        is ambiguous
+    """
+    found = [each for each in known if wanted in (each.id, each.name)]
+    if not found:
+        raise setup.SetupError(f'cloud {access.cloud} has no network {wanted}')
+    usable = [each for each in found if _is_visible(each)]
+    if not usable:
+        raise access.error(
+            f'network {wanted} is neither external nor shared, so the '
+            'projects of the tests cannot use it')
+    external = [each for each in usable if each.is_router_external]
+    if external and len(usable) > 1:
+        identifiers = ', '.join(sorted(each.id for each in external))
+        raise access.error(
+            f'{len(usable)} networks have the name {wanted}: give the id of '
+            f'an external one: {identifiers}')
+    return usable[0]
+
+
+def provide_network(access: discovery.Access, chosen: Any) -> GuestNetwork:
+    """Return the connection of guests; create the missing parts.
+
+    A shared network is enough. Behind an external network, guests are on a
+    network of their own, and a router connects both.
+
+    :param access: connection to the cloud
+    :param chosen: result of choose_network()
+    :raises SetupError: the cloud refuses, or does not answer
+    """
+    if not chosen.is_router_external:
+        return GuestNetwork(chosen.name, '', '', (Resource(
+            'network', chosen.id, chosen.name, False,
+            'guests are reached at their own addresses'),))
+    network = access.connection.network
+    inner, inner_resource = _provide_marked(
+        access, 'network', f'guests get floating addresses of {chosen.name}',
+        network.networks, network.create_network, is_shared=True)
+    subnet, subnet_resource = _provide_marked(
+        access, 'subnet', CIDR, network.subnets, network.create_subnet,
+        network_id=inner.id, ip_version=4, cidr=CIDR)
+    router, router_resource = _provide_marked(
+        access, 'router', f'to {chosen.name}', network.routers,
+        network.create_router,
+        external_gateway_info={'network_id': chosen.id})
+    gateway = router.external_gateway_info or {}
+    if gateway.get('network_id') != chosen.id:
+        raise access.error(
+            f'router {router.id} of an earlier run does not lead to network '
+            f'{chosen.name}: delete it with bootstrap --delete')
+    with access.explaining(f'connect router {router.name}'):
+        connected = {each['subnet_id']
+                     for port in network.ports(device_id=router.id)
+                     for each in port.fixed_ips or ()}
+        if subnet.id not in connected:
+            network.add_interface_to_router(router, subnet.id)
+    return GuestNetwork(inner.name, chosen.id, chosen.name, (
+        inner_resource, subnet_resource, router_resource))
+
+
+def _provide_marked(access: discovery.Access, kind: str, remark: str,
+                    list_: Any, create: Any,
+                    **attributes: Any) -> tuple[Any, Resource]:
+    """Return a marked resource, which is created if it is missing."""
+    with access.explaining(f'create {kind} {NAME}'):
+        found = next(filter(is_marked, list_(name=NAME)), None)
+        created = found is None
+        if found is None:
+            found = create(name=NAME, description=DESCRIPTION, **attributes)
+        tags = found.tags or ()
+        if TAG not in tags:
+            access.connection.network.set_tags(found, [*tags, TAG])
+    return found, Resource(kind, found.id, found.name, created, remark)

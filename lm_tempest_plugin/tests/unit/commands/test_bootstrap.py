@@ -16,8 +16,8 @@ import pathlib
 import fixtures
 
 from lm_tempest_plugin.cloud import setup
-from lm_tempest_plugin.cloud.setup import account
-from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import configuration
+from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin.commands import bootstrap
@@ -38,7 +38,7 @@ class CreateAndDeleteTest(base.TestCase):
         self.image.write_bytes(b'QFI\xfb and so on')
         self.said = []
         self.connect = self.useFixture(fixtures.MockPatchObject(
-            account, 'connect', return_value=self.access)).mock
+            discovery, 'connect', return_value=self.access)).mock
 
     def create(self, **wanted):
         self.said.clear()
@@ -50,7 +50,7 @@ class CreateAndDeleteTest(base.TestCase):
         return bootstrap.delete('here', self.workspace, self.said.append)
 
     def conf(self):
-        return options.load(self.workspace.tempest_conf)
+        return configuration.load(self.workspace.tempest_conf)
 
     def refused(self, **wanted):
         before = self.connection.writes()

@@ -20,8 +20,8 @@ import fixtures
 
 import lm_tempest_plugin
 from lm_tempest_plugin.cloud import setup
-from lm_tempest_plugin.cloud.setup import account
-from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import configuration
+from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.cloud.setup import workspace
@@ -81,7 +81,7 @@ class VerifyTest(base.TestCase):
         self.when = {}
         self.how = 'good'
         self.arguments = []
-        self.patch(account, 'connect', lambda cloud: self.access)
+        self.patch(discovery, 'connect', lambda cloud: self.access)
         self.patch(tempest_run, 'command', self.command)
         self.patch(verify, 'POLL_S', 0.05)
         self.useFixture(fixtures.EnvironmentVariable(
@@ -111,7 +111,7 @@ class VerifyTest(base.TestCase):
                   **changes.pop('wanted', {})}
         return verify.Verification(**{
             'cloud': 'here', 'wanted': preparation.Arguments(**wanted),
-            'profile': options.load_profile('quick'),
+            'profile': configuration.load_profile('quick'),
             'files': self.workspace, 'say': self.say, **changes}).run()
 
     def text(self):
@@ -200,14 +200,14 @@ class VerifyTest(base.TestCase):
         before = self.connection.writes()
         exc = self.assertRaises(
             setup.SetupError, self.verify,
-            profile=options.load_profile('osic'),
+            profile=configuration.load_profile('osic'),
             wanted={'storage': '', 'config': str(path)})
         self.assertIn('give --storage block or --storage shared', str(exc))
         self.assertEqual(before, self.connection.writes())
         path.write_text(path.read_text() +
                         '[live_migration_ha]\nstorage = shared\n')
         self.assertEqual(0, self.verify(
-            profile=options.load_profile('osic'),
+            profile=configuration.load_profile('osic'),
             wanted={'storage': '', 'config': str(path)}))
 
     def test_a_report_elsewhere(self):
@@ -283,7 +283,7 @@ class VerifyTest(base.TestCase):
 
     def test_told_to_end_before_anything_is_made(self):
         before = self.connection.writes()
-        self.patch(account, 'connect', lambda cloud: os.kill(
+        self.patch(discovery, 'connect', lambda cloud: os.kill(
             os.getpid(), signal.SIGTERM))
         self.assertEqual(130, self.verify())
         self.assertEqual(before, self.connection.writes())

@@ -37,14 +37,14 @@ from openstack.network.v2 import router
 from openstack.network.v2 import security_group
 from openstack.network.v2 import subnet
 
-from lm_tempest_plugin.cloud.setup import account
+from lm_tempest_plugin.cloud.setup import discovery
 
 PASSWORD = 'se$cret'
 
 
 def new_account(**changes):
     """Return an account."""
-    return account.Account(**{
+    return discovery.Account(**{
         'auth_url': 'http://192.0.2.1:5000/v3', 'username': 'admin',
         'password': PASSWORD, 'project': 'admin', 'user_domain': 'Default',
         'project_domain': 'Default', 'region': 'RegionOne', **changes})
@@ -428,4 +428,4 @@ class Connection:
 
 def cloud(**changes):
     """Return a connection to a new cloud."""
-    return account.Access('here', Connection(), new_account(**changes))
+    return discovery.Access('here', Connection(), new_account(**changes))

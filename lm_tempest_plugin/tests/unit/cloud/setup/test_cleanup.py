@@ -16,7 +16,6 @@ from openstack import exceptions as sdk_exc
 
 from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.cloud.setup import cleanup
-from lm_tempest_plugin.cloud.setup import networks
 from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.cloud.setup import fakes
@@ -36,7 +35,7 @@ class DeleteMarkedTest(base.TestCase):
         self.public = self.connection.go_external()
 
     def make_all(self):
-        networks.provide(self.access, self.public)
+        resources.provide_network(self.access, self.public)
         resources.provide_flavors(self.access, resources.SIZES, IMAGE)
         self.image = self.connection.image.all_images.add(
             name='live-migration-ha-x', tags=[resources.TAG], status='active')
@@ -97,7 +96,7 @@ class DeleteMarkedTest(base.TestCase):
 
     def test_what_was_not_tagged_yet_is_known_by_its_description(self):
         self.network.tag_error = sdk_exc.SDKException('gone')
-        self.assertRaises(setup.SetupError, networks.provide,
+        self.assertRaises(setup.SetupError, resources.provide_network,
                           self.access, self.public)
         self.assertEqual(['network'], self.marked())
 

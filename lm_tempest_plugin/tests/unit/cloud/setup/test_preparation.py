@@ -17,7 +17,7 @@ import re
 import fixtures
 
 import lm_tempest_plugin
-from lm_tempest_plugin.cloud.setup import options
+from lm_tempest_plugin.cloud.setup import configuration
 from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.commands import verify
 from lm_tempest_plugin.tests.unit import base
@@ -50,7 +50,7 @@ class NamesOfTestsTest(base.TestCase):
     def test_each_profile_matches_tests(self):
         for name, number in (('quick', 1), ('gate', len(self.tests)),
                              ('osic', 2)):
-            regex = options.load_profile(name).regex
+            regex = configuration.load_profile(name).regex
             self.assertEqual(number, sum(
                 bool(re.search(regex, f'{preparation.TESTS}.{each}'))
                 for each in self.tests), name)
@@ -67,9 +67,9 @@ class ChangesSettingsTest(base.TestCase):
                                     ('gate', HOSTS + settings, True),
                                     ('quick', HOSTS + settings, False)):
             more.write_text(text)
-            profile = options.load_profile(name)
+            profile = configuration.load_profile(name)
             self.assertIs(changes, preparation._changes_settings(
-                options.read_checked(profile.path, more), profile))
+                configuration.read_checked(profile.path, more), profile))
 
 
 class ArgumentsTest(base.TestCase):
