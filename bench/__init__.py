@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Proof of what the plugin measures with. No part of the plugin itself."""
+"""Benchmarks of the plugin's precision, correctness and cost."""

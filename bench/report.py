@@ -134,10 +134,10 @@ def _options(arguments: list[str]) -> argparse.Namespace:
                         default=MIGRATIONS,
                         help='live migrations (default: %(default)d)')
     parser.add_argument('--format', action='append', choices=FORMATS,
-                        help='format of the report (default: each)')
+                        help='format of the report (default: all)')
     parser.add_argument('--directory', metavar='DIRECTORY',
-                        help='directory for the results, 2 GB (default: the '
-                        'one for temporary files)')
+                        help='directory for 2 GB of results (default: the '
+                        "system's directory for temporary files)")
     return parser.parse_args(arguments)
 
 

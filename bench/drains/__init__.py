@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the engine costs and whether it is right, on the lab's real nova.
+"""Measure the cost and correctness of the engine with the lab's real nova.
 
-Inside of a lab that is up, from the root of the repository::
+Start the lab (tools/run-lab.sh up), then run in the root of the repository::
 
     tools/run-lab.sh exec -- python -m bench.drains
 
-Three parts: *efficiency*, wall time of a drain against nova's own service
-times; *calls*, requests to the compute API per second with many servers and
-with one; *soak*, many migrations in a row, each verdict held against libvirt
-and nova's database.
+The benchmark has three parts. *efficiency* compares the wall time of a drain
+with the sum of nova's service times. *calls* compares the number of requests
+to the compute API per second with many servers and with one. *soak* runs many
+migrations and compares each verdict with libvirt and nova's database.
 """

@@ -33,14 +33,15 @@ from lm_tempest_plugin.migration import verdict as verdicts
 
 HOSTS = ('compute1', 'compute2')
 PARTS = ('efficiency', 'calls', 'soak')
-#: The claims.
+#: Claims: the largest ratio of wall time to service times, and of requests
+#: with many servers to requests with one.
 EFFICIENCY, CALLS = 1.05, 1.2
 
 
 def main(arguments: list[str]) -> int:
-    """Run the parts that were asked for.
+    """Run the requested parts.
 
-    :param arguments: of the command line
+    :param arguments: command line arguments
     :returns: 0 if all claims hold
     """
     options = _options(arguments)
@@ -58,27 +59,31 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='python -m bench.drains', description=bench.drains.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', choices=PARTS, help='one part alone')
+    parser.add_argument('--only', choices=PARTS, help='run only this part')
     parser.add_argument('--servers', type=int, default=12, metavar='N',
-                        help='servers of a drain (default: %(default)s)')
+                        help='number of servers to drain (default: '
+                        '%(default)s)')
     parser.add_argument('--flavor', default=workspace.FLAVORS[0].name,
-                        metavar='NAME', help='of the servers whose drain is '
-                        'to be efficient (default: %(default)s)')
+                        metavar='NAME', help='flavor of the servers in part '
+                        'efficiency (default: %(default)s)')
     parser.add_argument('--concurrency', type=int, default=1, metavar='N',
                         help='max_concurrent_live_migrations of the hosts '
                         '(default: %(default)s)')
     parser.add_argument('--window', type=int, default=0, metavar='N',
                         help='migrations to keep in flight (default: one '
-                        'more than a host runs, so that it is never idle)')
+                        'more than --concurrency, so that a host is never '
+                        'idle)')
     parser.add_argument('--repeat', type=int, default=3, metavar='N',
-                        help='drains to measure (default: %(default)s)')
+                        help='number of drains to measure (default: '
+                        '%(default)s)')
     parser.add_argument('--migrations', type=int, default=100, metavar='N',
-                        help='of the soak (default: %(default)s)')
+                        help='number of migrations in part soak (default: '
+                        '%(default)s)')
     return parser.parse_args(arguments)
 
 
 class _Bench:
-    """The parts; each prints its figures and returns whether it passes."""
+    """The parts. Each prints its figures and returns whether it passes."""
 
     def __init__(self, options: argparse.Namespace,
                  clients: api.Clients) -> None:
@@ -91,7 +96,7 @@ class _Bench:
             self._options.window or self._options.concurrency + 1)
 
     def efficiency(self) -> bool:
-        """Compare the wall time of a drain with a host that is never idle."""
+        """Compare the wall time of a drain with the sum of service times."""
         ratios = []
         with fleets.Fleet(self._cloud, self._options.servers,
                           HOSTS[0], self._options.flavor) as fleet:
@@ -104,7 +109,7 @@ class _Bench:
                 concurrency = cost.run.drain.concurrency[0]
                 print(f'efficiency: {len(fleet.ids)} servers in '
                       f'{wall_s:.1f} s, service times '
-                      f'{sum(cost.services_s):.1f} s in all, '
+                      f'{sum(cost.services_s):.1f} s in total, '
                       f'ratio {ratios[-1]:.3f}; at once: '
                       f'{concurrency.running} (mean '
                       f'{concurrency.mean:.2f}), idle '
@@ -116,7 +121,7 @@ class _Bench:
             median <= EFFICIENCY)
 
     def calls(self) -> bool:
-        """Measure requests to the compute API, with many servers and one."""
+        """Compare requests to the compute API with many servers and one."""
         many, one = [], []
         with fleets.Fleet(self._cloud, self._options.servers + 1,
                           HOSTS[0]) as fleet:
@@ -165,7 +170,7 @@ class _Bench:
 
 def _disagreement(layout: layouts.Layout, verdict: verdicts.Verdict,
                   there: dict[str, list[str]]) -> str:
-    """Return the disagreement of libvirt or the database; '' if none."""
+    """Return how libvirt or the database disagrees; '' if they agree."""
     evidence = verdict.evidence
     server_id = evidence.request.server_id
     wanted = (evidence.destination
@@ -190,5 +195,5 @@ if __name__ == '__main__':
         sys.exit(main(sys.argv[1:]))
     except (openstack.exceptions.SDKException, lib_exc.TempestException,
             errors.LabError) as error:
-        # Tempest has errors that nobody catches written to its log alone.
+        # Tempest would write uncaught errors only to its log.
         sys.exit(f'bench.drains: {error}')

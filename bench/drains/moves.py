@@ -9,10 +9,8 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-#: Our deadline for a migration, and for a server to be without a task.
-#: A compute service counts as down, and is seen to be up again, after these.
 
-"""A drain of real servers, with every request to the compute API counted."""
+"""Drain real servers, and count the requests to the compute API."""
 
 from __future__ import annotations
 
@@ -28,17 +26,17 @@ from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import results_file
 
-#: nova's time stamps are whole seconds: grace_s lets that of the last end
-#: pass before it is read.
+#: nova's time stamps have whole seconds. The grace time makes sure that the
+#: last one is in the past before it is read.
 TIMEOUTS = plans.Timeouts(
     base_s=120, per_gib_ram_s=0, per_gib_disk_s=0, settle_s=30,
     poll_interval_s=0.5, poll_error_s=60, grace_s=1)
-#: The guests are not probed.
+#: Required, but without effect: there are no probes.
 BOUNDS = plans.Bounds(max_outage_s=1, max_stall_s=1)
 
 
 class Calls:
-    """Counts the requests of compute clients.
+    """Count the requests of compute clients.
 
     :param clients: clients whose requests are counted from now on
     """
@@ -61,7 +59,7 @@ class Calls:
 
 @dataclasses.dataclass(frozen=True)
 class DrainCost:
-    """A judged drain, with the number of requests that following it took.
+    """A judged drain, and the rate of requests during it.
 
     :ivar run: the drain
     :ivar calls_per_s: requests to the compute API per second, from the first
@@ -73,15 +71,15 @@ class DrainCost:
 
     @property
     def services_s(self) -> list[float]:
-        """nova's service time of each server, where it is known."""
+        """nova's service time of each server for which it is known."""
         return [result.service.seconds for result in self.run.results
                 if result.service is not None]
 
 
 class Drains:
-    """Drains through the engine, as the tests make them.
+    """Drain hosts with the engine, as the tests do.
 
-    :param clients: of an administrator
+    :param clients: clients of an administrator
     """
 
     def __init__(self, clients: api.Clients) -> None:
@@ -92,7 +90,7 @@ class Drains:
 
     def drain(self, ids: collections.abc.Sequence[str], destination: str,
               strategy: plans.Strategy) -> DrainCost:
-        """Live-migrate servers, and judge each.
+        """Live-migrate servers and judge each migration.
 
         :param ids: UUIDs of the servers
         :param destination: name of the host

@@ -12,8 +12,8 @@
 
 """Measure the error of each tool's downtime figure.
 
-Outages of known length are made, in network namespaces of this program's
-own, and our prober and its peers measure the same outages side by side. All
-times are CLOCK_MONOTONIC in nanoseconds (``_ns``) or durations in seconds
-(``_s``).
+The benchmark creates outages of known length in its own network namespaces,
+and the plugin's prober and other tools measure the same outages at the same
+time. All times are CLOCK_MONOTONIC in nanoseconds (``_ns``) or durations in
+seconds (``_s``).
 """

@@ -45,11 +45,12 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     """Return the parsed arguments."""
     parser = argparse.ArgumentParser(
         prog=f'python -m {MODULE}',
-        description='Make outages of known length, measure them with the '
-        'prober and its peers, and check the claims. Needs root. The exit '
-        'code is 0 if all claims hold, 1 if one does not, 2 on errors.')
+        description='Create outages of known length, measure them with the '
+        "plugin's prober and other tools, and check the claims. Needs root. "
+        'The exit code is 0 if all claims hold, 1 if one does not, 2 on '
+        'errors.')
     parser.add_argument('--quick', action='store_true',
-                        help='few trials, about a minute')
+                        help='run few trials, in about a minute and a half')
     parser.add_argument('--trials', type=positive, metavar='N',
                         help='trials of each kind and length (default: 12, '
                         'quick 1)')
@@ -58,12 +59,13 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument('--hogs', type=positive, metavar='N', default=2,
                         help='number of CPU hogs (default: %(default)s)')
     parser.add_argument('--seed', type=int, default=1,
-                        help='of all random times (default: %(default)s)')
+                        help='seed of all random times (default: '
+                        '%(default)s)')
     parser.add_argument('--out', type=pathlib.Path, metavar='DIR',
                         default=children.ROOT / 'bench-results',
                         help='output directory (default: bench-results)')
     parser.add_argument('--only', choices=PARTS, action='append',
-                        help='leave the other parts out; may be repeated')
+                        help='run only this part; may be repeated')
     return parser.parse_args(argv)
 
 
@@ -81,8 +83,8 @@ def main() -> int:
     try:
         testbed.enter(MODULE, sys.argv[1:])
         signal.signal(signal.SIGTERM, terminated)
-        # In a job that a shell runs in the background, SIGINT is ignored,
-        # also by all its children; but SIGINT is how the tools are ended.
+        # A shell makes background jobs and their children ignore SIGINT, but
+        # this benchmark ends its tools with SIGINT.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return measured(asked)
     except children.BenchError as exc:
@@ -134,8 +136,8 @@ def run(asked: argparse.Namespace, found: results.BenchResults) -> None:
     found.facts['load before'] = f'{watch.load:.2f}'
     session.say(f'seed {asked.seed}')
     if watch.load > testbed.QUIET_LOAD:
-        session.say(f'This machine is not idle (load {watch.load:.2f}, limit '
-                    f'{testbed.QUIET_LOAD:g}): others may spoil the figures.')
+        session.say(f'This machine is not idle: load {watch.load:.2f} (limit '
+                    f'{testbed.QUIET_LOAD:g}). The results may be wrong.')
     planned = []
     if 'trials' in parts:
         planned += episodes.plan_trials(
@@ -158,7 +160,7 @@ def run(asked: argparse.Namespace, found: results.BenchResults) -> None:
 
 def run_hogged(found: results.BenchResults, far: testbed.Far,
                asked: argparse.Namespace, dice: random.Random) -> None:
-    """Repeat the most sensitive parts while others use the CPUs."""
+    """Repeat the most sensitive parts while CPU hogs run."""
     session.run(found, episodes.plan_trials(
         1 if asked.quick else 4, asked.lanes, dice, HOG_LENGTHS_S),
         f'trials, {asked.hogs} hogs')
@@ -168,7 +170,7 @@ def run_hogged(found: results.BenchResults, far: testbed.Far,
 
 @contextlib.contextmanager
 def hogs(count: int) -> Iterator[None]:
-    """Keep CPUs busy meanwhile.
+    """Keep CPUs busy inside the context.
 
     :param count: number of processes
     """

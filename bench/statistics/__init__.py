@@ -10,14 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Coverage of the report's intervals, and its answers where truth is known.
+"""Check the report's statistics against simulations with known parameters.
 
-From the root of the repository; no cloud is needed::
+Run it in the root of the repository; it needs no cloud::
 
     python -m bench.statistics
 
-Two parts: *coverage*, how often the 95 % intervals contain the true value,
-in many simulations of values that are distributed as durations of live
-migrations are; *known*, whole runs of a simulated cloud with a known effect,
-drift and cost of memory, summarized as for a report.
+The benchmark has two parts. *coverage* counts how often the 95 % intervals
+contain the true value, in many simulations with distributions like those of
+live migration durations. *known* summarizes runs of a simulated cloud with a
+known effect, drift and cost of memory, and checks the conclusions.
 """

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``python -m bench.statistics``: see the package."""
+"""Run ``python -m bench.statistics``; see the package."""
 
 import argparse
 import sys
@@ -20,14 +20,14 @@ from bench.statistics import coverage
 from bench.statistics import known
 
 PARTS = ('coverage', 'known')
-#: The claim: an interval contains the true value this often, in %.
+#: Claim: an interval contains the true value this often, in % of simulations.
 LOW, HIGH = 92.0, 98.0
 
 
 def main(arguments: list[str]) -> int:
     """Run the requested parts.
 
-    :param arguments: of the command line
+    :param arguments: command line arguments
     :returns: 0 if all claims hold
     """
     options = _options(arguments)
@@ -45,22 +45,23 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         prog='python -m bench.statistics',
         description=bench.statistics.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--only', choices=PARTS, help='one part alone')
+    parser.add_argument('--only', choices=PARTS, help='run only this part')
     parser.add_argument('--simulations', type=_positive, default=1000,
-                        metavar='N', help='for each coverage (default: '
-                        '%(default)s)')
+                        metavar='N', help='simulations for each coverage '
+                        '(default: %(default)s)')
     parser.add_argument('--runs', type=_positive, default=100, metavar='N',
-                        help='of each simulated cloud (default: '
+                        help='runs of each simulated cloud (default: '
                         '%(default)s)')
     parser.add_argument('--seed', type=int, default=1, metavar='N',
-                        help='of the random numbers (default: %(default)s)')
+                        help='seed of the random numbers (default: '
+                        '%(default)s)')
     return parser.parse_args(arguments)
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f'{text!r} is not a number from 1 '
-                                         f'on')
+        raise argparse.ArgumentTypeError(f'{text!r} is not a number; use 1 '
+                                         f'or more')
     return int(text)
 
 

@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Unit tests of the benchmark: its arithmetic. They need no privileges."""
+"""Unit tests of the benchmarks' arithmetic. They need no privileges."""
