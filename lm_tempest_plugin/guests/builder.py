@@ -12,6 +12,8 @@
 """Build servers for a test, run commands in them, and delete them."""
 
 import base64
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
 import functools
@@ -61,12 +63,14 @@ class Guest:
     :ivar host: name of the host on which it was built
     :ivar address: address for probes and SSH
     :ivar private_key: for SSH; None if SSH takes a password
+    :ivar volumes: UUIDs of the volumes that are attached to it
     """
 
     body: dict[str, Any]
     host: str
     address: str
     private_key: str | None
+    volumes: tuple[str, ...] = ()
 
     @property
     def server_id(self) -> str:
@@ -353,20 +357,23 @@ class GuestBuilder:
                 for (server_id, name), workload in self._workloads.items()
                 if server_id == guest.server_id}
 
-    def console(self, server_id: str) -> str:
-        """Return the guest's console log, or why it cannot be read.
+    def consoles(self, server_ids: Iterable[str | None]) -> Iterator[bytes]:
+        """Yield each guest's console log, or why it cannot be read.
 
-        Read it before the test ends: the log goes with the server, and a
+        Read them before the test ends: a log goes with its server, and a
         migration starts a new one on the destination.
 
-        :param server_id: the server's UUID
-        :returns: empty if the cloud offers no console logs
+        :param server_ids: UUIDs of servers, once or several times each; None
+            is ignored
         """
-        if not self._options.console_output:
-            return ''
-        try:
-            return str(self._admin.servers.get_console_output(
-                server_id)['output'])
-        except exceptions.RestClientException as exc:
-            LOG.exception('Cannot read the console of server %s', server_id)
-            return f'The console cannot be read: {exc}'
+        for server_id in dict.fromkeys(filter(None, server_ids)):
+            if not self._options.console_output:
+                return
+            yield f'Console of server {server_id}:'.encode()
+            try:
+                yield str(self._admin.servers.get_console_output(
+                    server_id)['output']).encode()
+            except exceptions.RestClientException as exc:
+                LOG.exception('Cannot read the console of server %s',
+                              server_id)
+                yield f'The console cannot be read: {exc}'.encode()

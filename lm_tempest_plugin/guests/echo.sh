@@ -11,12 +11,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-# Runs in the guest, once, as root: has TCP port PORT send back unchanged
-# whatever it receives. Does nothing if something listens there already.
+# Runs in the guest as root: starts an echo server on TCP port PORT. Does
+# nothing if another program listens on this port.
 
 PORT=@PORT@
 
-# What is started here is to outlive this script and who runs it.
+# The server must survive this script and the login session that runs it.
 trap '' HUP
 
 say() {
@@ -29,7 +29,7 @@ listening() {
         grep -qi "^ *[0-9]*: [0-9A-F]*:$(printf '%04X' "$PORT") [0-9A-F:]* 0A "
 }
 
-# Starts a command that is to listen, and waits for it to do so.
+# Start a command, and wait until it listens.
 try() {
     command -v "$1" > /dev/null || return 1
     say "starting $1"
@@ -46,11 +46,12 @@ try() {
 }
 
 if listening; then
-    say "port $PORT is served already"
+    say "another program listens on port $PORT already"
     exit 0
 fi
 
-# A write of at most a page never blocks on a pipe that can be written to.
+# socat's blocks are at most a page: such a write to a pipe that is ready never
+# blocks.
 if [ -e /proc/net/if_inet6 ]; then
     try socat -b 4096 \
         "TCP6-LISTEN:$PORT,ipv6only=0,reuseaddr,fork,nodelay" PIPE
@@ -88,5 +89,5 @@ while True:
 ' "$PORT"
 try ncat --listen --keep-open --exec /bin/cat "$PORT"
 try busybox nc -ll -p "$PORT" -e /bin/cat
-say "nothing here can serve port $PORT: no socat, python3, ncat or nc -ll"
+say "cannot serve port $PORT: no socat, python3, ncat or nc -ll here"
 exit 1

@@ -210,6 +210,17 @@ class MigrationPlan:
     measured: bool = True
     leave_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @classmethod
+    def of(cls, options: Any, **fields: Any) -> 'MigrationPlan':
+        """Return a plan with the time-outs and bounds of a configuration.
+
+        :param options: values of the group live_migration_ha
+        :param fields: the other fields; time-outs and bounds can be among
+            them
+        """
+        return cls(**{'timeouts': Timeouts.of(options),
+                      'bounds': Bounds.of(options), **fields})
+
     def planned(self, server_id: str) -> PlannedServer:
         """Return the planned server with a UUID.
 

@@ -79,13 +79,15 @@ def check(clients: api.Clients,
 
 
 def check_source(known: Iterable[compute_hosts.ComputeService],
-                 source: str) -> None:
+                 source: str | None) -> None:
     """Refuse a source that does not exist or is down.
 
     :param known: the compute services of the cloud
-    :param source: name of the host
+    :param source: name of the host; None or empty if it is not decided yet
     :raises CannotMigrate: names the host and the reason
     """
+    if not source:
+        return
     host = _find(known, 'source', source)
     if host.state != 'up':
         raise CannotMigrate(f'the source, host {host.name}, is {host.state}')

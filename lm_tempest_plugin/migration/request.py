@@ -47,6 +47,22 @@ class RequestOptions:
     microversion: str = api.MICROVERSION
     disk_over_commit: bool = False
 
+    @classmethod
+    def of(cls, conf: Any, microversion: str,
+           **fields: Any) -> 'RequestOptions':
+        """Return the arguments for a cloud.
+
+        :param conf: values of Tempest's groups
+        :param microversion: of the request; where it has no 'auto', the
+            configuration says whether disks are copied
+        :param fields: other fields
+        """
+        if not api.at_least(microversion, AUTO):
+            features = conf.compute_feature_enabled
+            fields.setdefault('block_migration',
+                              features.block_migration_for_live_migration)
+        return cls(microversion=microversion, **fields)
+
     def __post_init__(self) -> None:
         if self.block_migration == 'auto' and not self._supports(AUTO):
             raise ValueError(

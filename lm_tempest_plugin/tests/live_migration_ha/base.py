@@ -30,6 +30,7 @@ from lm_tempest_plugin.guests import fleet as fleets
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request
@@ -104,8 +105,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             cls.clients.versions, options.request_microversion,
             api.MICROVERSION)
         known = cls.list_hosts()
-        if CONF.compute.migration_source_host:
-            preflight.check_source(known, CONF.compute.migration_source_host)
+        preflight.check_source(known, CONF.compute.migration_source_host)
         cls.settings = own_config.declared_settings(CONF)
         if CONF.live_migration_ha_hosts.ssh_user:
             cls.hosts = access.HostAccess(
@@ -161,11 +161,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
 
     def choose_destination(self, source: str) -> str:
         """Return the name of a host to migrate to from a source."""
-        wanted = CONF.compute.migration_dest_host
-        # A guest may be built on the configured destination. A round trip
-        # meets both hosts all the same.
         return compute_hosts.choose_destination(
-            self.list_hosts(), source, None if wanted == source else wanted)
+            self.list_hosts(), source, CONF.compute.migration_dest_host)
 
     def build(self, number: int = 1, **kwargs: Any) -> list[builder.Guest]:
         """Return new guests on the configured source host, if there is one.
@@ -181,12 +178,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
 
         :param kwargs: fields of RequestOptions that differ
         """
-        kwargs.setdefault('microversion', self.microversion)
-        if not api.at_least(kwargs['microversion'], request.AUTO):
-            features = CONF.compute_feature_enabled
-            kwargs.setdefault('block_migration',
-                              features.block_migration_for_live_migration)
-        return request.RequestOptions(**kwargs)
+        return request.RequestOptions.of(
+            CONF, **{'microversion': self.microversion, **kwargs})
 
     @contextlib.contextmanager
     def observe(self, *guests: builder.Guest,
@@ -205,14 +198,13 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             yield fleet
             problems = fleet.final_problems()
             if problems:
-                raise self.failureException(engine.shortened('\n'.join(
+                raise self.failureException(messages.shortened('\n'.join(
                     f'server {each.server_id}: {each}' for each in problems)))
 
     def migrate(self, fleet: fleets.Fleet, destination: str, *,
                 probed: bool = True,
                 on_poll: drain.OnPoll | None = None, requester: Any = None,
                 aborted: Collection[str] = (),
-                volumes: dict[str, tuple[str, ...]] | None = None,
                 **fields: Any) -> engine.MigrationRun:
         """Live-migrate guests, and fail if there is any problem.
 
@@ -222,20 +214,16 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         :param on_poll: called after each snapshot
         :param requester: tempest.lib's ServersClient for the requests
         :param aborted: UUIDs of servers whose migrations on_poll aborts
-        :param volumes: UUIDs of volumes by the server's UUID
         :param fields: fields of MigrationPlan that differ from the options
         """
-        plan = plans.MigrationPlan(**{
+        plan = plans.MigrationPlan.of(CONF.live_migration_ha, **{
             'servers': tuple(plans.PlannedServer(
                 each.server_id, each.address if probed else '',
                 fleet.boot_ids[each.server_id] if probed else '',
-                (volumes or {}).get(each.server_id, ()))
+                each.volumes)
                 for each in fleet.guests),
-            'destination': destination,
-            'timeouts': plans.Timeouts.of(CONF.live_migration_ha),
-            'bounds': plans.Bounds.of(CONF.live_migration_ha),
-            'options': self.request_options(), 'settings': self.settings,
-            'test': self.id(), **fields})
+            'destination': destination, 'options': self.request_options(),
+            'settings': self.settings, 'test': self.id(), **fields})
         assert self.results is not None, 'resource_setup() sets it'
         run = engine.run(
             plan, self.clients, store=self.results, probes=fleet.probes,
@@ -245,11 +233,9 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             self, 'results', attachments.JSON_LINES, *run.lines)
         if not run.problems:
             return run
-        for server_id in dict.fromkeys(
-                each.server_id for each in run.problems if each.server_id):
-            attachments.attach(
-                self, 'consoles', attachments.LOG,
-                f'Console of server {server_id}:'.encode(),
-                self.builder.console(server_id).encode())
+        attachments.attach(
+            self, 'consoles', attachments.LOG, *self.builder.consoles(
+                each.server_id for each in run.problems))
         # Not fail(), which adds a frame to the traceback.
-        raise self.failureException(engine.describe_problems(run))
+        raise self.failureException(messages.describe_problems(
+            run.problems, run.drain, run.results))

@@ -21,8 +21,8 @@ from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.guests.workloads import memory
-from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.tests.live_migration_ha import base
@@ -132,7 +132,7 @@ class InterventionTest(base.LiveMigrationHaTest):
                 strategy=plan.window(number), measured=False,
                 bounds=bounds or plan.Bounds.of(CONF.live_migration_ha))
             if not intervention.done:
-                lines = '; '.join(map(engine.summary_line, run.results))
+                lines = '; '.join(map(messages.summary_line, run.results))
                 raise self.skipException(
                     'No migration was seen in the state in which to '
                     'intervene; a flavor with more memory takes longer to '

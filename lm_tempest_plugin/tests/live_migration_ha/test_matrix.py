@@ -30,6 +30,7 @@ from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.hosts import undo_log
 from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import settings
 from lm_tempest_plugin.migration import verdict
@@ -151,10 +152,10 @@ class MatrixTest(base.LiveMigrationHaTest):
                 self, 'matrix', attachments.LOG, str(self.table).encode())
         if failures:
             # All of them fit on a terminal; the log has the whole texts.
-            room = max(1, (engine.MAX_LINES - 1) // len(failures))
-            text = '\n'.join(engine.shortened(each, room)
+            room = max(1, (messages.MAX_LINES - 1) // len(failures))
+            text = '\n'.join(messages.shortened(each, room)
                              for each in failures)
-            raise self.failureException(engine.shortened(
+            raise self.failureException(messages.shortened(
                 f'{len(failures)} of {len(self.matrix)} combinations of '
                 f'settings have problems:\n{text}'))
 

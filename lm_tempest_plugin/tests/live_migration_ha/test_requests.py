@@ -17,7 +17,7 @@ from typing import Any
 from tempest import config
 from tempest.lib import decorators
 
-from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.tests.live_migration_ha import base
 
@@ -123,4 +123,4 @@ class ManagerTest(base.LiveMigrationHaTest):
                     'The policy of this cloud does not let a project manager '
                     f'live-migrate: {result.refusal.message}')
             self.assertEqual(verdict.Kind.COMPLETED, result.verdict,
-                             engine.summary_line(result))
+                             messages.summary_line(result))

@@ -13,6 +13,7 @@
 
 """Servers with volumes: booted from one, or with one attached."""
 
+import dataclasses
 from typing import Any
 
 from tempest import config
@@ -81,7 +82,7 @@ class VolumesTest(base.LiveMigrationHaTest):
         # Other servers with local disks copy them: figures of this one would
         # not be comparable with theirs.
         storage = CONF.live_migration_ha.storage
-        self._round_trip(guest, volume_id,
+        self._round_trip(dataclasses.replace(guest, volumes=(volume_id,)),
                          measured=storage == settings.Storage.SHARED)
 
     @decorators.idempotent_id('4fbc8340-cd25-44b4-b6b0-76ac031ae5a4')
@@ -99,7 +100,7 @@ class VolumesTest(base.LiveMigrationHaTest):
         mib = CONF.live_migration_ha.disk_mib
         if mib:
             self.builder.start(guest, volume.VolumeWorkload(volume_id, mib))
-        self._round_trip(guest, volume_id)
+        self._round_trip(dataclasses.replace(guest, volumes=(volume_id,)))
 
     def _create_volume(self, **kwargs: Any) -> str:
         """Return the UUID of a new volume, which is available.
@@ -128,14 +129,13 @@ class VolumesTest(base.LiveMigrationHaTest):
             self.clients.volumes, volume_id, status,
             CONF.volume.build_timeout, CONF.volume.build_interval)
 
-    def _round_trip(self, guest: builder.Guest, volume_id: str,
-                    measured: bool = True) -> None:
-        """Move a guest to another host and back, and delete it."""
+    def _round_trip(self, guest: builder.Guest, measured: bool = True
+                    ) -> None:
+        """Move a guest with a volume to a host and back, and delete it."""
+        volume_id, = guest.volumes
         with self.observe(guest) as fleet:
             for host in (self.choose_destination(guest.host), guest.host):
-                self.migrate(
-                    fleet, host, measured=measured,
-                    volumes={guest.server_id: (volume_id,)})
+                self.migrate(fleet, host, measured=measured)
         self.builder.delete(guest)
         self._wait_for(volume_id, 'available')
         left = volumes.list_attachments(self.clients.attachments, volume_id)

@@ -367,19 +367,24 @@ class WorkloadTest(BuilderTestCase):
 
 class ConsoleTest(BuilderTestCase):
 
-    def test_the_console(self):
+    def consoles(self, *server_ids, **options):
+        return list(self.make(**options).consoles(server_ids))
+
+    def test_each_console_once(self):
         self.admin.servers.get_console_output.return_value = {
             'output': 'Kernel panic'}
-        self.assertEqual('Kernel panic', self.builder.console('server-0'))
+        self.assertEqual(
+            [b'Console of server server-0:', b'Kernel panic'],
+            self.consoles('server-0', None, 'server-0'))
         self.admin.servers.get_console_output.assert_called_once_with(
             'server-0')
 
     def test_a_console_that_cannot_be_read_hides_nothing(self):
         self.admin.servers.get_console_output.side_effect = (
             exceptions.NotFound('gone'))
-        self.assertIn('gone', self.builder.console('server-0'))
+        self.assertIn(b'gone', self.consoles('server-0')[1])
 
     def test_a_cloud_without_consoles(self):
         self.assertEqual(
-            '', self.make(console_output=False).console('server-0'))
+            [], self.consoles('server-0', console_output=False))
         self.admin.servers.get_console_output.assert_not_called()

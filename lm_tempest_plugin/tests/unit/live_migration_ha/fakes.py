@@ -162,7 +162,8 @@ class TempestTestCase(LiveMigrationHaTestCase):
             each.server_id: 'boot-1' for each in guests}
         self.builder.boot_id.return_value = 'boot-1'
         self.builder.verify.return_value = {}
-        self.builder.console.return_value = 'Kernel panic'
+        self.builder.consoles.side_effect = lambda server_ids: [
+            f'Console of {each}'.encode() for each in server_ids]
         self.made = self.useFixture(fixtures.MockPatchObject(
             builder, 'GuestBuilder', return_value=self.builder)).mock
         self.probes = mock.create_autospec(watch.Watch, instance=True)

@@ -12,6 +12,7 @@
 
 """The base class of the Tempest tests, and skips and docstrings of all."""
 
+import dataclasses
 import io
 import itertools
 import json
@@ -394,7 +395,13 @@ class MigrateTest(fakes.TempestTestCase):
             name: self.calls[0][name] for name in given})
 
     def test_volumes(self):
-        self.passes(self.run_one(2, volumes={'server-1': ('v',)}))
+        def body(test):
+            one, other = test.build(2)
+            with test.observe(one, dataclasses.replace(
+                    other, volumes=('v',))) as fleet:
+                test.migrate(fleet, 'beta')
+
+        self.passes(self.new(example(body), 'test'))
         self.assertEqual([(), ('v',)], [
             each.volumes for each in self.plans[0].servers])
 
@@ -450,7 +457,7 @@ class MigrateTest(fakes.TempestTestCase):
 
     def test_no_console_of_a_good_one(self):
         self.passes(self.run_one())
-        self.builder.console.assert_not_called()
+        self.builder.consoles.assert_not_called()
 
     def test_the_console_of_each_server_with_a_problem(self):
         self.problems = [
@@ -458,10 +465,11 @@ class MigrateTest(fakes.TempestTestCase):
             fakes.problem('stall', server_id='server-1'),
             fakes.problem('transport', server_id=None)]
         _, details = self.run_test(self.run_one(2))
-        self.builder.console.assert_called_once_with('server-1')
         consoles = details['consoles']
-        self.assertEqual('Console of server server-1:\nKernel panic\n',
-                         fakes.text(consoles))
+        # The builder reads each once, and none for None.
+        self.assertEqual(
+            ['Console of server-1', 'Console of server-1',
+             'Console of None'], fakes.text(consoles).splitlines())
         # Terminals print attachments of type text.
         self.assertEqual('application', consoles.content_type.type)
 
@@ -474,7 +482,7 @@ class MigrateTest(fakes.TempestTestCase):
 
         self.fails(self.new(example(body), 'test'))
         names = [name for name, *_ in self.builder.mock_calls]
-        self.assertLess(names.index('console'), names.index('delete'))
+        self.assertLess(names.index('consoles'), names.index('delete'))
 
 
 class ObserveTest(fakes.TempestTestCase):
@@ -940,7 +948,8 @@ class SimulatedCloudTest(fakes.TempestTestCase):
         simulation.use_clock(self, self.cloud.clock)
         self.builder.boot_id.return_value = 'boot-2' * 40
         self.builder.verify.return_value = {'disk': 'sum a, ' * 99}
-        self.builder.console.return_value = 'Kernel panic\n' * 99
+        self.builder.consoles.side_effect = lambda server_ids: [
+            b'Kernel panic\n' * 99 for each in server_ids]
         self.probes.continuity.return_value = builders.continuity(
             outage=builders.outage(5.0))
         lines = self.terminal(
