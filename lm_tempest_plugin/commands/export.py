@@ -14,14 +14,11 @@
 
 import argparse
 
-from cliff import command
-
-from lm_tempest_plugin.commands import results_files
-from lm_tempest_plugin.results import store
+from lm_tempest_plugin.commands import common
 from lm_tempest_plugin import utils
 
 
-class Export(command.Command):
+class Export(common.ResultsCommand):
     """Write results in a format for monitoring systems.
 
     openmetrics: a summary as gauges, for the textfile collector of
@@ -32,7 +29,7 @@ class Export(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        results_files.add_argument(parser)
+        common.add_results(parser)
         parser.add_argument(
             '--format', required=True, choices=('openmetrics', 'influx'),
             help='format to write')
@@ -41,30 +38,17 @@ class Export(command.Command):
             help='file to write (default: standard output)')
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Write the results.
-
-        :returns: 0 if they were written, 2 if they cannot be read, written,
-            or a library is missing
-        """
-        try:
-            if parsed_args.output:
-                results_files.check_output(
-                    parsed_args.output,
-                    results_files.files(parsed_args.results))
-            results = results_files.read(parsed_args.results)
-            # Machines that only run the tests need none of the libraries.
-            module = utils.import_optional(
-                'lm_tempest_plugin.results.export', 'report')
-            text = getattr(module, parsed_args.format)(results)
-            if parsed_args.output:
-                results_files.write_output(parsed_args.output, text)
-            else:
-                self.app.stdout.write(text)
-        except (store.ResultsError, results_files.OutputError,
-                utils.MissingLibrary) as exc:
-            self.app.stderr.write(f'{exc}\n')
-            return results_files.BAD_INPUT
+    def process(self, parsed_args: argparse.Namespace) -> int:
+        """Write the results; return 0."""
+        if parsed_args.output:
+            common.check_output(
+                parsed_args.output, common.files(parsed_args.results))
+        results = common.read(parsed_args.results)
+        # Machines that only run the tests need none of the libraries.
+        module = utils.import_optional(
+            'lm_tempest_plugin.results.export', common.EXTRA)
+        self.write(parsed_args.output,
+                   getattr(module, parsed_args.format)(results))
         for remark in results.remarks:
             self.app.stderr.write(f'{remark}\n')
         return 0

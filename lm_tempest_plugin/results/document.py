@@ -128,7 +128,7 @@ class Plot:
     :ivar caption: its content, and how to read it
     :ivar figures: each with the label by which it is chosen
     :ivar choice: name of the list of labels; empty without a choice
-    :ivar missing: the reason if there is no figure; empty otherwise
+    :ivar missing: the sentence that a page shows if there is no figure
     :ivar notes: a text for each omission
     """
 

@@ -25,6 +25,7 @@ from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.results import summary
 
+# So that no setting is taken for one of our own tags.
 SETTING = 'setting_'
 PREFIX = 'lm_live_migration_'
 DRAIN_LABELS = ('settings', 'storage', 'servers', 'strategy')

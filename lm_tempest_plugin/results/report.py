@@ -19,6 +19,8 @@ from collections.abc import Sequence
 
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import plots
+from lm_tempest_plugin.results.plots import drains
+from lm_tempest_plugin.results.plots import groups
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.results import summary
@@ -26,6 +28,9 @@ from lm_tempest_plugin.results import summary
 TITLE = 'Live migration'
 #: Version of the report as JSON.
 VERSION = 2
+#: Sections with plots, in the order of the page.
+PLOTS = (groups.durations, drains.timeline, groups.continuity, groups.drift,
+         drains.hosts, groups.settings)
 
 
 def build(results: store.Results, title: str = '') -> document.Document:
@@ -58,7 +63,7 @@ def _sections(material: plots.Material) -> Iterator[document.Section]:
             'recommendation', 'Recommended number of migrations at once', [
                 document.Note(f'{found.recommendation.text}.'),
                 document.Bullets(found.recommendation.evidence)])
-    yield from plots.sections(material)
+    yield from (section(material) for section in PLOTS)
     if found.checks:
         yield document.Section('checks', 'Checks', [_checks(found.checks)])
     yield document.Section('runs', 'Runs', [_runs(material.results)])

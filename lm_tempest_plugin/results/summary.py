@@ -28,14 +28,18 @@ from typing import Any
 
 import numpy
 
+from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import effects
 from lm_tempest_plugin.results import estimates
 from lm_tempest_plugin.results import recommendation
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 
-QUANTITIES = ('duration_s', 'queue_s', 'service_s', 'outage_s', 'stall_s',
-              'downtime_s')
+#: Titles of the quantities of a migration, by their names.
+QUANTITIES = {
+    'duration_s': 'duration', 'queue_s': 'queue', 'service_s': 'service time',
+    'outage_s': 'longest outage', 'stall_s': 'longest stall',
+    'downtime_s': 'downtime (libvirt)'}
 # A server that stays on its host has to answer as well. The other quantities
 # are those of completed migrations: a failed one has no time of arrival.
 _ALWAYS_COUNTED = ('outage_s', 'stall_s')
@@ -317,15 +321,19 @@ def summarize(results: store.Results) -> Summary:
     """Return the summary of results."""
     grouped = group(results.migrations)
     drains = drains_of(results)
+    warm_up = sum(not each.measured for each in results.migrations)
     return Summary(
         good=good(results), sentence=_sentence(results),
         runs=tuple(run.run for run in results.runs),
         groups=tuple(_group(key, found) for key, found in grouped.items()),
-        drains=_drain_groups(drains), checks=_checks(results),
+        drains=tuple(_drain_groups(drains)), checks=_checks(results),
         drifts=tuple(_drifts(grouped)), fits=_fits(grouped),
         differences=tuple(_differences(grouped)),
         recommendation=_recommendation(drains), problems=problems(results),
-        remarks=_remarks(results))
+        remarks=(*results.remarks, *(
+            [f'{document.count(warm_up, "live migration")} not measured '
+             f'(warm-up, or disturbed on purpose): judged, but left out of '
+             f'all figures'] if warm_up else [])))
 
 
 def good(results: store.Results) -> bool:
@@ -410,15 +418,17 @@ def problems(results: store.Results) -> tuple[str, ...]:
 
     Servers that were never judged follow, one text each.
     """
-    return (
-        *(f'server {each.server_name} ({each.server_id}) from '
-          f'{each.source or "a host"} to '
-          f'{each.destination or "a host of the scheduler"}, '
-          f'{each.strategy}, round trip {each.round_trip}, {each.settings}: '
-          f'{_joined(each.problems)}'
+    titled: list[tuple[str, schema.MigrationResult | schema.DrainResult]] = [
+        *((f'server {each.server_name} ({each.server_id}) from '
+           f'{each.source or "a host"} to '
+           f'{each.destination or "a host of the scheduler"}, '
+           f'{each.strategy}, round trip {each.round_trip}', each)
           for each in results.migrations if each.problems),
-        *(f'{drain_title(each)}, {each.settings}: {_joined(each.problems)}'
-          for each in results.drains if each.problems),
+        *((drain_title(each), each)
+          for each in results.drains if each.problems)]
+    return (
+        *(f'{title}, {each.settings}: {"; ".join(map(str, each.problems))}'
+          for title, each in titled),
         *(f'never judged, because the run ended before: {each}'
           for each in results.unjudged),
         *(f'test {each.test.rpartition(".")[2]} failed: {each.reason}'
@@ -432,29 +442,33 @@ def drain_title(drain: schema.DrainResult) -> str:
             f'trip {drain.round_trip}')
 
 
-def _joined(found: Iterable[schema.Problem]) -> str:
-    return '; '.join(map(str, found))
-
-
 def _sentence(results: store.Results) -> str:
     migrations = results.migrations
+    bad = [each for each in migrations if each.problems]
+    parts = []
     if migrations:
-        as_expected = [each for each in migrations if not each.problems]
-        refused = sum(not each.completed for each in as_expected)
-        parts = [
-            f'{len(as_expected)} of {_count(len(migrations), "migration")} '
-            f'as expected' +
+        refused = sum(not each.completed and not each.problems
+                      for each in migrations)
+        flavors = len({each.flavor for each in migrations})
+        settings = len({each.settings for each in migrations})
+        parts.append(
+            f'{len(migrations) - len(bad)} of '
+            f'{document.count(len(migrations), "migration")} as expected' +
             (f', {refused} of them refused or not completed, as the test '
              f'asked for' if refused else '') +
-            f' ({_count(len({each.flavor for each in migrations}), "flavor")}'
-            f', {_count(len({each.settings for each in migrations}), "set")} '
-            f'of settings)']
+            f' ({document.count(flavors, "flavor")}, '
+            f'{document.count(settings, "set")} of settings)')
     else:
-        parts = ['no live migration was judged']
-    verdicts = collections.Counter(
-        each.verdict for each in migrations if each.problems)
-    if verdicts:
-        parts.append(f'{verdicts.total()} with problems: ' + ', '.join(
+        parts.append('no live migration was judged')
+    if bad:
+        # "3 completed" alone would read like good news.
+        failed = ', '.join(dict.fromkeys(
+            problem.check for each in bad if each.completed
+            for problem in each.problems))
+        verdicts = collections.Counter(
+            f'{each.verdict} but failed a check ({failed})'
+            if each.completed else each.verdict for each in bad)
+        parts.append(f'{len(bad)} with problems: ' + ', '.join(
             f'{number} {verdict}'
             for verdict, number in verdicts.most_common()))
     for noun, number, rest in (
@@ -464,7 +478,7 @@ def _sentence(results: store.Results) -> str:
             ('test', len({each.test for each in results.failures}),
              'failed')):
         if number:
-            parts.append(f'{_count(number, noun)} {rest}')
+            parts.append(f'{document.count(number, noun)} {rest}')
     outages = [(each.continuity.outage.longest_s, each.max_outage_s)
                for each in migrations if each.measured and each.continuity]
     if outages:
@@ -474,18 +488,6 @@ def _sentence(results: store.Results) -> str:
     return '; '.join(parts)
 
 
-def _remarks(results: store.Results) -> tuple[str, ...]:
-    warm_up = sum(not each.measured for each in results.migrations)
-    return (*results.remarks, *(
-        [f'{_count(warm_up, "live migration")} not measured (warm-up, or '
-         f'disturbed on purpose): judged, but left out of all figures']
-        if warm_up else []))
-
-
-def _count(number: int, noun: str) -> str:
-    return f'{number} {noun}{"" if number == 1 else "s"}'
-
-
 def _group(conditions: Conditions,
            migrations: Sequence[schema.MigrationResult]) -> Group:
     found = {quantity: values(migrations, quantity)
@@ -493,6 +495,13 @@ def _group(conditions: Conditions,
     with_problems = sum(bool(each.problems) for each in migrations)
     completed = sum(each.completed and not each.problems
                     for each in migrations)
+    known = [each.phases for each in migrations
+             if each.measured and each.completed]
+    # The migration with the most phases has all of them in their order.
+    phases: dict[str, list[float]] = {
+        each.name: [] for each in max(known, key=len, default=())}
+    for each in itertools.chain.from_iterable(known):
+        phases.setdefault(each.name, []).append(each.seconds)
     return Group(
         conditions, migrations=len(migrations), completed=completed,
         refused=len(migrations) - completed - with_problems,
@@ -501,65 +510,47 @@ def _group(conditions: Conditions,
             each.verdict for each in migrations).most_common()),
         spreads={quantity: Spread.of(numbers)
                  for quantity, numbers in found.items() if numbers.size},
-        phases=_phases(migrations))
-
-
-def _phases(migrations: Iterable[schema.MigrationResult]
-            ) -> dict[str, float]:
-    known = [each.phases for each in migrations
-             if each.measured and each.completed]
-    # The migration with the most phases has all of them in their order.
-    longest = max(known, key=len, default=())
-    found: dict[str, list[float]] = {each.name: [] for each in longest}
-    for phases in known:
-        for each in phases:
-            found.setdefault(each.name, []).append(each.seconds)
-    return {name: float(numpy.median(seconds))
-            for name, seconds in found.items()}
+        phases={name: float(numpy.median(seconds))
+                for name, seconds in phases.items()})
 
 
 def _drain_groups(drains: Iterable[DrainWithMigrations]
-                  ) -> tuple[DrainGroup, ...]:
-    """Group drains; groups in which no drain counts are left out."""
+                  ) -> Iterator[DrainGroup]:
     together = collections.defaultdict(list)
     for each in drains:
         together[Conditions.of(each.result), each.load].append(each)
-    return tuple(
-        _drain_group(*key, together[key])
-        for key in sorted(together, key=lambda key: (key[0].order, key[1]))
-        if any(each.counts for each in together[key]))
-
-
-def _drain_group(conditions: Conditions, load_text: str,
-                 drains: Sequence[DrainWithMigrations]) -> DrainGroup:
-    concurrency = [each.concurrency for each in drains if each.concurrency]
-    ran = [each.running for each in concurrency]
-    return DrainGroup(
-        conditions, load_text, drains=len(drains),
-        wall=Spread.of(numpy.array(
-            [each.result.wall_s for each in drains if each.counts])),
-        ran=(min(ran), max(ran)) if ran else None,
-        queued=max((each.queued for each in concurrency), default=None),
-        transports=tuple(sorted({
-            each.result.sockets.transport for each in drains
-            if each.result.sockets})))
+    for conditions, servers in sorted(
+            together, key=lambda key: (key[0].order, key[1])):
+        found = together[conditions, servers]
+        walls = [each.result.wall_s for each in found if each.counts]
+        if not walls:
+            continue
+        concurrency = [each.concurrency for each in found if each.concurrency]
+        ran = [each.running for each in concurrency]
+        yield DrainGroup(
+            conditions, servers, drains=len(found),
+            wall=Spread.of(numpy.array(walls)),
+            ran=(min(ran), max(ran)) if ran else None,
+            queued=max((each.queued for each in concurrency), default=None),
+            transports=tuple(sorted({
+                each.result.sockets.transport for each in found
+                if each.result.sockets})))
 
 
 def _checks(results: store.Results) -> tuple[CheckSummary, ...]:
     """Summarize checks, in the order in which they ran."""
-    found_by = [each.check for found in (
-        *(line.problems for line in results.migrations),
-        *(line.problems for line in results.drains)) for each in found]
-    counts = collections.Counter(found_by)
+    counts = collections.Counter(
+        problem.check for each in (*results.migrations, *results.drains)
+        for problem in each.problems)
     outcomes: dict[str, collections.Counter[str]] = {}
     reasons: dict[str, collections.Counter[str]] = {}
-    for drain in results.drains:
-        for each in drain.checks:
-            outcomes.setdefault(each.check, collections.Counter())[
-                each.outcome] += 1
-            if each.reason:
-                reasons.setdefault(each.check, collections.Counter())[
-                    each.reason] += 1
+    for each in itertools.chain.from_iterable(
+            drain.checks for drain in results.drains):
+        outcomes.setdefault(each.check, collections.Counter())[
+            each.outcome] += 1
+        if each.reason:
+            reasons.setdefault(each.check, collections.Counter())[
+                each.reason] += 1
     # A run that was killed has problems of drains that never got a line.
     for check in counts:
         outcomes.setdefault(check, collections.Counter())
@@ -646,32 +637,26 @@ def _recommendation(drains: Iterable[DrainWithMigrations]
         running = each.concurrency.running if each.concurrency else 0
         # A single server leaves no number to choose.
         if running and each.result.servers > 1:
-            places.setdefault(_place(each), {}).setdefault(
-                running, []).append(each)
+            # All that drains share, but for the number at once.
+            settings, strategy = each.result.settings, each.result.strategy
+            match = _STRATEGY.fullmatch(strategy)
+            if match:
+                strategy = {'batch': 'batches', 'window': 'windows'}[match[1]]
+            shared = schema.Settings(storage=settings.storage, values={
+                name: setting for name, setting in settings.values.items()
+                if name != LIMIT})
+            places.setdefault(
+                f'{shared}, {each.load}, {strategy}', {}).setdefault(
+                    running, []).append(each)
+
+    def level(running: int, found: Sequence[DrainWithMigrations]
+              ) -> recommendation.Level:
+        migrations = [each for drain in found for each in drain.migrations]
+        return recommendation.Level(
+            running, [each.result.wall_s / each.result.servers
+                      for each in found if each.counts],
+            len(migrations), sum(bool(each.problems) for each in migrations),
+            values(migrations, 'outage_s').tolist())
     return recommendation.recommend({
-        place: [_level(running, found)
-                for running, found in levels.items()]
+        place: list(itertools.starmap(level, levels.items()))
         for place, levels in places.items()})
-
-
-def _place(drain: DrainWithMigrations) -> str:
-    """Return all that drains share, but for the number at once."""
-    settings, strategy = drain.result.settings, drain.result.strategy
-    match = _STRATEGY.fullmatch(strategy)
-    if match:
-        strategy = {'batch': 'batches', 'window': 'windows'}[match[1]]
-    shared = schema.Settings(storage=settings.storage, values={
-        name: setting for name, setting in settings.values.items()
-        if name != LIMIT})
-    return f'{shared}, {drain.load}, {strategy}'
-
-
-def _level(running: int, drains: Sequence[DrainWithMigrations]
-           ) -> recommendation.Level:
-    migrations = [each for drain in drains for each in drain.migrations]
-    return recommendation.Level(
-        running,
-        [each.result.wall_s / each.result.servers
-         for each in drains if each.counts],
-        len(migrations), sum(bool(each.problems) for each in migrations),
-        values(migrations, 'outage_s').tolist())

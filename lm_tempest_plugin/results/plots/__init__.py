@@ -10,31 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Plots of a report: each module is one section with its plots.
-
-A module that defines ``PLACE`` and ``section(material)`` is found here by
-itself. ``PLACE`` is a number: sections with smaller numbers come first.
-"""
+"""Plots of a report: each section is a function of a :class:`Material`."""
 
 from collections.abc import Iterable
-from collections.abc import Iterator
-from collections.abc import Sequence
-import importlib
-import pkgutil
-from typing import Any
 
-from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.results import summary
 
 #: Short names of settings, since a row on a phone has room for few letters.
 SHORT = {'max_concurrent_live_migrations': 'limit'}
-#: Names of quantities for readers.
-QUANTITIES = {
-    'duration_s': 'duration', 'queue_s': 'queue', 'service_s': 'service time',
-    'outage_s': 'longest outage', 'stall_s': 'longest stall',
-    'downtime_s': 'downtime (libvirt)'}
 
 
 class Names:
@@ -116,20 +101,6 @@ class Material:
             flavor.ram_gib, flavor.disk_gib, flavor.vcpus, flavor.name))
 
 
-def sections(found: Material) -> Iterator[document.Section]:
-    """Yield the section of each plot, in the order of the page.
-
-    :param found: the results, prepared for plots
-    """
-    modules: list[Any] = [
-        importlib.import_module(f'{__name__}.{each.name}')
-        for each in pkgutil.iter_modules(__path__)]
-    for module in sorted((each for each in modules
-                          if hasattr(each, 'PLACE')),
-                         key=lambda each: each.PLACE):
-        yield module.section(found)
-
-
 def setting(name: str) -> str:
     """Return the name of a setting for readers."""
     return SHORT.get(name, name.replace('_', ' '))
@@ -140,19 +111,6 @@ def setting_value(settings: schema.Settings, name: str) -> str:
     if name == summary.STORAGE:
         return settings.storage
     return _word(settings.values.get(name, ''))
-
-
-def left_out(items: Sequence[object], most: int, noun: str) -> list[str]:
-    """Return a note if not all items are shown.
-
-    :param items: all items
-    :param most: number that is shown
-    :param noun: the name of the items in the plural
-    """
-    if len(items) <= most:
-        return []
-    return [f'The first {most} of {len(items)} {noun} are shown; the table '
-            f'of live migrations has all of them.']
 
 
 def _parts(settings: schema.Settings) -> list[str]:

@@ -17,13 +17,9 @@ import msgspec
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import estimates
 from lm_tempest_plugin.results import plots
-from lm_tempest_plugin.results.plots import continuity
-from lm_tempest_plugin.results.plots import drift
-from lm_tempest_plugin.results.plots import durations
-from lm_tempest_plugin.results.plots import hosts
-from lm_tempest_plugin.results.plots import settings
+from lm_tempest_plugin.results.plots import drains
+from lm_tempest_plugin.results.plots import groups
 from lm_tempest_plugin.results.plots import theme
-from lm_tempest_plugin.results.plots import timeline
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import summary
 from lm_tempest_plugin.tests.unit import base
@@ -91,11 +87,11 @@ class ThemeTest(base.TestCase):
 class EveryPlotTest(base.TestCase):
 
     def sections(self, lines):
-        return list(plots.sections(materials.make(lines)))
+        return materials.sections(materials.make(lines))
 
     def missing(self, sections):
         """Return by key whether a plot is missing."""
-        return {plot.key: bool(plot.missing) for section in sections
+        return {plot.key: not plot.figures for section in sections
                 for plot in materials.plots_of(section)}
 
     def test_order(self):
@@ -105,8 +101,7 @@ class EveryPlotTest(base.TestCase):
             [section.key for section in self.sections([])])
 
     def test_plotly_takes_it(self):
-        found = list(plots.sections(
-            materials.whole(names=((0, SCRIPT),))))
+        found = materials.sections(materials.whole(names=((0, SCRIPT),)))
         for section in found:
             materials.check(self, section)
             self.assertNotIn(SCRIPT, str([
@@ -135,7 +130,7 @@ class EveryPlotTest(base.TestCase):
         for section in self.sections([
                 *materials.migrations(1), builders.drain()]):
             for plot in materials.plots_of(section):
-                if not plot.missing:
+                if plot.figures:
                     materials.check(self, document.Section('', '', [plot]))
 
 
@@ -143,14 +138,14 @@ class DurationsTest(base.TestCase):
 
     def figure(self, lines):
         plot, _phases = materials.plots_of(
-            durations.section(materials.make(lines)))
+            groups.durations(materials.make(lines)))
         return plot.figures[0][1]
 
     def test_points_of_small_groups_only(self):
         sizes = [
             [len(trace['y'])
              for trace in self.figure(materials.migrations(count)).traces]
-            for count in (3, durations.MOST_POINTS + 1)]
+            for count in (3, groups.MOST_POINTS + 1)]
         self.assertEqual([[1, 3, 1, 1], [1, 1, 1]], sizes)
 
     def test_box_and_median(self):
@@ -165,16 +160,16 @@ class DurationsTest(base.TestCase):
         self.assertLess(0, median['error_x']['array'][0])
 
     def test_too_many_settings(self):
-        plot, _phases = materials.plots_of(durations.section(materials.make([
+        plot, _phases = materials.plots_of(groups.durations(materials.make([
             builders.migration(number, settings=builders.settings(
                 max_concurrent_live_migrations=number))
-            for number in range(durations.MOST_ROWS + 2)])))
+            for number in range(groups.MOST_ROWS + 2)])))
         self.assertIn('40 of 42 combinations', plot.notes[0])
-        self.assertEqual(durations.MOST_ROWS, len(
+        self.assertEqual(groups.MOST_ROWS, len(
             plot.figures[0][1].layout['yaxis']['ticktext']))
 
     def test_phases(self):
-        _durations, plot = materials.plots_of(durations.section(
+        _durations, plot = materials.plots_of(groups.durations(
             materials.make(materials.migrations(3))))
         figure = plot.figures[0][1]
         self.assertEqual('stack', figure.layout['barmode'])
@@ -184,7 +179,7 @@ class DurationsTest(base.TestCase):
             [(trace['name'], trace['x']) for trace in figure.traces])
 
     def test_fits(self):
-        [table] = materials.tables_of(durations.section(
+        [table] = materials.tables_of(groups.durations(
             materials.whole(round_trips=2)))
         self.assertEqual(4, len(table.rows))
 
@@ -192,7 +187,7 @@ class DurationsTest(base.TestCase):
 class TimelineTest(base.TestCase):
 
     def figure(self, lines):
-        section = timeline.section(materials.make(lines))
+        section = drains.timeline(materials.make(lines))
         materials.check(self, section)
         return first(section).figures[0][1]
 
@@ -227,16 +222,16 @@ class TimelineTest(base.TestCase):
         self.assertTrue(figure.traces[0]['hovertext'][0].startswith(ESCAPED))
 
     def test_too_many_servers(self):
-        plot = first(timeline.section(materials.make([
-            *materials.migrations(timeline.MOST_SERVERS + 1),
+        plot = first(drains.timeline(materials.make([
+            *materials.migrations(drains.MOST_SERVERS + 1),
             builders.drain()])))
         self.assertIn('first 60 servers', plot.notes[0])
-        self.assertEqual(timeline.MOST_SERVERS, len(
+        self.assertEqual(drains.MOST_SERVERS, len(
             plot.figures[0][1].layout['yaxis']['ticktext']))
 
     def test_a_drain_that_was_never_judged(self):
-        self.assertTrue(first(timeline.section(
-            materials.make([builders.drain()]))).missing)
+        self.assertFalse(first(drains.timeline(
+            materials.make([builders.drain()]))).figures)
 
 
 class TimeSpanTest(base.TestCase):
@@ -257,47 +252,47 @@ class TimeSpanTest(base.TestCase):
              ('copy', 8.0, 11.0), ('post', 11.0, 11.5),
              ('cleanup', 11.5, 12.0)],
             [(each.name, each.begin_s, each.end_s)
-             for each in timeline.phases(self.drain, self.migration())])
+             for each in drains.phases(self.drain, self.migration())])
 
     def test_the_first_is_not_known(self):
         self.assertEqual(
-            [timeline.TimeSpan('copy', 9.0, 3.0)],
-            timeline.phases(self.drain, self.migration(
+            [drains.TimeSpan('copy', 9.0, 3.0)],
+            drains.phases(self.drain, self.migration(
                 phases=(builders.phase('copy', 3.0),))))
 
     def test_none_is_known(self):
-        self.assertEqual([], timeline.phases(
+        self.assertEqual([], drains.phases(
             self.drain, self.migration(phases=())))
 
     def test_running(self):
         self.assertEqual(
-            [timeline.TimeSpan('service', 6.0, 6.0)],
-            timeline.running(self.drain, [
+            [drains.TimeSpan('service', 6.0, 6.0)],
+            drains.running(self.drain, [
                 self.migration(), self.migration(service=None)]))
 
     def test_outage(self):
-        found = timeline.outage(self.drain, self.migration(
+        found = drains.outage(self.drain, self.migration(
             outage=builders.outage(
                 0.25, builders.STARTED_MONOTONIC_S + 10)))
-        self.assertEqual(timeline.TimeSpan('longest outage', 10.0, 0.25),
+        self.assertEqual(drains.TimeSpan('longest outage', 10.0, 0.25),
                          found)
-        self.assertIsNone(timeline.outage(
+        self.assertIsNone(drains.outage(
             self.drain, unprobed(self.migration())))
-        self.assertIsNone(timeline.outage(
+        self.assertIsNone(drains.outage(
             self.drain, self.migration(outage=builders.outage(0.0))))
 
     def test_at_once(self):
-        found = timeline.at_once([
-            timeline.TimeSpan('a', 1.0, 2.0),
-            timeline.TimeSpan('b', 2.0, 2.0),
+        found = drains.at_once([
+            drains.TimeSpan('a', 1.0, 2.0),
+            drains.TimeSpan('b', 2.0, 2.0),
             # It begins as the first one ends, but for a rounding error.
-            timeline.TimeSpan('c', 2.9999999, 3.0),
-            timeline.TimeSpan('d', 2.0, 0.0)])
+            drains.TimeSpan('c', 2.9999999, 3.0),
+            drains.TimeSpan('d', 2.0, 0.0)])
         self.assertEqual(
             ([0.0, 1.0, 2.0, 3.0, 4.0, 6.0], [0, 1, 2, 2, 1, 0]), found)
 
     def test_nothing_at_once(self):
-        self.assertEqual(([0.0], [0]), timeline.at_once([]))
+        self.assertEqual(([0.0], [0]), drains.at_once([]))
 
 
 class ChosenDrainsTest(base.TestCase):
@@ -317,7 +312,7 @@ class ChosenDrainsTest(base.TestCase):
         self.material = materials.make(self.lines)
 
     def round_trips(self, most):
-        return [drain.result.round_trip for drain in timeline.choose(
+        return [drain.result.round_trip for drain in drains.choose(
             self.material.drains, most)]
 
     def test_the_most_informative_ones(self):
@@ -335,24 +330,24 @@ class ChosenDrainsTest(base.TestCase):
         self.assertEqual([4, 1, 2, 3, *range(5, 11)], self.round_trips(24))
 
     def test_notes(self):
-        drains = self.material.drains
-        self.assertEqual([], timeline.drain_notes(drains, drains))
-        self.assertIn('4 of 10 drains', timeline.drain_notes(
-            drains, drains[:4])[0])
+        found = self.material.drains
+        self.assertEqual([], drains.drain_notes(found, found))
+        self.assertIn('4 of 10 drains', drains.drain_notes(
+            found, found[:4])[0])
 
     def test_labels(self):
         title = ('drain of compute1 to compute2, window of 2, round trip '
                  '{}: block, tunnelled off')
         self.assertEqual(
             [title.format(6), '(problems) ' + title.format(7)],
-            [timeline.drain_label(self.material, drain)
+            [drains.drain_label(self.material, drain)
              for drain in self.material.drains[5:7]])
 
 
 class ContinuityTest(base.TestCase):
 
     def plots(self, lines):
-        return materials.plots_of(continuity.section(materials.make(lines)))
+        return materials.plots_of(groups.continuity(materials.make(lines)))
 
     def test_lines_and_bound(self):
         outages, _stalls = self.plots([
@@ -376,12 +371,12 @@ class ContinuityTest(base.TestCase):
                          names(stalls.figures[0][1]))
 
     def test_many_values_keep_the_largest(self):
-        count = continuity.MOST_STEPS + 50
+        count = groups.MOST_STEPS + 50
         _outages, stalls = self.plots([
             builders.migration(number, stall=builders.stall(0.001 * number))
             for number in range(count)])
         line = stalls.figures[0][1].traces[0]
-        self.assertEqual(continuity.MOST_STEPS + 1, len(line['x']))
+        self.assertEqual(groups.MOST_STEPS + 1, len(line['x']))
         self.assertEqual((0.001 * (count - 1), 100),
                          (line['x'][-1], line['y'][-1]))
 
@@ -390,7 +385,7 @@ class ContinuityTest(base.TestCase):
             builders.migration(
                 number, stall=builders.stall(0.1 * number),
                 settings=builders.settings(parallel_connections=number))
-            for number in range(continuity.MOST_LINES + 1)])
+            for number in range(groups.MOST_CURVES + 1)])
         self.assertIn('8 of 9 combinations', stalls.notes[0])
         self.assertNotIn('block, parallel connections 0', str(
             names(stalls.figures[0][1])))
@@ -399,7 +394,7 @@ class ContinuityTest(base.TestCase):
 class DriftTest(base.TestCase):
 
     def test_slope(self):
-        section = drift.section(materials.make([
+        section = groups.drift(materials.make([
             builders.migration(number, round_trip=number,
                                duration_s=10.0 + 2 * number)
             for number in range(1, 9)]))
@@ -412,8 +407,8 @@ class DriftTest(base.TestCase):
         self.assertIn('found in 1 of them', section.nodes[1].text)
 
     def test_many_round_trips(self):
-        with mock.patch.object(drift, 'MOST_POINTS', 4):
-            plot = first(drift.section(materials.make([
+        with mock.patch.object(groups, 'MOST_ROUND_TRIPS', 4):
+            plot = first(groups.drift(materials.make([
                 builders.migration(number, round_trip=number,
                                    duration_s=10.0 + number)
                 for number in range(1, 11)])))
@@ -423,27 +418,27 @@ class DriftTest(base.TestCase):
         self.assertIn('More than 4 round trips', plot.notes[0])
 
     def test_no_drift(self):
-        section = drift.section(materials.make([
+        section = groups.drift(materials.make([
             builders.migration(number, round_trip=number)
             for number in range(1, 9)]))
         self.assertEqual([], materials.tables_of(section))
         self.assertIn('found in 0 of them', section.nodes[1].text)
 
     def test_too_many_settings(self):
-        plot = first(drift.section(materials.make([
+        plot = first(groups.drift(materials.make([
             builders.migration(
                 number, round_trip=round_trip, settings=builders.settings(
                     parallel_connections=number))
-            for number in range(drift.MOST_CHOICES + 1)
+            for number in range(groups.MOST_CHOICES + 1)
             for round_trip in (1, 2, 3)])))
-        self.assertEqual(drift.MOST_CHOICES, len(plot.figures))
+        self.assertEqual(groups.MOST_CHOICES, len(plot.figures))
         self.assertIn('24 of 25 combinations', plot.notes[0])
 
 
 class HostsTest(base.TestCase):
 
     def figure(self, lines):
-        return first(hosts.section(materials.make(lines))).figures[0][1]
+        return first(drains.hosts(materials.make(lines))).figures[0][1]
 
     def test_lines_and_bands(self):
         figure = self.figure([*materials.migrations(2), builders.drain()])
@@ -458,12 +453,13 @@ class HostsTest(base.TestCase):
     def test_many_samples(self):
         figure = self.figure([builders.drain(hosts=(
             builders.samples('compute1', 1200),))])
-        self.assertEqual(hosts.MOST_POINTS, len(figure.traces[0]['x']))
+        self.assertEqual(drains.MOST_SAMPLES, len(figure.traces[0]['x']))
 
     def test_no_access(self):
-        plot = first(hosts.section(materials.make([
+        plot = first(drains.hosts(materials.make([
             builders.drain(hosts=())])))
         self.assertIn('no access to the hosts', plot.missing)
+        self.assertFalse(plot.figures)
 
 
 class SettingsTest(base.TestCase):
@@ -478,7 +474,7 @@ class SettingsTest(base.TestCase):
                 [(False, one_s)] * 10 + [(True, other_s)] * 10)]
 
     def section(self, lines):
-        return settings.section(materials.make(lines))
+        return groups.settings(materials.make(lines))
 
     def figure(self, lines):
         return dict(first(self.section(lines)).figures)['duration']
@@ -514,8 +510,8 @@ class SettingsTest(base.TestCase):
             'yaxis']['ticktext'][0])
 
     def test_too_many(self):
-        with mock.patch.object(settings, 'MOST_ROWS', 2):
-            plot = first(settings.section(materials.whole(round_trips=1)))
+        with mock.patch.object(groups, 'MOST_ROWS', 2):
+            plot = first(groups.settings(materials.whole(round_trips=1)))
         self.assertIn('the 2 largest of', plot.notes[0])
         figure = dict(plot.figures)['duration']
         self.assertEqual(2, len(figure.layout['yaxis']['ticktext']))

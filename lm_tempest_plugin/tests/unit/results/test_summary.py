@@ -249,8 +249,9 @@ class VerdictTest(base.TestCase):
         self.assertFalse(found.good)
         self.assertEqual(
             '2 of 4 migrations as expected (1 flavor, 1 set of settings); 2 '
-            'with problems: 1 rolled back, 1 completed; longest outage 5.00 '
-            's (limit 1 s)', found.sentence)
+            'with problems: 1 rolled back, 1 completed but failed a check '
+            '(outage, boot-id); longest outage 5.00 s (limit 1 s)',
+            found.sentence)
         self.assertEqual(
             ('server guest-2 (server-2) from compute1 to compute2, window '
              'of 2, round trip 1, block, tunnelled off: verdict: rolled '

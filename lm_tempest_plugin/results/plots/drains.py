@@ -10,11 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Timeline of a drain: queue, phases and outage of each server as bars."""
+"""Plots of single drains: a timeline of the servers, load of the hosts."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+
+import numpy
 
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import plots
@@ -22,13 +25,21 @@ from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import summary
 
-PLACE = 30
-MOST_DRAINS = 24
-MOST_SERVERS = 60
-ROW, STEPS, GAP = 22, 84, 44
+MOST_TIMELINES, MOST_SERVERS = 24, 60
+ROW, STEPS, STEPS_GAP = 22, 84, 44
 BAR, OUTAGE_BAR = 0.62, 0.28
+MOST_LOADS, MOST_BANDS, MOST_SAMPLES = 12, 60, 500
+LOAD_HEIGHT, LOAD_GAP = 130, 30
 
 _Migrations = Sequence[schema.MigrationResult]
+_Value = Callable[[schema.HostSample], float | None]
+
+#: Number of the axis, title, value of a sample, factor of its unit.
+LOADS: Sequence[tuple[str, str, _Value, float]] = (
+    ('', 'CPU (%)', lambda sample: sample.cpu_busy_fraction, 100),
+    ('2', 'sent (MB/s)', lambda sample: sample.sent_bytes_per_s, 1e-6),
+    ('3', 'received (MB/s)', lambda sample: sample.received_bytes_per_s,
+     1e-6))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -133,8 +144,12 @@ def choose(drains: Sequence[summary.DrainWithMigrations],
                           []).append(drain)
     for group in groups.values():
         for end in (min, max):
-            ranks[id(end(group, key=_round_trip))] = 2
-        ranks[id(max(group, key=_longest_outage_s))] = 1
+            ranks[id(end(group, key=lambda drain: (
+                drain.result.round_trip)))] = 2
+        ranks[id(max(group, key=lambda drain: max(
+            (each.continuity.outage.longest_s
+             for each in drain.migrations if each.continuity),
+            default=0.0)))] = 1
     for drain in drains:
         if _bad(drain):
             ranks[id(drain)] = 0
@@ -165,10 +180,15 @@ def drain_label(material: plots.Material,
     return f'{run}{bad}{summary.drain_title(result)}: {result.settings}'
 
 
-def section(material: plots.Material) -> document.Section:
-    """Return the section with a timeline of each chosen drain."""
+def _bad(drain: summary.DrainWithMigrations) -> bool:
+    return bool(drain.result.problems) or any(
+        each.problems for each in drain.migrations)
+
+
+def timeline(material: plots.Material) -> document.Section:
+    """Return a timeline of each chosen drain."""
     drains = [drain for drain in material.drains if drain.migrations]
-    chosen = choose(drains, MOST_DRAINS)
+    chosen = choose(drains, MOST_TIMELINES)
     notes = drain_notes(drains, chosen)
     if any(len(drain.migrations) > MOST_SERVERS for drain in chosen):
         notes.append(
@@ -182,34 +202,19 @@ def section(material: plots.Material) -> document.Section:
             'servers that waited. The times come from polls of the API or '
             'from nova\'s time stamps in whole seconds, so two bars that '
             'follow each other may seem to overlap.',
-            [(drain_label(material, drain), _figure(drain))
-             for drain in chosen], 'Drain', missing='' if drains else
-            'The results contain no drain with a migration that was judged.',
-            notes=notes)])
+            [(drain_label(material, drain), _timeline(drain))
+             for drain in chosen], 'Drain',
+            missing='The results contain no drain with a migration that was '
+            'judged.', notes=notes)])
 
 
-def _bad(drain: summary.DrainWithMigrations) -> bool:
-    return bool(drain.result.problems) or any(
-        each.problems for each in drain.migrations)
-
-
-def _round_trip(drain: summary.DrainWithMigrations) -> int:
-    return drain.result.round_trip
-
-
-def _longest_outage_s(drain: summary.DrainWithMigrations) -> float:
-    return max((each.continuity.outage.longest_s
-                for each in drain.migrations if each.continuity),
-               default=0.0)
-
-
-def _figure(drain: summary.DrainWithMigrations) -> document.Figure:
+def _timeline(drain: summary.DrainWithMigrations) -> document.Figure:
     result = drain.result
     migrations = sorted(
         drain.migrations,
         key=lambda each: each.requested_monotonic_s)[:MOST_SERVERS]
     bars = max(2, len(migrations)) * ROW
-    area = bars + GAP + STEPS
+    area = bars + STEPS_GAP + STEPS
     end_s = max([result.wall_s, *(
         requested_s(result, each) + each.duration_s
         for each in drain.migrations)])
@@ -222,17 +227,24 @@ def _figure(drain: summary.DrainWithMigrations) -> document.Figure:
              for each in migrations], domain=[1 - bars / area, 1]),
         yaxis2=theme.axis('at once', domain=[0, STEPS / area],
                           rangemode='tozero', tickformat='d', nticks=4))
-    _add_phases(figure, result, migrations)
+    placed: dict[str, list[tuple[int, TimeSpan]]] = {
+        name: [] for name in theme.PHASES}
+    for row, each in enumerate(migrations):
+        for span in phases(result, each):
+            placed.setdefault(span.name, []).append((row, span))
+    for number, (name, found) in enumerate(placed.items()):
+        _add_bars(figure, name, found, migrations, theme.PHASES.get(
+            name, theme.colour(number)), {'color': '#ffffff', 'width': 0.5})
     _add_bars(figure, 'phases not known', [
         (row, TimeSpan(each.verdict, requested_s(result, each),
                        each.duration_s))
         for row, each in enumerate(migrations) if not each.phases],
-        migrations, '#f2d9d7', BAR, {'color': theme.BAD, 'width': 1})
+        migrations, '#f2d9d7', {'color': theme.BAD, 'width': 1})
     _add_bars(figure, 'longest outage', [
         (row, span) for row, each in enumerate(migrations)
         if (span := outage(result, each)) is not None],
-        migrations, theme.OUTAGE, OUTAGE_BAR,
-        {'color': theme.OUTAGE, 'width': 1.5})
+        migrations, theme.OUTAGE, {'color': theme.OUTAGE, 'width': 1.5},
+        OUTAGE_BAR)
     seen = f' (maximum seen: {drain.concurrency.running})' \
         if drain.concurrency else ''
     for name, spans, color, dash in (
@@ -252,23 +264,11 @@ def _figure(drain: summary.DrainWithMigrations) -> document.Figure:
     return figure
 
 
-def _add_phases(figure: document.Figure, drain: schema.DrainResult,
-                migrations: _Migrations) -> None:
-    placed: dict[str, list[tuple[int, TimeSpan]]] = {
-        name: [] for name in theme.PHASES}
-    for row, migration in enumerate(migrations):
-        for span in phases(drain, migration):
-            placed.setdefault(span.name, []).append((row, span))
-    for number, (name, found) in enumerate(placed.items()):
-        _add_bars(figure, name, found, migrations, theme.PHASES.get(
-            name, theme.colour(number)), BAR,
-            {'color': '#ffffff', 'width': 0.5})
-
-
 def _add_bars(figure: document.Figure, name: str,
               placed: Sequence[tuple[int, TimeSpan]],
-              migrations: _Migrations, colour: str, width: float,
-              line: dict[str, object]) -> None:
+              migrations: _Migrations, colour: str,
+              border: dict[str, object], width: float = BAR) -> None:
+    """Add bars, each in the row of its migration; no trace without any."""
     if not placed:
         return
     figure.add(
@@ -276,10 +276,64 @@ def _add_bars(figure: document.Figure, name: str,
         y=[row for row, _span in placed],
         x=[span.seconds for _row, span in placed],
         base=[span.begin_s for _row, span in placed],
-        marker={'color': colour, 'line': line},
+        marker={'color': colour, 'line': border},
         hoverinfo='text', hovertext=[theme.hover(
             migrations[row].server_name,
             f'{span.name}: {document.number(span.seconds)} s, from '
             f'{document.number(span.begin_s)} s',
             f'verdict: {migrations[row].verdict}',
             *migrations[row].problems) for row, span in placed])
+
+
+def hosts(material: plots.Material) -> document.Section:
+    """Return the load of the hosts in each chosen drain."""
+    drains = [drain for drain in material.drains
+              if any(len(each.samples) > 1 for each in drain.result.hosts)]
+    chosen = choose(drains, MOST_LOADS)
+    return document.Section('hosts', 'Load of the hosts', [document.Plot(
+        'hosts',
+        'Busy CPUs, and the bytes that all interfaces of a host sent and '
+        'received. Each live migration is shaded while the hosts worked on '
+        'it: the darker, the more at once.',
+        [(drain_label(material, drain), _load(drain)) for drain in chosen],
+        'Drain', missing='The tests had no access to the hosts (group '
+        'live_migration_ha_hosts of tempest.conf), so their load is not '
+        'known.', notes=drain_notes(drains, chosen))])
+
+
+def _load(drain: summary.DrainWithMigrations) -> document.Figure:
+    result = drain.result
+    area = len(LOADS) * (LOAD_HEIGHT + LOAD_GAP) - LOAD_GAP
+    figure = theme.figure(
+        area, hovermode='x', xaxis=theme.axis(
+            'seconds after the drain began', anchor=f'y{len(LOADS)}'),
+        shapes=[{
+            'type': 'rect', 'xref': 'x', 'yref': 'paper', 'y0': 0, 'y1': 1,
+            'x0': span.begin_s, 'x1': span.end_s, 'layer': 'below',
+            'fillcolor': 'rgba(0, 114, 178, 0.08)',
+            'line': {'width': 1, 'color': 'rgba(0, 114, 178, 0.25)'}}
+            for span in running(result, drain.migrations)[:MOST_BANDS]])
+    for row, (axis, title, value, factor) in enumerate(LOADS):
+        bottom = (len(LOADS) - 1 - row) * (LOAD_HEIGHT + LOAD_GAP) / area
+        figure.layout[f'yaxis{axis}'] = theme.axis(
+            title, domain=[bottom, bottom + LOAD_HEIGHT / area],
+            rangemode='tozero')
+        for number, host in enumerate(sorted(
+                result.hosts, key=lambda each: each.host)):
+            known = [(sample.at_monotonic_s - result.started_monotonic_s,
+                      found * factor) for sample in host.samples
+                     if (found := value(sample)) is not None]
+            # Means of neighbours: more points than pixels show nothing more.
+            points = [part.mean(axis=0).tolist() for part in numpy.array_split(
+                known, min(len(known), MOST_SAMPLES))] if known else []
+            figure.add(
+                'scatter', x=[round(at_s, 3) for at_s, _value in points],
+                y=[each for _at_s, each in points], yaxis=f'y{axis}',
+                mode='lines', name=theme.short(host.host),
+                legendgroup=str(number), showlegend=not axis,
+                line={'color': theme.colour(number), 'width': 1.8,
+                      'dash': theme.dash(number)},
+                hoverinfo='text', hovertext=[
+                    theme.hover(f'{host.host}: {document.number(each)}')
+                    for _at_s, each in points])
+    return figure
