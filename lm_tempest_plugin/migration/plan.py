@@ -211,7 +211,7 @@ class MigrationPlan:
     leave_out: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @classmethod
-    def of(cls, options: Any, **fields: Any) -> 'MigrationPlan':
+    def of(cls, options: Any, /, **fields: Any) -> 'MigrationPlan':
         """Return a plan with the time-outs and bounds of a configuration.
 
         :param options: values of the group live_migration_ha
