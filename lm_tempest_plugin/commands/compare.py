@@ -15,10 +15,7 @@
 import argparse
 import math
 
-from cliff import command
-
-from lm_tempest_plugin.commands import documents
-from lm_tempest_plugin.commands import results_files
+from lm_tempest_plugin.commands import common
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
 
@@ -29,7 +26,7 @@ QUANTITIES = ('wall_s', 'duration_s', 'service_s', 'queue_s', 'outage_s',
 TOLERANCE_PERCENT = 10.0
 
 
-class Compare(command.Command):
+class Compare(common.ResultsCommand):
     """Compare two sets of results, such as before and after an upgrade.
 
     Results under equal conditions are compared: the same settings, flavor
@@ -41,8 +38,8 @@ class Compare(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        results_files.add_argument(parser, 'before', None)
-        results_files.add_argument(parser, 'after', None)
+        common.add_results(parser, 'before', None)
+        common.add_results(parser, 'after', None)
         parser.add_argument(
             '--tolerance', metavar='PERCENT', type=_percent,
             default=TOLERANCE_PERCENT,
@@ -56,45 +53,33 @@ class Compare(command.Command):
             '--quantity', choices=QUANTITIES, action='append', default=[],
             help='compare only this quantity, and failures (default: all; '
             'may be given more than once)')
-        documents.add_arguments(parser)
+        common.add_output(parser)
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> int:
+    def process(self, parsed_args: argparse.Namespace) -> int:
         """Compare, and write the comparison.
 
-        :returns: 0, 1 if anything got worse, 2 if nothing can be compared
+        :returns: 0, or 1 if anything got worse
         """
-        try:
-            return self._compare(parsed_args)
-        except (store.ResultsError, results_files.OutputError,
-                utils.MissingLibrary) as exc:
-            self.app.stderr.write(f'{exc}\n')
-            return results_files.BAD_INPUT
-
-    def _compare(self, parsed_args: argparse.Namespace) -> int:
+        before, after = [parsed_args.before], [parsed_args.after]
         path = parsed_args.output
-        form = documents.format_of(parsed_args)
+        form = common.format_of(parsed_args)
         if path:
-            results_files.check_output(path, results_files.files(
-                [parsed_args.before, parsed_args.after]))
+            common.check_output(path, common.files(before + after))
         compare, judgement = (
             utils.import_optional(
-                f'lm_tempest_plugin.results.{name}', documents.EXTRA)
+                f'lm_tempest_plugin.results.{name}', common.EXTRA)
             for name in ('compare', 'judgement'))
         try:
             found = compare.build(
-                results_files.read([parsed_args.before]),
-                results_files.read([parsed_args.after]),
+                common.read(before), common.read(after),
                 parsed_args.tolerance, parsed_args.ignore,
                 parsed_args.quantity)
         except judgement.NotComparable as exc:
             raise store.ResultsError(str(exc)) from exc
-        text = documents.render(found, form)
+        self.write(path, common.render(found, form))
         if path:
-            results_files.write_output(path, text)
             self.app.stdout.write(f'{found.verdict}\n')
-        else:
-            self.app.stdout.write(text)
         return 0 if found.good else WORSE
 
 

@@ -15,6 +15,7 @@
 import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import json
 import math
@@ -24,7 +25,7 @@ from typing import Any
 
 from cliff import lister
 
-from lm_tempest_plugin.commands import arguments
+from lm_tempest_plugin.commands import common
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import icmp
 from lm_tempest_plugin.probes import json_document
@@ -137,13 +138,13 @@ class Probe(lister.Lister):
             help='IPv4 or IPv6 address, or name of one')
         parser.add_argument(
             '--interval', metavar='SECONDS', default=0.01,
-            type=arguments.seconds(*INTERVALS_S),
+            type=common.seconds(*INTERVALS_S),
             help='time between two ICMP echo requests to one address; '
                  'outages of two intervals or more are found, and measured '
                  'to about one interval (default: 0.01)')
         parser.add_argument(
             '--duration', metavar='SECONDS',
-            type=arguments.seconds(*DURATIONS_S),
+            type=common.seconds(*DURATIONS_S),
             help='how long to measure (default: until Ctrl-C, at most a '
                  'day, or 50 million requests)')
         parser.add_argument(
@@ -152,11 +153,11 @@ class Probe(lister.Lister):
                  'port')
         parser.add_argument(
             '--tcp-interval', metavar='SECONDS', default=0.05,
-            type=arguments.seconds(*TCP_INTERVALS_S),
+            type=common.seconds(*TCP_INTERVALS_S),
             help='time between two messages on it (default: 0.05)')
         parser.add_argument(
             '--calibrate', metavar='SECONDS', default=1.0,
-            type=arguments.seconds(*CALIBRATIONS_S),
+            type=common.seconds(*CALIBRATIONS_S),
             help='how long to probe the loopback before, which shows the '
                  'delays of this machine itself (default: 1; 0: not at all)')
         parser.add_argument(
@@ -216,20 +217,7 @@ class Probe(lister.Lister):
                            self._document['targets'] if target['error']]
         for remark in self._document['prober']['remarks']:
             self._say(remark)
-        return self._rows(parsed_args.formatter == 'table')
-
-    def produce_output(self, parsed_args: argparse.Namespace,
-                       column_names: Sequence[str], data: Any) -> int:
-        """Print the rows, or as JSON the whole document."""
-        if parsed_args.formatter != 'json':
-            return super().produce_output(parsed_args, column_names, data)
-        json.dump(self._document, self.app.stdout, indent=2)
-        self.app.stdout.write('\n')
-        return 0
-
-    def _rows(self, table: bool
-              ) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-        """Return columns and rows, for people or for programs."""
+        table = parsed_args.formatter == 'table'
         targets = self._document['targets']
         columns = COLUMNS if table else COLUMNS + MACHINE_COLUMNS
         tcp_columns = TCP_COLUMNS if any(
@@ -241,39 +229,43 @@ class Probe(lister.Lister):
             [_cell(column, target['tcp'], table) for column in tcp_columns]
             for target in targets]
 
+    def produce_output(self, parsed_args: argparse.Namespace,
+                       column_names: Sequence[str], data: Any) -> int:
+        """Print the rows, or as JSON the whole document."""
+        if parsed_args.formatter != 'json':
+            return super().produce_output(parsed_args, column_names, data)
+        json.dump(self._document, self.app.stdout, indent=2)
+        self.app.stdout.write('\n')
+        return 0
+
     def _measure(self, parsed_args: argparse.Namespace
                  ) -> tuple[recording.ProbeRecording, bool]:
         """Return the recording, and whether it was interrupted."""
         if parsed_args.save:
             _check_writable(parsed_args.save)
         addresses = self._usable(list(dict.fromkeys(parsed_args.addresses)))
+        interval_s = parsed_args.interval
         duration_s = _affordable_s(
-            len(addresses), parsed_args.interval, parsed_args.duration)
-        if parsed_args.allow_idle:
-            return self._watch(addresses, duration_s, parsed_args)
-        with quality.awake() as reason:
-            self._say(f'This machine\'s CPUs may sleep ({reason}), and wake '
-                      f'up late then.' if reason else
-                      'This machine\'s CPUs are kept awake meanwhile.')
-            return self._watch(addresses, duration_s, parsed_args)
-
-    def _watch(self, addresses: Sequence[str], duration_s: float,
-               parsed_args: argparse.Namespace
-               ) -> tuple[recording.ProbeRecording, bool]:
-        """Calibrate and measure addresses that can be probed."""
-        calibrated = None
-        if parsed_args.calibrate:
-            calibrated = self._calibrate(
-                len(addresses),
-                max(INTERVALS_S[0], min(
-                    parsed_args.interval,
-                    parsed_args.calibrate / CALIBRATION_PERIODS)),
-                parsed_args.calibrate)
+            len(addresses), interval_s, parsed_args.duration)
         echo = None
         if parsed_args.tcp:
             echo = watch.Echo(parsed_args.tcp, parsed_args.tcp_interval)
-        watched = watch.Watch(addresses, parsed_args.interval, echo)
-        with watched:
+        with contextlib.ExitStack() as stack:
+            if not parsed_args.allow_idle:
+                reason = stack.enter_context(quality.awake())
+                self._say(f'This machine\'s CPUs may sleep ({reason}), and '
+                          'wake up late then.' if reason else
+                          'This machine\'s CPUs are kept awake meanwhile.')
+            calibrated = None
+            if parsed_args.calibrate:
+                calibrated = self._calibrate(
+                    len(addresses),
+                    max(INTERVALS_S[0], min(
+                        interval_s,
+                        parsed_args.calibrate / CALIBRATION_PERIODS)),
+                    parsed_args.calibrate)
+            watched = stack.enter_context(
+                watch.Watch(addresses, interval_s, echo))
             interrupted = self._wait(watched, len(addresses), duration_s)
         return watched.recording(calibrated), interrupted
 

@@ -16,7 +16,7 @@ import argparse
 
 from cliff import command
 
-from lm_tempest_plugin.commands import arguments
+from lm_tempest_plugin.commands import common
 from lm_tempest_plugin import config
 from lm_tempest_plugin.hosts import nova_conf
 from lm_tempest_plugin.hosts import remote
@@ -41,7 +41,7 @@ class Recover(command.Command):
             f'group live_migration_ha_hosts (default: {config.UNDO_LOG})')
         parser.add_argument(
             '--timeout', metavar='SECONDS',
-            type=arguments.seconds(*config.RESTART_BOUNDS_S),
+            type=common.seconds(*config.RESTART_BOUNDS_S),
             default=config.RESTART_S,
             help='time for nova-compute to stop, and again to start '
             '(default: %(default)g); nova 34 takes up to 180 s to stop')

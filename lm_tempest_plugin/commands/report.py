@@ -14,15 +14,11 @@
 
 import argparse
 
-from cliff import command
-
-from lm_tempest_plugin.commands import documents
-from lm_tempest_plugin.commands import results_files
-from lm_tempest_plugin.results import store
+from lm_tempest_plugin.commands import common
 from lm_tempest_plugin import utils
 
 
-class Report(command.Command):
+class Report(common.ResultsCommand):
     """Summarize results for readers or programs.
 
     The verdict comes first, then the problems, and the figures of each
@@ -34,43 +30,27 @@ class Report(command.Command):
     def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
         """Return the parser of the arguments."""
         parser: argparse.ArgumentParser = super().get_parser(prog_name)
-        results_files.add_argument(parser)
-        documents.add_arguments(parser)
+        common.add_results(parser)
+        common.add_output(parser)
         parser.add_argument(
             '--title', metavar='TITLE', default='',
             help='heading of the page; only with the format html')
         return parser
 
-    def take_action(self, parsed_args: argparse.Namespace) -> int:
-        """Write the report.
-
-        :returns: 0 if it was written, 2 if it could not be
-        """
-        try:
-            self._report(parsed_args)
-        except (store.ResultsError, results_files.OutputError,
-                utils.MissingLibrary) as exc:
-            self.app.stderr.write(f'{exc}\n')
-            return results_files.BAD_INPUT
-        return 0
-
-    def _report(self, parsed_args: argparse.Namespace) -> None:
-        path = parsed_args.output
-        form = documents.format_of(parsed_args)
-        if parsed_args.title and form != documents.HTML:
-            raise results_files.OutputError(
+    def process(self, parsed_args: argparse.Namespace) -> int:
+        """Write the report; return 0."""
+        form = common.format_of(parsed_args)
+        if parsed_args.title and form != common.HTML:
+            raise common.OutputError(
                 f'--title works only with the format html, and the format '
                 f'is {form}')
-        if path:
-            results_files.check_output(
-                path, results_files.files(parsed_args.results))
+        if parsed_args.output:
+            common.check_output(
+                parsed_args.output, common.files(parsed_args.results))
         # Machines that only run the tests need none of the libraries.
         report = utils.import_optional(
-            'lm_tempest_plugin.results.report', documents.EXTRA)
-        text = documents.render(report.build(
-            results_files.read(parsed_args.results), parsed_args.title),
-            form)
-        if path:
-            results_files.write_output(path, text)
-        else:
-            self.app.stdout.write(text)
+            'lm_tempest_plugin.results.report', common.EXTRA)
+        self.write(parsed_args.output, common.render(
+            report.build(common.read(parsed_args.results),
+                         parsed_args.title), form))
+        return 0

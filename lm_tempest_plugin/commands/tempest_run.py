@@ -211,7 +211,16 @@ class RunProgress:
             self._servers[found.run, found.drain] = found.servers
             return f'{_drain(found)} ({found.settings})'
         if isinstance(found, schema.MigrationEnded):
-            return self._migration(found)
+            self.migrations += 1
+            drain = found.run, found.drain
+            arrived = self._arrived.get(drain, 0) + 1
+            self._arrived[drain] = arrived
+            servers = max(self._servers.get(drain, 0), arrived)
+            return (f'server {found.server_id}, {found.source} to '
+                    f'{found.destination or "?"}: '
+                    f'{found.record_status or "no migration record"} after '
+                    f'{found.duration_s:.1f} s ({arrived} of {servers} in '
+                    f'{found.drain}, {self.migrations} in all)')
         if isinstance(found, schema.MigrationResult) and found.problems:
             problems = '; '.join(map(str, found.problems))
             return (f'PROBLEM: server {found.server_name}, flavor '
@@ -221,18 +230,6 @@ class RunProgress:
             problems = '; '.join(map(str, found.problems))
             return f'{text}; PROBLEM: {problems}' if problems else text
         return ''
-
-    def _migration(self, found: schema.MigrationEnded) -> str:
-        self.migrations += 1
-        drain = found.run, found.drain
-        arrived = self._arrived.get(drain, 0) + 1
-        self._arrived[drain] = arrived
-        servers = max(self._servers.get(drain, 0), arrived)
-        return (f'server {found.server_id}, {found.source} to '
-                f'{found.destination or "?"}: '
-                f'{found.record_status or "no migration record"} after '
-                f'{found.duration_s:.1f} s ({arrived} of {servers} in '
-                f'{found.drain}, {self.migrations} in all)')
 
     def output(self, line: bytes) -> str:
         """Return the text of a line of `tempest run`; empty for none.

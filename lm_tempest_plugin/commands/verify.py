@@ -23,9 +23,8 @@ from lm_tempest_plugin.cloud.setup import cleanup
 from lm_tempest_plugin.cloud.setup import configuration
 from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.cloud.setup import workspace
-from lm_tempest_plugin.commands import arguments
-from lm_tempest_plugin.commands import documents
-from lm_tempest_plugin.commands import results_files
+from lm_tempest_plugin.commands import bootstrap
+from lm_tempest_plugin.commands import common
 from lm_tempest_plugin.commands import tempest_run
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
@@ -42,7 +41,7 @@ REPORT_MODULES = (REPORT, 'lm_tempest_plugin.results.renderers', 'jinja2',
                   'plotly')
 
 
-class Verify(arguments.CloudCommand):
+class Verify(bootstrap.CloudCommand):
     """Live-migrate servers in a cloud, judge that, and delete everything.
 
     The exit code is 0 only if all tests passed and the report is good.
@@ -65,7 +64,7 @@ class Verify(arguments.CloudCommand):
             'results)')
         parser.add_argument(
             '--cleanup-timeout', metavar='SECONDS', default=600.0,
-            type=arguments.seconds(*CLEANUP_BOUNDS_S),
+            type=common.seconds(*CLEANUP_BOUNDS_S),
             help='limit for the tests to delete their resources after a '
             'signal (default: %(default)g)')
         return parser
@@ -76,19 +75,19 @@ class Verify(arguments.CloudCommand):
         :returns: 0 if all is good, 1 if not, 130 after a signal
         :raises SetupError: the cloud or an argument does not allow it
         """
+        def say(text: str) -> None:
+            self.say(text if '\n' in text
+                     else f'{time.strftime("%H:%M:%S")} {text}')
+
         return Verification(
             cloud=parsed_args.os_cloud,
-            wanted=arguments.cloud_arguments(parsed_args),
+            wanted=bootstrap.cloud_arguments(parsed_args),
             profile=configuration.load_profile(parsed_args.profile),
-            files=arguments.find_workspace(parsed_args),
-            say=self._say_with_time, keep=parsed_args.keep,
+            files=bootstrap.find_workspace(parsed_args),
+            say=say, keep=parsed_args.keep,
             page=pathlib.Path(parsed_args.output).absolute()
             if parsed_args.output else None,
             cleanup_s=parsed_args.cleanup_timeout).run()
-
-    def _say_with_time(self, text: str) -> None:
-        self.say(text if '\n' in text
-                 else f'{time.strftime("%H:%M:%S")} {text}')
 
 
 @dataclasses.dataclass
@@ -133,28 +132,25 @@ class Verification:
         """
         # A run may take days. A missing library must not come out at its end.
         for name in REPORT_MODULES:
-            utils.import_optional(name, documents.EXTRA)
+            utils.import_optional(name, common.EXTRA)
         if self.page is not None:
-            results_files.check_output(self.page)
+            common.check_output(self.page)
         self.files.check(self.files.verify_conf)
         with utils.SignalHandler() as self._signals:
             try:
-                return self._verify()
+                with self._signals.interruptible():
+                    self._plan = preparation.prepare(
+                        self.cloud, self.wanted, self.files, self.profile)
+                    before = cleanup.marked_ids(self._plan.access)
+                try:
+                    code = self._test()
+                finally:
+                    clean = self._clean_up(before)
             except utils.Interrupted as exc:
                 self.say(f'The command was {exc}.')
                 return INTERRUPTED
-
-    def _verify(self) -> int:
-        with self._signals.interruptible():
-            self._plan = preparation.prepare(
-                self.cloud, self.wanted, self.files, self.profile)
-            before = cleanup.marked_ids(self._plan.access)
-        try:
-            code = self._test()
-        finally:
-            clean = self._clean_up(before)
-        if self._signals.count:
-            return INTERRUPTED
+            if self._signals.count:
+                return INTERRUPTED
         return code if clean else BAD
 
     def _test(self) -> int:
@@ -163,7 +159,16 @@ class Verification:
             self.files.create()
             target, _ = preparation.provide(
                 self._plan, self.profile.sizes, self.say)
-            self._write_configuration(target)
+            merged = configuration.build(
+                target, self.files, self.profile.options, self._plan.others,
+                configuration.convert(
+                    DEFAULT={'resource_name_prefix': self._name},
+                    live_migration_ha={'results_directory': self._results,
+                                       'run_name': self._name}))
+            self.files.write(
+                self.files.verify_conf, configuration.render(merged))
+            # The options of the cloud and of the profile may contradict.
+            configuration.read_checked(self.files.verify_conf)
             exclude = ''
             if not target.storage:
                 exclude = NEED_STORAGE
@@ -188,17 +193,6 @@ class Verification:
             raise
         return INTERRUPTED if self._signals.count else self._report(code)
 
-    def _write_configuration(self, target: configuration.Target) -> None:
-        merged = configuration.build(
-            target, self.files, self.profile.options, self._plan.others,
-            configuration.convert(
-                DEFAULT={'resource_name_prefix': self._name},
-                live_migration_ha={'results_directory': self._results,
-                                   'run_name': self._name}))
-        self.files.write(self.files.verify_conf, configuration.render(merged))
-        # The options of the cloud and of the profile may contradict.
-        configuration.read_checked(self.files.verify_conf)
-
     def _follow(self, run: tempest_run.TempestRun,
                 follower: tempest_run.RunFollower) -> int:
         """Report progress until the run has ended; return its exit code."""
@@ -211,7 +205,15 @@ class Verification:
                 return code
             if self._signals.count > seen:
                 seen = self._signals.count
-                deadline = self._interrupt(run, seen)
+                deadline = 0.0
+                if seen == 1:
+                    # First of all: printing may block.
+                    run.interrupt()
+                    self.say(
+                        f'{self._signals.name}: the current test ends and '
+                        'deletes its resources, which may take up to '
+                        f'{self.cleanup_s:g} s. A second signal kills it.')
+                    deadline = time.monotonic() + self.cleanup_s
             if time.monotonic() > deadline:
                 self.say('The tests have not ended and are killed. Their '
                          'leftovers are deleted; if they changed settings of '
@@ -220,45 +222,25 @@ class Verification:
                 run.kill()
                 return BAD
 
-    def _interrupt(self, run: tempest_run.TempestRun, signals: int) -> float:
-        """Ask the tests to end; return the time of their deadline."""
-        if signals > 1:
-            return 0.0
-        # First of all: printing may block.
-        run.interrupt()
-        self.say(f'{self._signals.name}: the current test ends and deletes '
-                 'its resources, which may take up to '
-                 f'{self.cleanup_s:g} s. A second signal kills it.')
-        return time.monotonic() + self.cleanup_s
-
     def _report(self, code: int) -> int:
         """Print and write the report; return the exit code."""
         page = self.page or self._results / 'report.html'
+        good = False
         try:
-            good = self._write_report(page)
-        except (store.ResultsError, results_files.OutputError) as exc:
+            report = utils.import_optional(REPORT, common.EXTRA).build(
+                common.read([str(self._results)]),
+                f'Live migration in cloud {self.cloud}, {self._name}')
+            self.say(common.render(report, common.TEXT))
+            common.write_output(page, common.render(report, common.HTML))
+        except (store.ResultsError, common.OutputError) as exc:
             self.say(f'There is no report: {exc}')
-            good = False
         else:
+            good = bool(report.good)
             self.say(f'Report: {page}; results: {self._results}')
         if code:
             self.say('Tests failed, or none was run (exit code of `tempest '
                      f'run`: {code}): see {self._log}')
         return GOOD if good and not code else BAD
-
-    def _write_report(self, page: pathlib.Path) -> bool:
-        """Print and write the report; return whether all is good.
-
-        :raises ResultsError: there are no results, or a file was altered
-        :raises OutputError: the page cannot be written
-        """
-        report = utils.import_optional(REPORT, documents.EXTRA).build(
-            results_files.read([str(self._results)]),
-            f'Live migration in cloud {self.cloud}, {self._name}')
-        self.say(documents.render(report, documents.TEXT))
-        results_files.write_output(
-            page, documents.render(report, documents.HTML))
-        return bool(report.good)
 
     def _clean_up(self, before: Collection[str]) -> bool:
         """Delete leftovers and created resources.

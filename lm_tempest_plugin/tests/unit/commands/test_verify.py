@@ -26,7 +26,7 @@ from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin.commands import bootstrap
-from lm_tempest_plugin.commands import results_files
+from lm_tempest_plugin.commands import common
 from lm_tempest_plugin.commands import tempest_run
 from lm_tempest_plugin.commands import verify
 from lm_tempest_plugin.tests.unit import base
@@ -216,7 +216,7 @@ class VerifyTest(base.TestCase):
         self.assertTrue(page.exists())
 
     def test_a_report_that_cannot_be_written(self):
-        exc = self.assertRaises(results_files.OutputError, self.verify,
+        exc = self.assertRaises(common.OutputError, self.verify,
                                 page=self.folder / 'no' / 'mine.html')
         self.assertIn('there is no directory', str(exc))
         self.assertEqual([], self.arguments)

@@ -17,7 +17,7 @@ import stat
 
 import fixtures
 
-from lm_tempest_plugin.commands import results_files
+from lm_tempest_plugin.commands import common
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
@@ -32,11 +32,11 @@ class ReadTest(base.TestCase):
 
     def test_argument(self):
         parser = argparse.ArgumentParser()
-        results_files.add_argument(parser)
+        common.add_results(parser)
         self.assertEqual(['a', 'b'],
                          parser.parse_args(['a', 'b']).results)
         parser = argparse.ArgumentParser()
-        results_files.add_argument(parser, 'before', None)
+        common.add_results(parser, 'before', None)
         self.assertEqual('a', parser.parse_args(['a']).before)
         self.assertIn('BEFORE', parser.format_help())
 
@@ -44,18 +44,18 @@ class ReadTest(base.TestCase):
         two = builders.write(self.directory, 'run-2', [])
         one = builders.write(self.directory, 'run-1', [])
         (self.directory / 'other.txt').write_text('')
-        found = results_files.files(['x.jsonl', str(self.directory)])
+        found = common.files(['x.jsonl', str(self.directory)])
         self.assertEqual([pathlib.Path('x.jsonl'), one, two], found)
         self.assertEqual(['run-1', 'run-2'], [
-            run.run for run in results_files.read([str(self.directory)]).runs])
+            run.run for run in common.read([str(self.directory)]).runs])
 
     def test_a_directory_without_results(self):
-        exc = self.assertRaises(store.ResultsError, results_files.files,
+        exc = self.assertRaises(store.ResultsError, common.files,
                                 [str(self.directory)])
         self.assertIn(f'{self.directory} has no results file', str(exc))
 
     def test_a_missing_file(self):
-        exc = self.assertRaises(store.ResultsError, results_files.read,
+        exc = self.assertRaises(store.ResultsError, common.read,
                                 ['/no/such.jsonl'])
         self.assertIn('/no/such.jsonl', str(exc))
 
@@ -71,43 +71,43 @@ class OutputTest(base.TestCase):
     def refused(self, path, reason, inputs=()):
         """Check that a file is refused and nothing is changed."""
         before = sorted(self.directory.iterdir())
-        exc = self.assertRaises(results_files.OutputError,
-                                results_files.check_output, path, inputs)
+        exc = self.assertRaises(common.OutputError,
+                                common.check_output, path, inputs)
         self.assertIn(str(path), str(exc))
         self.assertIn(reason, str(exc))
         self.assertEqual(before, sorted(self.directory.iterdir()))
         if not inputs:
-            self.assertRaises(results_files.OutputError,
-                              results_files.write_output, path, 'new')
+            self.assertRaises(common.OutputError,
+                              common.write_output, path, 'new')
 
     def test_a_new_file(self):
-        results_files.check_output(self.path)
+        common.check_output(self.path)
         self.assertEqual([], list(self.directory.iterdir()))
-        results_files.write_output(self.path, '\u00fc\n')
+        common.write_output(self.path, '\u00fc\n')
         self.assertEqual(b'\xc3\xbc\n', self.path.read_bytes())
         self.assertEqual([self.path], list(self.directory.iterdir()))
 
     def test_as_readable_as_other_files(self):
         old = os.umask(0o027)
         self.addCleanup(os.umask, old)
-        results_files.write_output(self.path, '')
+        common.write_output(self.path, '')
         self.assertEqual(0o640, stat.S_IMODE(self.path.stat().st_mode))
 
     def test_an_old_file(self):
         self.path.write_text('old')
-        results_files.write_output(self.path, 'new')
+        common.write_output(self.path, 'new')
         self.assertEqual('new', self.path.read_text())
 
     def test_a_link(self):
         target = self.directory / 'target'
         self.path.symlink_to(target)
-        results_files.write_output(self.path, 'new')
+        common.write_output(self.path, 'new')
         self.assertEqual('new', target.read_text())
         self.assertTrue(self.path.is_symlink())
 
     def test_text_that_cannot_be_encoded(self):
         self.path.write_text('old')
-        self.assertRaises(UnicodeEncodeError, results_files.write_output,
+        self.assertRaises(UnicodeEncodeError, common.write_output,
                           self.path, 'new \ud800')
         self.assertEqual('old', self.path.read_text())
         self.assertEqual([self.path], list(self.directory.iterdir()))
@@ -139,4 +139,4 @@ class OutputTest(base.TestCase):
         link.symlink_to(results)
         for path in (results, link):
             self.refused(path, 'files that are read', [results])
-        results_files.check_output(self.path, [results])
+        common.check_output(self.path, [results])

@@ -10,25 +10,51 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Results files that commands read, and files that they write."""
+"""Arguments, input and output that several commands have in common."""
 
+import abc
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterable
+import math
 import os
 import pathlib
+from typing import Any
+
+from cliff import command
 
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
 
 BAD_INPUT = 2
+HTML, MARKDOWN, JSON, TEXT = 'html', 'markdown', 'json', 'text'
+EXTENSIONS = {'.html': HTML, '.htm': HTML, '.md': MARKDOWN, '.json': JSON,
+              '.txt': TEXT}
+#: Extra of the package with the libraries of reports and comparisons.
+EXTRA = 'report'
 
 
 class OutputError(Exception):
     """A file cannot be written, or must not be overwritten."""
 
 
-def add_argument(parser: argparse.ArgumentParser, name: str = 'results',
-                 nargs: str | None = '+') -> None:
+def seconds(low: float, high: float) -> Callable[[str], float]:
+    """Return a type for argparse: seconds within bounds."""
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is not a number of seconds from {low:g} to '
+                f'{high:g}')
+        return value
+    return convert
+
+
+def add_results(parser: argparse.ArgumentParser, name: str = 'results',
+                nargs: str | None = '+') -> None:
     """Add an argument for results files and directories of them.
 
     :param parser: of a command
@@ -107,8 +133,7 @@ def write_output(path: str | os.PathLike[str], text: str) -> None:
     """
     target = pathlib.Path(path)
     # There is no other way to read it than to set it.
-    umask = os.umask(0)
-    os.umask(umask)
+    os.umask(umask := os.umask(0))
     try:
         _check_place(target)
         utils.write_atomically(os.path.realpath(target), text,
@@ -132,3 +157,72 @@ def _check_place(target: pathlib.Path) -> None:
     if not os.access(parent, os.W_OK | os.X_OK):
         raise OutputError(f'{target} cannot be written: directory {parent} '
                           f'is not writable')
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments for file and format."""
+    parser.add_argument(
+        '-o', '--output', metavar='FILE',
+        help='file to write (default: standard output)')
+    parser.add_argument(
+        '--format', choices=(HTML, MARKDOWN, JSON, TEXT),
+        help=f'format (default: by the extension of FILE: '
+        f'{" ".join(EXTENSIONS)}; text without FILE)')
+
+
+def format_of(parsed_args: argparse.Namespace) -> str:
+    """Return the format of the output.
+
+    :raises OutputError: the name of the file does not show it
+    """
+    if parsed_args.format:
+        return str(parsed_args.format)
+    if not parsed_args.output:
+        return TEXT
+    extension = pathlib.Path(parsed_args.output).suffix.lower()
+    if extension not in EXTENSIONS:
+        raise OutputError(
+            f'the name {parsed_args.output} does not show the format: use '
+            f'one of the extensions {" ".join(EXTENSIONS)}, or --format')
+    return EXTENSIONS[extension]
+
+
+def render(found: Any, form: str) -> str:
+    """Return a document in a format.
+
+    :param found: a document; its module needs libraries of the extra
+    :param form: name of the format
+    :raises MissingLibrary: a library of this format is not installed
+    """
+    renderer: Callable[[Any], str] = getattr(utils.import_optional(
+        'lm_tempest_plugin.results.renderers', EXTRA), form)
+    return renderer(found)
+
+
+class ResultsCommand(command.Command, abc.ABC):
+    """A command that reads results and writes a text about them."""
+
+    @abc.abstractmethod
+    def process(self, parsed_args: argparse.Namespace) -> int:
+        """Do the work, and return the exit code.
+
+        :raises ResultsError: results cannot be used
+        :raises OutputError: the file cannot be written
+        :raises MissingLibrary: a library of the extra is not installed
+        """
+
+    def take_action(self, parsed_args: argparse.Namespace) -> int:
+        """Return the exit code; print an error as one sentence."""
+        try:
+            return self.process(parsed_args)
+        except (store.ResultsError, OutputError,
+                utils.MissingLibrary) as exc:
+            self.app.stderr.write(f'{exc}\n')
+            return BAD_INPUT
+
+    def write(self, path: str | None, text: str) -> None:
+        """Write a text to a file, or to standard output without one."""
+        if path:
+            write_output(path, text)
+        else:
+            self.app.stdout.write(text)
