@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What Tempest loads: the plugin's entry point in tempest.test_plugins."""
+"""The plugin's entry point in tempest.test_plugins."""
 
 import os
 
@@ -21,13 +21,13 @@ from lm_tempest_plugin import config
 
 
 class LiveMigrationHaPlugin(plugins.TempestPlugin):
-    """Tells Tempest where the tests and the options of this plugin are."""
+    """Tell Tempest where to find the tests and the options."""
 
     def load_tests(self) -> tuple[str, str]:
-        """Return the directory of the cloud tests and the one above.
+        """Return the directory of the tests and the top level directory.
 
-        Tempest discovers everything that can be imported below the first of
-        the two, so it is the cloud tests alone: the unit tests stay out.
+        Tempest imports every module below the first one, so it contains only
+        the tests that need a cloud, not the unit tests.
 
         :returns: (test directory, top level directory), both absolute
         """
@@ -40,9 +40,9 @@ class LiveMigrationHaPlugin(plugins.TempestPlugin):
         config.register_opts(conf)
 
     def get_opt_lists(self) -> list[tuple[str, list[cfg.Opt]]]:
-        """Return what goes into tempest.conf.sample.
+        """Return the groups and options for tempest.conf.sample.
 
-        The groups go by their names: Tempest reads an attribute of group
-        objects that oslo.config does not have any more.
+        The groups are names, not group objects: Tempest reads an attribute of
+        the objects that oslo.config has removed.
         """
         return [(group.name, opts) for group, opts in config.list_opts()]

@@ -46,12 +46,11 @@ try() {
 }
 
 if listening; then
-    say "another program listens on port $PORT already"
+    say "port $PORT is served already"
     exit 0
 fi
 
-# socat's blocks are at most a page: such a write to a pipe that is ready never
-# blocks.
+# Blocks of one page: a write of at most a page to a writable pipe never blocks.
 if [ -e /proc/net/if_inet6 ]; then
     try socat -b 4096 \
         "TCP6-LISTEN:$PORT,ipv6only=0,reuseaddr,fork,nodelay" PIPE

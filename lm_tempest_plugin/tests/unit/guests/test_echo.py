@@ -113,4 +113,4 @@ class RunTest(base.TestCase):
     def test_nothing_can_serve(self):
         status, output = self.run_script(self.port)
         self.assertEqual(1, status)
-        self.assertIn('nothing here can serve port %d' % self.port, output)
+        self.assertIn(f'cannot serve port {self.port}', output)
