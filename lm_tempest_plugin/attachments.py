@@ -33,7 +33,7 @@ def attach(test: testtools.TestCase, name: str,
     """Attach lines to a test, below earlier lines of the same attachment.
 
     Few attachments with many lines each: terminals print three lines for
-    every attachment of a failed test, whatever its type.
+    every attachment of a failed test, of any type.
 
     :param test: the test
     :param name: name of the attachment

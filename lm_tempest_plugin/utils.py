@@ -57,8 +57,8 @@ def wait_until(condition: Callable[[State], bool],
         text
     :param clock: returns a monotonic time in seconds
     :param sleep: takes seconds
-    :raises WaitTimeout: or ``error``: names what was awaited, the last state,
-        and how long it was waited
+    :raises WaitTimeout: or ``error``: names the condition, the last state and
+        the time that was waited
     """
     begin_s = clock()
     while True:

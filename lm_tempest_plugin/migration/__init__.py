@@ -12,12 +12,12 @@
 
 """Live migrations: plan, engine, result.
 
-A :class:`plan.MigrationPlan` says what is asked for. :func:`engine.run`
-carries it out and returns an :class:`engine.MigrationRun`.
+A :class:`plan.MigrationPlan` describes a run. :func:`engine.run` executes it
+and returns an :class:`engine.MigrationRun`.
 
 From the bottom up: request sends one request to nova, poll takes snapshots
 of all servers and migration records, follow tracks one migration through the
-snapshots, drain does so for any number of them. evidence collects the facts
+snapshots, drain tracks any number of them. evidence collects the facts
 about one migration, verdict and signatures judge it, phases say where the
 time went, checks look for problems.
 """

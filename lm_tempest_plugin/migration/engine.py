@@ -10,11 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The engine: it carries out a plan and returns the judged run.
+"""The engine: execute a plan and return the judged run.
 
 One call requests the migrations, follows them, inspects the guests, judges
-each migration, runs the checks and stores the results. Whoever migrates
-servers does it through :func:`run`.
+each migration, runs the checks and stores the results. All migrations of
+servers go through :func:`run`.
 """
 
 from collections.abc import Collection

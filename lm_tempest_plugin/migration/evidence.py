@@ -45,7 +45,7 @@ class Evidence:
     :ivar request: the request
     :ivar records: its migration records, the oldest first
     :ivar server: the server at the end; None if it does not exist any more
-    :ivar timed_out: what was waited for in vain; empty otherwise
+    :ivar timed_out: the condition that timed out; empty if none did
     :ivar transitions: changes, in order
     :ivar progress: progress of the copy
     :ivar action: the instance action; None if nova has none
@@ -215,8 +215,8 @@ def collect(clients: api.Clients, migration: follow.Migration,
     """Return the facts about a migration that has ended.
 
     Its instance action is read now. After a time-out the server and its
-    records are read once more, each by its own request: a fault of nova's
-    must not be a stale snapshot of ours.
+    records are read once more, each by its own request, so that a stale
+    snapshot is not taken for a fault of nova.
 
     :param clients: of an administrator
     :param migration: one that has ended

@@ -47,7 +47,7 @@ class Migration:
     :ivar progress: progress of the copy seen so far
     :ivar records: migration records of this request, the oldest first
     :ivar server: the server in the last snapshot; None if it does not exist
-    :ivar timed_out: what was waited for in vain; empty otherwise
+    :ivar timed_out: the condition that timed out; empty if none did
     :ivar ended_ns: when it ended, CLOCK_MONOTONIC; None while it goes on
     """
 

@@ -76,7 +76,7 @@ class ResultsFile:
         return self._chain.append(line)
 
     def test_failed(self, test: str, exc: BaseException) -> bytes:
-        """Store that a test failed, whatever its migrations came to.
+        """Store that a test failed, even if all its migrations passed.
 
         :param test: id of the test
         :param exc: why

@@ -12,9 +12,9 @@
 
 """Known causes of failed migrations, recognized from outside.
 
-The cases come from nova's bug reports. Each is told by server, migration
-record, events and guest alone. Method names are those of nova 34, in
-compute/manager.py unless another file is named.
+The cases come from nova's bug reports. Each is recognized by the server, the
+migration record, events and the guest alone. Method names are those of nova
+34, in compute/manager.py unless another file is named.
 """
 
 from collections.abc import Callable

@@ -91,7 +91,7 @@ def tcp_stream(seen: registry.Observation) -> Iterator[schema.Problem]:
 
 
 def stream_problems(figures: schema.StallFigures) -> Iterator[str]:
-    """Yield what is wrong with a TCP stream, apart from stalls.
+    """Yield the problems of a TCP stream, except stalls.
 
     :param figures: the stream in one window
     """

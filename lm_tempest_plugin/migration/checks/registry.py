@@ -83,7 +83,7 @@ class Judged:
 class Observation:
     """A drain that has ended, as the checks see it.
 
-    :ivar plan: what was asked for
+    :ivar plan: the plan of the drain
     :ivar clients: of an administrator
     :ivar migrations: one for each server
     :ivar concurrency: of each source host

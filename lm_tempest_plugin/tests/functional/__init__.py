@@ -10,4 +10,4 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Tests of commands with the programs that take what they write."""
+"""Tests of commands with the programs that read their output."""

@@ -52,7 +52,7 @@ class TestInterrupted(Exception):
 # One for the process: after a signal, each further test fails at once.
 SIGNALS = utils.SignalHandler(
     TestInterrupted, lambda name, count: LOG.warning(
-        '%s: the test ends, and what it created is deleted', name))
+        '%s: the test ends and deletes its resources', name))
 
 
 class LiveMigrationHaTest(manager.ScenarioTest):
@@ -187,7 +187,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         """Observe guests; fail at the end if one was harmed meanwhile.
 
         :param guests: guests that answer, or will soon
-        :param delete: whether to delete them at the end, come what may
+        :param delete: whether to delete them at the end in any case
         """
         with contextlib.ExitStack() as stack:
             if delete:

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Block live migration of one server, there and back, under observation."""
+"""Round trip of one server by block live migration, with measurements."""
 
 from tempest import config
 from tempest.lib import decorators
@@ -48,11 +48,11 @@ class BlockMigrationTest(base.LiveMigrationHaTest):
         * the TCP connection from before the first migration lives, and no
           message on it was lost, repeated or altered;
         * the guest's boot id is that from before the first migration;
-        * the guest reads from its disk what it wrote before the first
-          migration;
-        * nothing is left over: allocations, port bindings, records.
+        * the guest reads from its disk the data that it wrote before the
+          first migration;
+        * no allocation, port binding or migration record is leaked.
 
-        In the end the last message that was sent has come back.
+        At the end the last message that was sent has come back.
         """
         guest, = self.build()
         options = self.request_options(block_migration=True)

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Drains of a host, there and back, by different strategies."""
+"""Round trips of all servers of a host by different strategies."""
 
 import random
 
@@ -28,7 +28,7 @@ FEWEST = 2
 # Serial: other tests would disturb its measurement.
 @decorators.serial
 class DrainTest(base.LiveMigrationHaTest):
-    """Several servers on one host, all of which go to another one."""
+    """Drains of several servers from one host to another."""
 
     placed = True
 
@@ -47,8 +47,8 @@ class DrainTest(base.LiveMigrationHaTest):
 
         The same servers make all round trips, from one host to another and
         back; each round trip is made with all sizes, in random order.
-        Asserted for each server and each round trip is what
-        test_block_live_migration_round_trip asserts; moreover:
+        Asserted for each server and each round trip: the same as in
+        test_block_live_migration_round_trip; moreover:
 
         * the source host runs as many live migrations at once as option
           max_concurrent_live_migrations declares;
@@ -62,13 +62,13 @@ class DrainTest(base.LiveMigrationHaTest):
     def test_drain_in_window(self) -> None:
         """Drain a host with a constant number of migrations in flight.
 
-        The next server follows as soon as one has arrived. Asserted is what
-        test_drain_in_batches asserts.
+        The next server follows as soon as one has arrived. Asserted: the
+        same as in test_drain_in_batches.
         """
         self._drain([plan.window(CONF.live_migration_ha.window_size)])
 
     def _drain(self, strategies: list[plan.Strategy]) -> None:
-        """Build servers, and move them there and back by each strategy."""
+        """Build servers, and make round trips with each strategy."""
         options = CONF.live_migration_ha
         source, destination = self.choose_hosts()
         guests = self.builder.build(self.builder.room(

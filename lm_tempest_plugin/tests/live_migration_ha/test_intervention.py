@@ -67,8 +67,8 @@ class Intervention:
 class InterventionTest(base.LiveMigrationHaTest):
     """Migrations that do not end by themselves.
 
-    The first guest keeps writing memory: the copy of an idle guest would be
-    over before nova has done what it was asked to do.
+    The first guest keeps writing memory: the copy of an idle guest would end
+    before nova has acted on the request.
     """
 
     placed = True
@@ -92,7 +92,7 @@ class InterventionTest(base.LiveMigrationHaTest):
     def test_abort_queued(self) -> None:
         """Abort a live migration that waits in the queue of its source host.
 
-        Asserted is what test_abort_running asserts, and that the migrations
+        Asserted: the same as in test_abort_running, and that the migrations
         before it are completed.
         """
         declared = CONF.live_migration_ha.max_concurrent_live_migrations
@@ -104,7 +104,7 @@ class InterventionTest(base.LiveMigrationHaTest):
     def test_force_complete(self) -> None:
         """Force a live migration to complete while it copies.
 
-        Asserted is what test_block_live_migration_round_trip asserts, with
+        Asserted: the same as in test_block_live_migration_round_trip, with
         the bound of option max_forced_outage: nova pauses the guest for the
         rest of the copy.
         """

@@ -52,7 +52,7 @@ COLUMNS = ('Settings', 'Flavor', 'Servers', 'Verdict', 'Duration (s)',
 def rows(run: engine.MigrationRun) -> list[list[str]]:
     """Return one row of the table for each migration of a run.
 
-    :param run: a run of which one host was the source
+    :param run: a run from one source host
     """
     found = []
     concurrency, = run.drain.concurrency
@@ -96,7 +96,7 @@ class MatrixTest(base.LiveMigrationHaTest):
         cls.matrix = settings.matrix(
             values, CONF.live_migration_ha.seed,
             CONF.live_migration_ha.storage)
-        # OS_TEST_TIMEOUT is meant for one server, there and back.
+        # OS_TEST_TIMEOUT is meant for one round trip of one server.
         flavors = len(options.flavors) or 1
         cls.TIMEOUT_SCALING_FACTOR = 2 * len(cls.matrix) * (
             1 + CONF.live_migration_ha.round_trips * (
@@ -108,21 +108,22 @@ class MatrixTest(base.LiveMigrationHaTest):
         """Live-migrate servers with each combination of settings.
 
         The options of group live_migration_ha_matrix are set on all hosts,
-        nova-compute is restarted, and in the end all is as it was. One
-        server of each flavor, and then several together, make round_trips
-        round trips; a guest that goes there and back before is not measured.
-        Asserted for each combination:
+        nova-compute is restarted, and at the end the old values are
+        restored. One server of each flavor, and then several together, make
+        round_trips round trips; an earlier round trip of another guest is
+        not measured. Asserted for each combination:
 
-        * of each server, what test_block_live_migration_round_trip asserts,
-          or, where the settings cannot work together, that it stays where
-          it is, ACTIVE (but see option recovers_from_failure), and that its
-          guest and its disk are unharmed;
-        * that the settings are observed: sockets between the hosts, how
-          many migrations run at once, whether disks are copied;
-        * where nova-compute cannot start with the settings, that it does
-          not, and comes back as it was.
+        * for each server, the same as in
+          test_block_live_migration_round_trip, or, if the settings cannot
+          work together, that it stays on its host, ACTIVE (but see option
+          recovers_from_failure), and that its guest and its disk are
+          unharmed;
+        * that the settings take effect: sockets between the hosts, number
+          of migrations at once, copies of disks;
+        * if nova-compute cannot start with the settings, that it does not
+          start, and that it starts again with the old ones.
 
-        The other combinations are tested when one fails.
+        If one combination fails, the others are tested nevertheless.
         """
         self.table = prettytable.PrettyTable(COLUMNS)
         self.table.align = 'l'
@@ -187,7 +188,7 @@ class MatrixTest(base.LiveMigrationHaTest):
                           [destination, source], outcome)
 
     def _warm_up(self, source: str, destination: str) -> None:
-        """Move a guest there and back without measuring it.
+        """Make a round trip with a guest without measuring it.
 
         The first migration after a restart makes nova-compute start its
         helper processes, which is no cost of the settings.

@@ -36,9 +36,9 @@ class OldApiTest(base.LiveMigrationHaTest):
     def test_block_migration_flag_wrong(self) -> None:
         """Request block migration on shared storage, or the other way round.
 
-        Asserted: nova refuses (HTTP 400) or rolls back; the server is as it
-        was, on its host, its guest and its disk unharmed, and nothing is
-        left over.
+        Asserted: nova refuses (HTTP 400) or rolls back; the server is
+        unchanged on its host, its guest and its disk are unharmed, and no
+        allocation, port binding or migration record is leaked.
         """
         right = (CONF.compute_feature_enabled
                  .block_migration_for_live_migration)
@@ -59,7 +59,7 @@ class OldApiTest(base.LiveMigrationHaTest):
     def test_live_migration(self) -> None:
         """Live-migrate a server with a microversion without 'auto'.
 
-        Asserted is what test_block_live_migration_round_trip asserts.
+        Asserted: the same as in test_block_live_migration_round_trip.
         """
         guest, = self.build()
         with self.observe(guest) as fleet:
@@ -76,10 +76,11 @@ class PausedTest(base.LiveMigrationHaTest):
     def test_live_migration_of_paused_server(self) -> None:
         """Live-migrate a paused server, and unpause it.
 
-        Asserted: it is PAUSED on the destination, nothing is left over, and
-        the guest continues: the boot id is the same, the connection from
-        before lives, without a message lost, and it reads from its disk
-        what it wrote before.
+        Asserted: it is PAUSED on the destination, no allocation, port
+        binding or migration record is leaked, and the guest continues: the
+        boot id is the same, the TCP connection has survived without a lost
+        message, and the guest reads from its disk the data that it wrote
+        before.
         """
         guest, = self.build()
         with self.observe(guest) as fleet:
@@ -107,8 +108,8 @@ class ManagerTest(base.LiveMigrationHaTest):
         """Let a project's manager request a live migration.
 
         The scheduler chooses the host: only an administrator may name one.
-        Asserted is what test_block_live_migration_round_trip asserts.
-        Skipped where the policy of the cloud does not allow it (nova's
+        Asserted: the same as in test_block_live_migration_round_trip.
+        Skipped if the policy of the cloud does not allow it (nova's
         default allows it since 32.0).
         """
         guest, = self.build()

@@ -61,8 +61,8 @@ class VolumesTest(base.LiveMigrationHaTest):
     def test_booted_from_volume(self) -> None:
         """Live-migrate a server that was booted from a volume.
 
-        There and back. Asserted for each of the two migrations is what
-        test_block_live_migration_round_trip asserts; moreover:
+        Asserted for each migration of one round trip: the same as in
+        test_block_live_migration_round_trip; moreover:
 
         * the volume is in-use and has one attachment, which is attached, is
           the server's, and is on the host that the server went to;
@@ -90,8 +90,8 @@ class VolumesTest(base.LiveMigrationHaTest):
     def test_with_volume_attached(self) -> None:
         """Live-migrate a server to which a volume was attached.
 
-        Asserted is what test_booted_from_volume asserts, of the server's own
-        disk and of the volume.
+        Asserted: the same as in test_booted_from_volume, for the server's
+        own disk and for the volume.
         """
         volume_id = self._create_volume()
         guest, = self.build()

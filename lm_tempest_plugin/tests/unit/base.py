@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the unit tests share."""
+"""Helpers that several unit tests use."""
 
 from oslotest import base
 

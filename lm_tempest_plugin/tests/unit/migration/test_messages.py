@@ -81,7 +81,7 @@ class DescribeProblemsTest(test_engine.EngineTestCase):
         return lines
 
     def failed(self):
-        """Return a run of which every migration was rolled back."""
+        """Return a run in which every migration was rolled back."""
         for server_id in self.cloud.servers:
             self.cloud.outcomes[server_id] = 'failed'
         return self.run_plan()
