@@ -101,19 +101,17 @@ def show(servers_client: Any, server_id: str,
         return None
     # nova lists the newest first. sorted() is stable, so reversing them first
     # keeps the order of events that began within the same second.
-    events = sorted(map(_event, reversed(body.get('events', []))),
-                    key=lambda event: event.start)
+    events = sorted(
+        (ActionEvent(
+            name=each['event'], host=each.get('host') or '',
+            start=_time(each['start_time']),
+            finish=_time(each['finish_time']) if each.get('finish_time')
+            else None, result=each.get('result') or '',
+            details=each.get('details') or '')
+         for each in reversed(body.get('events', []))),
+        key=lambda event: event.start)
     return InstanceAction(body['action'], _time(body['start_time']),
                           body.get('message') or '', tuple(events))
-
-
-def _event(body: dict[str, Any]) -> ActionEvent:
-    finish = body.get('finish_time')
-    return ActionEvent(
-        name=body['event'], host=body.get('host') or '',
-        start=_time(body['start_time']),
-        finish=_time(finish) if finish else None,
-        result=body.get('result') or '', details=body.get('details') or '')
 
 
 def _time(text: str) -> datetime.datetime:

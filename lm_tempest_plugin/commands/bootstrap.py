@@ -108,9 +108,9 @@ def _print(stream: TextIO, text: str) -> bool:
 def cloud_arguments(parsed_args: argparse.Namespace
                     ) -> preparation.Arguments:
     """Return the arguments about the cloud."""
-    return preparation.Arguments(
-        parsed_args.image, parsed_args.ssh_user, parsed_args.network,
-        parsed_args.flavors, parsed_args.storage, parsed_args.config)
+    return preparation.Arguments(**{
+        each.name: getattr(parsed_args, each.name)
+        for each in dataclasses.fields(preparation.Arguments)})
 
 
 def find_workspace(parsed_args: argparse.Namespace) -> workspace.Workspace:

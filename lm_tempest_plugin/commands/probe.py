@@ -259,11 +259,7 @@ class Probe(lister.Lister):
             calibrated = None
             if parsed_args.calibrate:
                 calibrated = self._calibrate(
-                    len(addresses),
-                    max(INTERVALS_S[0], min(
-                        interval_s,
-                        parsed_args.calibrate / CALIBRATION_PERIODS)),
-                    parsed_args.calibrate)
+                    len(addresses), interval_s, parsed_args.calibrate)
             watched = stack.enter_context(
                 watch.Watch(addresses, interval_s, echo))
             interrupted = self._wait(watched, len(addresses), duration_s)
@@ -292,9 +288,11 @@ class Probe(lister.Lister):
             raise errors.ProbeError('; '.join(reasons))
         return list(dict.fromkeys(usable))
 
-    def _calibrate(self, targets: int, period_s: float, duration_s: float
+    def _calibrate(self, targets: int, interval_s: float, duration_s: float
                    ) -> quality.Calibration | None:
         """Return the figures of the loopback; None if it does not answer."""
+        period_s = max(INTERVALS_S[0], min(
+            interval_s, duration_s / CALIBRATION_PERIODS))
         try:
             calibrated = quality.calibrate(targets, period_s, duration_s)
         except errors.ProbeError as exc:

@@ -21,7 +21,6 @@ import re
 from typing import Any
 
 from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.cloud.setup import configuration
 from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.cloud.setup import resources
@@ -129,11 +128,10 @@ def prepare(cloud: str, arguments: Arguments, files: workspace.Workspace,
                str(conf.live_migration_ha.storage or '') or facts.storage)
     # Without it, all settings would be skipped, after a long preparation.
     if profile and not storage and _changes_settings(conf, profile):
-        raise setup.SetupError(
-            f'cloud {cloud}: profile {profile.name} changes settings of '
-            'hosts, and its expectations depend on where the servers\' disks '
-            'are, which no API tells: give --storage block or --storage '
-            'shared')
+        raise access.error(
+            f'profile {profile.name} changes settings of hosts, and its '
+            'expectations depend on where the servers\' disks are, which no '
+            'API tells: give --storage block or --storage shared')
     return Plan(access, facts, arguments, files, network, flavors, storage,
                 others)
 

@@ -182,25 +182,8 @@ def _upload(access: discovery.Access, path: pathlib.Path,
             user: str) -> tuple[Any, bool]:
     """Return the image of a file, and whether it had to be uploaded.
 
-    :raises SetupError: the file cannot be read, or the upload fails
-    """
-    disk_format, digest = _inspect_file(path)
-    for image in _marked_images(access):
-        if image.hash_algo == HASH and image.hash_value == digest:
-            return image, False
-    with access.explaining(f'upload {path}'):
-        image = access.connection.image.create_image(
-            name=f'{NAME}-{path.stem}', filename=str(path),
-            disk_format=disk_format, container_format='bare', tags=[TAG],
-            visibility='community', wait=True, timeout=UPLOAD_TIMEOUT_S,
-            allow_duplicates=True, **({'os_admin_user': user} if user else {}))
-    return image, True
-
-
-def _inspect_file(path: pathlib.Path) -> tuple[str, str]:
-    """Return the format and the digest of an image file.
-
-    :raises SetupError: it cannot be read, is empty or compressed
+    :raises SetupError: the file cannot be read, is empty or compressed, or
+        the upload fails
     """
     digest = hashlib.new(HASH)
     try:
@@ -218,8 +201,18 @@ def _inspect_file(path: pathlib.Path) -> tuple[str, str]:
         if begin.startswith(magic):
             raise setup.SetupError(f'image file {path} is compressed '
                                    f'({name}): decompress it first')
-    return next((name for magic, name in FORMATS.items()
-                 if begin.startswith(magic)), 'raw'), digest.hexdigest()
+    disk_format = next((name for magic, name in FORMATS.items()
+                        if begin.startswith(magic)), 'raw')
+    for image in _marked_images(access):
+        if (image.hash_algo, image.hash_value) == (HASH, digest.hexdigest()):
+            return image, False
+    with access.explaining(f'upload {path}'):
+        image = access.connection.image.create_image(
+            name=f'{NAME}-{path.stem}', filename=str(path),
+            disk_format=disk_format, container_format='bare', tags=[TAG],
+            visibility='community', wait=True, timeout=UPLOAD_TIMEOUT_S,
+            allow_duplicates=True, **({'os_admin_user': user} if user else {}))
+    return image, True
 
 
 def _user(image: Any, user: str) -> tuple[str, str]:
@@ -252,9 +245,10 @@ class FlavorSize:
 
 
 # In the proportions of the white paper of 2017, 1:2:4.
-SIZES = (FlavorSize('lm.small', 1, 1024, 10),
-         FlavorSize('lm.medium', 2, 2048, 20),
-         FlavorSize('lm.large', 4, 4096, 40))
+SIZES: tuple[FlavorSize, ...] = (
+    FlavorSize('lm.small', 1, 1024, 10),
+    FlavorSize('lm.medium', 2, 2048, 20),
+    FlavorSize('lm.large', 4, 4096, 40))
 
 
 def parse_size(text: str) -> FlavorSize:
