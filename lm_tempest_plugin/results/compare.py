@@ -13,11 +13,8 @@
 """The comparison of two sets of results, as a document."""
 
 from collections.abc import Collection
-from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 import math
-from typing import Any
 
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import estimates
@@ -67,17 +64,71 @@ def show(found: judgement.Comparison,
     :param found: the comparison
     :param title: heading; empty for the usual one
     """
+    sections = []
+    if found.failures:
+        sections.append(document.Section('failures', 'Failures', [
+            document.Table(
+                'Migrations and drains with problems, servers that were not '
+                'judged, and tests that failed.',
+                ('What', 'Failed before', 'Failed after', 'Outcome'), [
+                    document.TableRow((
+                        f'{each.what}: {each.where}',
+                        f'{each.before} of {each.of_before}',
+                        f'{each.after} of {each.of_after}', each.outcome),
+                        _MARKS.get(each.outcome, ''))
+                    for each in found.failures], outcome=4)]))
+    sections.append(document.Section('change', 'Changes', [document.Plot(
+        'change',
+        'Change of each group from before to after, with its 95 % interval. '
+        'Left of the line is better, right of it worse; the dotted line is '
+        'the tolerance. Hollow: no difference was found.', [
+            (judgement.TITLES[name], _figure(
+                changes, found.tolerance_percent))
+            for name in judgement.QUANTITIES if (changes := [
+                each for each in found.changes if each.quantity == name and
+                math.isfinite(each.fraction)])],
+        'Quantity', missing='There is no figure to compare.')]))
+    tables = [document.Table(
+        str(group),
+        ('Quantity', 'Before (s)', 'After (s)', 'Difference (s)', 'Change',
+         'Outcome'), rows, outcome=6)
+        for group in found.common if (rows := [
+            _row(each) for each in found.changes if each.group == group])]
+    if tables:
+        sections.append(document.Section('figures', 'All figures', [
+            document.Note(
+                'Before and after: medians. Difference and change: with '
+                'their 95 % intervals. If no difference was found, the '
+                'interval shows how large it may still be.'), *tables]))
     return document.Document(
         title=title or TITLE, good=not found.worse, verdict=verdict(found),
-        remarks=remarks(found), sections=list(_sections(found)),
-        data=_data(found))
+        remarks=remarks(found), sections=sections, data={
+            'version': VERSION, 'kind': 'comparison',
+            'verdict': verdict(found), 'worse': found.worse,
+            'tolerance_percent': found.tolerance_percent, 'changes': [{
+                'group': each.group, 'quantity': each.quantity,
+                'outcome': each.outcome, 'effect': each.effect,
+                'change_fraction': each.fraction,
+                'smallest_s': each.smallest_s, 'p_value': each.p_value}
+                for each in found.changes],
+            'failures': found.failures, 'only_before': found.only_before,
+            'only_after': found.only_after, 'remarks': remarks(found)})
 
 
 def verdict(found: judgement.Comparison) -> str:
     """Return the result in one sentence."""
-    worse = [*_named_failures(found), *_named(found, judgement.WORSE)]
-    better = list(_named(found, judgement.BETTER))
-    within = list(_named(found, judgement.WITHIN))
+    failed = [each for each in found.failures
+              if each.outcome == judgement.WORSE]
+    single = {each.what for each in failed
+              if each.where != judgement.ALL_GROUPS}
+    # The count of all groups repeats that of a single group.
+    worse = [f'failures: {each.after} of {each.of_after} {each.what} after, '
+             f'{each.before} of {each.of_before} before ({each.where})'
+             for each in failed if each.where != judgement.ALL_GROUPS or
+             each.what not in single]
+    worse += _named(found, judgement.WORSE)
+    better = _named(found, judgement.BETTER)
+    within = _named(found, judgement.WITHIN)
     if worse:
         more = f'; better: {_first(better)}' if better else ''
         return f'Worse: {_first(worse)}{more}.'
@@ -141,30 +192,17 @@ def labels(groups: Sequence[judgement.ComparisonGroup]) -> list[str]:
                       if differs and part) for each in parts]
 
 
-def _named(found: judgement.Comparison, outcome: str) -> Iterator[str]:
-    """Yield changes as texts: drains first, then the largest changes."""
+def _named(found: judgement.Comparison, outcome: str) -> list[str]:
+    """Return changes as texts: drains first, then the largest changes."""
     names = dict(zip(found.common, labels(found.common)))
-    for each in sorted(found.with_outcome(outcome), key=lambda each: (
-            each.quantity != judgement.WALL, -abs(each.fraction))):
-        title = judgement.QUANTITIES[each.quantity].title
-        name = f' ({names[each.group]})' if names[each.group] else ''
-        yield (f'{title}{name}: '
-               f'{document.number(each.effect.before.value)} s to '
-               f'{document.number(each.effect.after.value)} s, '
-               f'{percent(each.fraction)}')
-
-
-def _named_failures(found: judgement.Comparison) -> Iterator[str]:
-    worse = [each for each in found.failures
-             if each.outcome == judgement.WORSE]
-    single = {each.what for each in worse
-              if each.where != judgement.ALL_GROUPS}
-    for each in worse:
-        # The count of all groups repeats that of a single group.
-        if each.where != judgement.ALL_GROUPS or each.what not in single:
-            yield (f'failures: {each.after} of {each.of_after} {each.what} '
-                   f'after, {each.before} of {each.of_before} before '
-                   f'({each.where})')
+    return [
+        judgement.TITLES[each.quantity] +
+        (f' ({names[each.group]})' if names[each.group] else '') +
+        f': {document.number(each.effect.before.value)} s to '
+        f'{document.number(each.effect.after.value)} s, '
+        f'{percent(each.fraction)}' for each in sorted(
+            found.with_outcome(outcome), key=lambda each: (
+                each.quantity != judgement.WALL, -abs(each.fraction)))]
 
 
 def _first(texts: Sequence[str]) -> str:
@@ -173,61 +211,17 @@ def _first(texts: Sequence[str]) -> str:
     return '; '.join([*texts[:MOST_NAMED], *more])
 
 
-def _sections(found: judgement.Comparison) -> Iterator[document.Section]:
-    if found.failures:
-        yield document.Section('failures', 'Failures', [document.Table(
-            'Migrations and drains with problems, servers that were not '
-            'judged, and tests that failed.',
-            ('What', 'Failed before', 'Failed after', 'Outcome'), [
-                document.TableRow((
-                    f'{each.what}: {each.where}',
-                    f'{each.before} of {each.of_before}',
-                    f'{each.after} of {each.of_after}', each.outcome),
-                    _MARKS.get(each.outcome, ''))
-                for each in found.failures], outcome=4)])
-    yield document.Section('change', 'Changes', [_plot(found)])
-    tables = [document.Table(
-        str(group),
-        ('Quantity', 'Before (s)', 'After (s)', 'Difference (s)', 'Change',
-         'Outcome'), rows, outcome=6)
-        for group in found.common if (rows := [
-            _row(each) for each in found.changes if each.group == group])]
-    if tables:
-        yield document.Section('figures', 'All figures', [
-            document.Note(
-                'Before and after: medians. Difference and change: with '
-                'their 95 % intervals. If no difference was found, the '
-                'interval shows how large it may still be.'), *tables])
-
-
 def _row(each: judgement.Change) -> document.TableRow:
     effect, ends = each.effect, _in_percent(each)
     change = percent(each.fraction)
     if ends.low is not None and ends.high is not None:
         change += f' ({percent(ends.low / 100)} to {percent(ends.high / 100)})'
     return document.TableRow((
-        judgement.QUANTITIES[each.quantity].title,
+        judgement.TITLES[each.quantity],
         document.number(effect.before.value),
         document.number(effect.after.value),
         document.estimate(effect.difference, sign=True), change,
         each.outcome), _MARKS.get(each.outcome, ''))
-
-
-def _plot(found: judgement.Comparison) -> document.Plot:
-    figures = []
-    for name, quantity in judgement.QUANTITIES.items():
-        changes = [each for each in found.changes if each.quantity == name
-                   and math.isfinite(each.fraction)]
-        if changes:
-            figures.append((quantity.title, _figure(
-                changes, found.tolerance_percent)))
-    return document.Plot(
-        'change',
-        'Change of each group from before to after, with its 95 % interval. '
-        'Left of the line is better, right of it worse; the dotted line is '
-        'the tolerance. Hollow: no difference was found.', figures,
-        'Quantity', missing='' if figures else
-        'There is no figure to compare.')
 
 
 def _figure(changes: Sequence[judgement.Change],
@@ -263,16 +257,3 @@ def _in_percent(each: judgement.Change) -> estimates.Estimate:
             not math.isnan(ratio.value)):
         low, high = 100 * (ratio.low - 1), 100 * (ratio.high - 1)
     return estimates.Estimate(100 * each.fraction, low, high, ratio.count)
-
-
-def _data(found: judgement.Comparison) -> Mapping[str, Any]:
-    return {
-        'version': VERSION, 'kind': 'comparison', 'verdict': verdict(found),
-        'worse': found.worse, 'tolerance_percent': found.tolerance_percent,
-        'changes': [{
-            'group': each.group, 'quantity': each.quantity,
-            'outcome': each.outcome, 'effect': each.effect,
-            'change_fraction': each.fraction, 'smallest_s': each.smallest_s,
-            'p_value': each.p_value} for each in found.changes],
-        'failures': found.failures, 'only_before': found.only_before,
-        'only_after': found.only_after, 'remarks': remarks(found)}

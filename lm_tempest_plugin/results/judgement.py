@@ -36,6 +36,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
+import itertools
 import math
 from typing import TypeVar
 
@@ -65,11 +66,10 @@ DRAINS = 2
 PAIRS = 6
 
 ALL_GROUPS = 'all together'
-STORAGE, STRATEGY = 'storage', 'strategy'
+STRATEGY = 'strategy'
 WALL = 'wall_s'
 
 _POLL_S = 0.5
-_ByDrain = dict[tuple[str, str], list[float]]
 _Key = TypeVar('_Key')
 
 
@@ -77,7 +77,6 @@ _Key = TypeVar('_Key')
 class Quantity:
     """A duration that is compared; shorter is better.
 
-    :ivar title: its name for readers
     :ivar smallest_s: a difference that is not larger is within the error
     :ivar queued: whether it depends on the place in the queue, so that
         values differ within a drain by far more than between drains
@@ -85,7 +84,6 @@ class Quantity:
         ``smallest_s`` holds for all
     """
 
-    title: str
     smallest_s: float = 0.0
     queued: bool = False
     error_s: Callable[[schema.Continuity], float | None] | None = None
@@ -94,16 +92,16 @@ class Quantity:
 #: Quantities by their names: of drains first, then of migrations. Times that
 #: polls of nova's API show are known to half a second.
 QUANTITIES: Mapping[str, Quantity] = {
-    WALL: Quantity("drain's wall time", _POLL_S),
-    'duration_s': Quantity('duration', _POLL_S, queued=True),
-    'service_s': Quantity('service time', _POLL_S),
-    'queue_s': Quantity('queue', _POLL_S, queued=True),
-    'outage_s': Quantity('longest outage', error_s=lambda each: (
-        each.outage.error_bound_s)),
-    'stall_s': Quantity('longest stall', error_s=lambda each: (
+    WALL: Quantity(_POLL_S),
+    'duration_s': Quantity(_POLL_S, queued=True),
+    'service_s': Quantity(_POLL_S),
+    'queue_s': Quantity(_POLL_S, queued=True),
+    'outage_s': Quantity(error_s=lambda each: each.outage.error_bound_s),
+    'stall_s': Quantity(error_s=lambda each: (
         each.stall.error_bound_s if each.stall else None)),
-    'downtime_s': Quantity('downtime (libvirt)', 0.01),
+    'downtime_s': Quantity(0.01),
 }
+TITLES = {WALL: "drain's wall time", **summary.QUANTITIES}
 
 
 class NotComparable(Exception):
@@ -112,7 +110,7 @@ class NotComparable(Exception):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class ComparisonGroup:
-    """ComparisonGroup under which migrations or drains are comparable.
+    """Conditions under which migrations or drains are comparable.
 
     :ivar settings: settings, without those that are ignored
     :ivar flavor: flavor of the servers; None for drains
@@ -275,15 +273,25 @@ def judge(before: store.Results, after: store.Results,
     :param quantities: keys of QUANTITIES; none for all
     :raises NotComparable: they have nothing in common
     """
-    _check_known(ignored, before, after)
+    known = {summary.STORAGE, STRATEGY, *(
+        name for side in (before, after)
+        for line in (*side.migrations, *side.drains)
+        for name in line.settings.values)}
+    for name in sorted(set(ignored) - known):
+        raise NotComparable(
+            f'These results have no setting {name}. They have: '
+            f'{", ".join(sorted(known))}')
     first, second = gather(before, ignored), gather(after, ignored)
     both = common(first, second)
-    wanted = set(quantities or QUANTITIES)
-    changes = [
-        *_judged(_wall_changes(both, first, second, wanted), DRAIN_LIMIT,
-                 tolerance_percent),
-        *_judged(_migration_changes(both, first, second, wanted),
-                 MIGRATION_LIMIT, tolerance_percent)]
+    pending = [
+        found for group in both for name in QUANTITIES
+        if not quantities or name in quantities
+        if (found := _difference(group, name, first[group], second[group]))]
+    changes = list(itertools.chain.from_iterable(
+        _judged([each for each in pending if (
+            each[0].quantity == WALL) == of_drains], limit, tolerance_percent)
+        for of_drains, limit in (
+            (True, DRAIN_LIMIT), (False, MIGRATION_LIMIT))))
     failures = [*_group_failures(both, first, second),
                 *_run_failures(before, after)]
     if not failures and all(each.outcome == FEW for each in changes):
@@ -329,7 +337,23 @@ def common(before: Sides, after: Sides) -> list[ComparisonGroup]:
     """
     found = [each for each in before if each in after]
     if not found:
-        raise NotComparable(_nothing_in_common(before, after))
+        before_names, after_names = (' | '.join([
+            *(f'({each})' for each in itertools.islice(sides, 3)),
+            *([f'{len(sides) - 3} more'] if len(sides) > 3 else [])]) or
+            'nothing' for sides in (before, after))
+        text = (f'These results cannot be compared: BEFORE has '
+                f'{before_names}; AFTER has {after_names}')
+        # Of the conditions that differ least, say in which settings.
+        candidates = [
+            names for one in before for other in after
+            if (one.flavor, one.load) == (other.flavor, other.load) and
+            (names := _differing(one, other))]
+        if candidates:
+            names = min(candidates, key=len)
+            text += (f'. They differ in {", ".join(names)}. To compare them '
+                     f'nevertheless: ' + ' '.join(
+                         f'--ignore {name}' for name in names))
+        raise NotComparable(text)
     for name, sides in (('BEFORE', before), ('AFTER', after)):
         for each in found:
             if len(sides[each].exact) > 1:
@@ -348,7 +372,7 @@ def _side(sides: Sides, line: schema.MigrationResult | schema.DrainResult,
     """Return the side to which a result belongs; create it if needed."""
     strategy = line.strategy if line.servers != 1 else ''
     settings = schema.Settings(
-        storage='' if STORAGE in ignored else line.settings.storage,
+        storage='' if summary.STORAGE in ignored else line.settings.storage,
         values={name: value for name, value in line.settings.values.items()
                 if name not in ignored})
     side = sides.setdefault(ComparisonGroup(
@@ -362,63 +386,54 @@ def _side(sides: Sides, line: schema.MigrationResult | schema.DrainResult,
     return side
 
 
-def _nothing_in_common(before: Sides, after: Sides) -> str:
-    def named(sides: Sides) -> str:
-        names = [f'({each})' for each in sides]
-        if len(names) > 3:
-            names[3:] = [f'{len(names) - 3} more']
-        return ' | '.join(names) or 'nothing'
-    text = (f'These results cannot be compared: BEFORE has {named(before)}; '
-            f'AFTER has {named(after)}')
-    # Of the conditions that differ least, say in which settings.
-    candidates = [
-        names for one in before for other in after
-        if (one.flavor, one.load) == (other.flavor, other.load) and
-        (names := _differing(one, other))]
-    if candidates:
-        names = min(candidates, key=len)
-        text += (f'. They differ in {", ".join(names)}. To compare them '
-                 f'nevertheless: ' + ' '.join(
-                     f'--ignore {name}' for name in names))
-    return text
-
-
 def _differing(one: ComparisonGroup, other: ComparisonGroup) -> list[str]:
     first, second = one.settings.values, other.settings.values
     return [
-        *([STORAGE] if one.settings.storage != other.settings.storage
+        *([summary.STORAGE] if one.settings.storage != other.settings.storage
           else []),
         *(name for name in {**first, **second}
           if first.get(name) != second.get(name)),
         *([STRATEGY] if one.strategy != other.strategy else [])]
 
 
-def _check_known(ignored: Collection[str], *sides: store.Results) -> None:
-    known = {STORAGE, STRATEGY, *(
-        name for side in sides for line in (*side.migrations, *side.drains)
-        for name in line.settings.values)}
-    for name in sorted(set(ignored) - known):
-        raise NotComparable(
-            f'These results have no setting {name}. They have: '
-            f'{", ".join(sorted(known))}')
+def _difference(group: ComparisonGroup, name: str, first: Side, second: Side
+                ) -> tuple[Change, Samples] | None:
+    """Return the change of a quantity, not judged yet; None without values.
 
-
-def _wall_changes(both: Sequence[ComparisonGroup], first: Sides, second: Sides,
-                  wanted: Collection[str]
-                  ) -> Iterator[tuple[Change, Samples]]:
-    """Yield changes of drains' wall times, not judged yet."""
-    if WALL not in wanted:
-        return
-    for each in both:
-        walls = first[each].walls, second[each].walls
-        if all(walls):
-            paired = _pairs(*walls)
-            before, after = ([drain.wall_s for drain in side]
-                             for side in paired or walls)
-            smallest_s = QUANTITIES[WALL].smallest_s
-            yield (Change(each, WALL, effects.compare(
-                before, after, paired=bool(paired)), smallest_s),
-                Samples(before, after, smallest_s, bool(paired)))
+    The medians are those of all migrations. Where the place in the queue
+    matters, the difference is that of drains: it would be lost in the
+    difference between the first and the last of a drain.
+    """
+    quantity = QUANTITIES[name]
+    if name == WALL:
+        if not (first.walls and second.walls):
+            return None
+        pairs = _pairs(first.walls, second.walls)
+        samples = Samples(*([drain.wall_s for drain in side] for side in (
+            pairs or (first.walls, second.walls))),
+            quantity.smallest_s, bool(pairs))
+        effect = effects.compare(
+            samples.before, samples.after, samples.paired)
+        return Change(group, name, effect, quantity.smallest_s), samples
+    by_drain: list[dict[tuple[str, str], list[float]]] = [{}, {}]
+    for side, found in zip((first, second), by_drain):
+        for each in side.migrations:
+            value = summary.value(each, name)
+            if value is not None:
+                found.setdefault((each.run, each.drain), []).append(value)
+    if not all(by_drain):
+        return None
+    samples = Samples(*independent(*by_drain), max(
+        smallest(quantity, side.migrations) for side in (first, second)))
+    before, after = (list(itertools.chain.from_iterable(found.values()))
+                     for found in by_drain)
+    if quantity.queued:
+        effect = dataclasses.replace(
+            effects.compare(samples.before, samples.after),
+            before=estimates.median(before), after=estimates.median(after))
+    else:
+        effect = effects.compare(before, after)
+    return Change(group, name, effect, samples.resolution), samples
 
 
 def _pairs(*sides: list[schema.DrainResult]
@@ -439,50 +454,6 @@ def _pairs(*sides: list[schema.DrainResult]
                 for by_key, side in zip(found, sides))):
         return []
     return [[by_key[key] for key in found[0]] for by_key in found]
-
-
-def _migration_changes(both: Sequence[ComparisonGroup], first: Sides,
-                       second: Sides, wanted: Collection[str]
-                       ) -> Iterator[tuple[Change, Samples]]:
-    """Yield changes of migrations' quantities, not judged yet."""
-    for each in both:
-        sides = first[each].migrations, second[each].migrations
-        for name, quantity in QUANTITIES.items():
-            if name == WALL or name not in wanted:
-                continue
-            before, after = (_values(name, side) for side in sides)
-            if before and after:
-                smallest_s = max(smallest(quantity, side) for side in sides)
-                samples = Samples(*independent(before, after), smallest_s)
-                yield (Change(each, name, _effect(
-                    quantity, before, after, samples), smallest_s), samples)
-
-
-def _values(quantity: str,
-            migrations: Sequence[schema.MigrationResult]) -> _ByDrain:
-    found: _ByDrain = {}
-    for each in migrations:
-        value = summary.value(each, quantity)
-        if value is not None:
-            found.setdefault((each.run, each.drain), []).append(value)
-    return found
-
-
-def _effect(quantity: Quantity, before: _ByDrain, after: _ByDrain,
-            samples: Samples) -> effects.Effect:
-    """Return the figures of a quantity.
-
-    The medians are those of all migrations. Where the place in the queue
-    matters, the difference is that of drains: it would be lost in the
-    difference between the first and the last of a drain.
-    """
-    first, second = ([value for each in side.values() for value in each]
-                     for side in (before, after))
-    if not quantity.queued:
-        return effects.compare(first, second)
-    return dataclasses.replace(
-        effects.compare(samples.before, samples.after),
-        before=estimates.median(first), after=estimates.median(second))
 
 
 def smallest(quantity: Quantity,
@@ -527,10 +498,9 @@ def independent(before: Mapping[_Key, Sequence[float]],
     return first, second
 
 
-def _judged(pending: Iterator[tuple[Change, Samples]], limit: float,
+def _judged(changes: Sequence[tuple[Change, Samples]], limit: float,
             tolerance_percent: float) -> Iterator[Change]:
     """Judge changes, considering how many there are."""
-    changes = list(pending)
     alone: list[float | None] = [None] * len(changes)
     for name in QUANTITIES:
         places = [place for place, (change, _samples) in enumerate(changes)

@@ -16,7 +16,6 @@ The HTML page is one file that requests nothing from the network. Its
 template escapes all texts; in plots, ``plots.theme.text()`` does.
 """
 
-from collections.abc import Iterator
 from collections.abc import Sequence
 import itertools
 import re
@@ -58,7 +57,18 @@ def text(found: document.Document) -> str:
              _wrapped(found.verdict),
              *(_wrapped(f'Note: {remark}') for remark in found.remarks)]
     for section in found.sections:
-        blocks = list(_text_blocks(section.nodes))
+        blocks = []
+        for node in section.nodes:
+            match node:
+                case document.Table():
+                    blocks.append(
+                        f'{_wrapped(node.caption)}\n{_text_table(node)}')
+                case document.Bullets():
+                    blocks.append('\n'.join(
+                        _wrapped(line, '* ', '  ')
+                        for line in first_lines(node.lines, MOST_LINES)))
+                case document.Note():
+                    blocks.append(_wrapped(node.text))
         if blocks:
             parts += ['\n'.join([*_underlined(section.title, '-'),
                                  blocks[0]]), *blocks[1:]]
@@ -73,7 +83,20 @@ def markdown(found: document.Document) -> str:
     parts = [f'# {escape(found.title)}', f'**{escape(found.verdict)}**',
              *(f'Note: {escape(remark)}' for remark in found.remarks)]
     for section in found.sections:
-        blocks = list(_markdown_blocks(section.nodes))
+        blocks = []
+        for node in section.nodes:
+            match node:
+                case document.Table():
+                    blocks += [escape(node.caption), '\n'.join(
+                        '| ' + ' | '.join(line) + ' |' for line in (
+                            node.columns, ['---'] * len(node.columns),
+                            *(map(escape, row.cells) for row in node.rows)))]
+                case document.Bullets():
+                    blocks.append('\n'.join(
+                        f'* {escape(line)}'
+                        for line in first_lines(node.lines, MOST_LINES)))
+                case document.Note():
+                    blocks.append(escape(node.text))
         if blocks:
             parts += [f'## {escape(section.title)}', *blocks]
     return '\n\n'.join(parts) + '\n'
@@ -152,26 +175,13 @@ def first_lines(lines: Sequence[str], most: int) -> list[str]:
     return shown
 
 
-def _text_blocks(nodes: Sequence[document.Node]) -> Iterator[str]:
-    for node in nodes:
-        match node:
-            case document.Table():
-                yield f'{_wrapped(node.caption)}\n{_text_table(node)}'
-            case document.Bullets():
-                yield '\n'.join(
-                    _wrapped(line, '* ', '  ')
-                    for line in first_lines(node.lines, MOST_LINES))
-            case document.Note():
-                yield _wrapped(node.text)
-
-
 def _text_table(node: document.Table) -> str:
     cells = [[document.printable(cell) for cell in line] for line in (
         node.columns, *(row.cells for row in node.rows))]
     names = [''] * len(node.rows)
     words = {*range(node.words), node.outcome - 1}
-    wide = sum(map(max, _lengths(cells))) > COLUMNS - _SPACE * len(cells[0])
-    if wide and node.words > 2:
+    natural = sum(max(map(len, column)) for column in zip(*cells))
+    if node.words > 2 and natural > COLUMNS - _SPACE * len(cells[0]):
         # The first cell becomes a heading of its rows, which leaves more
         # room for the other columns.
         names = [line[0] for line in cells[1:]]
@@ -205,10 +215,6 @@ def _text_rows(lines: Sequence[Sequence[str]],
     return '\n'.join(line.rstrip() for line in str(table).splitlines())
 
 
-def _lengths(cells: Sequence[Sequence[str]]) -> list[list[int]]:
-    return [list(map(len, column)) for column in zip(*cells)]
-
-
 def _widths(cells: Sequence[Sequence[str]], words: set[int]) -> list[int]:
     """Return widths of columns with which a table fits the terminal.
 
@@ -218,10 +224,11 @@ def _widths(cells: Sequence[Sequence[str]], words: set[int]) -> list[int]:
     :param cells: rows, with the headings
     :param words: places of the columns with words
     """
-    widths = list(map(max, _lengths(cells)))
+    columns = list(zip(*cells))
+    widths = [max(map(len, column)) for column in columns]
+    body = [max(map(len, column[1:]), default=0) for column in columns]
     least = [max(len(word) for cell in column for word in cell.split() or [''])
-             for column in zip(*cells)]
-    body = [max(lengths[1:], default=0) for lengths in _lengths(cells)]
+             for column in columns]
 
     def preference(place: int) -> tuple[bool, bool, bool, int]:
         width = widths[place]
@@ -232,24 +239,6 @@ def _widths(cells: Sequence[Sequence[str]], words: set[int]) -> list[int]:
     while sum(widths) > room:
         widths[max(range(len(widths)), key=preference)] -= 1
     return widths
-
-
-def _markdown_blocks(nodes: Sequence[document.Node]) -> Iterator[str]:
-    for node in nodes:
-        match node:
-            case document.Table():
-                yield escape(node.caption)
-                yield '\n'.join(
-                    '| ' + ' | '.join(line) + ' |' for line in (
-                        node.columns, ['---'] * len(node.columns),
-                        *([escape(cell) for cell in row.cells]
-                          for row in node.rows)))
-            case document.Bullets():
-                yield '\n'.join(
-                    f'* {escape(line)}'
-                    for line in first_lines(node.lines, MOST_LINES))
-            case document.Note():
-                yield escape(node.text)
 
 
 def _underlined(title: str, mark: str) -> list[str]:

@@ -15,7 +15,6 @@
 import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Sequence
 
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import plots
@@ -41,32 +40,50 @@ def build(results: store.Results, title: str = '') -> document.Document:
     """
     found = summary.summarize(results)
     material = plots.Material(found, results)
+    sections = []
+    if found.problems:
+        sections.append(document.Section('problems', 'Problems', [
+            document.Bullets(found.problems)]))
+    sections.append(document.Section(
+        'migrations', 'Live migrations', list(_migrations(material))))
+    if found.drains:
+        sections += [
+            document.Section('drains', 'Drains', [_drains(material)]),
+            document.Section(
+                'recommendation', 'Recommended number of migrations at once',
+                [document.Note(f'{found.recommendation.text}.'),
+                 document.Bullets(found.recommendation.evidence)])]
+    sections += [section(material) for section in PLOTS]
+    if found.checks:
+        sections.append(document.Section('checks', 'Checks', [document.Table(
+            'Number of drains on which each check ran, failed, or was '
+            'skipped, and number of problems that it found.',
+            ('Check', 'Skipped because', 'Ran', 'Failed', 'Skipped',
+             'Problems'), [document.TableRow((
+                 each.check, '; '.join(
+                     f'{reason} ({number})'
+                     for reason, number in each.reasons.items()) or
+                 document.UNKNOWN, f'{each.ran}', f'{each.failed}',
+                 f'{each.skipped}', f'{each.problems}'),
+                 document.BAD if each.problems else '')
+                 for each in found.checks], words=2)]))
+    sections.append(document.Section('runs', 'Runs', [document.Table(
+        'Plugin, cloud and results file of each run.',
+        ('Run', 'Started', 'Plugin', 'Region', 'Compute API', 'Hosts',
+         'File'), [document.TableRow((
+             run.run, document.time_of_day(run.started_at),
+             f'{run.plugin_version} ({run.plugin_commit})'
+             if run.plugin_commit else run.plugin_version,
+             run.region or document.UNKNOWN,
+             run.compute_api or document.UNKNOWN, hosts(run.hosts),
+             results.files[run.run])) for run in results.runs], words=7)]))
     return document.Document(
         title=title or TITLE, good=found.good,
         verdict=f'{found.sentence}.',
         remarks=[f'{remark}.' for remark in found.remarks],
-        sections=list(_sections(material)),
+        sections=sections,
         data={'version': VERSION, 'kind': 'report', 'summary': found,
               'runs': results.runs, 'files': results.files})
-
-
-def _sections(material: plots.Material) -> Iterator[document.Section]:
-    found = material.summary
-    if found.problems:
-        yield document.Section('problems', 'Problems', [
-            document.Bullets(found.problems)])
-    yield document.Section(
-        'migrations', 'Live migrations', list(_migrations(material)))
-    if found.drains:
-        yield document.Section('drains', 'Drains', [_drains(material)])
-        yield document.Section(
-            'recommendation', 'Recommended number of migrations at once', [
-                document.Note(f'{found.recommendation.text}.'),
-                document.Bullets(found.recommendation.evidence)])
-    yield from (section(material) for section in PLOTS)
-    if found.checks:
-        yield document.Section('checks', 'Checks', [_checks(found.checks)])
-    yield document.Section('runs', 'Runs', [_runs(material.results)])
 
 
 def _migrations(material: plots.Material) -> Iterator[document.Node]:
@@ -88,40 +105,37 @@ def _migrations(material: plots.Material) -> Iterator[document.Node]:
     if len(limits) == 1:
         limit = ' Limits: outage {:g} s, stall {:g} s.'.format(*limits.pop())
     together = () if names.together else ('Drained together',)
+    rows = []
+    for group in material.summary.groups:
+        conditions = group.conditions
+        duration = group.spreads.get('duration_s')
+        downtime = group.spreads.get('downtime_s')
+        probed = [(each.continuity, each) for each
+                  in material.measured(conditions) if each.continuity]
+        rows.append(document.TableRow((
+            names.settings(conditions.settings), str(conditions.flavor),
+            *([conditions.drained_together_short] if together else ()),
+            _as_expected(material, group),
+            document.estimate(duration.median) if duration
+            else document.UNKNOWN,
+            document.number(duration.p95.value) if duration
+            else document.UNKNOWN,
+            _longest(((continuity.outage, each.max_outage_s)
+                      for continuity, each in probed), bool(limit)),
+            _longest(((continuity.stall, each.max_stall_s)
+                      for continuity, each in probed if continuity.stall),
+                     bool(limit)),
+            f'{document.number(downtime.median.value)} / '
+            f'{document.number(downtime.largest)}' if downtime
+            else document.UNKNOWN),
+            document.BAD if group.with_problems else document.GOOD))
     yield document.Table(
         'Live migrations by settings and flavor. Duration: median with its '
         '95 % interval. Outage and stall: longest, with the error bound. '
         f'Downtime by libvirt: median / longest.{limit}',
         ('Settings', 'Flavor', *together, 'As expected', 'Duration (s)',
-         'p95 (s)', 'Outage (s)', 'Stall (s)', 'Downtime (s)'),
-        [_migrations_row(material, group, bool(limit))
-         for group in material.summary.groups],
+         'p95 (s)', 'Outage (s)', 'Stall (s)', 'Downtime (s)'), rows,
         words=3 + len(together), outcome=3 + len(together))
-
-
-def _migrations_row(material: plots.Material, group: summary.Group,
-                    one_limit: bool) -> document.TableRow:
-    conditions, names = group.conditions, material.names
-    duration = group.spreads.get('duration_s')
-    downtime = group.spreads.get('downtime_s')
-    probed = [(each.continuity, each)
-              for each in material.measured(conditions) if each.continuity]
-    return document.TableRow((
-        names.settings(conditions.settings), str(conditions.flavor),
-        *(() if names.together else (conditions.drained_together_short,)),
-        _as_expected(material, group),
-        document.estimate(duration.median) if duration else document.UNKNOWN,
-        document.number(duration.p95.value) if duration
-        else document.UNKNOWN,
-        _longest(((continuity.outage, each.max_outage_s)
-                  for continuity, each in probed), one_limit),
-        _longest(((continuity.stall, each.max_stall_s)
-                  for continuity, each in probed if continuity.stall),
-                 one_limit),
-        f'{document.number(downtime.median.value)} / '
-        f'{document.number(downtime.largest)}' if downtime
-        else document.UNKNOWN),
-        document.BAD if group.with_problems else document.GOOD)
 
 
 def _as_expected(material: plots.Material, group: summary.Group) -> str:
@@ -173,35 +187,6 @@ def _drains(material: plots.Material) -> document.Table:
             document.UNKNOWN if each.queued is None else f'{each.queued}',
             ', '.join(each.transports) or document.UNKNOWN))
             for each in material.summary.drains], words=3)
-
-
-def _checks(found: Sequence[summary.CheckSummary]) -> document.Table:
-    return document.Table(
-        'Number of drains on which each check ran, failed, or was skipped, '
-        'and number of problems that it found.',
-        ('Check', 'Skipped because', 'Ran', 'Failed', 'Skipped', 'Problems'),
-        [document.TableRow((
-            each.check, '; '.join(
-                f'{reason} ({number})'
-                for reason, number in each.reasons.items()) or
-            document.UNKNOWN, f'{each.ran}', f'{each.failed}',
-            f'{each.skipped}', f'{each.problems}'),
-            document.BAD if each.problems else '')
-            for each in found], words=2)
-
-
-def _runs(results: store.Results) -> document.Table:
-    return document.Table(
-        'Plugin, cloud and results file of each run.',
-        ('Run', 'Started', 'Plugin', 'Region', 'Compute API', 'Hosts',
-         'File'),
-        [document.TableRow((
-            run.run, document.time_of_day(run.started_at),
-            f'{run.plugin_version} ({run.plugin_commit})'
-            if run.plugin_commit else run.plugin_version,
-            run.region or document.UNKNOWN,
-            run.compute_api or document.UNKNOWN, hosts(run.hosts),
-            results.files[run.run])) for run in results.runs], words=7)
 
 
 def hosts(found: Iterable[schema.ComputeHost]) -> str:
