@@ -100,6 +100,16 @@ class Cleanup:
         else:
             self.deleted.append(name)
 
+    def delete_all(self, kind: str, list_: Callable[..., Iterable[Any]],
+                   delete: Callable[[str], Any], prefix: str = '',
+                   owner: str = '', **query: Any) -> None:
+        """Delete the resources that find() returns.
+
+        :param delete: deletes one; gets its id
+        """
+        for each in self.find(kind, list_, prefix, owner, **query):
+            self.delete(kind, each, delete, each.id)
+
     def delete_owner(self, kind: str, owner: Any, before: int,
                      delete: Callable[..., Any]) -> None:
         """Delete a user or project, unless it still owns resources.
@@ -257,20 +267,16 @@ def delete_leftovers(access: discovery.Access, prefix: str,
     cleanup = Cleanup(access)
     connection = access.connection
     compute, network = connection.compute, connection.network
-    for each in cleanup.find('server', compute.servers, prefix,
-                             all_projects=True, name=prefix):
-        cleanup.delete('server', each, _delete_server, compute, each.id,
-                       timeout_s)
+    cleanup.delete_all(
+        'server', compute.servers,
+        functools.partial(_delete_server, compute, timeout_s), prefix,
+        all_projects=True, name=prefix)
     if connection.has_service('block-storage'):
-        for each in cleanup.find(
-                'volume', connection.block_storage.volumes, prefix,
-                all_projects=True):
-            cleanup.delete('volume', each,
-                           connection.block_storage.delete_volume, each.id)
-    for each in cleanup.find(
-            'security group', network.security_groups, prefix):
-        cleanup.delete('security group', each, network.delete_security_group,
-                       each.id)
+        cleanup.delete_all(
+            'volume', connection.block_storage.volumes,
+            connection.block_storage.delete_volume, prefix, all_projects=True)
+    cleanup.delete_all('security group', network.security_groups,
+                       network.delete_security_group, prefix)
     for each in cleanup.find('user', connection.identity.users, prefix):
         before = len(cleanup.kept)
         # nova keeps key pairs when their owner is deleted.
@@ -288,16 +294,14 @@ def delete_leftovers(access: discovery.Access, prefix: str,
                 ('floating IP', network.ips, network.delete_ip),
                 ('security group', network.security_groups,
                  network.delete_security_group)):
-            for owned in cleanup.find(
-                    kind, list_, owner=f'project {each.name}',
-                    project_id=each.id):
-                cleanup.delete(kind, owned, delete, owned.id)
+            cleanup.delete_all(kind, list_, delete, project_id=each.id,
+                               owner=f'project {each.name}')
         cleanup.delete_owner('project', each, before,
                              connection.identity.delete_project)
     return cleanup
 
 
-def _delete_server(compute: Any, identifier: str, timeout_s: float) -> None:
+def _delete_server(compute: Any, timeout_s: float, identifier: str) -> None:
     """Delete a server, and wait: until then, it uses volumes and ports."""
     def status() -> str:
         try:

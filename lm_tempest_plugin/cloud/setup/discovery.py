@@ -106,29 +106,23 @@ class Access:
         :param action: the block's purpose, such as: list flavors
         :raises SetupError: the cloud refuses, or does not answer
         """
-        with _explaining(self.cloud, action, self.account.username,
-                         self.account.auth_url):
+        try:
             yield
-
-
-@contextlib.contextmanager
-def _explaining(cloud: str, action: str, username: str,
-                auth_url: str) -> Iterator[None]:
-    try:
-        yield
-    except FAILURES as exc:
-        status = (getattr(exc, 'http_status', None) or
-                  getattr(exc, 'status_code', None))
-        if status == 401:
-            text = (f'keystone at {auth_url} refuses user {username} (HTTP '
-                    '401): check user, password, project and domains in '
-                    'clouds.yaml')
-        elif status == 403:
-            text = (f'user {username} may not {action} (HTTP 403): use an '
-                    'administrator\'s account, which the tests need as well')
-        else:
-            text = f'cannot {action}: {_reason(exc)}'
-        raise setup.SetupError(f'cloud {cloud}: {text}') from exc
+        except FAILURES as exc:
+            status = (getattr(exc, 'http_status', None) or
+                      getattr(exc, 'status_code', None))
+            user = self.account.username
+            if status == 401:
+                text = (f'keystone at {self.account.auth_url} refuses user '
+                        f'{user} (HTTP 401): check user, password, project '
+                        'and domains in clouds.yaml')
+            elif status == 403:
+                text = (f'user {user} may not {action} (HTTP 403): use an '
+                        'administrator\'s account, which the tests need as '
+                        'well')
+            else:
+                text = f'cannot {action}: {_reason(exc)}'
+            raise self.error(text) from exc
 
 
 def _reason(exc: Exception) -> str:
@@ -159,25 +153,27 @@ def connect(cloud: str) -> Access:
         raise setup.SetupError(
             f'cloud {cloud}: clouds.yaml has no '
             f'{" and no ".join(missing)}')
-    connection = openstack.connection.Connection(config=region)
+    account = Account(
+        auth_url=str(auth['auth_url']), password=str(auth['password']),
+        username=str(auth.get('username') or auth.get('user_id') or '?'),
+        project='', user_domain='', project_domain='')
+    access = Access(
+        cloud, openstack.connection.Connection(config=region), account)
     # The first repeats the exception that is explained below; the second
     # warns of optional services, such as cinder, that the cloud lacks.
     for name in ('keystoneauth.identity', 'openstack.config'):
         logging.getLogger(name).setLevel(logging.ERROR)
-    auth_url = str(auth['auth_url'])
-    username = str(auth.get('username') or auth.get('user_id') or '?')
-    with _explaining(cloud, f'reach keystone at {auth_url}', username,
-                     auth_url):
-        token = connection.session.auth.get_access(connection.session)
+    with access.explaining(f'reach keystone at {account.auth_url}'):
+        session = access.connection.session
+        token = session.auth.get_access(session)
     if not token.project_name:
-        raise setup.SetupError(
-            f'cloud {cloud}: clouds.yaml names no project, and '
-            'Tempest needs one')
+        raise access.error(
+            'clouds.yaml names no project, and Tempest needs one')
     # openstacksdk merges verify, insecure and cacert.
     verify, _ = region.get_requests_verify_args()
-    return Access(cloud, connection, Account(
-        auth_url=auth_url.rstrip('/').removesuffix('/v3') + '/v3',
-        password=str(auth['password']),
+    return dataclasses.replace(access, account=dataclasses.replace(
+        account, auth_url=account.auth_url.rstrip('/').removesuffix('/v3') +
+        '/v3',
         # Tempest needs names. clouds.yaml may have ids, the token has both.
         username=token.username, project=token.project_name,
         user_domain=token.user_domain_name,
