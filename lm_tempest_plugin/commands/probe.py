@@ -28,7 +28,6 @@ from cliff import lister
 from lm_tempest_plugin.commands import common
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import icmp
-from lm_tempest_plugin.probes import json_document
 from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import watch
@@ -209,7 +208,7 @@ class Probe(lister.Lister):
                 recording.save(recorded, parsed_args.save)
             except errors.ProbeError as exc:
                 self._troubles.append(str(exc))
-        self._document = {**json_document.document(recorded),
+        self._document = {**recording.document(recorded),
                           'interrupted': interrupted,
                           'names': self._names,
                           'rejected': self._rejected}

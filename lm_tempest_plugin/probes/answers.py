@@ -14,12 +14,23 @@
 
 import array
 import dataclasses
+from typing import Any
 from typing import TypeAlias
 
 import numpy
 from numpy import typing as npt
 
+# Arrays of nanoseconds, of numbers of probes and guests, of places in other
+# arrays, and of marks.
 Times: TypeAlias = npt.NDArray[numpy.int64]
+Numbers: TypeAlias = npt.NDArray[numpy.int64]
+Places: TypeAlias = npt.NDArray[numpy.intp]
+Marks: TypeAlias = npt.NDArray[numpy.bool_]
+Seconds: TypeAlias = npt.NDArray[numpy.float64]
+# Packets: a row of bytes each, or a structure each.
+Bytes: TypeAlias = npt.NDArray[numpy.uint8]
+Structures: TypeAlias = npt.NDArray[Any]
+Unsigned: TypeAlias = npt.NDArray[numpy.unsignedinteger[Any]]
 
 # Marks a probe without an answer. No real time stamp is negative.
 UNANSWERED = -1
@@ -56,7 +67,7 @@ class Answers:
     send_error: str = ''
 
     @property
-    def answered(self) -> npt.NDArray[numpy.bool_]:
+    def answered(self) -> Marks:
         """Whether each probe was answered."""
         return self.answered_ns != UNANSWERED
 
@@ -66,7 +77,7 @@ class Answers:
         answered = numpy.flatnonzero(self.answered)
         return int(answered[-1]) if answered.size else -1
 
-    def select(self, chosen: slice | npt.NDArray[numpy.bool_]) -> 'Answers':
+    def select(self, chosen: slice | Marks) -> 'Answers':
         """Return a part of the probes; the counters stay."""
         return dataclasses.replace(
             self, due_ns=self.due_ns[chosen], sent_ns=self.sent_ns[chosen],

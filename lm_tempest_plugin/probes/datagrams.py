@@ -33,16 +33,11 @@ import errno
 import os
 import socket
 import time
-from typing import Any
-from typing import TypeAlias
 
 import numpy
-from numpy import typing as npt
 
 from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import schedule
-
-Bytes: TypeAlias = npt.NDArray[numpy.uint8]
 
 # Linux, asm-generic/socket.h; option and control message share the number.
 SO_TIMESTAMPNS = getattr(socket, 'SO_TIMESTAMPNS', 35)
@@ -73,12 +68,10 @@ _STAMP = numpy.dtype([
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.sendmmsg.argtypes = [
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int]
-_LIBC.recvmmsg.argtypes = [
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int,
-    ctypes.c_void_p]
+_LIBC.recvmmsg.argtypes = [*_LIBC.sendmmsg.argtypes, ctypes.c_void_p]
 
 
-def _addresses(rows: npt.NDArray[Any]) -> npt.NDArray[numpy.uintp]:
+def _addresses(rows: answers.Structures) -> answers.Unsigned:
     """Return the memory address of each row of an array."""
     return (numpy.uintp(rows.ctypes.data) +
             numpy.arange(len(rows), dtype=numpy.uintp) *
@@ -92,7 +85,8 @@ class Outbox:
         caller changes it between two calls of send()
     """
 
-    def __init__(self, packets: Bytes, destinations: Sequence[bytes]) -> None:
+    def __init__(self, packets: answers.Bytes,
+                 destinations: Sequence[bytes]) -> None:
         """Fill in the kernel's structures.
 
         :param packets: a row of bytes for each destination
@@ -178,18 +172,18 @@ class Inbox:
             return 0
         raise OSError(code, os.strerror(code))
 
-    def packets(self, count: int) -> Bytes:
+    def packets(self, count: int) -> answers.Bytes:
         """Return the first datagrams, a row of bytes each.
 
         Beyond lengths() a row still holds an older datagram.
         """
         return self._packets[:count]
 
-    def lengths(self, count: int) -> npt.NDArray[numpy.uintc]:
+    def lengths(self, count: int) -> answers.Unsigned:
         """Return the number of bytes that were received of each."""
         return self._headers['length'][:count]
 
-    def names(self, count: int) -> Bytes:
+    def names(self, count: int) -> answers.Bytes:
         """Return the sender of each: a row with struct sockaddr."""
         return self._names[:count]
 

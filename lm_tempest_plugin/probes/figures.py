@@ -29,7 +29,6 @@ import dataclasses
 import math
 
 import numpy
-from numpy import typing as npt
 
 from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import outages
@@ -86,8 +85,8 @@ def attribute(seen: answers.Answers, windows: Sequence[Window],
     seen = seen.select(slice(*numpy.searchsorted(
         seen.sent_ns, (since_ns, until_ns))))
     pattern = outages.usual_pattern(seen)
-    found: dict[str | None, list[schema.Outage]] = {None: []}
-    found.update((window.name, []) for window in windows)
+    found: dict[str | None, list[schema.Outage]] = {
+        None: [], **{window.name: [] for window in windows}}
     scattered = _lost(seen, pattern, until_ns)
     for outage in outages.find(seen, pattern, until_ns):
         found[_where(outage, windows)].append(outage)
@@ -108,7 +107,7 @@ def attribute(seen: answers.Answers, windows: Sequence[Window],
         _outside_ns(times_ns, outside, windows), until_ns))
 
 
-def _outside_ns(times_ns: answers.Times, outside: npt.NDArray[numpy.bool_],
+def _outside_ns(times_ns: answers.Times, outside: answers.Marks,
                 windows: Sequence[Window]) -> answers.Times:
     """Return the times outside windows, with the windows' edges."""
     starts_ns = numpy.array([one.start_ns for one in windows], numpy.int64)
@@ -164,16 +163,15 @@ def _longest_span_ns(times_ns: answers.Times, steps: int) -> int:
 
 
 def _lost(seen: answers.Answers, pattern: outages.Pattern,
-          until_ns: int) -> npt.NDArray[numpy.bool_]:
+          until_ns: int) -> answers.Marks:
     """Return which probes were lost, except those still under way."""
     return ~seen.answered & (seen.sent_ns <= until_ns - pattern.late_ns)
 
 
 def _figures(seen: answers.Answers, pattern: outages.Pattern,
-             chosen: npt.NDArray[numpy.bool_],
-             found: Sequence[schema.Outage],
-             scattered: npt.NDArray[numpy.bool_],
-             times_ns: answers.Times, until_ns: int) -> schema.OutageFigures:
+             chosen: answers.Marks, found: Sequence[schema.Outage],
+             scattered: answers.Marks, times_ns: answers.Times,
+             until_ns: int) -> schema.OutageFigures:
     """Compute the figures of some probes.
 
     :param chosen: which probes
@@ -205,8 +203,8 @@ def _figures(seen: answers.Answers, pattern: outages.Pattern,
 
 
 def _sending(seen: answers.Answers, pattern: outages.Pattern,
-             chosen: npt.NDArray[numpy.bool_],
-             times_ns: answers.Times) -> schema.Sending:
+             chosen: answers.Marks, times_ns: answers.Times
+             ) -> schema.Sending:
     late_ns = (seen.sent_ns - seen.due_ns)[chosen]
     spans_ns = numpy.diff(seen.sent_ns)[chosen[1:] & chosen[:-1]]
     # An outage with one probe less than it needs to be told from scattered
@@ -252,6 +250,9 @@ def stalls(seen: tcp.StreamSeen, start_ns: int,
     inside = times_ns[(times_ns > start_ns) & (times_ns < end_ns)]
     edges = numpy.concatenate(([start_ns], inside, [end_ns]))
     longest = int(numpy.diff(edges).argmax())
+    came_ns = echoes.answered_ns[:beyond]
+    under_way = (came_ns > end_ns) | (came_ns == answers.UNANSWERED) & (
+        numpy.arange(beyond) >= seen.expected)
     from_ns, to_ns = int(edges[longest]), int(edges[longest + 1])
     return schema.StallFigures(
         start_ns=from_ns, longest_s=(to_ns - from_ns) / schedule.NS,
@@ -260,7 +261,7 @@ def stalls(seen: tcp.StreamSeen, start_ns: int,
         open=longest == inside.size,
         never_echoed=not times_ns.size or bool(times_ns[0] >= end_ns),
         sent=sent_ns.size,
-        outstanding=_outstanding(seen, int(beyond), end_ns),
+        outstanding=int(numpy.count_nonzero(under_way)),
         period_s=echoes.period_ns / schedule.NS,
         achieved_period_s=float(numpy.diff(sent_ns).mean()) / schedule.NS
         if sent_ns.size > 1 else 0.0,
@@ -276,9 +277,8 @@ def stalls(seen: tcp.StreamSeen, start_ns: int,
         error=seen.error, trouble=seen.trouble)
 
 
-def _stall_error_bound_ns(seen: tcp.StreamSeen,
-                          numbers: npt.NDArray[numpy.intp], from_ns: int,
-                          to_ns: int) -> int:
+def _stall_error_bound_ns(seen: tcp.StreamSeen, numbers: answers.Places,
+                          from_ns: int, to_ns: int) -> int:
     """Return by how much a stall may be longer than its cause.
 
     The cause began after the message that was echoed last had been sent; but
@@ -302,15 +302,3 @@ def _stall_error_bound_ns(seen: tcp.StreamSeen,
                     *(broken.at_ns for broken in seen.breaks
                       if broken.at_ns > sent_ns)])
     return shown_ns - sent_ns + max(late_ns, int(seen.read_error_ns[last]))
-
-
-def _outstanding(seen: tcp.StreamSeen, beyond: int, end_ns: int) -> int:
-    """Return how many messages were under way at the window's end.
-
-    :param beyond: number of the first message sent after it
-    """
-    answered_ns = seen.echoes.answered_ns[:beyond]
-    coming = numpy.arange(beyond) >= seen.expected
-    return int(numpy.count_nonzero(
-        (answered_ns > end_ns) |
-        (answered_ns == answers.UNANSWERED) & coming))

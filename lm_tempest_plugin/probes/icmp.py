@@ -24,7 +24,6 @@ import selectors
 import time
 
 import numpy
-from numpy import typing as npt
 from oslo_log import log as logging
 
 from lm_tempest_plugin.probes import answers
@@ -125,23 +124,21 @@ class Rounds:
         # Last, so that snapshot() sees whole rounds only.
         self._count += 1
 
-    def stranger(self, guests: npt.NDArray[numpy.int64]) -> None:
+    def stranger(self, guests: answers.Numbers) -> None:
         """Count answers to no probe of ours.
 
         :param guests: numbers of the guests that they claim to be from
         """
         numpy.add.at(self._strangers, guests, 1)
 
-    def sent_before_ns(self, sequences: npt.NDArray[numpy.int64]
-                       ) -> answers.Times:
+    def sent_before_ns(self, sequences: answers.Numbers) -> answers.Times:
         """Return the time before which nothing of these rounds was sent."""
         times_ns = numpy.empty(sequences.size, numpy.int64)
         for block, chosen, rows in self._in_blocks(sequences):
             times_ns[chosen] = block.times_ns[rows, 1]
         return times_ns
 
-    def answer(self, guests: npt.NDArray[numpy.int64],
-               sequences: npt.NDArray[numpy.int64],
+    def answer(self, guests: answers.Numbers, sequences: answers.Numbers,
                received_ns: answers.Times) -> None:
         """Add answers; the first to a probe counts.
 
@@ -160,9 +157,8 @@ class Rounds:
         if again.any():
             numpy.add.at(self._duplicates, guests[again], 1)
 
-    def _in_blocks(self, sequences: npt.NDArray[numpy.int64]) -> list[tuple[
-            _Block, slice | npt.NDArray[numpy.bool_],
-            npt.NDArray[numpy.int64]]]:
+    def _in_blocks(self, sequences: answers.Numbers) -> list[tuple[
+            _Block, slice | answers.Marks, answers.Numbers]]:
         """Return each block with the sequences in it, and their rows."""
         numbers = sequences // BLOCK_ROUNDS
         rows = sequences % BLOCK_ROUNDS
@@ -195,9 +191,7 @@ class Rounds:
         :param guest: its number
         """
         count = self._count
-        blocks = self._blocks[:]
-        if not count:
-            blocks = [_Block(len(self.targets))]
+        blocks = self._blocks[:] or [_Block(len(self.targets))]
         times_ns = numpy.concatenate(
             [block.times_ns for block in blocks])[:count]
         delays_us = numpy.concatenate(
@@ -224,7 +218,7 @@ class Rounds:
             send_error=self._refusals[guest])
 
 
-def _repeated(keys: npt.NDArray[numpy.int64]) -> npt.NDArray[numpy.bool_]:
+def _repeated(keys: answers.Numbers) -> answers.Marks:
     """Return which numbers occurred before in the same array.
 
     Both copies of a duplicate answer often arrive in one burst.
@@ -248,8 +242,7 @@ class IcmpGroup:
         :param period_ns: time between two requests to one guest
         :raises ProbesNotPermitted: the local machine does not permit it
         """
-        self.rounds = Rounds(
-            [one.address for one in destinations], period_ns)
+        self.rounds = Rounds([one.address for one in destinations], period_ns)
         self._family = destinations[0].family
         self._requests = icmp_echo.Requests(self._family, len(destinations))
         self._outbox = datagrams.Outbox(

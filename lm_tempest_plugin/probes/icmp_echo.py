@@ -24,15 +24,12 @@ import os
 import socket
 import struct
 from typing import Any
-from typing import TypeAlias
 
 import numpy
-from numpy import typing as npt
 
+from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import datagrams
 from lm_tempest_plugin.probes import errors
-
-Packets: TypeAlias = npt.NDArray[numpy.void]
 
 # Besides the ICMP header, a request carries a token that marks it as ours,
 # the number of its guest, and a sequence number that does not wrap at 65536.
@@ -171,9 +168,8 @@ class Requests:
             self._requests['checksum'] = 0
             self._requests['checksum'] = internet_checksum(self.packets)
 
-    def replies(self, packets: datagrams.Bytes,
-                lengths: npt.NDArray[numpy.int64]
-                ) -> tuple[npt.NDArray[numpy.bool_], Packets]:
+    def replies(self, packets: answers.Bytes, lengths: answers.Numbers
+                ) -> tuple[answers.Marks, answers.Structures]:
         """Return which packets are replies to us, and all packets parsed.
 
         :param packets: ICMP packets, a row of bytes each
@@ -187,7 +183,7 @@ class Requests:
                 (replies['guest'] < len(self._requests))), replies
 
 
-def internet_checksum(packets: datagrams.Bytes) -> npt.NDArray[numpy.uint32]:
+def internet_checksum(packets: answers.Bytes) -> answers.Unsigned:
     """Return the checksum of RFC 1071 for each row of bytes."""
     total = packets.view('>u2').sum(axis=1, dtype=numpy.uint32)
     for _ in range(2):
@@ -195,12 +191,12 @@ def internet_checksum(packets: datagrams.Bytes) -> npt.NDArray[numpy.uint32]:
     return ~total & 0xffff
 
 
-def ip_header_bytes(packets: datagrams.Bytes) -> npt.NDArray[numpy.intp]:
+def ip_header_bytes(packets: answers.Bytes) -> answers.Places:
     """Return the header length of each IPv4 packet (RFC 791)."""
     return (packets[:, 0] & 0x0f).astype(numpy.intp) * 4
 
 
-def without_ip_header(packets: datagrams.Bytes) -> datagrams.Bytes:
+def without_ip_header(packets: answers.Bytes) -> answers.Bytes:
     """Return the payloads of IPv4 packets, a row of bytes each."""
     if (packets[:, 0] == PLAIN_IP_HEADER).all():
         return packets[:, PLAIN_IP_HEADER_BYTES:]
@@ -239,8 +235,7 @@ def open_socket(family: Family, identifier: int,
             sock.setsockopt(socket.SOL_SOCKET, datagrams.SO_TIMESTAMPNS, 1)
             _enlarge(sock, SO_RCVBUFFORCE, socket.SO_RCVBUF,
                      RECEIVE_BUFFER_BYTES)
-            _enlarge(sock, SO_SNDBUFFORCE, socket.SO_SNDBUF,
-                     SEND_BUFFER_BYTES)
+            _enlarge(sock, SO_SNDBUFFORCE, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
             if raw:
                 _filter(sock, family, identifier)
         except BaseException:
@@ -254,8 +249,7 @@ def open_socket(family: Family, identifier: int,
         f'IPv6 too), or run with the capability CAP_NET_RAW.')
 
 
-def _enlarge(sock: socket.socket, forced: int, asked: int,
-             size: int) -> None:
+def _enlarge(sock: socket.socket, forced: int, asked: int, size: int) -> None:
     """Enlarge a buffer of a socket as far as the machine permits."""
     try:
         sock.setsockopt(socket.SOL_SOCKET, forced, size)

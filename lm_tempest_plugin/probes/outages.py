@@ -33,7 +33,6 @@ import dataclasses
 import math
 
 import numpy
-from numpy import typing as npt
 
 from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import schedule
@@ -97,8 +96,13 @@ def usual_pattern(seen: answers.Answers) -> Pattern:
             int(value) for value in numpy.percentile(
                 ordinary_ns, (50, 99, 99.9), method='inverted_cdf'))
     alone = _missed_alone(seen, late_ns)
+    # Among N probes that are lost independently with probability q, fewer
+    # than N q^n runs of n losses are expected.
+    probes, fewest = seen.sent_ns.size, FEWEST_MISSED
+    while probes * alone ** fewest >= BY_CHANCE and fewest < probes:
+        fewest += 1
     return Pattern(low_ns, usual_ns, high_ns, highest_ns, late_ns, alone,
-                   _fewest_missed(seen.sent_ns.size, alone))
+                   fewest)
 
 
 def _missed_alone(seen: answers.Answers, late_ns: int) -> float:
@@ -122,18 +126,6 @@ def _missed_alone(seen: answers.Answers, late_ns: int) -> float:
     timely = int(numpy.count_nonzero(~missed))
     rate = min((alone + 1) / (timely + 2), 0.25)
     return (1 - math.sqrt(1 - 4 * rate)) / 2
-
-
-def _fewest_missed(probes: int, alone: float) -> int:
-    """Return how many losses in a row cannot be expected by chance.
-
-    Among N probes that are lost independently with probability q, fewer than
-    N q^n runs of n losses are expected.
-    """
-    fewest = FEWEST_MISSED
-    while probes * alone ** fewest >= BY_CHANCE and fewest < probes:
-        fewest += 1
-    return fewest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,26 +175,18 @@ class _Gaps:
             yield from self._open(start, begin_ns)
             return
         yield from self._closed(start, begin_ns, int(order[0]))
-        for place in self._suspects():
+        # Most gaps are too short for the necessary number of probes, and
+        # need not be examined one by one.
+        first, beyond = numpy.searchsorted(seen.sent_ns, (
+            self._there_ns[:-1] + 1,
+            seen.answered_ns[order[1:]] - self._pattern.low_ns + 1))
+        for place in numpy.flatnonzero(
+                beyond - first >= self._pattern.fewest_missed):
             there_ns = int(self._there_ns[place])
             yield from self._closed(None, there_ns, int(order[place + 1]))
         yield from self._open(None, int(self._there_ns[-1]))
 
-    def _suspects(self) -> npt.NDArray[numpy.intp]:
-        """Return after which answers an outage is possible.
-
-        Most gaps are too short for the necessary number of probes, and need
-        not be examined one by one.
-        """
-        seen = self._seen
-        first, beyond = numpy.searchsorted(seen.sent_ns, (
-            self._there_ns[:-1] + 1,
-            seen.answered_ns[self._order[1:]] - self._pattern.low_ns + 1))
-        return numpy.flatnonzero(
-            beyond - first >= self._pattern.fewest_missed)
-
-    def _missed(self, there_ns: int, first: int | None
-                ) -> npt.NDArray[numpy.intp]:
+    def _missed(self, there_ns: int, first: int | None) -> answers.Places:
         """Return the probes of a gap without a timely answer.
 
         :param there_ns: until when the guest was there before
@@ -222,14 +206,12 @@ class _Gaps:
             (self._delays_ns[inside] > pattern.high_ns))
         return numpy.flatnonzero(missed) + inside.start
 
-    def _away(self, missed: npt.NDArray[numpy.intp]
-              ) -> npt.NDArray[numpy.bool_]:
+    def _away(self, missed: answers.Places) -> answers.Marks:
         """Return which probes were lost, or answered late."""
         return ~self._in_time[missed] | (
             self._delays_ns[missed] > self._pattern.late_ns)
 
-    def _start(self, there_ns: int,
-               missed: npt.NDArray[numpy.intp]) -> _Interval:
+    def _start(self, there_ns: int, missed: answers.Places) -> _Interval:
         """Return the limits of an outage's start."""
         first = missed[0]
         before = max(int(first) - 1, 0)
@@ -237,7 +219,7 @@ class _Gaps:
             there_ns, int(self._seen.sent_ns[first]),
             int(self._seen.sent_error_ns[[before, first]].max()))
 
-    def _end(self, first: int, missed: npt.NDArray[numpy.intp]) -> _Interval:
+    def _end(self, first: int, missed: answers.Places) -> _Interval:
         """Return the limits of an outage's end: see the head of this module.
 
         Differences of ordinary delays are allowed for once, by all but the
@@ -246,7 +228,10 @@ class _Gaps:
         seen, pattern = self._seen, self._pattern
         came_ns = int(seen.answered_ns[first])
         error_ns = pattern.jitter_ns + STAMP_ERROR_NS
-        if self._held_ns(came_ns, missed) > pattern.late_ns:
+        # Held probes are answered all at once, in almost any order.
+        burst = missed[(seen.answered_ns[missed] >= came_ns) &
+                       (seen.answered_ns[missed] <= came_ns + error_ns)]
+        if self._delays_ns[burst].max(initial=0) > pattern.late_ns:
             # More than one probe was under way when the first answer came,
             # and none of them was answered before: they were held.
             usual_ns = came_ns - pattern.usual_ns
@@ -260,17 +245,6 @@ class _Gaps:
             # Held for less than a period, or only slow.
             to_ns = came_ns - pattern.low_ns
         return _Interval(int(seen.sent_ns[last]), to_ns, error_ns)
-
-    def _held_ns(self, came_ns: int,
-                 missed: npt.NDArray[numpy.intp]) -> int:
-        """Return the maximum delay of the first answers after a gap.
-
-        Held probes are answered all at once, in almost any order.
-        """
-        burst = (self._seen.answered_ns[missed] >= came_ns) & (
-            self._seen.answered_ns[missed] <=
-            came_ns + self._pattern.jitter_ns + STAMP_ERROR_NS)
-        return int(self._delays_ns[missed[burst]].max(initial=0))
 
     def _closed(self, start: _Interval | None, there_ns: int,
                 first: int) -> Iterator[schema.Outage]:
@@ -296,8 +270,8 @@ class _Gaps:
                       0), missed, True)
 
     def _outage(self, start: _Interval, end: _Interval,
-                missed: npt.NDArray[numpy.intp],
-                is_open: bool) -> Iterator[schema.Outage]:
+                missed: answers.Places, is_open: bool
+                ) -> Iterator[schema.Outage]:
         """Yield an outage if it is certain to be one.
 
         It must be longer than its own error bound. And it must not be

@@ -22,7 +22,6 @@ from typing import Any
 
 import msgspec
 import numpy
-from numpy import typing as npt
 
 from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import errors
@@ -72,7 +71,11 @@ def measure(seen: Sequence[answers.Answers], period_s: float,
     """
     late_s = _seconds([one.sent_ns - one.due_ns for one in seen])
     sent_s = _seconds([numpy.diff(one.sent_ns) for one in seen])
-    left_out = sum(_left_out(one, period_s) for one in seen)
+    left_out = 0
+    for one in seen:
+        periods = numpy.rint(numpy.diff(one.due_ns) / schedule.NS / period_s)
+        # A probe that was refused leaves a gap as well.
+        left_out += max(0, int((periods - 1).sum()) - one.send_errors)
     p50_s, p99_s, max_s = (
         numpy.percentile(late_s, (50, 99, 100), method='inverted_cdf')
         if late_s.size else (0.0, 0.0, 0.0))
@@ -100,15 +103,7 @@ def of_prober(prober: icmp.IcmpProber, seen: Sequence[answers.Answers]
                    prober.stamps_refused, prober.answers_dropped)
 
 
-def _left_out(seen: answers.Answers, period_s: float) -> int:
-    """Return how many probes of a guest were never sent."""
-    periods = numpy.rint(numpy.diff(seen.due_ns) / schedule.NS / period_s)
-    # A probe that was refused leaves a gap as well.
-    return max(0, int((periods - 1).sum()) - seen.send_errors)
-
-
-def _seconds(parts_ns: Sequence[answers.Times]
-             ) -> npt.NDArray[numpy.float64]:
+def _seconds(parts_ns: Sequence[answers.Times]) -> answers.Seconds:
     """Return times in nanoseconds as one array in seconds."""
     return numpy.concatenate([*parts_ns, numpy.zeros(0)]) / schedule.NS
 
@@ -169,8 +164,7 @@ class Calibration:
     quality: schema.ProberQuality
 
 
-def calibrate(targets: int, period_s: float,
-              duration_s: float) -> Calibration:
+def calibrate(targets: int, period_s: float, duration_s: float) -> Calibration:
     """Probe the loopback for a short time.
 
     It takes as many addresses as there are guests, so that this machine has
@@ -195,18 +189,14 @@ def calibrate(targets: int, period_s: float,
             f'ICMP echo requests within {duration_s:g} s; is it up?')
     p50_s, p99_s = numpy.percentile(
         delays_ns, (50, 99), method='inverted_cdf') / schedule.NS
+    longest_ns = max(
+        int(numpy.diff(numpy.sort(one.answered_ns[one.answered]))
+            .max(initial=0)) - one.period_ns for one in seen)
     return Calibration(
         targets=targets, duration_s=duration_s,
-        noise_floor_s=max(map(_noise_s, seen)),
+        noise_floor_s=max(0, longest_ns) / schedule.NS,
         delay_p50_s=float(p50_s), delay_p99_s=float(p99_s),
         quality=of_prober(prober, seen))
-
-
-def _noise_s(seen: answers.Answers) -> float:
-    """Return the longest time between two answers beyond one period."""
-    came_ns = numpy.sort(seen.answered_ns[seen.answered])
-    longest_ns = int(numpy.diff(came_ns).max(initial=0))
-    return max(0, longest_ns - seen.period_ns) / schedule.NS
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""All answers of some guests, and the file format that keeps them.
+"""All answers of some guests: their file, and the JSON document of figures.
 
 A file is a zip archive of arrays as numpy.savez_compressed() writes it (the
 format of numpy.lib.format). ``header`` is JSON in UTF-8 with everything that
@@ -29,6 +29,7 @@ where N counts the addresses in the order of the header.
 
 from collections.abc import Mapping
 import dataclasses
+import datetime
 import io
 import json
 import os
@@ -43,20 +44,26 @@ import numpy
 
 from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import errors
+from lm_tempest_plugin.probes import figures
 from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import schedule
 from lm_tempest_plugin.probes import tcp
-from lm_tempest_plugin.probes import tcp_connection
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin import utils
 
 FORMAT = 'lm-tempest-plugin probe recording'
 VERSION = 1
 HEADER = 'header'
+# Fields of a recording that the header holds unchanged.
+PLAIN = ('ended_ns', 'period_s', 'wall_clock_steps', 'kernel_stamps_refused',
+         'answers_dropped', 'cpu_s')
 
 # Raised by numpy, zipfile and this module for a damaged file.
 DAMAGES = (ValueError, KeyError, TypeError, AttributeError, EOFError,
            RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error)
+
+#: Version of the document. Other programs read it.
+SCHEMA = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,8 +87,7 @@ class Clocks:
 
         :param monotonic_ns: the time, CLOCK_MONOTONIC
         """
-        return (self.wall_ns + monotonic_ns -
-                self.monotonic_ns) / schedule.NS
+        return (self.wall_ns + monotonic_ns - self.monotonic_ns) / schedule.NS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -124,6 +130,11 @@ class ProbeRecording:
             self.kernel_stamps_refused, self.answers_dropped)
 
 
+def _fields(source: Any, *names: str) -> dict[str, Any]:
+    """Return attributes under their own names."""
+    return {name: getattr(source, name) for name in names}
+
+
 def save(recorded: ProbeRecording, path: str) -> None:
     """Write a recording to a file, atomically.
 
@@ -132,24 +143,22 @@ def save(recorded: ProbeRecording, path: str) -> None:
     :raises ProbeError: the file cannot be written
     """
     arrays: dict[str, Any] = {}
+    calibration = None
+    if recorded.calibration:
+        calibration = msgspec.to_builtins(recorded.calibration)
+        # It follows from the other fields, and version 1 does not have it.
+        del calibration['quality']['too_busy']
     header = {
         'format': FORMAT,
         'version': VERSION,
         'started': dataclasses.asdict(recorded.started),
-        'ended_ns': recorded.ended_ns,
-        'period_s': recorded.period_s,
-        'wall_clock_steps': recorded.wall_clock_steps,
-        'kernel_stamps_refused': recorded.kernel_stamps_refused,
-        'answers_dropped': recorded.answers_dropped,
-        'cpu_s': recorded.cpu_s,
-        'calibration': _put_calibration(recorded.calibration),
+        **_fields(recorded, *PLAIN), 'calibration': calibration,
         'icmp': [_put(arrays, f'icmp/{number}', seen)
                  for number, seen in enumerate(recorded.icmp.values())],
         'tcp': [_put_stream(arrays, f'tcp/{number}', seen)
                 for number, seen in enumerate(recorded.tcp.values())],
     }
-    arrays[HEADER] = numpy.frombuffer(
-        json.dumps(header).encode(), numpy.uint8)
+    arrays[HEADER] = numpy.frombuffer(json.dumps(header).encode(), numpy.uint8)
     content = io.BytesIO()
     # The umask can only be read by setting it.
     os.umask(umask := os.umask(0))
@@ -187,16 +196,6 @@ def _put_stream(arrays: dict[str, Any], name: str,
     return rest
 
 
-def _put_calibration(found: quality.Calibration | None
-                     ) -> dict[str, Any] | None:
-    if found is None:
-        return None
-    figures: dict[str, Any] = msgspec.to_builtins(found)
-    # It follows from the other fields, and version 1 does not have it.
-    del figures['quality']['too_busy']
-    return figures
-
-
 def load(path: str) -> ProbeRecording:
     """Read a recording from a file.
 
@@ -216,13 +215,9 @@ def load(path: str) -> ProbeRecording:
         found = header['calibration']
         return ProbeRecording(
             started=Clocks(**header['started']),
-            ended_ns=header['ended_ns'], period_s=header['period_s'],
+            **{name: header[name] for name in PLAIN},
             icmp={seen.target: seen for seen in icmp},
             tcp={seen.echoes.target: seen for seen in streams},
-            wall_clock_steps=header['wall_clock_steps'],
-            kernel_stamps_refused=header['kernel_stamps_refused'],
-            answers_dropped=header['answers_dropped'],
-            cpu_s=header['cpu_s'],
             calibration=quality.Calibration(**{
                 **found, 'quality': quality.build(**found['quality'])})
             if found else None)
@@ -257,5 +252,127 @@ def _get_stream(arrays: Mapping[str, answers.Times], name: str,
         'breaks': tuple(
             tcp.Break(one['at_ns'], one['why'], tcp.BreakKind(one['kind']))
             for one in rest['breaks']),
-        'info': tcp_connection.TcpInfo(**rest['info'])
-        if rest['info'] else None})
+        'info': tcp.TcpInfo(**rest['info']) if rest['info'] else None})
+
+
+def document(recorded: ProbeRecording) -> dict[str, Any]:
+    """Return every figure of a recording.
+
+    :param recorded: the recording
+    :returns: plain values for JSON; the names of times end in their unit
+    """
+    calibration = recorded.calibration
+    return {
+        'schema': SCHEMA,
+        'started': _iso(recorded, recorded.started.monotonic_ns),
+        'started_monotonic_s': recorded.started.monotonic_ns / schedule.NS,
+        'duration_s': recorded.duration_s,
+        'interval_s': recorded.period_s,
+        'prober': {**msgspec.structs.asdict(recorded.quality),
+                   'remarks': quality.remarks(recorded.quality),
+                   'cpu_s': recorded.cpu_s},
+        'calibration': {
+            **_fields(calibration, 'targets', 'duration_s', 'noise_floor_s',
+                      'delay_p50_s', 'delay_p99_s'),
+            **_fields(calibration.quality, 'achieved_period_s',
+                      'lateness_p50_s', 'lateness_p99_s', 'lateness_max_s',
+                      'too_busy')} if calibration else None,
+        'targets': [_target(recorded, address) for address in recorded.icmp],
+    }
+
+
+def _target(recorded: ProbeRecording, address: str) -> dict[str, Any]:
+    seen = recorded.icmp[address]
+    stream = recorded.tcp.get(address)
+    found = figures.whole(
+        seen, recorded.started.monotonic_ns, recorded.ended_ns)
+    longest = found.longest
+    return {
+        'address': address,
+        'error': '; '.join(_errors(address, found, stream)) or None,
+        **_fields(found, 'sent', 'answered', 'late', 'lost'),
+        'scattered_losses': found.scattered,
+        'send_errors': found.send_errors,
+        'longest_outage_s': found.longest_s,
+        'longest_outage_start_monotonic_s':
+            longest.start_ns / schedule.NS if longest else None,
+        'error_bound_s': found.error_bound_s,
+        'longest_outage_open': bool(longest and longest.open),
+        'outages_sum_s': found.sum_s,
+        'outages_count': len(found.outages),
+        'outages': [_outage(recorded, outage) for outage in found.outages],
+        **_fields(found, 'delay_p50_s', 'delay_p99_s'),
+        **msgspec.structs.asdict(found.sending),
+        **_fields(seen, 'duplicates', 'strangers'),
+        'longest_outage_start': _iso(recorded, longest.start_ns)
+        if longest else None,
+        'tcp': _tcp(recorded, stream) if stream else None,
+    }
+
+
+def _outage(recorded: ProbeRecording, outage: schema.Outage) -> dict[str, Any]:
+    return {
+        'start': _iso(recorded, outage.start_ns),
+        'start_monotonic_s': outage.start_ns / schedule.NS,
+        'end_monotonic_s': outage.end_ns / schedule.NS,
+        **_fields(outage, 'duration_s', 'error_bound_s', 'lost', 'late',
+                  'kind', 'open')}
+
+
+def _errors(address: str, found: schema.OutageFigures,
+            stream: tcp.StreamSeen | None) -> list[str]:
+    """Return why a guest could not be probed as requested."""
+    reasons = []
+    if found.send_errors:
+        reasons.append(
+            f'{found.send_errors} requests could not be sent to {address}: '
+            f'{found.send_error}')
+    if not found.sent and not found.send_errors:
+        reasons.append(f'{address} was never probed: the duration is shorter '
+                       f'than one interval')
+    if found.sent and not found.answered:
+        reasons.append(
+            f'{address} never answered an ICMP echo request: its outage '
+            f'lasts for the whole duration')
+    if stream and stream.trouble:
+        reasons.append(stream.trouble)
+    if stream and stream.corrupt and not stream.error:
+        reasons.append(
+            f'TCP port {stream.port} of {address} sent back '
+            f'{stream.corrupt} lines that it was never sent, the first: '
+            f'{stream.example}')
+    return reasons
+
+
+def _tcp(recorded: ProbeRecording, stream: tcp.StreamSeen) -> dict[str, Any]:
+    window_ns = recorded.started.monotonic_ns, recorded.ended_ns
+    found = figures.stalls(stream, *window_ns)
+    return {
+        'port': stream.port,
+        'longest_stall_start_monotonic_s': found.start_ns / schedule.NS,
+        'longest_stall_start': _iso(recorded, found.start_ns),
+        'longest_stall_s': found.longest_s,
+        'longest_stall_open': found.open,
+        'stall_error_bound_s': found.error_bound_s,
+        'never_echoed': found.never_echoed,
+        'messages_sent': found.sent,
+        'messages_outstanding': found.outstanding,
+        'messages_lost': found.lost,
+        'messages_repeated': found.repeated,
+        'messages_corrupt': found.corrupt,
+        'messages_corrupt_example': found.example,
+        'messages_skipped': found.skipped,
+        **_fields(found, 'last_sent', 'last_echoed'),
+        'connection_broken': found.broken,
+        'breaks': len(stream.breaks_between(*window_ns)),
+        **_fields(found, 'breaks_total', 'resets', 'closes', 'reconnects',
+                  'connect_failures', 'connect_error', 'retransmissions',
+                  'error', 'trouble', 'period_s', 'achieved_period_s'),
+    }
+
+
+def _iso(recorded: ProbeRecording, monotonic_ns: int) -> str:
+    """Return the time of day as ISO 8601, in UTC."""
+    return datetime.datetime.fromtimestamp(
+        recorded.started.wall_s(monotonic_ns),
+        datetime.UTC).isoformat(timespec='milliseconds')

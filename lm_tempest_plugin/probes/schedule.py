@@ -19,7 +19,6 @@ import math
 import selectors
 import threading
 import time
-import types
 from typing import Any
 from typing import Self
 
@@ -168,9 +167,7 @@ class Prober(abc.ABC):
         self.start()
         return self
 
-    def __exit__(self, exc_type: type[BaseException] | None,
-                 exc: BaseException | None,
-                 traceback: types.TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
     def raise_failure(self) -> None:

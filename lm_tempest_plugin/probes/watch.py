@@ -19,7 +19,6 @@ a guest's figures in one window of that time.
 from collections.abc import Sequence
 import dataclasses
 import time
-import types
 from typing import Self
 
 import numpy
@@ -170,8 +169,7 @@ class Watch:
             seen, windows, max(
                 self._ready_ns, self.started.monotonic_ns), until_ns)
         return schema.Continuity(
-            address=address,
-            outage=attribution.windows[name],
+            address=address, outage=attribution.windows[name],
             control=attribution.control,
             stall=figures.stalls(stream, start_ns, end_ns)
             if stream else None,
@@ -198,8 +196,7 @@ class Watch:
             wall_clock_steps=self._icmp.clock_steps,
             kernel_stamps_refused=self._icmp.stamps_refused,
             answers_dropped=self._icmp.answers_dropped,
-            cpu_s=until_s - self._begun_s,
-            calibration=calibrated)
+            cpu_s=until_s - self._begun_s, calibration=calibrated)
 
     def finish(self, timeout_s: float) -> dict[str, tcp.StreamSeen]:
         """Send nothing more by TCP, and wait for the lines under way.
@@ -230,9 +227,7 @@ class Watch:
         self.start()
         return self
 
-    def __exit__(self, exc_type: type[BaseException] | None,
-                 exc: BaseException | None,
-                 traceback: types.TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()
 
 

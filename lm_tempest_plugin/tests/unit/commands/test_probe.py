@@ -35,7 +35,6 @@ from lm_tempest_plugin.commands import probe
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import icmp
 from lm_tempest_plugin.probes import icmp_echo
-from lm_tempest_plugin.probes import json_document
 from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import tcp
@@ -610,7 +609,7 @@ class SaveAndLoadTest(ProbeTestCase):
         self.assertEqual(saved, self.document('--load', self.path))
 
     def test_it_is_saved_before_the_figures_are_computed(self):
-        with mock.patch.object(json_document, 'document', autospec=True,
+        with mock.patch.object(recording, 'document', autospec=True,
                                side_effect=MemoryError('too much')):
             self.assertNotEqual(0, self.run_command(
                 GUEST, *QUICKLY, '--save', self.path))

@@ -24,7 +24,6 @@ from lm_tempest_plugin.probes import icmp
 from lm_tempest_plugin.probes import quality
 from lm_tempest_plugin.probes import recording
 from lm_tempest_plugin.probes import tcp
-from lm_tempest_plugin.probes import tcp_connection
 
 MS = 1_000_000
 # When recordings begin, by both clocks: 2023-11-14T22:13:20Z.
@@ -86,7 +85,7 @@ def recorded(**kwargs):
             tcp.Break(BEGIN_NS + 3500 * MS, 'reset by the guest',
                       tcp.BreakKind.RESET),),
         reconnects=1, connect_failures=4, connect_error='refused',
-        retransmissions=5, info=tcp_connection.TcpInfo(1, 0.2, 0.001, 5),
+        retransmissions=5, info=tcp.TcpInfo(1, 0.2, 0.001, 5),
         connected=True)
     refused = tcp.StreamSeen(
         port=7, echoes=observed('2001:db8::1', 0, period_ns=50 * MS),
