@@ -225,25 +225,28 @@ class _Run:
                ) -> registry.Judged:
         """Inspect the guest of a migration that has ended, and judge it."""
         server_id = migration.request.server_id
-        continuity = self._continuity(migration)
+        address = self._plan.planned(server_id).address
+        continuity = None
+        if self._probes is not None and address:
+            continuity = self._probes.continuity(
+                address, migration.request.requested_ns,
+                (migration.ended_ns or 0) + round(
+                    self._plan.timeouts.grace_s * poll.NS))
         guest, workloads = self._inspect(migration, continuity)
         aborted = server_id in self._aborted
         judged = verdict.judge(evidence.collect(
             self._clients, migration, services, guest, aborted))
+        job = None
+        # Only the destination of a completed migration has its statistics.
+        if self._hosts and judged.kind is verdict.Kind.COMPLETED:
+            try:
+                job = self._hosts.job(judged.evidence.destination, server_id)
+            except remote.HostError as exc:
+                self._host_errors.append(str(exc))
         return registry.Judged(
             migration, judged,
             (verdict.Kind.CANCELLED,) if aborted else self._plan.expected,
-            continuity, self._libvirt_job(judged), workloads)
-
-    def _continuity(self, migration: follow.Migration
-                    ) -> schema.Continuity | None:
-        address = self._plan.planned(migration.request.server_id).address
-        if self._probes is None or not address:
-            return None
-        return self._probes.continuity(
-            address, migration.request.requested_ns,
-            (migration.ended_ns or 0) + round(
-                self._plan.timeouts.grace_s * poll.NS))
+            continuity, job, workloads)
 
     def _inspect(self, migration: follow.Migration,
                  continuity: schema.Continuity | None
@@ -259,9 +262,17 @@ class _Run:
             continuity.outage.open and
             continuity.outage.longest_s > self._plan.bounds.max_outage_s)
         if answers is False:
-            return schema.GuestState(
-                answers=False, boot_id_before=before,
-                libvirt_state=self._libvirt_state(migration)), {}
+            state = ''
+            if self._hosts and migration.server:
+                try:
+                    state = self._hosts.guest_state(
+                        migration.server.host, server_id)
+                except remote.HostError as exc:
+                    LOG.exception('State of the guest of server %s',
+                                  server_id)
+                    state = f'its state cannot be read: {exc}'
+            return schema.GuestState(answers=False, boot_id_before=before,
+                                     libvirt_state=state), {}
         if not before or self._guests is None:
             return schema.GuestState(
                 answers=answers, boot_id_before=before), {}
@@ -280,30 +291,6 @@ class _Run:
         return schema.GuestState(
             answers=answers, boot_id_before=before, boot_id_after=after,
             boot_id_error='' if after else error), workloads
-
-    def _libvirt_state(self, migration: follow.Migration) -> str:
-        if self._hosts is None or migration.server is None:
-            return ''
-        try:
-            return self._hosts.guest_state(
-                migration.server.host, migration.request.server_id)
-        except remote.HostError as exc:
-            LOG.exception('State of the guest of server %s',
-                          migration.request.server_id)
-            return f'its state cannot be read: {exc}'
-
-    def _libvirt_job(self, judged: verdict.Verdict
-                     ) -> schema.LibvirtJob | None:
-        # Only the destination of a completed migration has its statistics.
-        if self._hosts is None or (
-                judged.kind is not verdict.Kind.COMPLETED):
-            return None
-        try:
-            return self._hosts.job(judged.evidence.destination,
-                                   judged.evidence.request.server_id)
-        except remote.HostError as exc:
-            self._host_errors.append(str(exc))
-            return None
 
     def _store_results(self, drained: drain.Drained,
                        judged: Sequence[registry.Judged],

@@ -167,16 +167,8 @@ class Poller:
         for record in migration_records.list_since(
                 self._clients.migrations, self._since):
             records.setdefault(record.server_id, []).append(record)
-        self._update_servers()
-        return Snapshot(
-            asked_ns, self._clock(), dict(self._servers),
-            {server_id: tuple(each) for server_id, each in records.items()})
-
-    def _update_servers(self) -> None:
-        """Ask for the servers that have changed since the last answer.
-
-        This is nova's slowest answer: nova asks neutron about each server.
-        """
+        # nova's slowest answer, for it asks neutron about each server. So ask
+        # only for the servers that have changed since the last answer.
         changed = servers.list_changed(
             self._clients.servers, self._changed_since)
         for server in changed:
@@ -186,3 +178,6 @@ class Poller:
         self._changed_since = max([self._changed_since, *(
             server.updated_at - SERVICES_SKEW for server in changed
             if server.updated_at is not None)])
+        return Snapshot(
+            asked_ns, self._clock(), dict(self._servers),
+            {server_id: tuple(each) for server_id, each in records.items()})

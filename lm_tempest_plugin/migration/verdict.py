@@ -90,7 +90,13 @@ def _kind(evidence: Evidence) -> tuple[Kind, str]:
         return Kind.INCONSISTENT, (
             f'one request has {len(evidence.records)} migration records')
     if not evidence.as_before:
-        return _changed_state(evidence)
+        state = (f'the server is {evidence.server_status}, and was '
+                 f'{evidence.request.server.status}')
+        if evidence.status == 'completed':
+            return Kind.INCONSISTENT, f'{state}, and the record is completed'
+        if evidence.server_status == 'ERROR' and evidence.guest.answers:
+            return Kind.INCONSISTENT, f'{state}, and the guest answers'
+        return Kind.FAILED, state
     kind, reason = _state_as_before(evidence)
     guest = evidence.guest
     if kind is not Kind.INCONSISTENT and guest.answers is False:
@@ -102,16 +108,6 @@ def _kind(evidence: Evidence) -> tuple[Kind, str]:
             f'the guest has booted again: boot id {guest.boot_id_after}, '
             f'before {guest.boot_id_before}')
     return kind, reason
-
-
-def _changed_state(evidence: Evidence) -> tuple[Kind, str]:
-    state = (f'the server is {evidence.server_status}, and was '
-             f'{evidence.request.server.status}')
-    if evidence.status == 'completed':
-        return Kind.INCONSISTENT, f'{state}, and the record is completed'
-    if evidence.server_status == 'ERROR' and evidence.guest.answers:
-        return Kind.INCONSISTENT, f'{state}, and the guest answers'
-    return Kind.FAILED, state
 
 
 def _state_as_before(evidence: Evidence) -> tuple[Kind, str]:
