@@ -46,7 +46,7 @@ class Problem(_Part, frozen=True, kw_only=True):
     """Something that is not as expected. One check found it.
 
     :ivar check: slug of the check, such as ``outage``
-    :ivar text: what is wrong, with the figure and the bound
+    :ivar text: the problem, with the figure and the bound
     :ivar server_id: UUID of the server; null for a problem of the host or of
         the whole drain
     :ivar evidence: facts that the text rests on, one on each line
@@ -339,7 +339,7 @@ class StallFigures(_Part, frozen=True, kw_only=True):
     :ivar last_sent: number of the last message sent; -1 if none
     :ivar last_echoed: number of the last message that came back; -1 if none
     :ivar error: why the guest was given up; empty if it was not
-    :ivar trouble: what is wrong at the end; empty if nothing is
+    :ivar trouble: present trouble at the end; empty if there is none
     """
 
     start_ns: int
@@ -683,7 +683,7 @@ class MigrationEnded(Line, frozen=True, kw_only=True, tag='migration-ended'):
     :ivar record_status: status of nova's migration record; empty if there is
         none
     :ivar server_status: status of the server; GONE if there is none
-    :ivar timed_out: what was waited for in vain; empty otherwise
+    :ivar timed_out: the condition that timed out; empty if none did
     """
 
     drain: str
