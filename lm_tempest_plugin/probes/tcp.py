@@ -55,6 +55,7 @@ GUESTS_PER_SLOT = 8
 # The thread runs at least that often, in seconds. Its own lateness is known
 # to twice this time.
 LOOK_S = 0.01
+
 RECEIVE_BYTES = 65536
 # How long the kernel keeps a stalled connection, in milliseconds. By its own
 # rule (tcp_retries2) it may give up after a quarter of an hour.
