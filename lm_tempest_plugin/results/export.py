@@ -75,9 +75,11 @@ def influx(results: store.Results) -> str:
                 'good': not each.problems, **tags,
                 **{SETTING + setting: value for setting, value
                    in each.settings.values.items()}}.items():
-            found.tag(tag, _on_one_line(
-                str(value).lower() if isinstance(value, bool)
-                else str(value)))
+            text = _on_one_line(str(value).lower() if isinstance(value, bool)
+                                else str(value))
+            # A backslash at the end would escape the space that
+            # influxdb_client puts after it, and be lost.
+            found.tag(tag, f'{text} ' if text.endswith('\\') else text)
         for field, value in {
                 'drain': each.drain, 'round_trip': each.round_trip,
                 'problems': '; '.join(map(str, each.problems)) or None,

@@ -41,6 +41,12 @@ SUFFIX = '.jsonl'
 # Time of day of a line whose details are dropped.
 NOT_KEPT = schema.Line().written_at
 
+# The same for the quality of probes, on which the checks have decided.
+_NO_SENDING = schema.Sending(
+    **dict.fromkeys(schema.Sending.__struct_fields__, 0.0))
+_NO_QUALITY = schema.ProberQuality(
+    **dict.fromkeys(schema.ProberQuality.__struct_fields__, 0))
+
 _DECODER = msgspec.json.Decoder(schema.AnyLine)
 _Struct = TypeVar('_Struct', bound=msgspec.Struct)
 
@@ -173,8 +179,8 @@ def read(paths: Iterable[str | os.PathLike[str]],
     :param keep_details: keep everything. By default, the parts of a
         migration that no report needs are dropped, since 100,000 migrations
         would not fit into memory: transitions, progress, events, records,
-        all outages but the longest, figures of libvirt but the downtime and
-        the memory that was sent, boot ids, request ids, the time when a
+        all outages but the longest, the quality of probes, figures of
+        libvirt but the downtime and the memory that was sent, boot ids, request ids, the time when a
         line was written, and of samples of hosts the memory, the stolen time,
         the time since the sample before, the traffic of disks and of single
         interfaces, and how long the sample took
@@ -317,10 +323,10 @@ class _Compactor:
                     line.guest, boot_id_before='', boot_id_after='')),
                 'records': (), 'transitions': (), 'progress': (),
                 'events': (), 'continuity': line.continuity and
-                self._interned(line.continuity, **{
+                self._interned(line.continuity, quality=_NO_QUALITY, **{
                     name: msgspec.structs.replace(
-                        figures, outages=figures.longest and (
-                            figures.longest,) or ())
+                        figures, sending=_NO_SENDING,
+                        outages=figures.longest and (figures.longest,) or ())
                     for name, figures in (
                         ('outage', line.continuity.outage),
                         ('control', line.continuity.control))}),

@@ -49,7 +49,7 @@ class InfluxTest(base.TestCase):
             source='a\nb\rc', destination='a\\', server_name='a\nb'))
         self.assertIn(',source=a\\nb\\rc,', line)
         # A backslash would escape the next character.
-        self.assertIn(',destination=a\\ ,', line)
+        self.assertIn(',destination=a\\\\ ,', line)
         self.assertIn(',server_name="a\\\\nb",', line)
 
     def test_a_line_each(self):
