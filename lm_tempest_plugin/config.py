@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from oslo_config import cfg
 from oslo_config import types
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.results import schema
 
@@ -541,7 +541,7 @@ def check(conf: Any) -> None:
     """
     faults = _unknown_options(config_files(conf)) + _bad_values(conf)
     if faults:
-        raise lib_exc.InvalidConfiguration('; '.join(faults))
+        raise exceptions.InvalidConfiguration('; '.join(faults))
 
 
 def skip_reason(conf: Any) -> str:
@@ -562,7 +562,7 @@ def skip_reason(conf: Any) -> str:
         return ('it has to reach its guests, and [validation] run_validation '
                 'is False')
     if source and source == destination:
-        raise lib_exc.InvalidConfiguration(
+        raise exceptions.InvalidConfiguration(
             '[compute] migration_source_host and migration_dest_host are the '
             f'same: {source}')
     if not features.can_migrate_between_any_hosts and not (

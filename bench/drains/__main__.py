@@ -19,17 +19,18 @@ import statistics
 import sys
 
 import openstack
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 import bench.drains
 from bench.drains import moves
 from lab import errors
-from lab import fleet as fleets
-from lab import layout as layouts
+from lab import fleet
+from lab import layout
 from lab import workspace
 from lm_tempest_plugin.cloud import api
-from lm_tempest_plugin.migration import plan as plans
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.migration import plan
+from lm_tempest_plugin.migration.verdict import Kind
+from lm_tempest_plugin.migration.verdict import Verdict
 
 HOSTS = ('compute1', 'compute2')
 PARTS = ('efficiency', 'calls', 'soak')
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
     :returns: 0 if all claims hold
     """
     options = _options(arguments)
-    clients = fleets.administrator()
+    clients = fleet.administrator()
     bench_ = _Bench(options, clients)
     held = True
     with api.use_microversion(api.MICROVERSION):
@@ -91,23 +92,23 @@ class _Bench:
         self._drains = moves.Drains(clients)
         self._cloud = openstack.connect()
 
-    def _window(self) -> plans.Strategy:
-        return plans.window(
+    def _window(self) -> plan.Strategy:
+        return plan.window(
             self._options.window or self._options.concurrency + 1)
 
     def efficiency(self) -> bool:
         """Compare the wall time of a drain with the sum of service times."""
         ratios = []
-        with fleets.Fleet(self._cloud, self._options.servers,
-                          HOSTS[0], self._options.flavor) as fleet:
+        with fleet.Fleet(self._cloud, self._options.servers,
+                         HOSTS[0], self._options.flavor) as built:
             for number in range(self._options.repeat):
                 cost = self._drains.drain(
-                    fleet.ids, HOSTS[(number + 1) % 2], self._window())
+                    built.ids, HOSTS[(number + 1) % 2], self._window())
                 least_s = sum(cost.services_s) / self._options.concurrency
                 wall_s = cost.run.drain.wall_s
                 ratios.append(wall_s / least_s)
                 concurrency = cost.run.drain.concurrency[0]
-                print(f'efficiency: {len(fleet.ids)} servers in '
+                print(f'efficiency: {len(built.ids)} servers in '
                       f'{wall_s:.1f} s, service times '
                       f'{sum(cost.services_s):.1f} s in total, '
                       f'ratio {ratios[-1]:.3f}; at once: '
@@ -123,18 +124,18 @@ class _Bench:
     def calls(self) -> bool:
         """Compare requests to the compute API with many servers and one."""
         many, one = [], []
-        with fleets.Fleet(self._cloud, self._options.servers + 1,
-                          HOSTS[0]) as fleet:
+        with fleet.Fleet(self._cloud, self._options.servers + 1,
+                         HOSTS[0]) as built:
             for number in range(self._options.repeat):
                 destination = HOSTS[(number + 1) % 2]
-                alone = self._drains.drain(fleet.ids[:1], destination,
-                                           plans.window(1))
-                rest = self._drains.drain(fleet.ids[1:], destination,
+                alone = self._drains.drain(built.ids[:1], destination,
+                                           plan.window(1))
+                rest = self._drains.drain(built.ids[1:], destination,
                                           self._window())
                 one.append(alone.calls_per_s)
                 many.append(rest.calls_per_s)
                 print(f'calls: 1 server {one[-1]:.2f}/s, '
-                      f'{len(fleet.ids) - 1} servers {many[-1]:.2f}/s',
+                      f'{len(built.ids) - 1} servers {many[-1]:.2f}/s',
                       flush=True)
         ratio = statistics.median(many) / statistics.median(one)
         return _claim(f'calls: ratio of medians {ratio:.2f}, at most {CALLS}',
@@ -142,21 +143,21 @@ class _Bench:
 
     def soak(self) -> bool:
         """Compare each verdict with libvirt and nova's database."""
-        layout = layouts.Layout(layouts.state_folder())
+        paths = layout.Layout(layout.state_folder())
         kinds: dict[str, int] = {}
         disagreements = done = 0
-        with fleets.Fleet(self._cloud, 5, HOSTS[0]) as fleet:
+        with fleet.Fleet(self._cloud, 5, HOSTS[0]) as built:
             while done < self._options.migrations:
-                ids = fleet.ids[:self._options.migrations - done]
+                ids = built.ids[:self._options.migrations - done]
                 destination = HOSTS[(done // 5 + 1) % 2]
                 judged = self._drains.drain(
                     ids, destination, self._window()).run.migrations
-                there = fleets.running_on(HOSTS)
+                there = fleet.running_on(HOSTS)
                 for verdict in (each.verdict for each in judged):
                     kinds[verdict.kind] = kinds.get(verdict.kind, 0) + 1
-                    wrong = _disagreement(layout, verdict, there)
+                    wrong = _disagreement(paths, verdict, there)
                     disagreements += bool(wrong)
-                    if wrong or verdict.kind != verdicts.Kind.COMPLETED:
+                    if wrong or verdict.kind != Kind.COMPLETED:
                         print(f'soak: {verdict.evidence.request}: {verdict}; '
                               f'{wrong or "agrees"}', flush=True)
                 done += len(judged)
@@ -168,18 +169,18 @@ class _Bench:
                       not disagreements)
 
 
-def _disagreement(layout: layouts.Layout, verdict: verdicts.Verdict,
+def _disagreement(paths: layout.Layout, verdict: Verdict,
                   there: dict[str, list[str]]) -> str:
     """Return how libvirt or the database disagrees; '' if they agree."""
     evidence = verdict.evidence
     server_id = evidence.request.server_id
     wanted = (evidence.destination
-              if verdict.kind == verdicts.Kind.COMPLETED else evidence.source)
+              if verdict.kind == Kind.COMPLETED else evidence.source)
     if there.get(server_id) != [wanted]:
         return f'libvirt runs it on {there.get(server_id)}, not {wanted}'
-    rows = [row for uuid, *row in fleets.sql(layout, fleets.STATES)
+    rows = [row for uuid, *row in fleet.sql(paths, fleet.STATES)
             if uuid == server_id][-1:]
-    status = ('completed' if verdict.kind == verdicts.Kind.COMPLETED
+    status = ('completed' if verdict.kind == Kind.COMPLETED
               else evidence.status)
     right = [wanted, 'active', 'NULL', status]
     return '' if rows == [right] else f'the database has {rows}, not {right}'
@@ -193,7 +194,7 @@ def _claim(text: str, holds: bool) -> bool:
 if __name__ == '__main__':
     try:
         sys.exit(main(sys.argv[1:]))
-    except (openstack.exceptions.SDKException, lib_exc.TempestException,
+    except (openstack.exceptions.SDKException, exceptions.TempestException,
             errors.LabError) as error:
         # Tempest would write uncaught errors only to its log.
         sys.exit(f'bench.drains: {error}')

@@ -22,17 +22,17 @@ import time
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import follow
-from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import results_file
 
 #: nova's time stamps have whole seconds. The grace time makes sure that the
 #: last one is in the past before it is read.
-TIMEOUTS = plans.Timeouts(
+TIMEOUTS = plan.Timeouts(
     base_s=120, per_gib_ram_s=0, per_gib_disk_s=0, settle_s=30,
     poll_interval_s=0.5, poll_error_s=60, grace_s=1)
 #: Required, but without effect: there are no probes.
-BOUNDS = plans.Bounds(max_outage_s=1, max_stall_s=1)
+BOUNDS = plan.Bounds(max_outage_s=1, max_stall_s=1)
 
 
 class Calls:
@@ -89,7 +89,7 @@ class Drains:
             '', 'bench', lambda: results_file.run_started('', clients))
 
     def drain(self, ids: collections.abc.Sequence[str], destination: str,
-              strategy: plans.Strategy) -> DrainCost:
+              strategy: plan.Strategy) -> DrainCost:
         """Live-migrate servers and judge each migration.
 
         :param ids: UUIDs of the servers
@@ -103,8 +103,8 @@ class Drains:
                  ) -> None:
             counted.append((time.monotonic(), self._calls.counts.total()))
 
-        run = engine.run(plans.MigrationPlan(
-            servers=tuple(map(plans.PlannedServer, ids)),
+        run = engine.run(plan.MigrationPlan(
+            servers=tuple(map(plan.PlannedServer, ids)),
             destination=destination, timeouts=TIMEOUTS, bounds=BOUNDS,
             strategy=strategy, test='bench.drains'),
             self._clients, store=self._results, on_poll=note)

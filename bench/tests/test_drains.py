@@ -91,8 +91,8 @@ class TestDisagreement(testtools.TestCase):
         fleet = types.SimpleNamespace(
             STATES='', sql=lambda layout, statement: [
                 [self.server_id, *row] for row in rows])
-        self.addCleanup(setattr, main, 'fleets', main.fleets)
-        main.fleets = fleet
+        self.addCleanup(setattr, main, 'fleet', main.fleet)
+        main.fleet = fleet
         return main._disagreement(
             None, verdicts.Verdict(kind, '', '', evidence),
             {self.server_id: [host]})

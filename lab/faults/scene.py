@@ -24,24 +24,25 @@ import openstack
 
 from lab import errors
 from lab.faults import injections
-from lab import fleet as fleets
+from lab import fleet
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import follow
-from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import results_file
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.migration.verdict import Kind
+from lm_tempest_plugin.migration.verdict import Verdict
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin import utils
 
-TIMEOUTS = plans.Timeouts(
+TIMEOUTS = plan.Timeouts(
     base_s=90, per_gib_ram_s=0, per_gib_disk_s=0, settle_s=30,
     poll_interval_s=0.25, poll_error_s=60, grace_s=2)
 #: A guest whose last outage is longer and goes on does not answer any more.
-BOUNDS = plans.Bounds(max_outage_s=1, max_stall_s=1)
+BOUNDS = plan.Bounds(max_outage_s=1, max_stall_s=1)
 PROBE_INTERVAL_S = 0.05
 ANSWER_TIMEOUT_S = 120
 #: Time until a compute service counts as down, and is seen to be up again.
@@ -61,8 +62,8 @@ class Outcome:
     """
 
     fault: injections.Fault
-    verdict: verdicts.Verdict
-    others: collections.abc.Sequence[verdicts.Verdict]
+    verdict: Verdict
+    others: collections.abc.Sequence[Verdict]
     running_on: collections.abc.Sequence[str]
     errors: collections.abc.Sequence[str]
 
@@ -92,15 +93,15 @@ class Scene:
             a compute service stays down
         """
         self._await_services()
-        with fleets.Fleet(self._cloud, fault.servers,
-                          self._place.source) as fleet:
-            ids = fleet.ids
-            probes = watch.Watch([fleet.address(server_id)
+        with fleet.Fleet(self._cloud, fault.servers,
+                         self._place.source) as built:
+            ids = built.ids
+            probes = watch.Watch([built.address(server_id)
                                   for server_id in ids], PROBE_INTERVAL_S)
             try:
                 probes.start()
                 probes.await_answers(ANSWER_TIMEOUT_S)
-                outcome = self._migrate(fault, fleet, probes)
+                outcome = self._migrate(fault, built, probes)
             finally:
                 probes.stop()
                 fault.heal(self._place)
@@ -110,10 +111,10 @@ class Scene:
                 if port.device_id in ids]
         left += [f'QEMU process {pid} of server {server_id} is left'
                  for server_id in ids
-                 for pid in fleets.qemu_processes(server_id)]
+                 for pid in fleet.qemu_processes(server_id)]
         return dataclasses.replace(outcome, errors=[*outcome.errors, *left])
 
-    def _migrate(self, fault: injections.Fault, fleet: fleets.Fleet,
+    def _migrate(self, fault: injections.Fault, built: fleet.Fleet,
                  probes: watch.Watch) -> Outcome:
         """Migrate the servers, inject the fault meanwhile, and judge."""
         hit: list[str] = []
@@ -128,13 +129,13 @@ class Scene:
 
         if fault.when == injections.BEFORE:
             fault.inject(self._place)
-            hit.append(fleet.ids[0])
-        run = engine.run(plans.MigrationPlan(
-            servers=tuple(plans.PlannedServer(
-                server_id, fleet.address(server_id))
-                for server_id in fleet.ids),
+            hit.append(built.ids[0])
+        run = engine.run(plan.MigrationPlan(
+            servers=tuple(plan.PlannedServer(
+                server_id, built.address(server_id))
+                for server_id in built.ids),
             destination=self._place.destination, timeouts=TIMEOUTS,
-            bounds=BOUNDS, strategy=plans.window(len(fleet.ids)),
+            bounds=BOUNDS, strategy=plan.window(len(built.ids)),
             test=f'fault {fault.name}', measured=False,
             # A fault is a problem by design: only its verdict counts here.
             leave_out=dict.fromkeys(registry.CHECKS, 'a fault is injected')),
@@ -146,7 +147,7 @@ class Scene:
             raise errors.LabError(f'{fault.name}: no migration was seen '
                                   f'{fault.when}: {found}.')
         verdict = judged.pop(hit[0])
-        running_on = fleets.running_on(
+        running_on = fleet.running_on(
             (self._place.source, self._place.destination)).get(hit[0], ())
         return Outcome(
             fault, verdict, list(judged.values()), running_on,
@@ -162,33 +163,33 @@ class Scene:
 
 
 def truth(place: injections.Place, server_id: str,
-          running_on: collections.abc.Sequence[str]) -> verdicts.Kind:
+          running_on: collections.abc.Sequence[str]) -> Kind:
     """Return the verdict by nova's database and libvirt, without the engine.
 
     :param place: lab and hosts
     :param server_id: UUID of the server
     :param running_on: names of the hosts whose libvirt runs it
     """
-    rows = [row for uuid, *row in fleets.sql(place.layout, fleets.STATES)
+    rows = [row for uuid, *row in fleet.sql(place.layout, fleet.STATES)
             if uuid == server_id]
     if not rows:
-        return verdicts.Kind.LOST
+        return Kind.LOST
     host, state, task, record = rows[-1]
     if task != 'NULL' or record not in ENDED:
-        return verdicts.Kind.STUCK
+        return Kind.STUCK
     if state != 'active':
-        return (verdicts.Kind.INCONSISTENT if running_on
-                else verdicts.Kind.FAILED)
+        return (Kind.INCONSISTENT if running_on
+                else Kind.FAILED)
     if list(running_on) != [host] or (
             (host == place.destination) != (record == 'completed')):
-        return verdicts.Kind.INCONSISTENT
-    return {'completed': verdicts.Kind.COMPLETED,
-            'cancelled': verdicts.Kind.CANCELLED}.get(
-                record, verdicts.Kind.ROLLED_BACK)
+        return Kind.INCONSISTENT
+    return {'completed': Kind.COMPLETED,
+            'cancelled': Kind.CANCELLED}.get(
+                record, Kind.ROLLED_BACK)
 
 
-def _errors(fault: injections.Fault, verdict: verdicts.Verdict,
-            true_kind: verdicts.Kind) -> list[str]:
+def _errors(fault: injections.Fault, verdict: Verdict,
+            true_kind: Kind) -> list[str]:
     """Return everything that is wrong with a verdict."""
     found = []
     if verdict.kind not in fault.expected:

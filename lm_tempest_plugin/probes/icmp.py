@@ -20,11 +20,11 @@ needs only the delay of its answer: four bytes for each probe.
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+import logging
 import selectors
 import time
 
 import numpy
-from oslo_log import log as logging
 
 from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import datagrams

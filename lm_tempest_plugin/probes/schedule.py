@@ -15,14 +15,13 @@
 import abc
 from collections.abc import Callable
 import dataclasses
+import logging
 import math
 import selectors
 import threading
 import time
 from typing import Any
 from typing import Self
-
-from oslo_log import log as logging
 
 from lm_tempest_plugin.probes import errors
 

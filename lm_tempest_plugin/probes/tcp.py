@@ -26,6 +26,7 @@ this thread looked before.
 import array
 import dataclasses
 import enum
+import logging
 import math
 import os
 import selectors
@@ -37,7 +38,6 @@ from typing import Any
 from typing import Self
 
 import numpy
-from oslo_log import log as logging
 
 from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import errors

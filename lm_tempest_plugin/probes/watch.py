@@ -18,11 +18,11 @@ a guest's figures in one window of that time.
 
 from collections.abc import Sequence
 import dataclasses
+import logging
 import time
 from typing import Self
 
 import numpy
-from oslo_log import log as logging
 
 from lm_tempest_plugin.probes import answers
 from lm_tempest_plugin.probes import errors

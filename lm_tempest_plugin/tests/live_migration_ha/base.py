@@ -18,27 +18,28 @@ import contextlib
 from typing import Any
 
 from oslo_log import log as logging
-from tempest import config
+from tempest.config import CONF
 from tempest.scenario import manager
 
 from lm_tempest_plugin import attachments
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
-from lm_tempest_plugin import config as own_config
+from lm_tempest_plugin import config
 from lm_tempest_plugin.guests import builder
-from lm_tempest_plugin.guests import fleet as fleets
+from lm_tempest_plugin.guests.fleet import Fleet
+from lm_tempest_plugin.guests.fleet import ProbeOptions
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import messages
-from lm_tempest_plugin.migration import plan as plans
+from lm_tempest_plugin.migration.plan import MigrationPlan
+from lm_tempest_plugin.migration.plan import PlannedServer
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin import utils
 
-CONF = config.CONF
 LOG = logging.getLogger(__name__)
 
 
@@ -76,9 +77,9 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     @classmethod
     def skip_checks(cls) -> None:
         # First of all, so that no skip hides a mistake in the configuration.
-        own_config.check(CONF)
+        config.check(CONF)
         super().skip_checks()
-        reason = own_config.skip_reason(CONF)
+        reason = config.skip_reason(CONF)
         if reason:
             raise cls.skipException(f'{cls.__name__} skipped: {reason}')
 
@@ -106,7 +107,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             api.MICROVERSION)
         known = cls.list_hosts()
         preflight.check_source(known, CONF.compute.migration_source_host)
-        cls.settings = own_config.declared_settings(CONF)
+        cls.settings = config.declared_settings(CONF)
         if CONF.live_migration_ha_hosts.ssh_user:
             cls.hosts = access.HostAccess(
                 CONF.live_migration_ha_hosts, cls.clients.services,
@@ -183,7 +184,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
 
     @contextlib.contextmanager
     def observe(self, *guests: builder.Guest,
-                delete: bool = False) -> Iterator[fleets.Fleet]:
+                delete: bool = False) -> Iterator[Fleet]:
         """Observe guests; fail at the end if one was harmed meanwhile.
 
         :param guests: guests that answer, or will soon
@@ -192,16 +193,16 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         with contextlib.ExitStack() as stack:
             if delete:
                 stack.callback(self.builder.delete, *guests)
-            fleet = stack.enter_context(fleets.Fleet(
+            fleet = stack.enter_context(Fleet(
                 self.builder, guests,
-                fleets.ProbeOptions.of(CONF.live_migration_ha)))
+                ProbeOptions.of(CONF.live_migration_ha)))
             yield fleet
             problems = fleet.final_problems()
             if problems:
                 raise self.failureException(messages.shortened('\n'.join(
                     f'server {each.server_id}: {each}' for each in problems)))
 
-    def migrate(self, fleet: fleets.Fleet, destination: str, *,
+    def migrate(self, fleet: Fleet, destination: str, *,
                 probed: bool = True,
                 on_poll: drain.OnPoll | None = None, requester: Any = None,
                 aborted: Collection[str] = (),
@@ -216,8 +217,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         :param aborted: UUIDs of servers whose migrations on_poll aborts
         :param fields: fields of MigrationPlan that differ from the options
         """
-        plan = plans.MigrationPlan.of(CONF.live_migration_ha, **{
-            'servers': tuple(plans.PlannedServer(
+        plan = MigrationPlan.of(CONF.live_migration_ha, **{
+            'servers': tuple(PlannedServer(
                 each.server_id, each.address if probed else '',
                 fleet.boot_ids[each.server_id] if probed else '',
                 each.volumes)

@@ -12,12 +12,10 @@
 
 """Round trip of one server by block live migration, with measurements."""
 
-from tempest import config
+from tempest.config import CONF
 from tempest.lib import decorators
 
 from lm_tempest_plugin.tests.live_migration_ha import base
-
-CONF = config.CONF
 
 
 # Serial: other tests would disturb its measurement.

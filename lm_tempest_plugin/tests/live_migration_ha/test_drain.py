@@ -14,13 +14,12 @@
 
 import random
 
-from tempest import config
+from tempest.config import CONF
 from tempest.lib import decorators
 
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.tests.live_migration_ha import base
 
-CONF = config.CONF
 
 FEWEST = 2
 

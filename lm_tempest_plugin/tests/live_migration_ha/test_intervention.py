@@ -15,9 +15,9 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 
-from tempest import config
+from tempest.config import CONF
 from tempest.lib import decorators
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.guests.workloads import memory
@@ -26,8 +26,6 @@ from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.tests.live_migration_ha import base
-
-CONF = config.CONF
 
 
 class Intervention:
@@ -56,7 +54,7 @@ class Intervention:
                 continue
             try:
                 self._act(each.request.server_id, newest.number)
-            except (lib_exc.BadRequest, lib_exc.Conflict):
+            except (exceptions.BadRequest, exceptions.Conflict):
                 # The migration has gone on since then: nova says that the
                 # migration (400) or the server (409) is in another state.
                 continue

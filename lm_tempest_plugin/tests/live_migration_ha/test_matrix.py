@@ -17,13 +17,13 @@ from typing import Any
 
 from oslo_log import log as logging
 import prettytable
-from tempest import config
+from tempest.config import CONF
 from tempest.lib import decorators
-from tempest.lib import exceptions as lib_exc
+from tempest.lib import exceptions
 
 from lm_tempest_plugin import attachments
 from lm_tempest_plugin.cloud import api
-from lm_tempest_plugin import config as own_config
+from lm_tempest_plugin import config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.hosts import nova_conf
 from lm_tempest_plugin.hosts import remote
@@ -38,11 +38,10 @@ from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.live_migration_ha import base
 
-CONF = config.CONF
 LOG = logging.getLogger(__name__)
 
 # After one of these, other settings can still be tested.
-ERRORS = (remote.HostError, undo_log.UndoLogError, lib_exc.TempestException,
+ERRORS = (remote.HostError, undo_log.UndoLogError, exceptions.TempestException,
           errors.ProbeError, *api.NO_ANSWER)
 COLUMNS = ('Settings', 'Flavor', 'Servers', 'Verdict', 'Duration (s)',
            'Outage (s)', 'Stall (s)', 'Downtime (ms)', 'Transport',
@@ -83,7 +82,7 @@ class MatrixTest(base.LiveMigrationHaTest):
         super().skip_checks()
         options = CONF.live_migration_ha_matrix
         values = {setting.name: getattr(options, setting.name)
-                  for setting in own_config.NOVA_SETTINGS}
+                  for setting in config.NOVA_SETTINGS}
         if not any(values.values()):
             raise cls.skipException(
                 f'{cls.__name__} skipped: group live_migration_ha_matrix '

@@ -14,14 +14,13 @@
 
 from typing import Any
 
-from tempest import config
+from tempest.config import CONF
 from tempest.lib import decorators
 
 from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.tests.live_migration_ha import base
 
-CONF = config.CONF
 
 # The last microversion with disk_over_commit and without 'auto'.
 OLD = '2.24'

@@ -16,18 +16,16 @@
 import dataclasses
 from typing import Any
 
-from tempest import config
+from tempest.config import CONF
 from tempest.lib.common.utils import data_utils
 from tempest.lib import decorators
 
 from lm_tempest_plugin.cloud import volumes
-from lm_tempest_plugin import config as own_config
+from lm_tempest_plugin import config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.guests.workloads import volume
 from lm_tempest_plugin.migration import settings
 from lm_tempest_plugin.tests.live_migration_ha import base
-
-CONF = config.CONF
 
 
 # Serial: other tests would disturb its measurement.
@@ -44,7 +42,7 @@ class VolumesTest(base.LiveMigrationHaTest):
     @classmethod
     def skip_checks(cls) -> None:
         # First of all, as in the base class.
-        own_config.check(CONF)
+        config.check(CONF)
         if not CONF.service_available.cinder:
             raise cls.skipException(
                 f'{cls.__name__} skipped: [service_available] cinder is '

@@ -91,12 +91,12 @@ class TestPlay(base.TestCase):
         self.run = self.patch(
             scene.engine, 'run', autospec=True, side_effect=self.migrate)
         self.patch(scene.watch, 'Watch', return_value=self.probes)
-        self.patch(scene.fleets, 'Fleet', FakeFleet)
-        self.patch(scene.fleets, 'sql', lambda layout, statement: [
+        self.patch(scene.fleet, 'Fleet', FakeFleet)
+        self.patch(scene.fleet, 'sql', lambda layout, statement: [
             ['server-0', 'compute2', 'active', 'NULL', 'completed']])
-        self.patch(scene.fleets, 'running_on', lambda hosts: {
+        self.patch(scene.fleet, 'running_on', lambda hosts: {
             'server-0': ['compute2']})
-        self.patch(scene.fleets, 'qemu_processes',
+        self.patch(scene.fleet, 'qemu_processes',
                    lambda server_id: self.processes)
         self.place = injections.Place(self.layout, 'compute1', 'compute2')
         cloud = types.SimpleNamespace(network=types.SimpleNamespace(
@@ -137,9 +137,9 @@ class TestPlay(base.TestCase):
         self.assertEqual(set(registry.CHECKS), set(self.plan.leave_out))
 
     def test_the_first_in_the_state_is_hit(self):
-        self.patch(scene.fleets, 'sql', lambda layout, statement: [
+        self.patch(scene.fleet, 'sql', lambda layout, statement: [
             ['server-1', 'compute2', 'active', 'NULL', 'completed']])
-        self.patch(scene.fleets, 'running_on', lambda hosts: {
+        self.patch(scene.fleet, 'running_on', lambda hosts: {
             'server-1': ['compute2']})
         played = fault(servers=2, when=injections.QUEUED)
         outcome = self.scene.play(played)
@@ -179,7 +179,7 @@ class TestPlay(base.TestCase):
             self.scene.play(fault()).errors)
 
     def test_libvirt_disagrees(self):
-        self.patch(scene.fleets, 'running_on', lambda hosts: {
+        self.patch(scene.fleet, 'running_on', lambda hosts: {
             'server-0': ['compute1']})
         self.assertEqual(
             ["nova's database and libvirt show inconsistent, not completed"],
@@ -189,7 +189,7 @@ class TestPlay(base.TestCase):
 class TestTruth(base.TestCase):
 
     def _truth(self, *row, running=('compute2',)):
-        self.patch(scene.fleets, 'sql', lambda layout, statement: [
+        self.patch(scene.fleet, 'sql', lambda layout, statement: [
             ['other', 'compute1', 'active', 'NULL', 'running'],
             *([['x', *row]] if row else [])])
         return scene.truth(injections.Place(
