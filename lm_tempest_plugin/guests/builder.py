@@ -22,6 +22,7 @@ import shlex
 from typing import Any
 
 from oslo_log import log as logging
+import paramiko
 from tempest.lib.common.utils import test_utils
 from tempest.lib import exceptions
 
@@ -140,6 +141,7 @@ class GuestBuilder:
         self._owner = owner
         self._admin = admin
         self._options = options
+        self._remotes: dict[str, Any] = {}
         self._workloads: dict[tuple[str, str], workloads.Workload] = {}
 
     def build(self, number: int = 1, host: str = '', flavor: str = '',
@@ -309,10 +311,14 @@ class GuestBuilder:
             the command failed
         """
         try:
-            # It logs in once, which is the likeliest place of a time-out.
-            remote = self._test.get_remote_client(
-                guest.address, private_key=guest.private_key,
-                server=guest.body)
+            # Kept, because a new client logs in once before its first
+            # command. That is the likeliest place of a time-out.
+            remote = self._remotes.get(guest.server_id)
+            if remote is None:
+                remote = self._test.get_remote_client(
+                    guest.address, private_key=guest.private_key,
+                    server=guest.body)
+                self._remotes[guest.server_id] = remote
             return str(remote.exec_command(command)).strip()
         except exceptions.SSHTimeout:
             # Tempest's message has the password in it: neither results nor
@@ -320,7 +326,8 @@ class GuestBuilder:
             raise GuestUnreachable(
                 f'no SSH to server {guest.server_id} at {guest.address} '
                 'before the time-out') from None
-        except exceptions.SSHExecCommandFailed as exc:
+        except (exceptions.SSHExecCommandFailed, paramiko.SSHException,
+                OSError, EOFError) as exc:
             raise GuestUnreachable(
                 f'in server {guest.server_id}: {exc}') from exc
 

@@ -13,6 +13,7 @@ import base64
 import traceback
 from unittest import mock
 
+import paramiko
 from tempest.lib import exceptions
 from tempest.scenario import manager
 
@@ -278,6 +279,17 @@ class RunTest(BuilderTestCase):
         self.builder.run(guest(), 'true')
         self.test.get_remote_client.assert_called_once_with(
             '192.0.2.1', private_key='secret', server=guest().body)
+
+    def test_one_login_for_all_commands_in_a_guest(self):
+        self.builder.run(guest(), 'true')
+        self.builder.run(guest(), 'false')
+        self.test.get_remote_client.assert_called_once()
+
+    def test_a_connection_that_breaks(self):
+        for exc in (paramiko.SSHException('closed'), EOFError(),
+                    ConnectionResetError('reset')):
+            self.remote.exec_command.side_effect = exc
+            self.assertIn('in server server-0: ', self.unreachable())
 
     def unreachable(self):
         """Return the text of the error, which must not have the password."""
