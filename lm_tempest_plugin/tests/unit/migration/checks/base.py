@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from typing import Any
+
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
@@ -21,7 +23,7 @@ class CheckTestCase(base.TestCase):
     :cvar check: the check, as a static method
     """
 
-    check = None
+    check: Any = None
 
     @property
     def slug(self):
