@@ -115,9 +115,11 @@ class Note:
     """A paragraph.
 
     :ivar text: one or more sentences
+    :ivar answer: whether it is the answer that a section gives, not a remark
     """
 
     text: str
+    answer: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

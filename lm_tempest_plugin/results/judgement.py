@@ -292,8 +292,20 @@ def judge(before: store.Results, after: store.Results,
             each[0].quantity == WALL) == of_drains], limit, tolerance_percent)
         for of_drains, limit in (
             (True, DRAIN_LIMIT), (False, MIGRATION_LIMIT))))
-    failures = [*_group_failures(both, first, second),
-                *_run_failures(before, after)]
+    failures = list(_failures(both, first, second))
+    for what, failed, totals in (
+            ('servers not judged',
+             [len(side.unjudged) for side in (before, after)],
+             [len(side.migrations) + len(side.unjudged)
+              for side in (before, after)]),
+            ('tests', [len({each.test for each in side.failures})
+                       for side in (before, after)],
+             [len(side.tests) for side in (before, after)])):
+        if any(failed):
+            failures.append(FailureCount(
+                ALL_GROUPS, what, failed[0], totals[0], failed[1], totals[1],
+                WORSE if failed[1] > failed[0] else
+                BETTER if failed[1] < failed[0] else NONE))
     if not failures and all(each.outcome == FEW for each in changes):
         raise NotComparable(
             'These results cannot be compared: under no conditions are there '
@@ -620,8 +632,8 @@ def failure_p_value(before: int, of_before: int, after: int,
         alternative='greater').pvalue)
 
 
-def _group_failures(both: Sequence[ComparisonGroup], first: Sides,
-                    second: Sides) -> Iterator[FailureCount]:
+def _failures(both: Sequence[ComparisonGroup], first: Sides,
+              second: Sides) -> Iterator[FailureCount]:
     """Compare the problems of migrations and drains.
 
     The count of all groups includes conditions that only one side has: a
@@ -662,23 +674,3 @@ def _failure_outcome(before: int, of_before: int, after: int,
     if failure_p_value(after, of_after, before, of_before) <= FAILURE_LIMIT:
         return BETTER
     return NONE
-
-
-def _run_failures(before: store.Results,
-                  after: store.Results) -> Iterator[FailureCount]:
-    """Compare servers that were never judged, and tests that failed."""
-    unjudged = [len(side.unjudged) for side in (before, after)]
-    if any(unjudged):
-        totals = [len(side.migrations) + len(side.unjudged)
-                  for side in (before, after)]
-        yield FailureCount(
-            ALL_GROUPS, 'servers not judged', unjudged[0], totals[0],
-            unjudged[1], totals[1],
-            WORSE if unjudged[1] > unjudged[0] else NONE)
-    failed = [len({each.test for each in side.failures})
-              for side in (before, after)]
-    if any(failed):
-        yield FailureCount(
-            ALL_GROUPS, 'tests', failed[0], len(before.tests), failed[1],
-            len(after.tests), WORSE if failed[1] > failed[0] else
-            BETTER if failed[1] < failed[0] else NONE)

@@ -85,8 +85,20 @@ def recommend(places: Mapping[str, Sequence[Level]]) -> Recommendation:
     compared = {place: choice for place, choice in choices.items()
                 if len(places[place]) > 1}
     if not compared:
-        return Recommendation(
-            None, f'undecided: {_not_compared(places)}', evidence)
+        tried = sorted({level.at_once for levels in places.values()
+                        for level in levels})
+        if not tried:
+            reason = ('no drain of several servers shows how many live '
+                      'migrations ran at once')
+        elif len(tried) == 1:
+            reason = f'all hosts ran {tried[0]} at once, and no other number'
+        else:
+            reason = (
+                f'drains with {" and ".join(map(str, tried))} at once differ '
+                f'in other conditions too, and cannot be compared: ' +
+                '; '.join(f'{place}: {levels[0].at_once}'
+                          for place, levels in places.items()))
+        return Recommendation(None, f'undecided: {reason}', evidence)
     numbers = {choice.concurrency for choice in compared.values()}
     agreed = numbers.pop() if len(numbers) == 1 else None
     texts = {choice.text for choice in compared.values()}
@@ -99,21 +111,6 @@ def recommend(places: Mapping[str, Sequence[Level]]) -> Recommendation:
         text = 'undecided, because configurations differ: ' + '; '.join(
             f'{place}: {choice.text}' for place, choice in compared.items())
     return Recommendation(agreed, text, evidence)
-
-
-def _not_compared(places: Mapping[str, Sequence[Level]]) -> str:
-    """Return why no place has two numbers to compare."""
-    numbers = sorted({level.at_once for levels in places.values()
-                      for level in levels})
-    if not numbers:
-        return ('no drain of several servers shows how many live migrations '
-                'ran at once')
-    if len(numbers) == 1:
-        return f'all hosts ran {numbers[0]} at once, and no other number'
-    return (f'drains with {" and ".join(map(str, numbers))} at once differ '
-            f'in other conditions too, and cannot be compared: ' + '; '.join(
-                f'{place}: {levels[0].at_once}'
-                for place, levels in places.items()))
 
 
 def _choose(levels: Sequence[Level]) -> Recommendation:

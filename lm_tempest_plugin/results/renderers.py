@@ -96,7 +96,8 @@ def markdown(found: document.Document) -> str:
                         f'* {escape(line)}'
                         for line in first_lines(node.lines, MOST_LINES)))
                 case document.Note():
-                    blocks.append(escape(node.text))
+                    text = escape(node.text)
+                    blocks.append(f'**{text}**' if node.answer else text)
         if blocks:
             parts += [f'## {escape(section.title)}', *blocks]
     return '\n\n'.join(parts) + '\n'

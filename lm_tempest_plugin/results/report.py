@@ -51,7 +51,7 @@ def build(results: store.Results, title: str = '') -> document.Document:
             document.Section('drains', 'Drains', [_drains(material)]),
             document.Section(
                 'recommendation', 'Recommended number of migrations at once',
-                [document.Note(f'{found.recommendation.text}.'),
+                [document.Note(f'{found.recommendation.text}.', answer=True),
                  document.Bullets(found.recommendation.evidence)])]
     sections += [section(material) for section in PLOTS]
     if found.checks:
@@ -147,7 +147,7 @@ def _as_expected(material: plots.Material, group: summary.Group) -> str:
     text = (f'{"✗" if group.with_problems else "✓"} {group.completed} of '
             f'{group.migrations - group.refused}')
     bad = collections.Counter(
-        'completed, but with problems' if each.completed else each.verdict
+        'completed but failed a check' if each.completed else each.verdict
         for each in material.grouped[group.conditions] if each.problems)
     if bad:
         text += ' (' + ', '.join(

@@ -58,7 +58,7 @@ class MigrationsTest(base.TestCase):
         [row] = self.rows([
             *materials.migrations(2),
             builders.migration(2, problems=(builders.problem(),))])
-        self.assertEqual('✗ 2 of 3 (1 completed, but with problems)',
+        self.assertEqual('✗ 2 of 3 (1 completed but failed a check)',
                          row.cells[2])
 
     def test_expected_refusals_are_counted_apart(self):
