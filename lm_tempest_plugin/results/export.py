@@ -15,6 +15,7 @@
 import collections
 from collections.abc import Iterable
 from collections.abc import Mapping
+import datetime
 
 from influxdb_client.client.write import point
 import prometheus_client
@@ -54,7 +55,9 @@ def influx(results: store.Results) -> str:
     The same results give the same lines each time, so points that are
     written twice are in the database once.
     """
-    points = [
+    points: list[tuple[
+        str, schema.MigrationResult | schema.DrainResult, datetime.datetime,
+        Values, Values]] = [
         *(('live_migration', each, each.requested_at, *_of_migration(each))
           for each in results.migrations),
         *(('live_migration_drain', each, each.started_at, *_of_drain(each))
@@ -119,10 +122,11 @@ def _of_migration(each: schema.MigrationResult) -> tuple[Values, Values]:
             'downtime_s': None if job.downtime_ms is None
             else job.downtime_ms / 1000,
             'memory_bytes': job.memory_bytes_processed}
-    seconds: collections.Counter[str] = collections.Counter()
+    seconds: dict[str, float] = {}
     for phase in each.phases:
         # A phase may come twice.
-        seconds[f'phase_{phase.name}_s'] += phase.seconds
+        name = f'phase_{phase.name}_s'
+        seconds[name] = seconds.get(name, 0.0) + phase.seconds
     return ({'flavor': str(flavor), 'servers': each.servers,
              'verdict': each.verdict}, {**fields, **seconds})
 

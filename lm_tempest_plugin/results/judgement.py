@@ -421,12 +421,11 @@ def _difference(group: ComparisonGroup, name: str, first: Side, second: Side
         if not (first.walls and second.walls):
             return None
         pairs = _pairs(first.walls, second.walls)
-        samples = Samples(*([drain.wall_s for drain in side] for side in (
-            pairs or (first.walls, second.walls))),
-            quantity.smallest_s, bool(pairs))
-        effect = effects.compare(
-            samples.before, samples.after, samples.paired)
-        return Change(group, name, effect, quantity.smallest_s), samples
+        before, after = ([drain.wall_s for drain in side] for side in (
+            pairs or (first.walls, second.walls)))
+        effect = effects.compare(before, after, bool(pairs))
+        return (Change(group, name, effect, quantity.smallest_s), Samples(
+            before, after, quantity.smallest_s, bool(pairs)))
     by_drain: list[dict[tuple[str, str], list[float]]] = [{}, {}]
     for side, found in zip((first, second), by_drain):
         for each in side.migrations:

@@ -44,8 +44,9 @@ NOT_KEPT = schema.Line().written_at
 # The same for the quality of probes, on which the checks have decided.
 _NO_SENDING = schema.Sending(
     **dict.fromkeys(schema.Sending.__struct_fields__, 0.0))
-_NO_QUALITY = schema.ProberQuality(
-    **dict.fromkeys(schema.ProberQuality.__struct_fields__, 0))
+_NO_QUALITY = msgspec.convert(
+    {**dict.fromkeys(schema.ProberQuality.__struct_fields__, 0),
+     'too_busy': False}, schema.ProberQuality)
 
 _DECODER = msgspec.json.Decoder(schema.AnyLine)
 _Struct = TypeVar('_Struct', bound=msgspec.Struct)
@@ -176,14 +177,14 @@ def read(paths: Iterable[str | os.PathLike[str]],
     """Return the contents of results files.
 
     :param paths: of the files; each holds one run
-    :param keep_details: keep everything. By default, the parts of a
-        migration that no report needs are dropped, since 100,000 migrations
-        would not fit into memory: transitions, progress, events, records,
-        all outages but the longest, the quality of probes, figures of
-        libvirt but the downtime and the memory that was sent, boot ids, request ids, the time when a
-        line was written, and of samples of hosts the memory, the stolen time,
-        the time since the sample before, the traffic of disks and of single
-        interfaces, and how long the sample took
+    :param keep_details: keep everything. By default, the parts of a migration
+        that no report needs are dropped, since 100,000 migrations would not
+        fit into memory: transitions, progress, events, records, all outages
+        but the longest, the quality of probes, figures of libvirt but the
+        downtime and the memory that was sent, boot ids, request ids, the time
+        when a line was written, and of samples of hosts the memory, the stolen
+        time, the time since the sample before, the traffic of disks and of
+        single interfaces, and how long the sample took
     :raises ResultsError: a file cannot be used, or two hold the same run;
         names file and line
     """

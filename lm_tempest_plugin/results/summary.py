@@ -539,9 +539,9 @@ def _drain_groups(drains: Iterable[DrainWithMigrations]
 
 def _checks(results: store.Results) -> tuple[CheckSummary, ...]:
     """Summarize checks, in the order in which they ran."""
-    counts = collections.Counter(
-        problem.check for each in (*results.migrations, *results.drains)
-        for problem in each.problems)
+    counts = collections.Counter(problem.check for problem in (
+        *(found for each in results.migrations for found in each.problems),
+        *(found for each in results.drains for found in each.problems)))
     outcomes: dict[str, collections.Counter[str]] = {}
     reasons: dict[str, collections.Counter[str]] = {}
     for each in itertools.chain.from_iterable(

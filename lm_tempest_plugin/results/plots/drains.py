@@ -241,8 +241,8 @@ def _timeline(drain: summary.DrainWithMigrations) -> document.Figure:
         for row, each in enumerate(migrations) if not each.phases],
         migrations, '#f2d9d7', {'color': theme.BAD, 'width': 1})
     _add_bars(figure, 'longest outage', [
-        (row, span) for row, each in enumerate(migrations)
-        if (span := outage(result, each)) is not None],
+        (row, longest) for row, each in enumerate(migrations)
+        if (longest := outage(result, each)) is not None],
         migrations, theme.OUTAGE, {'color': theme.OUTAGE, 'width': 1.5},
         OUTAGE_BAR)
     seen = f' (maximum seen: {drain.concurrency.running})' \
