@@ -174,7 +174,8 @@ def nova_version(host: remote.Remote) -> str:
 
     Best effort: the interpreter of the running process is asked for the
     version of its package nova. That is the right one also if several are
-    installed, as with a virtual environment.
+    installed, as with a virtual environment. The interpreter runs as that
+    process's user, never as a more powerful one.
 
     :param host: the host
     :returns: such as 34.0.0; empty if it is not known
@@ -189,12 +190,29 @@ def nova_version(host: remote.Remote) -> str:
         # program arguments that are meant for Python.
         if not posixpath.basename(python).startswith('python'):
             return ''
+        # The process can write anything into its command line. With sudo,
+        # root would run the program that nova's user names there.
+        status = host.run('cat', '--', f'/proc/{process}/status',
+                          '/proc/self/status')
+        uids, gids = (re.findall(rf'^{name}:\s+(\d+)', status, re.MULTILINE)
+                      for name in ('Uid', 'Gid'))
+        if not len(uids) == len(gids) == 2:
+            return ''
         # The path is valid in the process's mount namespace.
         namespaces = host.run('readlink', '--', f'/proc/{process}/ns/mnt',
                               '/proc/self/ns/mnt').split()
-        enter = ('nsenter', f'--target={process}', '--mount') if len(
-            set(namespaces)) > 1 else ()
-        printed = host.run(*enter, python, '-c', VERSION_PROGRAM).strip()
+        prefix: list[str] = []
+        if len(set(namespaces)) > 1:
+            # Not setpriv: it would have to exist in the container. nsenter
+            # drops supplementary groups as well.
+            prefix = ['nsenter', f'--target={process}', '--mount',
+                      f'--setuid={uids[0]}', f'--setgid={gids[0]}', '--']
+        elif uids[0] != uids[1]:
+            # Only root may change its groups. If both are the same user, there
+            # is nothing to change.
+            prefix = ['setpriv', f'--reuid={uids[0]}', f'--regid={gids[0]}',
+                      '--clear-groups', '--']
+        printed = host.run(*prefix, python, '-c', VERSION_PROGRAM).strip()
     except remote.HostError as exc:
         LOG.info('The version of nova-compute is not known: %s', exc)
         return ''

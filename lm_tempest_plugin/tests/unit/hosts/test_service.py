@@ -130,6 +130,10 @@ class NovaVersionTest(base.TestCase):
     PYTHON = '/opt/venv/bin/python3'
     CMDLINE = PYTHON + '\0/opt/venv/bin/nova-compute\0--config-file\0x\0'
     SAME = 'mnt:[4026531841]\nmnt:[4026531841]\n'
+    # Real, effective, saved and file system ids.
+    STATUS = ('Name:\tnova-compute\nPid:\t42\n'
+              'Uid:\t64\t0\t0\t0\nGid:\t65\t0\t0\t0\n'
+              'Name:\tcat\nUid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\n')
 
     def version(self, *answers):
         self.host = fakes.Answering(*answers)
@@ -138,19 +142,40 @@ class NovaVersionTest(base.TestCase):
 
     def test_the_running_interpreter_is_asked(self):
         self.assertEqual('34.0.0', self.version(
-            '42\n', self.CMDLINE, self.SAME, '34.0.0\n'))
+            '42\n', self.CMDLINE, self.STATUS, self.SAME, '34.0.0\n'))
         self.assertEqual([
             ['cat', '--', '/proc/42/cmdline'],
-            ['readlink', '--', '/proc/42/ns/mnt', '/proc/self/ns/mnt'],
-            [self.PYTHON, '-c', service.VERSION_PROGRAM]],
-            self.host.asked[1:])
+            ['cat', '--', '/proc/42/status', '/proc/self/status'],
+            ['readlink', '--', '/proc/42/ns/mnt', '/proc/self/ns/mnt']],
+            self.host.asked[1:-1])
+        self.assertEqual(
+            [self.PYTHON, '-c', service.VERSION_PROGRAM],
+            self.host.asked[-1][-3:])
+
+    def test_it_runs_as_the_user_of_the_process(self):
+        self.version(
+            '42\n', self.CMDLINE, self.STATUS, self.SAME, '34.0.0\n')
+        self.assertEqual(
+            ['setpriv', '--reuid=64', '--regid=65', '--clear-groups', '--',
+             self.PYTHON], self.host.asked[-1][:6])
+
+    def test_the_user_is_the_same_already(self):
+        both = 2 * 'Uid:\t64\t64\t64\t64\nGid:\t65\t65\t65\t65\n'
+        self.version('42\n', self.CMDLINE, both, self.SAME, '34.0.0\n')
+        self.assertEqual(self.PYTHON, self.host.asked[-1][0])
+
+    def test_a_process_whose_user_is_not_known(self):
+        self.assertEqual('', self.version(
+            '42\n', self.CMDLINE, 'Uid:\t64\t64\t64\t64\n'))
+        self.assertEqual(3, len(self.host.asked))
 
     def test_a_container(self):
         self.assertEqual('34.0.1.dev7', self.version(
-            '42\n', self.CMDLINE, 'mnt:[1]\nmnt:[2]\n', '34.0.1.dev7\n'))
+            '42\n', self.CMDLINE, self.STATUS, 'mnt:[1]\nmnt:[2]\n',
+            '34.0.1.dev7\n'))
         self.assertEqual(
-            ['nsenter', '--target=42', '--mount', self.PYTHON],
-            self.host.asked[-1][:4])
+            ['nsenter', '--target=42', '--mount', '--setuid=64',
+             '--setgid=65', '--', self.PYTHON], self.host.asked[-1][:7])
 
     def test_another_program_is_not_run(self):
         self.assertEqual('', self.version('42\n', 'dumb-init\0--\0nova\0'))
@@ -161,9 +186,9 @@ class NovaVersionTest(base.TestCase):
                 ('',), ('0\n',), ('what?',), (fakes.refusal(),),
                 ('42\n', fakes.refusal()), ('42\n', ''),
                 ('42\n', self.CMDLINE, fakes.refusal()),
-                ('42\n', self.CMDLINE, self.SAME, fakes.refusal()),
-                ('42\n', self.CMDLINE, self.SAME, 'Traceback\nx\n'),
-                ('42\n', self.CMDLINE, self.SAME, '')):
+                ('42\n', self.CMDLINE, self.STATUS, fakes.refusal()),
+                *(('42\n', self.CMDLINE, self.STATUS, self.SAME, last)
+                  for last in (fakes.refusal(), 'Traceback\nx\n', ''))):
             self.assertEqual('', self.version(*answers))
 
     def test_the_program_prints_the_version_of_a_package(self):
