@@ -45,8 +45,8 @@ FORMATS = {'html': 'report.html', 'json': 'report.json'}
 # start.
 COMMAND = (
     'import sys, types\n'
-    'from lm_tempest_plugin.commands import report\n'
-    'command = report.Report(types.SimpleNamespace('
+    'from lm_tempest_plugin.commands import reports\n'
+    'command = reports.Report(types.SimpleNamespace('
     'stdout=sys.stdout, stderr=sys.stderr), None)\n'
     'sys.exit(command.take_action('
     'command.get_parser("report").parse_args(sys.argv[1:])))\n')

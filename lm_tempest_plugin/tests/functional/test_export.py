@@ -25,7 +25,7 @@ import types
 import fixtures
 import requests
 
-from lm_tempest_plugin.commands import export
+from lm_tempest_plugin.commands import reports
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
@@ -160,7 +160,7 @@ class ExportTest(base.TestCase):
         self.stdout, self.stderr = io.StringIO(), io.StringIO()
 
     def export(self, form):
-        command = export.Export(types.SimpleNamespace(
+        command = reports.Export(types.SimpleNamespace(
             stdout=self.stdout, stderr=self.stderr), None)
         written = pathlib.Path(self.directory, 'exported')
         parser = command.get_parser('export')

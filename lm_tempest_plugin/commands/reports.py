@@ -10,7 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""tempest live-migration-ha compare: did anything get worse?"""
+"""tempest live-migration-ha report, compare and export.
+
+The modules that do the work are imported late: machines that only run the
+tests need none of their libraries.
+"""
 
 import argparse
 import math
@@ -20,10 +24,47 @@ from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
 
 WORSE = 1
-# Both are repeated here because their module needs libraries of an extra.
+# These two are repeated here: their module needs libraries of an extra.
 QUANTITIES = ('wall_s', 'duration_s', 'service_s', 'queue_s', 'outage_s',
               'stall_s', 'downtime_s')
 TOLERANCE_PERCENT = 10.0
+
+
+class Report(common.ResultsCommand):
+    """Summarize results for readers or programs.
+
+    The verdict comes first, then the problems, and the figures of each
+    combination of settings and flavor. The HTML page also has plots, and
+    needs no network. The exit code is 0 if the report was written, whatever
+    its verdict; 2 if results cannot be used or the file cannot be written.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        common.add_results(parser)
+        common.add_output(parser)
+        parser.add_argument(
+            '--title', metavar='TITLE', default='',
+            help='heading of the page; only with the format html')
+        return parser
+
+    def process(self, parsed_args: argparse.Namespace) -> int:
+        """Write the report; return 0."""
+        form = common.format_of(parsed_args)
+        if parsed_args.title and form != common.HTML:
+            raise common.OutputError(
+                f'--title works only with the format html, and the format '
+                f'is {form}')
+        if parsed_args.output:
+            common.check_output(
+                parsed_args.output, common.files(parsed_args.results))
+        report = utils.import_optional(
+            'lm_tempest_plugin.results.report', common.EXTRA)
+        self.write(parsed_args.output, common.render(
+            report.build(common.read(parsed_args.results),
+                         parsed_args.title), form))
+        return 0
 
 
 class Compare(common.ResultsCommand):
@@ -92,3 +133,38 @@ def _percent(text: str) -> float:
         raise argparse.ArgumentTypeError(
             f'{text!r} is not a percentage of 0 or more')
     return value
+
+
+class Export(common.ResultsCommand):
+    """Write results in a format for monitoring systems.
+
+    openmetrics: a summary as gauges, for the textfile collector of
+    Prometheus' node_exporter. influx: InfluxDB's line protocol with
+    nanoseconds, one point for each live migration and each drain.
+    """
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser: argparse.ArgumentParser = super().get_parser(prog_name)
+        common.add_results(parser)
+        parser.add_argument(
+            '--format', required=True, choices=('openmetrics', 'influx'),
+            help='format to write')
+        parser.add_argument(
+            '-o', '--output', metavar='FILE',
+            help='file to write (default: standard output)')
+        return parser
+
+    def process(self, parsed_args: argparse.Namespace) -> int:
+        """Write the results; return 0."""
+        if parsed_args.output:
+            common.check_output(
+                parsed_args.output, common.files(parsed_args.results))
+        results = common.read(parsed_args.results)
+        module = utils.import_optional(
+            'lm_tempest_plugin.results.export', common.EXTRA)
+        self.write(parsed_args.output,
+                   getattr(module, parsed_args.format)(results))
+        for remark in results.remarks:
+            self.app.stderr.write(f'{remark}\n')
+        return 0
