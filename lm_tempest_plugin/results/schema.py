@@ -113,7 +113,10 @@ class Flavor(_Part, frozen=True, kw_only=True):
     disk_gib: float
 
     def __str__(self) -> str:
-        return self.name or f'{self.vcpus} vCPUs, {self.ram_gib:g} GiB'
+        name = self.name or f'{self.vcpus} vCPUs, {self.ram_gib:g} GiB'
+        # A server that boots from a volume has none, whatever its flavor
+        # says, and must not look like the others.
+        return name if self.disk_gib else f'{name} (no local disk)'
 
 
 class Refusal(_Part, frozen=True, kw_only=True):

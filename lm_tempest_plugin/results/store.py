@@ -93,6 +93,9 @@ class Chain:
     def close(self) -> None:
         """Do nothing; a Writer closes its file."""
 
+    def discard(self) -> None:
+        """Do nothing; a Writer deletes its file."""
+
 
 class Writer(Chain):
     """Lines of one run, in a new file.
@@ -125,16 +128,23 @@ class Writer(Chain):
         :raises ValueError: a value is not of the type in the schema, or is
             not a finite number
         """
-        before = self.count, self.previous, os.fstat(self._descriptor).st_size
-        text = super().append(line)
+        status = os.fstat(self._descriptor)
+        if not status.st_nlink:
+            raise ResultsError(f'results file {self.path} was deleted during '
+                               'the run')
+        before = self.count, self.previous
         try:
+            text = super().append(line)
             rest = text + b'\n'
             while rest:
                 rest = rest[os.write(self._descriptor, rest):]
             os.fsync(self._descriptor)
-        except OSError as exc:
-            self.count, self.previous, size = before
-            os.ftruncate(self._descriptor, size)
+        except BaseException as exc:
+            # Also after a signal: the next line has to follow a whole one.
+            self.count, self.previous = before
+            os.ftruncate(self._descriptor, status.st_size)
+            if not isinstance(exc, OSError):
+                raise
             raise ResultsError(f'results file {self.path} cannot be written: '
                                f'{exc.strerror}') from exc
         return text
@@ -142,6 +152,11 @@ class Writer(Chain):
     def close(self) -> None:
         """Close the file."""
         os.close(self._descriptor)
+
+    def discard(self) -> None:
+        """Close the file and delete it."""
+        self.close()
+        self.path.unlink(missing_ok=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -271,17 +286,17 @@ def _decoded(text: bytes, path: pathlib.Path, number: int) -> schema.AnyLine:
         if line.version == schema.VERSION:
             return line
         reason = ''
-    except ValueError as exc:
+    except (ValueError, RecursionError) as exc:
         reason = str(exc)
     try:
         found = msgspec.json.decode(text)
         # Version 1 called it schema.
         version = found.get('version', found.get('schema'))
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         version = None
     if version is None:
         raise ResultsError(f'line {number} of {path} is not a result: it is '
-                           f'not a JSON object with a version')
+                           f'not valid JSON, or not an object with a version')
     if version != schema.VERSION:
         raise ResultsError(
             f'{path} has version {version} of the results format (line '

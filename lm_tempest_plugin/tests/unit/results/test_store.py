@@ -110,6 +110,33 @@ class WriterTest(StoreTest):
             store.ResultsError, writer.append, builders.run())
         self.assertIn('No space left on device', str(exc))
 
+    def test_a_file_that_was_deleted(self):
+        writer = store.Writer(self.directory, 'one')
+        self.addCleanup(writer.close)
+        writer.append(builders.run())
+        writer.path.unlink()
+        exc = self.assertRaises(
+            store.ResultsError, writer.append, builders.migration())
+        self.assertIn('one.jsonl was deleted during the run', str(exc))
+
+    def test_a_signal_in_the_middle_of_a_line(self):
+        writer = store.Writer(self.directory, 'one')
+        self.addCleanup(writer.close)
+        writer.append(builders.run())
+        write = os.write
+
+        def interrupted(descriptor, text):
+            write(descriptor, text[:19])
+            raise KeyboardInterrupt
+
+        with fixtures.MockPatchObject(os, 'write', interrupted):
+            self.assertRaises(KeyboardInterrupt, writer.append,
+                              builders.migration(0))
+        writer.append(builders.migration(1))
+        read = store.read([writer.path])
+        self.assertEqual(['server-1'],
+                         [each.server_id for each in read.migrations])
+
     def test_a_disk_that_is_full_for_a_while(self):
         writer = store.Writer(self.directory, 'one')
         self.addCleanup(writer.close)
@@ -332,3 +359,10 @@ class ResultsTest(StoreTest):
         one = builders.settings(a=1, b=True)
         other = builders.settings(b=True, a=1)
         self.assertEqual({one: 1}, {other: 1})
+
+    def test_names_of_flavors(self):
+        flavor = builders.SMALL
+        self.assertEqual(
+            ['lm.small', 'lm.small (no local disk)', '1 vCPUs, 0.1875 GiB'],
+            [str(msgspec.structs.replace(flavor, **changes)) for changes in (
+                {}, {'disk_gib': 0.0}, {'name': ''})])
