@@ -19,12 +19,15 @@ import importlib
 import os
 import signal
 import tempfile
+import textwrap
 import threading
 import time
 import types
 from typing import Any
 from typing import TypeVar
 
+# Characters of a described error; the log has all of it.
+ERROR_LENGTH = 500
 State = TypeVar('State')
 
 # They ask a program to end: Ctrl-C, a service manager or a job's time limit,
@@ -207,3 +210,18 @@ class SignalHandler:
             # Only once: the block's own cleanup must not be interrupted.
             self._raises = False
             raise self._interruption()
+
+
+def describe_error(exc: BaseException) -> str:
+    """Return one line about an exception that may be stored.
+
+    Text of other software's exceptions is not stored: Tempest's message
+    about SSH contains the password.
+
+    :param exc: the exception
+    """
+    ours = isinstance(exc, AssertionError) or type(
+        exc).__module__.startswith('lm_tempest_plugin.')
+    text = textwrap.shorten(str(exc) if ours else '', ERROR_LENGTH,
+                            placeholder=' ...')
+    return text or type(exc).__name__

@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Breaks something during live migrations: is the right verdict given?
+"""Inject faults during live migrations, and check the verdicts.
 
-``tools/run-lab.sh faults`` injects each fault into a cloud that is up, moves
-servers with the plugin's engine meanwhile, and holds its verdict and cause
-against what was done, against libvirt, and against what is left over.
+``tools/run-lab.sh faults`` injects each fault into a cloud that is up while
+the plugin's engine migrates servers. It compares verdict and cause with the
+fault and with libvirt's state, and looks for leftovers of the servers.
 """

@@ -67,10 +67,10 @@ class Guest:
     :ivar volumes: UUIDs of the volumes that are attached to it
     """
 
-    body: dict[str, Any]
+    body: dict[str, Any] = dataclasses.field(repr=False)
     host: str
     address: str
-    private_key: str | None
+    private_key: str | None = dataclasses.field(repr=False)
     volumes: tuple[str, ...] = ()
 
     @property
@@ -380,7 +380,8 @@ class GuestBuilder:
             try:
                 yield str(self._admin.servers.get_console_output(
                     server_id)['output']).encode()
-            except exceptions.RestClientException as exc:
+            except (exceptions.RestClientException,
+                    *api.NO_ANSWER) as exc:
                 LOG.exception('Cannot read the console of server %s',
                               server_id)
                 yield f'The console cannot be read: {exc}'.encode()

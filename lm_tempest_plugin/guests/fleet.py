@@ -20,9 +20,12 @@ from typing import Any
 
 from oslo_log import log as logging
 
+from tempest.lib import exceptions
+
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
+from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
 
@@ -142,13 +145,18 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
                     f'message {stream.last_sent}, the last one sent, did not '
                     f'come back within {self._options.echo_timeout_s:g} s; '
                     f'the last one back is {stream.last_echoed}')
-            now = self.boot_id(server_id)
-            if now != self.boot_ids[server_id]:
-                texts['boot-id'] = [
-                    f'the guest has booted again: boot id {now}, before '
-                    f'{self.boot_ids[server_id]}']
-            for name, text in self.verify(server_id).items():
-                texts[name] = [text] if text else []
+            try:
+                now = self.boot_id(server_id)
+                if now != self.boot_ids[server_id]:
+                    texts['boot-id'] = [
+                        f'the guest has booted again: boot id {now}, before '
+                        f'{self.boot_ids[server_id]}']
+                for name, text in self.verify(server_id).items():
+                    texts[name] = [text] if text else []
+            except exceptions.TempestException as exc:
+                texts.setdefault('boot-id', []).append(
+                    'the guest cannot be inspected: '
+                    f'{utils.describe_error(exc)}')
             problems += [
                 schema.Problem(check=check, text=text, server_id=server_id)
                 for check, found in texts.items() for text in found]

@@ -49,6 +49,7 @@ from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
+from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
 
@@ -71,7 +72,7 @@ class GuestAccess(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class MigrationRun:
-    """A plan that was carried out, judged.
+    """The result of a plan: migrations, verdicts, problems, stored lines.
 
     :ivar plan: the plan
     :ivar drained: the migrations together, with their concurrency
@@ -110,8 +111,8 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
     :param requester: tempest.lib's ServersClient for the requests; None for
         the administrator's
     :param on_poll: called after each snapshot, such as to abort a migration
-    :param aborted: UUIDs of servers whose migrations on_poll has aborted by
-        then; their verdict has to be cancelled
+    :param aborted: UUIDs of servers whose migrations on_poll aborts; the
+        expected verdict of these is cancelled
     :raises CannotMigrate: the plan cannot succeed; nothing was requested
     :raises ApiUnavailable: the compute API did not answer for too long
     :raises ResultsError: a result cannot be written
@@ -152,7 +153,8 @@ class _Run:
                   for each in plan.servers]
         sources = sorted({server.host for server in before})
         preflight.check(
-            self._clients, compute_hosts.list_hosts(self._clients.services),
+            self._clients, compute_hosts.list_hosts(
+                self._clients.services, plan.avoid),
             before, plan.destination)
         self._drain_fields = {
             'drain': self._store.next_drain(), 'test': plan.test,
@@ -185,7 +187,7 @@ class _Run:
         # One that ended in the last snapshot is in no later one.
         self._store_ended(drained.migrations)
         time.sleep(plan.timeouts.grace_s)
-        services = compute_hosts.list_hosts(self._clients.services)
+        services = self._services()
         judged = [self._judge(each, services) for each in drained.migrations]
         sockets: schema.Sockets | None = None
         samples: tuple[schema.HostSamples, ...] = ()
@@ -199,6 +201,14 @@ class _Run:
             observed.sockets if observed else None, self._host_errors))
         return self._store_results(
             drained, judged, problems, outcomes, sockets, samples)
+
+    def _services(self) -> Sequence[compute_hosts.ComputeService]:
+        """Return the compute services, as evidence; none if nova is away."""
+        try:
+            return compute_hosts.list_hosts(self._clients.services)
+        except (exceptions.RestClientException, *api.NO_ANSWER):
+            LOG.exception('The compute services cannot be listed')
+            return ()
 
     def _append(self, line: schema.Line) -> None:
         self._lines.append(self._store.append(line))
@@ -260,7 +270,7 @@ class _Run:
         before = self._plan.planned(server_id).boot_id
         answers = None if continuity is None else not (
             continuity.outage.open and
-            continuity.outage.longest_s > self._plan.bounds.max_outage_s)
+            continuity.outage.longest_s > self._plan.timeouts.silent_s)
         if answers is False:
             state = ''
             if self._hosts and migration.server:
@@ -281,8 +291,9 @@ class _Run:
         try:
             after = self._guests.boot_id(server_id)
             workloads = self._guests.verify(server_id)
-        except exceptions.TempestException as exc:
-            error = results_file.describe_error(exc)
+        except Exception as exc:
+            # Whatever the guest does, its migration is judged.
+            error = utils.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',
                       server_id, error)
             if after:

@@ -15,6 +15,9 @@
 from collections.abc import Sequence
 import dataclasses
 
+from oslo_log import log as logging
+from tempest.lib import exceptions
+
 from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
@@ -23,6 +26,8 @@ from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.results import schema
+
+LOG = logging.getLogger(__name__)
 
 NOT_INSPECTED = schema.GuestState()
 _REACHED = ('queued', *migration_records.IN_SERVICE)
@@ -232,12 +237,18 @@ def collect(clients: api.Clients, migration: follow.Migration,
             record for record in migration_records.list_of_server(
                 clients.migrations, requested.server_id)
             if record.uuid not in requested.known_records)
+    action = None
+    if requested.request_id:
+        try:
+            action = actions.show(clients.servers, requested.server_id,
+                                  requested.request_id)
+        except (exceptions.RestClientException, *api.NO_ANSWER):
+            # The verdict stands without its events.
+            LOG.exception('Events of request %s', requested.request_id)
     return Evidence(
         request=requested, records=records, server=server,
         timed_out=migration.timed_out,
         transitions=tuple(migration.transitions),
         progress=tuple(migration.progress),
-        action=actions.show(clients.servers, requested.server_id,
-                            requested.request_id)
-        if requested.request_id else None,
-        services=services, guest=guest, abort_requested=abort_requested)
+        action=action, services=services, guest=guest,
+        abort_requested=abort_requested)

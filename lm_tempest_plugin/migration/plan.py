@@ -100,9 +100,9 @@ class Bounds:
     def forced(cls, options: Any) -> 'Bounds':
         """Return the bounds of a migration that nova is forced to complete.
 
-        nova pauses the guest for the rest of the copy. TCP sends again after
-        the time that it has waited already, so a stall lasts up to twice as
-        long as its outage.
+        nova pauses the guest for the rest of the copy. TCP doubles its
+        waiting time after each loss, so a stall lasts up to twice as long as
+        its outage.
 
         :param options: values of the group live_migration_ha
         """
@@ -114,15 +114,17 @@ class Bounds:
 class Timeouts:
     """Time-outs and intervals of the engine, in seconds. All are ours.
 
-    :ivar base_s: time for a migration of any size
+    :ivar base_s: time-out before the parts for memory and disk are added
     :ivar per_gib_ram_s: more time for each GiB of memory
     :ivar per_gib_disk_s: more time for each GiB of local disk that is copied
     :ivar settle_s: time for the server to lose its task after its record has
         ended
     :ivar poll_interval_s: time between two snapshots
     :ivar poll_error_s: time without a successful snapshot
-    :ivar grace_s: time from the last end until the guests are inspected, and
-        from the end of a migration until the end of its observation
+    :ivar silent_s: a guest does not answer any more if its last outage is
+        longer than this and not over
+    :ivar grace_s: time for which guests are observed after a migration ends,
+        before they are inspected
     """
 
     base_s: float
@@ -131,6 +133,7 @@ class Timeouts:
     settle_s: float
     poll_interval_s: float
     poll_error_s: float
+    silent_s: float
     grace_s: float = 0.0
 
     @classmethod
@@ -143,7 +146,7 @@ class Timeouts:
             options.migration_timeout, options.migration_timeout_per_gib_ram,
             options.migration_timeout_per_gib_disk, options.settle_timeout,
             options.poll_interval, options.poll_error_timeout,
-            options.grace_time)
+            options.max_outage, options.grace_time)
 
     def migration_s(self, server: servers.Server, copies_disks: bool) -> float:
         """Return the time-out of one migration, queueing apart.
@@ -189,6 +192,8 @@ class MigrationPlan:
     :ivar expected_status: status that the servers have to have afterwards,
         on the source, where they are expected to stay; empty to accept the
         status that the verdict implies
+    :ivar avoid: regular expression of hosts that must not take part; empty
+        for none
     :ivar test: id of the test, or name of the command
     :ivar round_trip: number of the round trip, from 1
     :ivar measured: whether the figures count; false for a warm-up, and for
@@ -205,6 +210,7 @@ class MigrationPlan:
     settings: schema.Settings = schema.Settings()
     expected: tuple[verdict.Kind, ...] = (verdict.Kind.COMPLETED,)
     expected_status: str = ''
+    avoid: str = ''
     test: str = ''
     round_trip: int = 1
     measured: bool = True

@@ -12,8 +12,8 @@
 
 """Snapshots of all servers and migration records.
 
-A snapshot takes two requests to the compute API, however many servers are
-migrating.
+A snapshot takes two requests to the compute API while the run has fewer than
+100 migration records, and one more for each further 100.
 """
 
 from collections.abc import Callable

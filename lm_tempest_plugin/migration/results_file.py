@@ -19,16 +19,15 @@ import json
 import os
 import pathlib
 import subprocess
-import textwrap
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
+from lm_tempest_plugin import utils
 
 PACKAGE = 'lm-tempest-plugin'
-# Characters of the reason of a failed test; the log has all of it.
-REASON_LENGTH = 500
+GIT_TIMEOUT_S = 10
 
 
 class ResultsFile:
@@ -71,7 +70,12 @@ class ResultsFile:
             first = self._describe()
             chain = (store.Writer(self._directory, run)
                      if self._directory else store.Chain(run))
-            chain.append(first)
+            try:
+                chain.append(first)
+            except BaseException:
+                # A later line begins a file of that name anew.
+                chain.discard()
+                raise
             self._chain = chain
         return self._chain.append(line)
 
@@ -83,22 +87,7 @@ class ResultsFile:
         :raises ResultsError: it cannot be written
         """
         return self.append(schema.TestFailure(
-            test=test, reason=describe_error(exc)))
-
-
-def describe_error(exc: BaseException) -> str:
-    """Return one line about an exception that may be stored.
-
-    Text of other software's exceptions is not stored: Tempest's message
-    about SSH contains the password.
-
-    :param exc: the exception
-    """
-    ours = isinstance(exc, AssertionError) or type(
-        exc).__module__.startswith('lm_tempest_plugin.')
-    text = textwrap.shorten(str(exc) if ours else '', REASON_LENGTH,
-                            placeholder=' ...')
-    return text or type(exc).__name__
+            test=test, reason=utils.describe_error(exc)))
 
 
 def run_started(region: str, clients: api.Clients,
@@ -140,8 +129,9 @@ def commit() -> str:
             return subprocess.run(
                 ['git', '-C', str(checkout), 'describe', '--always',
                  '--abbrev=12', '--exclude=*', '--dirty=+'],
-                capture_output=True, text=True).stdout.strip()
-        except FileNotFoundError:
+                capture_output=True, text=True,
+                timeout=GIT_TIMEOUT_S).stdout.strip()
+        except (OSError, subprocess.TimeoutExpired):
             return ''
     text = metadata.distribution(PACKAGE).read_text('pbr.json')
     return str(json.loads(text).get('git_version', '')) if text else ''

@@ -30,7 +30,8 @@ class Kind(enum.StrEnum):
     * rolled back: the migration began and failed, and the server is on the
       source as before;
     * failed: nova refused, or its checks failed, before anything began and
-      the server is as before; or nova left the server in ERROR;
+      the server is as before; or the server ended in another status, such
+      as ERROR;
     * cancelled: it was aborted, and the server is on the source as before;
     * stuck: nova never finished with the server or with the record;
     * lost: the server does not exist any more, or its guest does not answer

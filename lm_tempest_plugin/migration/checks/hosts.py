@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Checks of the settings: declared, or set by us, and observed on the hosts.
+"""Checks that declared or changed settings match observations on the hosts.
 
 A setting that nobody has observed is a label, not a result: the white paper
 of 2017 compared tunnelling on and off, and it was never switched.

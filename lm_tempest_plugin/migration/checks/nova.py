@@ -104,7 +104,10 @@ def one_record(seen: registry.Observation) -> Iterator[schema.Problem]:
 
 @registry.check
 def allocations(seen: registry.Observation) -> Iterator[schema.Problem]:
-    """Expect allocations on the server's host alone, none of the record."""
+    """Expect allocations of the server on its host, and no other ones.
+
+    The migration record holds some while its migration runs.
+    """
     for each, server in seen.existing():
         held = {seen.providers.get(uuid, uuid)
                 for uuid in placement.allocations(

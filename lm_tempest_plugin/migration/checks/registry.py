@@ -21,7 +21,6 @@ import dataclasses
 import functools
 
 from oslo_log import log as logging
-from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
@@ -33,6 +32,7 @@ from lm_tempest_plugin.migration.plan import MigrationPlan
 from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin.migration.verdict import Verdict
 from lm_tempest_plugin.results import schema
+from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
 
@@ -144,15 +144,17 @@ def run(observation: Observation
         found: list[schema.Problem] = []
         if not reason:
             try:
-                found = list(function(observation))
+                # One by one: an error does not cost the problems before it.
+                found.extend(function(observation))
             except SkipCheck as exc:
-                reason = str(exc)
-            except (exceptions.TempestException,
-                    *api.NO_ANSWER) as exc:
-                # One API that does not answer must not cost the results.
+                reason = '' if found else str(exc)
+            except Exception as exc:
+                # An API that does not answer, or a bug in one check, must not
+                # cost the results.
                 LOG.exception('Check %s', name)
-                found = [schema.Problem(
-                    check=name, text=f'the check itself failed: {exc}')]
+                found.append(schema.Problem(
+                    check=name, text='the check itself failed: '
+                    f'{utils.describe_error(exc)}'))
         problems += found
         outcomes.append(schema.CheckOutcome(
             check=name, reason=reason,

@@ -12,6 +12,7 @@
 
 """Base class of the live migration tests."""
 
+from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Iterator
 import contextlib
@@ -204,8 +205,9 @@ class LiveMigrationHaTest(manager.ScenarioTest):
 
     def migrate(self, fleet: Fleet, destination: str, *,
                 probed: bool = True,
-                on_poll: drain.OnPoll | None = None, requester: Any = None,
-                aborted: Collection[str] = (),
+                on_poll: drain.OnPoll | None = None,
+                on_run: Callable[[engine.MigrationRun], None] | None = None,
+                requester: Any = None, aborted: Collection[str] = (),
                 **fields: Any) -> engine.MigrationRun:
         """Live-migrate guests, and fail if there is any problem.
 
@@ -213,6 +215,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         :param destination: name of the host; empty for the scheduler's choice
         :param probed: whether the guests can answer meanwhile
         :param on_poll: called after each snapshot
+        :param on_run: called with the run before any problem is raised
         :param requester: tempest.lib's ServersClient for the requests
         :param aborted: UUIDs of servers whose migrations on_poll aborts
         :param fields: fields of MigrationPlan that differ from the options
@@ -224,7 +227,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
                 each.volumes)
                 for each in fleet.guests),
             'destination': destination, 'options': self.request_options(),
-            'settings': self.settings, 'test': self.id(), **fields})
+            'settings': self.settings, 'test': self.id(),
+            'avoid': CONF.compute.target_hosts_to_avoid, **fields})
         assert self.results is not None, 'resource_setup() sets it'
         run = engine.run(
             plan, self.clients, store=self.results, probes=fleet.probes,
@@ -232,11 +236,15 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             on_poll=on_poll, aborted=aborted)
         attachments.attach(
             self, 'results', attachments.JSON_LINES, *run.lines)
+        if on_run is not None:
+            on_run(run)
         if not run.problems:
             return run
         attachments.attach(
             self, 'consoles', attachments.LOG, *self.builder.consoles(
-                each.server_id for each in run.problems))
+                # No others: servers of other projects may have problems too.
+                each.server_id for each in run.results if each.problems))
+        text = messages.describe_problems(
+            run.problems, run.drain, run.results)
         # Not fail(), which adds a frame to the traceback.
-        raise self.failureException(messages.describe_problems(
-            run.problems, run.drain, run.results))
+        raise self.failureException(text)

@@ -45,12 +45,12 @@ class DrainTest(base.LiveMigrationHaTest):
         """Drain a host in batches of each size, with round trips.
 
         The same servers make all round trips, from one host to another and
-        back; each round trip is made with all sizes, in random order.
-        Asserted for each server and each round trip: the same as in
-        test_block_live_migration_round_trip; moreover:
+        back. In each round trip number, every batch size makes one round
+        trip, in random order. Asserted for each server and each round trip:
+        the same as in test_block_live_migration_round_trip; moreover:
 
-        * the source host runs as many live migrations at once as option
-          max_concurrent_live_migrations declares;
+        * if option max_concurrent_live_migrations declares a limit, the
+          source host runs as many live migrations at once;
         * no server on the two hosts is left in MIGRATING.
         """
         self._drain([plan.batches(size)

@@ -88,8 +88,9 @@ class VolumesTest(base.LiveMigrationHaTest):
     def test_with_volume_attached(self) -> None:
         """Live-migrate a server to which a volume was attached.
 
-        Asserted: the same as in test_booted_from_volume, for the server's
-        own disk and for the volume.
+        Asserted: the same as in test_booted_from_volume, except that nova
+        may show a copy of the server's own disk; moreover, the guest reads
+        from the volume the data that it wrote before the first migration.
         """
         volume_id = self._create_volume()
         guest, = self.build()

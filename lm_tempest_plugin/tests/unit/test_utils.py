@@ -19,8 +19,10 @@ import stat
 import threading
 
 import fixtures
+from tempest.lib import exceptions as lib_exc
 import testtools
 
+from lm_tempest_plugin.results import store
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin import utils
 
@@ -307,3 +309,30 @@ class SignalHandlerInTestsTest(SignalTestCase):
             signal.signal(number, signal.SIG_IGN)
             seen, errors = self.run_one([number])
             self.assertEqual(('at the end', ''), (seen[0], errors))
+
+
+class DescribeErrorTest(base.TestCase):
+
+    def test_an_assertion_is_one_line(self):
+        self.assertEqual('disk of server x', utils.describe_error(
+            AssertionError('disk of\nserver x')))
+
+    def test_a_long_text_is_cut(self):
+        text = utils.describe_error(AssertionError('y ' * 600))
+        self.assertLessEqual(len(text), utils.ERROR_LENGTH)
+        self.assertTrue(text.endswith(' ...'), text)
+
+    def test_our_own_exceptions_have_their_text(self):
+        self.assertEqual('no disk', utils.describe_error(
+            store.ResultsError('no disk')))
+
+    def test_foreign_text_is_not_stored(self):
+        """Tempest's message about SSH contains the password."""
+        exc = lib_exc.SSHTimeout(
+            host='192.0.2.1', user='root', password='secret')
+        self.assertIn('secret', str(exc))
+        self.assertEqual('SSHTimeout', utils.describe_error(exc))
+
+    def test_without_a_text(self):
+        self.assertEqual('AssertionError',
+                         utils.describe_error(AssertionError()))

@@ -115,7 +115,7 @@ class SinceTest(base.TestCase):
         self.addCleanup(patcher.stop)
 
     def list(self, begin, *pages):
-        """Return the numbers of what is found, and the markers asked for."""
+        """Return the numbers of the found records, and the sent markers."""
         client = fakes.migrations(*pages)
         found = migration_records.list_since(client, begin)
         markers = []

@@ -79,7 +79,7 @@ class CreateAndDeleteTest(base.TestCase):
         self.create(image=str(self.image), storage='block')
         before = self.connection.writes()
         text = self.workspace.tempest_conf.read_text()
-        # What was asked for is remembered.
+        # The workspace remembers the arguments.
         self.create()
         self.assertEqual(before, self.connection.writes())
         self.assertEqual(text, self.workspace.tempest_conf.read_text())

@@ -33,7 +33,7 @@ from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.cloud.setup import fakes
 from lm_tempest_plugin import utils
 
-# Stands in for `tempest run`: does what its configuration says about files.
+# Stands in for `tempest run`: writes the files that its configuration names.
 TEMPEST = """
 import configparser, os, signal, sys, time
 from lm_tempest_plugin.tests.unit.commands import test_tempest_run
@@ -168,7 +168,7 @@ class VerifyTest(base.TestCase):
             'here', preparation.Arguments(image=str(self.image)),
             self.workspace, self.said.append)
         flavors = dict(self.connection.compute.all_flavors)
-        # What was asked for then is known.
+        # The workspace remembers the arguments.
         self.assertEqual(0, self.verify(wanted={'image': ''}))
         self.assertEqual(flavors, dict(self.connection.compute.all_flavors))
         self.assertEqual(1, len(self.connection.image.all_images))

@@ -104,7 +104,7 @@ class DiskTest(base.TestCase):
 class LocateTest(DiskTest):
 
     def place(self, *lines):
-        """Return what is said of HOME by each shell, which is one thing."""
+        """Return the output of locate(), which is the same in all shells."""
         self.mount(*lines)
         told = set()
         for shell in self.each_shell():
@@ -244,7 +244,7 @@ class ReadTest(DiskTest):
 
     def _test_neither(self):
         for shell in self.each_shell():
-            self.assertIn('What is cached cannot be dropped',
+            self.assertIn('The page cache cannot be dropped',
                           self.fail_to(disk.read(), shell))
 
     def test_sudo_asks_for_a_password(self):

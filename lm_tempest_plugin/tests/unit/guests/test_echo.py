@@ -24,7 +24,7 @@ from lm_tempest_plugin.probes import tcp
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.probes import fakes
 
-# What the script needs besides a server.
+# Commands that the script needs besides a server.
 TOOLS = ('cat', 'grep', 'printf', 'sleep')
 
 
@@ -64,7 +64,7 @@ class RunTest(base.TestCase):
             (self.folder / command).symlink_to(found)
 
     def run_script(self, port):
-        """Run it with nothing but what was provided; return its process."""
+        """Run the script with the provided commands; return code and output."""
         self.provide(*TOOLS)
         process = subprocess.Popen(
             [shutil.which('setsid'), shutil.which('sh'), '-c',
@@ -76,7 +76,7 @@ class RunTest(base.TestCase):
         return process.returncode, output
 
     def end(self, session):
-        """End what the script has started: all that is in its session."""
+        """Kill every process of the session that the script has started."""
         for entry in pathlib.Path('/proc').iterdir():
             if not entry.name.isdigit():
                 continue

@@ -153,6 +153,15 @@ class FinalProblemsTest(FleetTest):
             'disk': '', 'volume': 'bad' if guest is self.guests[1] else ''}
         self.problem('volume', 'bad')
 
+    def test_a_guest_that_cannot_be_inspected_hides_nothing(self):
+        self.builder.boot_id.side_effect = builder.GuestUnreachable('no SSH')
+        self.streams['192.0.2.0'] = stream(lost=1)
+        found = self.problems()
+        self.assertEqual(
+            [('server-0', 'tcp-stream'), ('server-0', 'boot-id'),
+             ('server-1', 'boot-id')], [each[:2] for each in found])
+        self.assertIn('no SSH', found[1][2])
+
     def test_all_at_once(self):
         self.builder.verify.return_value = {'disk': 'bad'}
         self.streams['192.0.2.0'] = stream(lost=1, last_echoed=98)

@@ -44,7 +44,7 @@ class VolumeTest(base.TestCase):
         self.device = self.add('vdb', 'serial', VOLUME_ID[:20])
 
     def add(self, name, place, serial):
-        """Add a disk of 4 MiB; return what stands for its device."""
+        """Add a disk of 4 MiB; return the file in place of its device."""
         shown = self.blocks / name / place
         shown.parent.mkdir(parents=True)
         shown.write_bytes(serial if isinstance(serial, bytes)

@@ -14,8 +14,10 @@
 
 import dataclasses
 import functools
+import importlib
 import io
 import itertools
+import pkgutil
 import types
 from unittest import mock
 
@@ -34,19 +36,18 @@ from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests import live_migration_ha
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
-from lm_tempest_plugin.tests.live_migration_ha import test_block_migration
-from lm_tempest_plugin.tests.live_migration_ha import test_drain
-from lm_tempest_plugin.tests.live_migration_ha import test_intervention
-from lm_tempest_plugin.tests.live_migration_ha import test_matrix
-from lm_tempest_plugin.tests.live_migration_ha import test_requests
-from lm_tempest_plugin.tests.live_migration_ha import test_volumes
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.results import builders
 
-TESTS = (test_block_migration, test_drain, test_intervention, test_matrix,
-         test_requests, test_volumes)
+# All modules with Tempest tests. One that was missing here would escape the
+# checks of docstrings and ids, and read Tempest's real CONF.
+TESTS = tuple(
+    importlib.import_module(f'{live_migration_ha.__name__}.{each.name}')
+    for each in pkgutil.iter_modules(live_migration_ha.__path__)
+    if each.name.startswith('test_'))
 FLAVOR = {'id': '42', 'name': 'small', 'vcpus': 1, 'ram': 2048, 'disk': 1,
           'OS-FLV-EXT-DATA:ephemeral': 0, 'swap': ''}
 

@@ -74,7 +74,8 @@ class DefinitionsTest(base.TestCase):
             for name in vars(kind) if name.startswith('test_')]
 
     def test_all_are_found(self):
-        self.assertEqual((8, 13), (len(self.classes), len(self.tests)))
+        # An empty list would pass all checks of its members.
+        self.assertGreaterEqual(len(self.tests), 13)
 
     def test_other_tests_would_disturb_the_measurement(self):
         for kind in self.classes:
@@ -373,7 +374,7 @@ class MigrateTest(fakes.TempestTestCase):
             destination='beta', timeouts=plans.Timeouts.of(options),
             bounds=plans.Bounds(options.max_outage, options.max_stall),
             options=request.RequestOptions('auto', '2.84'),
-            test=test.id()), plan)
+            avoid='-ironic', test=test.id()), plan)
         self.assertEqual({
             'store': test.results, 'probes': self.probes, 'hosts': None,
             'guests': self.fleet, 'requester': None, 'on_poll': None,
@@ -466,12 +467,15 @@ class MigrateTest(fakes.TempestTestCase):
             fakes.problem('transport', server_id=None)]
         _, details = self.run_test(self.run_one(2))
         consoles = details['consoles']
-        # The builder reads each once, and none for None.
-        self.assertEqual(
-            ['Console of server-1', 'Console of server-1',
-             'Console of None'], fakes.text(consoles).splitlines())
+        self.assertEqual(['Console of server-1'],
+                         fakes.text(consoles).splitlines())
         # Terminals print attachments of type text.
         self.assertEqual('application', consoles.content_type.type)
+
+    def test_no_console_of_another_project(self):
+        self.problems = [fakes.problem('left-migrating', server_id='foreign')]
+        _, details = self.run_test(self.run_one())
+        self.assertNotIn('foreign', fakes.text(details['consoles']))
 
     def test_the_console_is_read_while_the_server_exists(self):
         self.problems = [fakes.problem()]

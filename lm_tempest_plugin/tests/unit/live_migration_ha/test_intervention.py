@@ -82,7 +82,7 @@ class InterveneTest(fakes.TempestTestCase):
             migration_records, 'force_complete', autospec=True)).mock
 
     def polled(self, plan, clients, on_poll, aborted, **kwargs):
-        """Call back as the engine does, and note what is aborted by then."""
+        """Call back as the engine does, and note the aborted servers."""
         for statuses in self.snapshots:
             on_poll(builders.snapshot(1), migrations(*statuses))
         self.aborted = list(aborted)

@@ -242,10 +242,14 @@ class FailuresTest(MatrixTestCase):
     def test_a_migration_with_a_problem(self):
         test = self.two()
         first, _ = test.matrix
-        self.problems = lambda plan: [fakes.problem()] if (
-            plan.settings == first and plan.measured) else ()
+        self.problems = lambda plan: [
+            fakes.problem(server_id=plan.servers[0].server_id)] if (
+                plan.settings == first and plan.measured) else ()
         self.fails(test, '1 of 2 combinations of settings have problems',
                    f'{first}: ', 'the verdict is stuck')
+        # The migration that fails is in the table as well.
+        self.assertEqual(['1', '0', '0'],
+                         [row[-1] for row in test.table.rows])
         # Two warm-ups, one migration that fails, and one round trip.
         self.assertEqual(2 + 1 + 2 + 2, len(self.plans))
         self.assert_deleted_as_built()

@@ -42,7 +42,7 @@ ANSWERS = schema.GuestState(
 SILENT = schema.GuestState(answers=False, boot_id_before='boot-1')
 REBOOTED = schema.GuestState(
     answers=True, boot_id_before='boot-1', boot_id_after='boot-2')
-TIMEOUTS = plan.Timeouts(60, 0, 0, 5, 0.5, 3.0)
+TIMEOUTS = plan.Timeouts(60, 0, 0, 5, 0.5, 3.0, 1.0)
 BOUNDS = plan.Bounds(max_outage_s=1.0, max_stall_s=3.0)
 
 

@@ -31,7 +31,8 @@ class DrainTestCase(base.TestCase):
             cloud.clients, poll.Poller(cloud.clients, servers, 0.5, 3.0),
             builders.new_plan(
                 strategy=strategy,
-                timeouts=plan.Timeouts(timeout_s, 0, 0, 5, 0.5, 3.0)),
+                timeouts=plan.Timeouts(
+                    timeout_s, 0, 0, 5, 0.5, 3.0, 1.0)),
             servers, **kwargs).run()
 
     def assert_each_once(self, cloud, drained):

@@ -186,7 +186,7 @@ class RefusedPlanTest(EngineTestCase):
         self.cloud.servers['server-1'] = builders.migrating(
             server_id='server-1')
         for changes in ({'destination': 'alpha'}, {'destination': 'gamma'},
-                        {}):
+                        {'avoid': 'beta'}, {}):
             self.assertRaises(preflight.CannotMigrate, self.run_plan,
                               self.plan(**changes))
         self.assertEqual([], self.cloud.requested)
@@ -516,6 +516,24 @@ class GuestsTest(OneServerTestCase):
         self.guests.verify.assert_not_called()
         self.assertEqual(builders.SILENT, run.results[0].guest)
 
+    def test_a_guest_is_silent_whatever_outage_is_accepted(self):
+        run = self.silence(planned=self.plan(
+            bounds=plan.Bounds(max_outage_s=99.0, max_stall_s=99.0)))
+        self.assertEqual(Kind.LOST, run.migrations[0].verdict.kind)
+
+    def test_any_error_in_a_guest_is_a_problem_of_it(self):
+        self.guests.boot_id.side_effect = EOFError('closed')
+        run = self.run_plan()
+        self.assertIn('boot-id', [each.check for each in run.problems])
+        self.assertEqual('EOFError', run.results[0].guest.boot_id_error)
+
+    def test_nova_s_services_cannot_be_listed(self):
+        answers = [self.cloud.list_services(binary='nova-compute'),
+                   lib_exc.ServerFault('no')]
+        self.cloud.list_services = mock.Mock(side_effect=answers)
+        run = self.run_plan()
+        self.assertEqual(Kind.COMPLETED, run.migrations[0].verdict.kind)
+
     def test_libvirt_is_asked_about_a_silent_guest(self):
         self.hosts.guest_state.return_value = 'libvirt on beta: paused'
         run = self.silence(hosts=self.hosts)
@@ -677,7 +695,7 @@ class TimeoutsTest(OneServerTestCase):
                 server_id='server-0')
             run = self.run_plan(self.plan(
                 options=request.RequestOptions(block_migration),
-                timeouts=plan.Timeouts(100, 6, 3, 5, 0.5, 3.0)))
+                timeouts=plan.Timeouts(100, 6, 3, 5, 0.5, 3.0, 1.0)))
             self.assertIn(f'(limit {limit} s', run.results[0].cause)
 
     def test_bounds_of_the_plan(self):

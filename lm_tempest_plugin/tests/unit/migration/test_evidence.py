@@ -208,6 +208,12 @@ class CollectTest(base.TestCase):
             builders.migration(request_id='')).action)
         self.servers.show_instance_action.assert_not_called()
 
+    def test_events_that_cannot_be_read(self):
+        """The verdict stands without them."""
+        self.servers.show_instance_action.side_effect = (
+            lib_exc.ServerFault('no answer'))
+        self.assertIsNone(self.collect(builders.completed()).action)
+
     def test_nova_has_no_action(self):
         self.servers.show_instance_action.side_effect = lib_exc.NotFound()
         self.assertIsNone(self.collect(builders.completed()).action)

@@ -64,7 +64,7 @@ class TimeoutsTest(base.TestCase):
             plan.Timeouts(base_s=300.0, per_gib_ram_s=60.0,
                           per_gib_disk_s=30.0, settle_s=50.0,
                           poll_interval_s=0.5, poll_error_s=70.0,
-                          grace_s=4.0),
+                          silent_s=1.0, grace_s=4.0),
             plan.Timeouts.of(OPTIONS))
 
     def test_by_size(self):

@@ -19,7 +19,6 @@ import subprocess
 from unittest import mock
 
 import fixtures
-from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.results import schema
@@ -80,6 +79,18 @@ class ResultsFileTest(base.TestCase):
             builders.migration())
         self.assertIn(path, str(exc))
 
+    def test_a_first_line_that_cannot_be_written_spoils_no_later_one(self):
+        with fixtures.MockPatchObject(
+                os, 'write', side_effect=OSError(28, 'No space left')):
+            self.assertRaises(store.ResultsError, self.file.append,
+                              builders.migration(0))
+        self.assertEqual([], os.listdir(self.directory))
+        self.file.append(builders.migration(1))
+        read = self.read()
+        self.assertEqual(1, len(read.runs))
+        self.assertEqual(['server-1'],
+                         [each.server_id for each in read.migrations])
+
     def test_drains_are_numbered(self):
         self.assertEqual(['drain-1', 'drain-2'], [
             self.file.next_drain() for _ in range(2)])
@@ -98,33 +109,6 @@ class ResultsFileTest(base.TestCase):
     def test_a_test_that_fails_before_any_migration(self):
         self.file.test_failed('a.test.of_it', AssertionError('no guest'))
         self.assertEqual(1, len(self.read().runs))
-
-
-class DescribeErrorTest(base.TestCase):
-
-    def test_an_assertion_is_one_line(self):
-        self.assertEqual('disk of server x', results_file.describe_error(
-            AssertionError('disk of\nserver x')))
-
-    def test_a_long_text_is_cut(self):
-        text = results_file.describe_error(AssertionError('y ' * 600))
-        self.assertLessEqual(len(text), results_file.REASON_LENGTH)
-        self.assertTrue(text.endswith(' ...'), text)
-
-    def test_our_own_exceptions_have_their_text(self):
-        self.assertEqual('no disk', results_file.describe_error(
-            store.ResultsError('no disk')))
-
-    def test_foreign_text_is_not_stored(self):
-        """Tempest's message about SSH contains the password."""
-        exc = lib_exc.SSHTimeout(
-            host='192.0.2.1', user='root', password='secret')
-        self.assertIn('secret', str(exc))
-        self.assertEqual('SSHTimeout', results_file.describe_error(exc))
-
-    def test_without_a_text(self):
-        self.assertEqual('AssertionError',
-                         results_file.describe_error(AssertionError()))
 
 
 class RunStartedTest(base.TestCase):

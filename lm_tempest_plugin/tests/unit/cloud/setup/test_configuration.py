@@ -42,7 +42,7 @@ def new_target(network=FIXED, storage='block', **account):
 
 
 class ConfigurationTest(base.TestCase):
-    """What Tempest finds in the file."""
+    """Options that Tempest finds in the file."""
 
     def setUp(self):
         super().setUp()

@@ -82,12 +82,25 @@ class RunTest(base.TestCase):
             ([], [('outage', 'skipped', 'the guest is paused')]),
             self.run_checks(leave_out={'outage': 'the guest is paused'}))
 
-    def test_an_unexpected_error_of_a_check_is_raised(self):
+    def test_an_error_in_a_check_is_a_problem(self):
         @registry.check
         def broken(seen):
             raise KeyError('x')
 
-        self.assertRaises(KeyError, self.run_checks)
+        (problem,), outcomes = self.run_checks()
+        self.assertEqual(('broken', 'the check itself failed: KeyError'),
+                         (problem.check, problem.text))
+        self.assertEqual([('broken', 'failed', '')], outcomes)
+
+    def test_a_check_cannot_skip_the_problems_that_it_has_found(self):
+        @registry.check
+        def outage(seen):
+            yield schema.Problem(check='outage', text='too long')
+            raise registry.SkipCheck('no probes')
+
+        problems, outcomes = self.run_checks()
+        self.assertEqual(['too long'], [each.text for each in problems])
+        self.assertEqual([('outage', 'failed', '')], outcomes)
 
     def test_an_api_that_does_not_answer_costs_no_other_check(self):
         @registry.check
@@ -100,9 +113,10 @@ class RunTest(base.TestCase):
             yield schema.Problem(check='outage', text='too long')
 
         problems, outcomes = self.run_checks()
-        self.assertEqual(['allocations', 'outage'],
+        self.assertEqual(['allocations', 'allocations', 'outage'],
                          [each.check for each in problems])
-        self.assertIn('the check itself failed', problems[0].text)
+        self.assertEqual('one', problems[0].text)
+        self.assertIn('the check itself failed', problems[1].text)
         self.assertEqual(['failed', 'failed'],
                          [outcome for _, outcome, _ in outcomes])
 
