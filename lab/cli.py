@@ -25,7 +25,7 @@ DESCRIPTION = """\
 A real OpenStack cloud with several compute hosts on this one machine, and
 Tempest running against it.
 
-Without a command: install what is missing, start the cloud, run
+Without a command: install missing packages, start the cloud, run
 "tempest run --regex live_migration_ha", stop the cloud, and exit with
 Tempest's exit code.
 """
@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     # SUPPRESS: a missing option must not override one before the command.
     commands.add_parser(
         'up', parents=[_cloud_options(argument_default=argparse.SUPPRESS)],
-        help='install what is missing and start the cloud')
+        help='install missing packages and start the cloud')
     run = commands.add_parser(
         'run', help='run Tempest against the cloud',
         usage="run-lab.sh run [--profile FILE] [tempest run's arguments]",

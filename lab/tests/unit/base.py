@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""What the lab's unit tests have in common: no root, no network, no cloud."""
+"""Base of the lab's unit tests, which need no root, network or cloud."""
 
 import os
 import pathlib
@@ -21,7 +21,7 @@ from unittest import mock
 from lab import errors
 from lab import layout
 
-#: Variables of whoever runs the tests that would change what they see.
+#: Variables of the environment that would change the results of tests.
 MISLEADING = ('LM_LAB_DIR', 'FORCE_COLOR', 'NO_COLOR', 'COLUMNS', 'TERM',
               'TTY_COMPATIBLE', 'TTY_INTERACTIVE')
 

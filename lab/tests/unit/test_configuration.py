@@ -261,7 +261,7 @@ class TestWriteAll(TestCase):
         self.assertEqual('qemu', libvirt['virt_type'])
 
     def test_again(self):
-        # What is there already is replaced.
+        # Existing files are replaced.
         text = {path: path.read_text() for path in self.files}
         Lab(self.layout, self.topology).configure()
         self.assertEqual(text, {path: path.read_text()
@@ -599,7 +599,7 @@ class TestSupervisor(TestCase):
             self.assertEqual(dict(program.environment), process.environment)
             self.assertEqual(str(program.log), process.stdout_logfile)
             self.assertTrue(process.redirect_stderr)
-            # The plan says what is started when.
+            # The plan starts each program in its turn.
             self.assertFalse(process.autostart)
             # Logs are whole: nothing is cut or turned away.
             self.assertEqual(0, process.stdout_logfile_maxbytes)

@@ -326,7 +326,7 @@ class TestCeph(Cloud):
 
     def test_volumes(self):
         self.run_plan(storage='ceph', volumes=True)
-        # What is kept is for every lab: only the schema is in it.
+        # Kept databases are for every lab: they hold only the schema.
         self.assert_order('stop mariadb', 'account of cinder',
                           'start cinder-api', 'port of cinder-api',
                           'inside.wait_until_ready')
@@ -348,7 +348,7 @@ class TestCeph(Cloud):
         self.run_plan(storage='ceph')
         self.assertFalse([event for event in self.events if re.match(
             'start cinder|account of', event)])
-        # But what is kept is for labs with them, too.
+        # But kept databases are for labs with volumes, too.
         self.assertTrue(self.first('cinder-manage'))
 
 

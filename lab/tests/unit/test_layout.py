@@ -94,7 +94,7 @@ class TestLayout(base.TestCase):
 class TestIsOwn(base.TestCase):
 
     def test_everything_of_a_lab(self):
-        # What lies in the state folder itself, or above what does.
+        # Each path is in the state folder, or above a path in it.
         for name in dir(layout.Layout):
             if isinstance(getattr(layout.Layout, name), property):
                 path = getattr(self.layout, name)

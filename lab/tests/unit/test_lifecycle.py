@@ -85,7 +85,7 @@ class TestCase(base.TestCase):
             raise errors.LabError(self.others)
 
     def _configure(self):
-        # What the templates become is tested elsewhere, and takes a while.
+        # Other tests render the templates, and that takes a while.
         self.write(Lab(self.layout, TWO).supervisor_conf)
 
     def _begin(self, layout, supervisor_conf):
@@ -118,7 +118,7 @@ class TestUp(TestCase):
         self.assertIn('The cloud is up:', said)
         self.assertIn('--computes 2', said)
         self.assertEqual(TWO, lifecycle.running(self.layout))
-        # What was left of an earlier one is cleared before anything else.
+        # Leftovers of an earlier cloud are removed before anything else.
         self.assertLess(self.events.index('end'),
                         self.events.index('begin'))
 

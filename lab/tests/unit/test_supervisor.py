@@ -220,7 +220,7 @@ class TestBroken(TestCase):
     """A connection that breaks."""
 
     def _failing(self, error):
-        """Return a supervisor, and what becomes of its connection."""
+        """Return a supervisor, and the list of events of its connection."""
         seen = []
 
         class Api:

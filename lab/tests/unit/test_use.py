@@ -160,7 +160,7 @@ class TestCase(base.TestCase):
         self.patch(lifecycle, 'running', lambda layout: self.topology)
 
     def printed(self, call, *args):
-        """What a call returns and prints."""
+        """Return the result and the output of a call."""
         out = io.StringIO()
         with contextlib.redirect_stdout(out):
             result = call(*args)
@@ -187,7 +187,7 @@ class TestExecute(TestCase):
 
     def setUp(self):
         super().setUp()
-        # Runs what nsenter would run, and writes down how it was called.
+        # Runs the command of nsenter, and notes the arguments.
         self.entered = self.folder / 'entered'
         script = (f'echo "$@" >> {self.entered}\n'
                   'while [ "$1" != -- ]; do shift; done; shift; exec "$@"')

@@ -238,7 +238,7 @@ class TestEnvironment(TestCase):
 
 
 class Api:
-    """An API that takes note of what is made."""
+    """An API that notes each creation."""
 
     def __init__(self):
         self.made = []

@@ -59,8 +59,8 @@ class TestMain(base.TestCase):
         self.assertEqual(0, status)
         self.assertEqual([each.name for each in injections.FAULTS],
                          self.scene.played)
-        self.assertIn('7 faults, 0 with a wrong verdict or '
-                      'leftovers.', output)
+        self.assertIn(f'{len(injections.FAULTS)} faults, 0 with a wrong '
+                      'verdict or leftovers.', output)
         self.assertIn('a cause', output)
 
     def test_chosen(self):

@@ -101,7 +101,7 @@ class TestBecomeCompute(base.TestCase):
         self.assertIn(('sethostname', 'compute1'), self.events)
         self.assertIn(('loopback_up',), self.events)
         self.assertEqual('execvp', self.events[-1][0])
-        # Nobody waits any more for the end of what it prints.
+        # Nobody waits any more for the end of its output.
         self.assertIn(('dup2', opened[0], self.writer), self.events)
 
     def test_failure_says_nothing(self):

@@ -41,7 +41,7 @@ class Kernel:
 
 
 class Route:
-    """What the lab uses of pyroute2.IPRoute and pyroute2.NetNS."""
+    """The parts of pyroute2.IPRoute and pyroute2.NetNS that the lab uses."""
 
     def __init__(self, kernel, namespace=None):
         self.kernel = kernel

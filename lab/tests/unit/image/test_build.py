@@ -166,7 +166,7 @@ class TestFingerprint(unittest.TestCase):
         return self.versions
 
     def _resolve(self, name):
-        # The kernel is what package lists say, which may not be there.
+        # Package lists, which may be missing, name the kernel.
         self.fail(f'package lists are asked for {name}')
 
     def test_is_stable(self):

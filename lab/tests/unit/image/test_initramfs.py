@@ -128,7 +128,7 @@ class TestGuestFiles(unittest.TestCase):
 
     def test_keys_are_where_ssh_looks_for_them(self):
         init = (initramfs.GUEST / 'init').read_text()
-        # The disk is there before the link to what is not on it.
+        # The disk is mounted before /root gets a link to /run, outside of it.
         self.assertLess(init.index('/dev/vda2 /root'),
                         init.index('/run/ssh /root/.ssh'))
         # Moved within one file system, so that none is seen half.

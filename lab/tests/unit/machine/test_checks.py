@@ -30,7 +30,7 @@ FEDORA = {'ID': 'fedora', 'PRETTY_NAME': 'Fedora Linux 43'}
 class TestCase(base.TestCase):
 
     def refusal(self, check, *args):
-        """What a check says, which is one sentence that tells what to do."""
+        """Return the refusal of a check: one sentence with the remedy."""
         message = self.refused(check, *args)
         self.assert_sentence(message)
         self.assertIn(':', message)

@@ -19,7 +19,7 @@ import textwrap
 from lab.machine import debian
 from lab.tests.unit import base
 
-#: A dpkg-query and an apt-get that know what is installed, in files.
+#: A dpkg-query and an apt-get that keep the installed packages in a file.
 DPKG_QUERY = """\
 shift 3
 for package; do
@@ -154,7 +154,7 @@ class TestInstall(TestCase):
         self.assert_sentence(message)
 
     def test_no_service_is_started(self):
-        # mount(8) is not run for real: it writes down what it was told.
+        # mount(8) is not run for real: a script notes its arguments.
         present = self.write(self.folder / 'invoke-rc.d')
         self.patch(debian, 'SERVICE_STARTERS',
                    (str(present), str(self.folder / 'absent')))
@@ -300,7 +300,7 @@ class TestBackports(BackportsTestCase):
         with debian.backports(PACKAGE) as options:
             name, _, lists = options[5].partition('=')
             self.assertEqual('Dir::State::lists', name)
-            # apt writes down there what it has read.
+            # apt stores the lists there.
             self.write(pathlib.Path(lists) / 'deb.example_main_Packages')
             folder = self.parts(options).parent
             # As another user.

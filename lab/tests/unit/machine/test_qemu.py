@@ -22,7 +22,7 @@ BACKPORTS = ['-t', 'bookworm-backports']
 
 
 class TestCase(base.TestCase):
-    """A machine with an apt-get that installs what apt-cache promises."""
+    """A machine with an apt-get that installs the version of apt-cache."""
 
     def setUp(self):
         super().setUp()
@@ -94,7 +94,7 @@ class TestInstall(TestCase):
     def test_for_ceph(self):
         qemu.install(self.log)
         self.assertNotIn('qemu-block-extra', self.installed)
-        # apt offers what is installed, and the release's for what is not.
+        # apt offers the installed version of a package, or the release's.
         self.offered |= self.installed
         qemu.install(self.log, has_ceph=True)
         self.assertEqual(RECENT, self.installed['qemu-block-extra'])
@@ -107,7 +107,7 @@ class TestInstall(TestCase):
         self.assertEqual(['lists', [*qemu.NO_REMOVAL]], self.events)
 
     def test_one_package_was_taken_from_backports_before(self):
-        # apt offers what is installed, too.
+        # apt offers installed versions, too.
         self.offered[qemu.PACKAGES[0]] = RECENT
         self.installed = {qemu.PACKAGES[0]: RECENT}
         qemu.install(self.log)

@@ -70,7 +70,7 @@ class TestPlan(base.TestCase):
         self.assertEqual({'ceph-mon', 'ceph-mgr', 'ceph-osd'}, added)
         for name in added:
             self.assertEqual('controller', found[name].host)
-            # The supervisor keeps what stays in the foreground.
+            # The supervisor needs programs that stay in the foreground.
             self.assertIn('-f', found[name].command)
         # Guests wait for these.
         self.assertEqual({'ceph-mon', 'ceph-osd'}, {

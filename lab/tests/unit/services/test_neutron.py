@@ -36,7 +36,7 @@ class TestCase(base.TestCase):
         self.events.append((host, ' '.join(str(word) for word in command)))
 
     def start(self, name):
-        """What the lab uses of a supervisor here."""
+        """Note the start, in place of a supervisor."""
         self.events.append(('supervisor', name))
 
 
