@@ -288,11 +288,12 @@ _wait_opts = [
 _result_opts = [
     cfg.StrOpt(
         'results_directory', default='live-migration-ha-results',
-        help='Directory of the results files, which have one line for each '
-        'live migration. Each process that runs tests writes one file, named '
-        'after run_name and its process id. A relative path starts where the '
-        'tests run, in the workspace. Empty for no file; the results are '
-        'attached to the tests in any case.'),
+        help='Directory of the results files, which have lines about the run, '
+        'each drain, each live migration and each failed test. Each process '
+        'that runs tests writes one file, named after run_name and its '
+        'process id. A relative path starts where the tests run, in the '
+        'workspace. Empty for no file; the results are attached to the tests '
+        'in any case.'),
     cfg.StrOpt(
         'run_name', default='',
         help='Name of this run in its results. Empty, the default, for the '
@@ -439,10 +440,16 @@ def settings_table() -> list[tuple[str, ...]]:
 
     The first row has the headings.
     """
+    def values(kind: types.ConfigType) -> str:
+        if isinstance(kind, types.Boolean):
+            return 'false, true'
+        if isinstance(kind, types.Number):
+            return f'numbers from {kind.min} to {kind.max}'
+        return str(kind.type_name)
+
     return [('Option', 'Option in nova.conf', 'Values', 'Observed by check'),
-            *((setting.name, str(setting.option),
-               'false, true' if isinstance(setting.kind, types.Boolean) else
-               'numbers from 1', setting.observed_by or '(not observed)')
+            *((setting.name, str(setting.option), values(setting.kind),
+               setting.observed_by or '(not observed)')
               for setting in NOVA_SETTINGS)]
 
 

@@ -45,7 +45,7 @@ class CloudCommand(command.Command):
             '--image', metavar='FILE_OR_NAME', default='',
             help='image of the guests: a file, which is uploaded, or the '
             'name or id of an image that all projects can use (default: the '
-            'last one)')
+            'image of the last call in this workspace)')
         parser.add_argument(
             '--ssh-user', metavar='USER', default='',
             help='user for logins to guests (default: chosen by the image)')

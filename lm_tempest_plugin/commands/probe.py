@@ -153,12 +153,13 @@ class Probe(lister.Lister):
         parser.add_argument(
             '--tcp-interval', metavar='SECONDS', default=0.05,
             type=common.seconds(*TCP_INTERVALS_S),
-            help='time between two messages on it (default: 0.05)')
+            help='time between two messages on the TCP connection (default: '
+                 '0.05)')
         parser.add_argument(
             '--calibrate', metavar='SECONDS', default=1.0,
             type=common.seconds(*CALIBRATIONS_S),
-            help='how long to probe the loopback before, which shows the '
-                 'delays of this machine itself (default: 1; 0: not at all)')
+            help='seconds to probe the loopback first; this shows the delays '
+                 'of this machine (default: 1; 0: not at all)')
         parser.add_argument(
             '--allow-idle', action='store_true',
             help='let this machine\'s CPUs sleep between two requests, so '

@@ -25,7 +25,7 @@ from lm_tempest_plugin.hosts import undo_log
 
 
 class Recover(command.Command):
-    """Restore compute hosts that a killed run has left changed.
+    """Restore compute hosts whose nova.conf a killed run has not restored.
 
     Each host in the undo log gets its original nova.conf back, byte for byte,
     and its nova-compute is restarted. Tempest's configuration is not needed:

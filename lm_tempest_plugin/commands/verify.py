@@ -31,7 +31,7 @@ from lm_tempest_plugin import utils
 
 CLEANUP_BOUNDS_S = (1.0, 86400.0)
 GOOD, BAD, INTERRUPTED = 0, 1, 130
-# Time between two looks at files and signals.
+# Interval of checks for new results and signals.
 POLL_S = 0.5
 # Their expectations depend on where the servers' disks are.
 NEED_STORAGE = 'OldApiTest'
@@ -42,7 +42,7 @@ REPORT_MODULES = (REPORT, 'lm_tempest_plugin.results.renderers', 'jinja2',
 
 
 class Verify(bootstrap.CloudCommand):
-    """Live-migrate servers in a cloud, judge that, and delete everything.
+    """Live-migrate servers, judge the migrations, delete created resources.
 
     The exit code is 0 only if all tests passed and the report is good.
     """

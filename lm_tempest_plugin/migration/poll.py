@@ -12,8 +12,9 @@
 
 """Snapshots of all servers and migration records.
 
-A snapshot takes two requests to the compute API while the run has fewer than
-100 migration records, and one more for each further 100.
+A snapshot takes two requests to the compute API, and one more for each further
+100 migration records that the cloud has made since the first snapshot. The
+number of servers does not matter.
 """
 
 from collections.abc import Callable

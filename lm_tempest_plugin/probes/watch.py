@@ -154,8 +154,8 @@ class Watch:
 
         :param address: as the caller gave it
         :param start_ns: begin of the window, CLOCK_MONOTONIC
-        :param end_ns: end of the window; later answers than the last look
-            of the prober are not known yet
+        :param end_ns: end of the window; answers that came after the
+            prober's last poll are not known yet
         :returns: stall is None without a TCP echo service
         :raises ProbeError: a prober has died
         """

@@ -19,7 +19,7 @@ from lm_tempest_plugin.guests import workloads
 # upperdir. If that directory is not visible from here, the lookup returns the
 # overlay itself, which is no disk.
 _LOCATE = """\
-look() {
+find_mount() {
     kind=nothing source= options= best=0
     while read -r from point type flags rest; do
         case ${1%/}/ in
@@ -32,12 +32,12 @@ look() {
     done < /proc/mounts
 }
 home=$(cd "$HOME" && pwd -P) || exit
-look "$home"
+find_mount "$home"
 over=
 case $kind:$options in
     (overlay:*,upperdir=*)
         upper=${options#*,upperdir=}
-        look "${upper%%,*}"
+        find_mount "${upper%%,*}"
         over='overlay on ' ;;
 esac
 case $kind:$source in
@@ -69,7 +69,7 @@ if [ -w $caches ]; then
     echo 3 > $caches
 else
     sudo -n sh -c "echo 3 > $caches"
-fi || { echo 'What is cached cannot be dropped' >&2; exit 1; }
+fi || { echo 'The page cache cannot be dropped' >&2; exit 1; }
 sum=$(sha256sum < "$HOME/lm-disk") || exit
 echo "${sum%% *}"
 """
