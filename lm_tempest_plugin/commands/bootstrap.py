@@ -13,9 +13,7 @@
 """tempest live-migration-ha bootstrap: prepare a cloud for `tempest run`."""
 
 import argparse
-import contextlib
 import dataclasses
-import os
 from typing import TextIO
 
 from cliff import command
@@ -96,11 +94,8 @@ def _print(stream: TextIO, text: str) -> bool:
     created have to be deleted all the same.
     """
     try:
-        print(text, file=stream, flush=True)
+        common.write_stream(stream, f'{text}\n')
     except OSError:
-        # Python flushes the rest at exit, and would fail again.
-        with contextlib.suppress(OSError), open(os.devnull, 'wb') as nowhere:
-            os.dup2(nowhere.fileno(), stream.fileno())
         return False
     return True
 

@@ -16,15 +16,21 @@ import abc
 import argparse
 from collections.abc import Callable
 from collections.abc import Iterable
+import contextlib
+import logging
 import math
 import os
 import pathlib
 from typing import Any
+from typing import TextIO
+import warnings
 
 from cliff import command
 
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
+
+LOG = logging.getLogger(__name__)
 
 BAD_INPUT = 2
 HTML, MARKDOWN, JSON, TEXT = 'html', 'markdown', 'json', 'text'
@@ -143,6 +149,24 @@ def write_output(path: str | os.PathLike[str], text: str) -> None:
             f'{target} cannot be written: {exc.strerror}') from exc
 
 
+def write_stream(stream: TextIO, text: str) -> None:
+    """Write a text to an output stream, and flush it.
+
+    :param stream: such as standard output
+    :param text: the text
+    :raises OSError: it cannot be written; the stream takes and drops all
+        further text
+    """
+    try:
+        stream.write(text)
+        stream.flush()
+    except OSError:
+        # Python flushes the rest at exit, and would fail again.
+        with contextlib.suppress(OSError), open(os.devnull, 'wb') as nowhere:
+            os.dup2(nowhere.fileno(), stream.fileno())
+        raise
+
+
 def _check_place(target: pathlib.Path) -> None:
     if target.is_dir():
         raise OutputError(f'{target} cannot be written: it is a directory')
@@ -214,15 +238,34 @@ class ResultsCommand(command.Command, abc.ABC):
     def take_action(self, parsed_args: argparse.Namespace) -> int:
         """Return the exit code; print an error as one sentence."""
         try:
-            return self.process(parsed_args)
+            with warnings.catch_warnings():
+                # numpy prints this one; the estimates refuse its result.
+                warnings.filterwarnings('ignore', 'overflow', RuntimeWarning)
+                return self.process(parsed_args)
         except (store.ResultsError, OutputError,
                 utils.MissingLibrary) as exc:
-            self.app.stderr.write(f'{exc}\n')
-            return BAD_INPUT
+            reason = str(exc)
+        except (OSError, ValueError, ArithmeticError, RecursionError) as exc:
+            # cliff's exit code would be 1, which for compare means "worse".
+            LOG.debug('The results cannot be processed', exc_info=True)
+            reason = f'the results cannot be processed: {_reason(exc)}'
+        self.app.stderr.write(f'{reason}\n')
+        return BAD_INPUT
 
     def write(self, path: str | None, text: str) -> None:
-        """Write a text to a file, or to standard output without one."""
+        """Write a text to a file, or to standard output without one.
+
+        :raises OutputError: it cannot be written; says why
+        """
         if path:
             write_output(path, text)
-        else:
-            self.app.stdout.write(text)
+            return
+        try:
+            write_stream(self.app.stdout, text)
+        except (OSError, ValueError) as exc:
+            raise OutputError('standard output cannot be written: '
+                              f'{_reason(exc)}') from exc
+
+
+def _reason(exc: Exception) -> str:
+    return getattr(exc, 'strerror', None) or str(exc)

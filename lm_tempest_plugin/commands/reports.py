@@ -120,7 +120,7 @@ class Compare(common.ResultsCommand):
             raise store.ResultsError(str(exc)) from exc
         self.write(path, common.render(found, form))
         if path:
-            self.app.stdout.write(f'{found.verdict}\n')
+            self.write(None, f'{found.verdict}\n')
         return 0 if found.good else WORSE
 
 

@@ -19,11 +19,13 @@ import pathlib
 import sys
 import types
 from unittest import mock
+import warnings
 
 import fixtures
 
 from lm_tempest_plugin.commands import reports
 from lm_tempest_plugin.results import judgement
+from lm_tempest_plugin.results import store
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
 from lm_tempest_plugin.tests.unit.results import runs
@@ -132,6 +134,41 @@ class ReportTest(base.TestCase):
             self.assertRaises(
                 ModuleNotFoundError, self.run_with, self.results, '--format',
                 'html')
+
+    def test_standard_output_cannot_be_written(self):
+        with open('/dev/full', 'w') as self.stdout:
+            self.assertEqual(2, self.run_with(self.results))
+            # Python flushes the rest at exit: that must not fail again.
+            print('more', file=self.stdout, flush=True)
+        self.assertEqual(
+            'standard output cannot be written: No space left on device\n',
+            self.stderr.getvalue())
+
+    def test_standard_output_that_has_no_such_character(self):
+        self.stdout = io.TextIOWrapper(io.BytesIO(), 'ascii')
+        self.assertEqual(2, self.run_with(
+            self.results, '--format', 'html'))
+        self.assertRegex(
+            self.stderr.getvalue(),
+            "^standard output cannot be written: 'ascii' codec .*\n$")
+
+    def test_a_text_that_cannot_be_encoded(self):
+        path = self.directory / 'report.html'
+        path.write_text('old')
+        self.refused('cannot be processed: \'utf-8\' codec', self.results,
+                     '-o', path, '--title', '\ud800')
+
+    def test_an_error_of_the_system(self):
+        with mock.patch.object(
+                store, 'read', side_effect=OSError(24, 'Too many open files')):
+            self.refused('cannot be processed: Too many open files',
+                         self.results)
+
+    def test_nesting_that_is_too_deep(self):
+        with mock.patch.object(store, 'read', side_effect=RecursionError(
+                'maximum recursion depth exceeded')):
+            self.refused('cannot be processed: maximum recursion depth',
+                         self.results)
 
     def test_wrong_arguments(self):
         for arguments in ((), (self.results, '--format', 'pdf')):
@@ -252,6 +289,22 @@ class CompareTest(base.TestCase):
     def test_unknown_extension(self):
         self.assertEqual(2, self.run_with('a', 'b', '-o', 'x.pdf'))
         self.assertIn('x.pdf', self.stderr.getvalue())
+
+    def test_numbers_that_are_too_large(self):
+        def outage(length_s=0.25, at_s=0.0, **rest):
+            return one_outage(min(length_s, 9.0), min(at_s, 9.0), **rest)
+
+        one_outage = builders.outage
+        with mock.patch.object(builders, 'outage', outage):
+            large = self.write('two', factor=7e306)
+        with warnings.catch_warnings(record=True) as raised:
+            warnings.simplefilter('always')
+            self.assertEqual(2, self.run_with(self.write('one'), large))
+        self.assertEqual([], raised)
+        self.assertEqual(
+            'the results cannot be processed: a value is not finite\n',
+            self.stderr.getvalue())
+        self.assertEqual('', self.stdout.getvalue())
 
     def test_bad_arguments(self):
         for arguments in (('--tolerance', '-1'), ('--tolerance', 'nan'),
