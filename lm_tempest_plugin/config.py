@@ -38,6 +38,7 @@ RESTART_S = 300.0
 RESTART_BOUNDS_S = (1.0, 3600.0)
 # Major and minor number, without leading zeros.
 MICROVERSION = r'([1-9][0-9]*)\.(0|[1-9][0-9]*)'
+RUN_NAME = '([A-Za-z0-9_-][A-Za-z0-9._-]*)?'
 # Servers, batches, round trips, connections.
 COUNT = types.Integer(min=1, max=1000)
 
@@ -294,10 +295,16 @@ _result_opts = [
         'process id. A relative path starts where the tests run, in the '
         'workspace. Empty for no file; the results are attached to the tests '
         'in any case.'),
-    cfg.StrOpt(
+    _checked(cfg.StrOpt(
         'run_name', default='',
-        help='Name of this run in its results. Empty, the default, for the '
-        'time at which it started.'),
+        help='Name of this run in its results: letters, digits, ".", "_" and '
+        '"-", but no "." at the beginning. Empty, the default, for the time '
+        'at which it started.'),
+        # It becomes a part of the name of a file, which must not lead out of
+        # results_directory.
+        lambda text: '' if re.fullmatch(RUN_NAME, text) else
+        'Should have only letters, digits, ".", "_" and "-", and no "." '
+        'at the beginning'),
 ]
 
 live_migration_ha_opts = (

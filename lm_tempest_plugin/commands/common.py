@@ -260,6 +260,9 @@ class ResultsCommand(command.Command, abc.ABC):
         if path:
             write_output(path, text)
             return
+        if self.app.stdout is None:
+            raise OutputError('standard output cannot be written: it is '
+                              'closed')
         try:
             write_stream(self.app.stdout, text)
         except (OSError, ValueError) as exc:

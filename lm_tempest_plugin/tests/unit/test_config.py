@@ -170,6 +170,12 @@ class BadValuesTest(ConfigTestCase):
             self.refused(
                 'request_microversion', value, 'is not a microversion')
 
+    def test_run_name(self):
+        # It is a part of the name of a file in results_directory.
+        for value in ('../x', 'a/b', '/tmp/x', '.', '..', '.hidden', 'a b',
+                      'a\0b', '\u00fc'):
+            self.refused('run_name', value, 'Should have only')
+
     def test_times(self):
         for value in ('0', '-1'):
             self.refused('migration_timeout', value,
@@ -219,6 +225,11 @@ class GoodValuesTest(ConfigTestCase):
     def test_microversions(self):
         for text in ('', '2.1', '2.24', '2.84', '2.100'):
             self.assertEqual(text, self.value('request_microversion', text))
+
+    def test_run_names(self):
+        # The second one is like those of the command verify.
+        for text in ('', 'verify-20260101T120000Z', 'a', '1', 'A_b.c-d..e'):
+            self.assertEqual(text, self.value('run_name', text))
 
     def test_defaults(self):
         values = self.conf('').live_migration_ha

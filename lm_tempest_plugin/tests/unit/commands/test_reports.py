@@ -144,6 +144,14 @@ class ReportTest(base.TestCase):
             'standard output cannot be written: No space left on device\n',
             self.stderr.getvalue())
 
+    def test_standard_output_is_closed(self):
+        # Python's sys.stdout is None then.
+        self.stdout = None
+        self.assertEqual(2, self.run_with(self.results))
+        self.assertEqual(
+            'standard output cannot be written: it is closed\n',
+            self.stderr.getvalue())
+
     def test_standard_output_that_has_no_such_character(self):
         self.stdout = io.TextIOWrapper(io.BytesIO(), 'ascii')
         self.assertEqual(2, self.run_with(
