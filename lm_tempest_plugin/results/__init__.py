@@ -18,7 +18,8 @@ Nothing in this package knows OpenStack or measures anything.
 * store: writes and reads results files
 * estimates, effects, recommendation: statistics
 * summary: the data behind every table of a report
+* judgement: the differences between two sets of results
 * document: sections, tables and plots; report and compare build one
 * renderers, plots: show a document
-* influx, openmetrics: exports for monitoring systems
+* export: metrics for InfluxDB and Prometheus
 """
