@@ -13,8 +13,8 @@
 """Snapshots of all servers and migration records.
 
 A snapshot takes two requests to the compute API, and one more for each further
-100 migration records that the cloud has made since the first snapshot. The
-number of servers does not matter.
+100 migration records that the cloud has made since shortly before the first
+one. The number of servers does not matter.
 """
 
 from collections.abc import Callable
