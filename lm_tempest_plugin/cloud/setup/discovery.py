@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+import json
 import logging
 import os
 from typing import Any
@@ -28,6 +29,7 @@ import openstack
 from openstack.config import loader
 from openstack import exceptions
 import requests
+import yaml
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
@@ -190,6 +192,12 @@ def _read_clouds_yaml(cloud: str) -> Any:
 
     :raises SetupError: clouds.yaml has no such cloud, or cannot be read
     """
+    named = os.environ.get('OS_CLIENT_CONFIG_FILE')
+    for path in [*([named] if named else []), *loader.CONFIG_FILES]:
+        # openstacksdk takes the first one that it can open.
+        with contextlib.suppress(OSError):
+            _check_clouds_yaml(path, cloud)
+            break
     try:
         config = openstack.config.OpenStackConfig()
     except (exceptions.SDKException, OSError, ValueError) as exc:
@@ -198,8 +206,8 @@ def _read_clouds_yaml(cloud: str) -> Any:
     known = sorted(name for name in config.get_cloud_names()
                    if name not in PSEUDO_CLOUDS)
     if not known:
-        named = os.environ.get('OS_CLIENT_CONFIG_FILE')
-        places = [*([named] if named else []), *loader.CONFIG_SEARCH_PATH]
+        places = dict.fromkeys(
+            [*([named] if named else []), *loader.CONFIG_SEARCH_PATH])
         raise setup.SetupError(
             f'cloud {cloud!r} is not known: there is no readable '
             f'clouds.yaml in {" or ".join(places)}')
@@ -212,9 +220,58 @@ def _read_clouds_yaml(cloud: str) -> Any:
     except FAILURES as exc:
         raise setup.SetupError(
             f'cloud {cloud}: clouds.yaml: {_reason(exc)}') from exc
+    except (AttributeError, TypeError) as exc:
+        raise setup.SetupError(
+            f'{config.config_filename} is not valid: an option of cloud '
+            f'{cloud} has a wrong type, such as a number instead of a text'
+        ) from exc
     region.config['api_timeout'] = region.config.get(
         'api_timeout') or API_TIMEOUT_S
     return region
+
+
+def _check_clouds_yaml(path: str, cloud: str) -> None:
+    """Refuse a file that openstacksdk would misunderstand.
+
+    It skips a file that it cannot parse, with a warning of several lines, and
+    a wrong type ends in an AttributeError or TypeError somewhere inside.
+
+    :raises SetupError: names the file, and the place or the fault
+    :raises OSError: it cannot be opened
+    """
+    try:
+        with open(path) as stream:
+            found = (json.load(stream) if path.endswith('json') else
+                     yaml.safe_load(stream))
+    except yaml.MarkedYAMLError as exc:
+        mark = exc.problem_mark or exc.context_mark
+        place = (f'line {mark.line + 1}, column {mark.column + 1}: '
+                 if mark else '')
+        fault = f'{place}{exc.problem or exc.context}'
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        fault = ' '.join(str(exc).split())
+    else:
+        # openstacksdk treats an empty file as one without clouds.
+        fault = '' if found is None else _wrong_type(found, cloud)
+    if fault:
+        raise setup.SetupError(f'{path} is not valid: {fault}')
+
+
+def _wrong_type(content: Any, cloud: str) -> str:
+    if not isinstance(content, dict):
+        return 'the file is not a mapping'
+    clouds = content.get('clouds', {})
+    if not isinstance(clouds, dict):
+        return 'clouds is not a mapping'
+    for name in clouds:
+        if not isinstance(name, str):
+            return f'{name} is not a text and cannot name a cloud'
+    wanted = clouds.get(cloud, {})
+    if not isinstance(wanted, dict):
+        return f'cloud {cloud} is not a mapping'
+    if not isinstance(wanted.get('auth') or {}, dict):
+        return f'auth of cloud {cloud} is not a mapping'
+    return ''
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ import pathlib
 import socket
 
 import fixtures
+from openstack.config import loader
 import yaml
 
 from lm_tempest_plugin.cloud import setup
@@ -230,9 +231,71 @@ class ConnectTest(base.TestCase):
         self.assertIn("cloud 'one' is not known", text)
         self.assertIn(str(self.folder / 'clouds.yaml'), text)
 
+    def test_a_place_is_named_once(self):
+        # An unset XDG_CONFIG_HOME makes openstacksdk list it twice.
+        self.useFixture(fixtures.MockPatchObject(
+            loader, 'CONFIG_SEARCH_PATH', ['/no/a', '/no/b', '/no/a']))
+        self.useFixture(fixtures.MockPatchObject(
+            loader, 'CONFIG_FILES', ['/no/a/clouds.yaml']))
+        path = self.folder / 'clouds.yaml'
+        self.assertEqual(
+            "cloud 'one' is not known: there is no readable clouds.yaml in "
+            f'{path} or /no/a or /no/b', self.refused())
+
     def test_a_file_that_is_no_yaml(self):
-        (self.folder / 'clouds.yaml').write_text('clouds: [')
-        self.assertIn('there is no readable clouds.yaml', self.refused())
+        path = self.folder / 'clouds.yaml'
+        for content, place in (
+                (b'clouds: [', 'line 1, column 10: expected the node content'),
+                (b'clouds:\n  c: [\n x: y: z\n',
+                 "line 3, column 6: expected ',' or ']', but got ':'"),
+                (b'clouds: "\x07"', 'special characters are not allowed'),
+                (b'\xff\xfe\x00', "'utf-8' codec can't decode byte 0xff"),
+                (b'[' * 9999, 'maximum recursion depth')):
+            path.write_bytes(content)
+            text = self.refused()
+            self.assertTrue(text.startswith(f'{path} is not valid: '), text)
+            self.assertIn(place, text)
+
+    def test_a_file_that_is_no_json(self):
+        path = self.folder / 'clouds.json'
+        path.write_text('{"clouds":\n x}')
+        self.useFixture(fixtures.EnvironmentVariable(
+            'OS_CLIENT_CONFIG_FILE', str(path)))
+        self.assertEqual(
+            f'{path} is not valid: Expecting value: line 2 column 2 (char '
+            '12)', self.refused())
+
+    def test_values_of_a_wrong_type(self):
+        path = self.folder / 'clouds.yaml'
+        for content, fault in (
+                ('5', 'the file is not a mapping'),
+                ('clouds: 5', 'clouds is not a mapping'),
+                ('clouds:', 'clouds is not a mapping'),
+                ('clouds: {one: 5}', 'cloud one is not a mapping'),
+                ('clouds: {one: {auth: 5}}',
+                 'auth of cloud one is not a mapping'),
+                ('clouds: {one: {}, 7: {}}',
+                 '7 is not a text and cannot name a cloud')):
+            path.write_text(content)
+            self.assertEqual(f'{path} is not valid: {fault}', self.refused())
+        for content in ('{auth: {auth_url: 5, password: 7}}', '{profile: 5}'):
+            path.write_text(f'clouds: {{one: {content}}}')
+            self.assertEqual(
+                f'{path} is not valid: an option of cloud one has a wrong '
+                'type, such as a number instead of a text', self.refused())
+
+    def test_an_empty_file(self):
+        (self.folder / 'clouds.yaml').write_text('')
+        self.assertIn("cloud 'one' is not known", self.refused())
+
+    def test_files_that_are_not_read(self):
+        # openstacksdk takes the first one that it can open.
+        bad = self.folder / 'bad.yaml'
+        bad.write_text('[')
+        self.clouds()
+        self.useFixture(fixtures.MockPatchObject(
+            loader, 'CONFIG_FILES', [str(bad)]))
+        self.assertEqual('boss', discovery.connect('one').account.username)
 
     def test_wrong_password(self):
         self.clouds(password='wr0ng')
