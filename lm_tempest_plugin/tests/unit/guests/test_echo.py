@@ -64,7 +64,7 @@ class RunTest(base.TestCase):
             (self.folder / command).symlink_to(found)
 
     def run_script(self, port):
-        """Run the script with the provided commands; return code and output."""
+        """Run the script with the provided commands; return code, output."""
         self.provide(*TOOLS)
         process = subprocess.Popen(
             [shutil.which('setsid'), shutil.which('sh'), '-c',
