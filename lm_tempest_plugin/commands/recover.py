@@ -53,9 +53,13 @@ class Recover(command.Command):
         :returns: 0 if every host is restored
         """
         log = undo_log.UndoLog(parsed_args.undo_log or config.UNDO_LOG)
-        if parsed_args.undo_log and not log.directory.is_dir():
-            self.app.stderr.write(
-                f'The directory {log.directory} does not exist\n')
+        if log.directory.exists():
+            fault = '' if log.directory.is_dir() else 'is not a directory'
+        else:
+            # Without a run that changed hosts, the default does not exist.
+            fault = 'does not exist' if parsed_args.undo_log else ''
+        if fault:
+            self.app.stderr.write(f'{log.directory} {fault}\n')
             return 1
         for name in log.hosts():
             self.app.stdout.write(f'Restoring host {name} ...\n')

@@ -30,6 +30,7 @@ import tempfile
 import threading
 import types
 
+import msgspec
 from oslo_log import log as logging
 
 from lm_tempest_plugin.hosts import remote
@@ -185,11 +186,23 @@ class UndoLog:
         path = self._path(host)
         try:
             found = json.loads(path.read_text())
-            return UndoEntry(remote.Site(**found['site']), found['backup'],
-                             found['sha256'])
-        except (OSError, ValueError, KeyError, TypeError) as exc:
+            entry = msgspec.convert(found, UndoEntry)
+            # msgspec ignores them. A later version may need them to reach the
+            # host.
+            unknown = [*(found.keys() - dataclasses.asdict(entry).keys()),
+                       *(found['site'].keys() -
+                         dataclasses.asdict(entry.site).keys())]
+            if unknown:
+                raise ValueError(f'unknown field `{unknown[0]}`')
+        except OSError as exc:
             raise UndoLogError(f'the undo log entry {path} cannot be read: '
-                               f'{exc}') from exc
+                               f'{exc.strerror}') from exc
+        except (ValueError, RecursionError) as exc:
+            raise UndoLogError(
+                f'{path} is not an undo log entry of this program: {exc}; '
+                'recover with the version that wrote it, or '
+                f'restore host {host} by hand and remove the file') from exc
+        return entry
 
     def _path(self, host: str) -> pathlib.Path:
         # The name comes from nova. It must not lead out of the directory.

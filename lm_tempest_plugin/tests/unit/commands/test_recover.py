@@ -12,6 +12,7 @@
 
 import contextlib
 import io
+import pathlib
 import types
 from unittest import mock
 
@@ -63,6 +64,14 @@ class RecoverTest(base.TestCase):
     def test_a_missing_directory(self):
         self.assertEqual(1, self.run_with('--undo-log', '/no/such'))
         self.assertIn('/no/such', self.stderr.getvalue())
+        self.recover.assert_not_called()
+
+    def test_a_file_instead_of_a_directory(self):
+        path = pathlib.Path(self.directory, 'file')
+        path.write_text('')
+        self.assertEqual(1, self.run_with('--undo-log', str(path)))
+        self.assertEqual(f'{path} is not a directory\n',
+                         self.stderr.getvalue())
         self.recover.assert_not_called()
 
     def test_a_wrong_number_of_seconds(self):

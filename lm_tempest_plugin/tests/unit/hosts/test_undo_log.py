@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -103,6 +104,35 @@ class UndoLogTest(base.TestCase):
             exc = self.assertRaises(
                 undo_log.UndoLogError, self.log.read, 'alpha')
             self.assertIn(str(path), str(exc))
+
+    def test_it_is_not_an_entry_of_this_program(self):
+        self.directory.mkdir()
+        path = self.directory / 'alpha.json'
+        good = dataclasses.asdict(entry())
+        for content, reason in (
+                ('{', 'line 1 column 2'),
+                ('[' * 9999, 'maximum recursion depth'),
+                ([], 'Expected `object`, got `array`'),
+                ({**good, 'site': []}, 'got `array` - at `$.site`'),
+                ({**good, 'site': {}}, 'missing required field `name`'),
+                ({**good, 'site': {**good['site'], 'port': 'x'}},
+                 'Expected `int`, got `str` - at `$.site.port`'),
+                ({**good, 'site': {**good['site'], 'later': 1}},
+                 'unknown field `later`'),
+                ({**good, 'later': 1}, 'unknown field `later`')):
+            path.write_text(content if isinstance(content, str) else
+                            json.dumps(content))
+            exc = self.assertRaises(
+                undo_log.UndoLogError, self.log.read, 'alpha')
+            self.assertTrue(str(exc).startswith(
+                f'{path} is not an undo log entry of this program: '), exc)
+            self.assertIn(reason, str(exc))
+            self.assertIn('restore host alpha by hand', str(exc))
+        path.unlink()
+        path.mkdir()
+        exc = self.assertRaises(
+            undo_log.UndoLogError, self.log.read, 'alpha')
+        self.assertIn('cannot be read: Is a directory', str(exc))
 
     def test_a_wrong_name_of_a_host(self):
         for name in ('', '../x', '.x'):
