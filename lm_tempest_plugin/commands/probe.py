@@ -372,14 +372,14 @@ def _check_writable(path: str) -> None:
 
     :raises ProbeError: no file can be written there
     """
-    folder = os.path.dirname(os.path.abspath(path))
+    directory = os.path.dirname(os.path.abspath(path))
     reason = ''
-    if not os.path.isdir(folder):
-        reason = f'there is no folder {folder}'
+    if not os.path.isdir(directory):
+        reason = f'there is no directory {directory}'
     elif os.path.lexists(path) and not os.path.isfile(path):
-        reason = 'it is a folder, or something else that is no file'
-    elif not os.access(folder, os.W_OK):
-        reason = f'nothing may be written to the folder {folder}'
+        reason = 'it is a directory, or something else that is no file'
+    elif not os.access(directory, os.W_OK):
+        reason = f'nothing may be written to the directory {directory}'
     if reason:
         raise errors.ProbeError(
             f'the recording cannot be written to {path}: {reason}')

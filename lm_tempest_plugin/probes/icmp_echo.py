@@ -116,8 +116,8 @@ def resolve(address: str) -> Destination:
         found = socket.getaddrinfo(address, None, type=socket.SOCK_DGRAM)
     except (OSError, UnicodeError) as exc:
         raise errors.ProbeError(
-            f'{address} is no IP address and no name that resolves to one: '
-            f'{exc}') from exc
+            f'{address or "an empty text"} is no IP address and no name that '
+            f'resolves to one: {exc}') from exc
     where: tuple[Any, ...] = found[0][4]
     numeric, _ = socket.getnameinfo(
         where, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)

@@ -203,6 +203,11 @@ def load(path: str) -> ProbeRecording:
     :raises ProbeError: it cannot be read, or is no such file
     """
     try:
+        # numpy.load() takes any other file for a pickle, and advises to allow
+        # that.
+        with open(path, 'rb') as stream:
+            if not zipfile.is_zipfile(stream):
+                raise ValueError('it is not a zip archive')
         with numpy.load(path, allow_pickle=False) as arrays:
             header = json.loads(arrays[HEADER].tobytes())
             if (header['format'], header['version']) != (FORMAT, VERSION):
@@ -222,10 +227,13 @@ def load(path: str) -> ProbeRecording:
                 **found, 'quality': quality.build(**found['quality'])})
             if found else None)
     except OSError as exc:
-        raise errors.ProbeError(f'{path} cannot be read: {exc}') from exc
-    except DAMAGES as exc:
         raise errors.ProbeError(
-            f'{path} is no recording of version {VERSION}: {exc}') from exc
+            f'{path} cannot be read: {exc.strerror or exc}') from exc
+    except DAMAGES as exc:
+        reason = ('it contains Python objects' if 'allow_pickle' in str(exc)
+                  else exc)
+        raise errors.ProbeError(
+            f'{path} is no recording of version {VERSION}: {reason}') from exc
 
 
 def _get(arrays: Mapping[str, answers.Times], name: str,

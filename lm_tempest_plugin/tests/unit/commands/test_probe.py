@@ -620,8 +620,8 @@ class SaveAndLoadTest(ProbeTestCase):
             watch, 'Watch', autospec=True,
             side_effect=AssertionError('something is observed')))
         nowhere = os.path.join(self.folder, 'nowhere', 'recording')
-        for path, reason in ((nowhere, 'there is no folder'),
-                             (self.folder, 'it is a folder')):
+        for path, reason in ((nowhere, 'there is no directory'),
+                             (self.folder, 'it is a directory')):
             self.assertEqual(1, self.run_command(
                 GUEST, *QUICKLY, '--save', path))
             said = self.stderr.getvalue().splitlines()[-1]
