@@ -291,7 +291,7 @@ class _Run:
         try:
             after = self._guests.boot_id(server_id)
             workloads = self._guests.verify(server_id)
-        except Exception as exc:
+        except (exceptions.TempestException, OSError, EOFError) as exc:
             # Whatever the guest does, its migration is judged.
             error = utils.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',
