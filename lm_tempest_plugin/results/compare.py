@@ -70,9 +70,9 @@ def show(found: judgement.Comparison,
             document.Table(
                 'Migrations and drains with problems, servers that were not '
                 'judged, and tests that failed.',
-                ('What', 'Failed before', 'Failed after', 'Outcome'), [
+                ('Subject', 'Failed before', 'Failed after', 'Outcome'), [
                     document.TableRow((
-                        f'{each.what}: {each.where}',
+                        f'{each.subject}: {each.where}',
                         f'{each.before} of {each.of_before}',
                         f'{each.after} of {each.of_after}', each.outcome),
                         _MARKS.get(each.outcome, ''))
@@ -119,13 +119,14 @@ def verdict(found: judgement.Comparison) -> str:
     """Return the result in one sentence."""
     failed = [each for each in found.failures
               if each.outcome == judgement.WORSE]
-    single = {each.what for each in failed
+    single = {each.subject for each in failed
               if each.where != judgement.ALL_GROUPS}
     # The count of all groups repeats that of a single group.
-    worse = [f'failures: {each.after} of {each.of_after} {each.what} after, '
+    worse = [f'failures: {each.after} of {each.of_after} {each.subject} '
+             'after, '
              f'{each.before} of {each.of_before} before ({each.where})'
              for each in failed if each.where != judgement.ALL_GROUPS or
-             each.what not in single]
+             each.subject not in single]
     worse += _named(found, judgement.WORSE)
     better = _named(found, judgement.BETTER)
     within = _named(found, judgement.WITHIN)

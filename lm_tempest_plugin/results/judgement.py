@@ -208,7 +208,7 @@ class FailureCount:
     """Failures before and after.
 
     :ivar where: conditions as a text
-    :ivar what: the things that failed, in the plural
+    :ivar subject: the things that failed, in the plural
     :ivar before: number of failures before
     :ivar of_before: number of things before
     :ivar after: number of failures after
@@ -217,7 +217,7 @@ class FailureCount:
     """
 
     where: str
-    what: str
+    subject: str
     before: int
     of_before: int
     after: int
@@ -293,7 +293,7 @@ def judge(before: store.Results, after: store.Results,
         for of_drains, limit in (
             (True, DRAIN_LIMIT), (False, MIGRATION_LIMIT))))
     failures = list(_failures(both, first, second))
-    for what, failed, totals in (
+    for subject, failed, totals in (
             ('servers not judged',
              [len(side.unjudged) for side in (before, after)],
              [len(side.migrations) + len(side.unjudged)
@@ -303,7 +303,8 @@ def judge(before: store.Results, after: store.Results,
              [len(side.tests) for side in (before, after)])):
         if any(failed):
             failures.append(FailureCount(
-                ALL_GROUPS, what, failed[0], totals[0], failed[1], totals[1],
+                ALL_GROUPS, subject, failed[0], totals[0], failed[1],
+                totals[1],
                 WORSE if failed[1] > failed[0] else
                 BETTER if failed[1] < failed[0] else NONE))
     if not failures and all(each.outcome == FEW for each in changes):
@@ -638,7 +639,7 @@ def _failures(both: Sequence[ComparisonGroup], first: Sides,
     The count of all groups includes conditions that only one side has: a
     failure there is no less a failure.
     """
-    for what, good in (
+    for subject, good in (
             ('live migrations', lambda side: [
                 not each.problems for each in side.migrations]),
             ('drains', lambda side: [
@@ -655,7 +656,7 @@ def _failures(both: Sequence[ComparisonGroup], first: Sides,
             counts = (before.count(False), len(before), after.count(False),
                       len(after))
             if before and after and (counts[0] or counts[2]):
-                yield FailureCount(where, what, *counts,
+                yield FailureCount(where, subject, *counts,
                                    _failure_outcome(*counts))
 
 

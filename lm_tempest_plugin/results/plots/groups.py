@@ -452,7 +452,7 @@ def _settings(material: plots.Material,
     # All rows have the height of the highest.
     lines = 1 + max(label.count('<br>') for label in labels)
 
-    def look(each: summary.Difference) -> str:
+    def outcome(each: summary.Difference) -> str:
         if not each.effect.found:
             return 'no difference found'
         return 'longer' if each.effect.difference.value > 0 else 'shorter'
@@ -460,7 +460,7 @@ def _settings(material: plots.Material,
         max(110, len(labels) * (lines * FOREST_LINE + FOREST_GAP)), labels,
         'difference (s)', [
             (name, colour, symbol, [place for place, each in enumerate(shown)
-                                    if look(each) == name])
+                                    if outcome(each) == name])
             for name, colour, symbol in (
                 ('longer', theme.BAD, 'circle'),
                 ('shorter', theme.GOOD, 'diamond'),

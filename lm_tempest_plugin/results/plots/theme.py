@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The look of plots: colours, fonts, axes, and texts that stay text."""
+"""Style of plots: colours, fonts, axes, and texts that stay text."""
 
 from collections.abc import Sequence
 import html
@@ -161,7 +161,7 @@ def error_bars(found: Sequence[estimates.Estimate],
 
 
 def forest(area: int, labels: Sequence[str], title: str,
-           looks: Sequence[tuple[str, str, str, Sequence[int]]],
+           styles: Sequence[tuple[str, str, str, Sequence[int]]],
            found: Sequence[estimates.Estimate],
            hovers: Sequence[str], **layout: Any) -> document.Figure:
     """Return a forest plot: a row with an interval for each comparison.
@@ -169,7 +169,7 @@ def forest(area: int, labels: Sequence[str], title: str,
     :param area: height between the axes, in pixels
     :param labels: of the rows, escaped for plotly
     :param title: of the horizontal axis
-    :param looks: name, colour and symbol of each outcome, and its rows
+    :param styles: name, colour and symbol of each outcome, and its rows
     :param found: of the rows
     :param hovers: of the rows, escaped for plotly
     :param layout: more attributes
@@ -178,7 +178,7 @@ def forest(area: int, labels: Sequence[str], title: str,
         area, yaxis=rows(labels), xaxis=axis(
             title, rangemode='tozero', zeroline=True, zerolinecolor=MUTED,
             zerolinewidth=1.5), **layout)
-    for name, fill, shape, places in looks:
+    for name, fill, shape, places in styles:
         if places:
             made.add(
                 'scatter', name=name, mode='markers', y=list(places),

@@ -307,7 +307,7 @@ class JudgementTest(base.TestCase):
         return run
 
     def failures(self, before, after):
-        return [(each.what, each.before, each.after, each.outcome)
+        return [(each.subject, each.before, each.after, each.outcome)
                 for each in judgement.judge(before, after).failures]
 
     def test_a_failure_where_there_was_none(self):
