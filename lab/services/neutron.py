@@ -21,10 +21,12 @@ import pathlib
 
 import openstack
 
+from lab import errors
 from lab.hosts import network
 from lab.services import base
 from lab.topology import CONTROLLER
 from lab.topology import PROVIDER_NAME
+from lm_tempest_plugin import utils
 
 #: Agents that neutron has to see alive on each compute host.
 AGENTS = ('ovn-controller', 'neutron-ovn-metadata-agent')
@@ -33,6 +35,7 @@ OVS_SCHEMAS = '/usr/share/openvswitch'
 #: In each host's private /run.
 OVS_RUN = '/run/openvswitch'
 OVN_RUN = '/run/ovn'
+SOCKET_TIMEOUT_S = 60
 #: Milliseconds of silence before a database connection counts as dead. The
 #: default of 5 s is too short for a machine of two busy cores.
 PROBE_MS = 60000
@@ -135,7 +138,19 @@ class Ovn(base.Service):
     def _listen(self, short: str) -> None:
         """Let one of the databases take connections from other hosts."""
         tool = (f'ovn-{short}ctl', f'--db=unix:{OVN_RUN}/ovn{short}_db.sock')
-        base.run(*tool, 'init')
+
+        def init() -> str:
+            try:
+                base.run(*tool, 'init')
+            except errors.LabError as error:
+                return str(error)
+            return ''
+
+        # On a busy disk the server opens its socket seconds after its start,
+        # and these tools, unlike ovs-vsctl, have no option to retry.
+        utils.wait_until(
+            lambda fault: not fault, init, f'ovn-{short} to answer',
+            SOCKET_TIMEOUT_S, interval_s=0.2, error=errors.LabError)
         base.run(*tool, 'set-connection',
                  f'ptcp:{PORTS[short]}:{self.host.address}',
                  '--', 'set', 'connection', '.',
@@ -178,7 +193,8 @@ class OpenVSwitch(base.Service):
         ]
 
     def _vsctl(self, *arguments: str) -> None:
-        base.run('ovs-vsctl', '--timeout=60', *arguments, host=self.host.name)
+        base.run('ovs-vsctl', '--timeout=60', '--retry', *arguments,
+                 host=self.host.name)
 
     def _set_up(self) -> None:
         """Write all settings before the switch starts."""

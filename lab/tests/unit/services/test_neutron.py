@@ -63,6 +63,19 @@ class TestDatabase(TestCase):
             self.assertIn(f'inactivity_probe={neutron.PROBE_MS}',
                           listen[1])
 
+    def test_a_socket_that_opens_late(self):
+        answers = iter(['no such file', 'no such file', ''])
+
+        def run(*command, host='controller'):
+            self._run(*command)
+            if command[-1] == 'init' and (fault := next(answers)):
+                raise neutron.errors.LabError(fault)
+
+        self.patch(services.base, 'run', run)
+        self.steps['ovn-sb']()
+        self.assertEqual(3, sum(
+            command.endswith(' init') for _, command in self.events))
+
 
 class TestSwitch(TestCase):
 
