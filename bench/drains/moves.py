@@ -17,7 +17,6 @@ from __future__ import annotations
 import collections
 import collections.abc
 import dataclasses
-import time
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.migration import engine
@@ -62,8 +61,8 @@ class DrainCost:
     """A judged drain, and the rate of requests during it.
 
     :ivar run: the drain
-    :ivar calls_per_s: requests to the compute API per second, from the first
-        snapshot to the last
+    :ivar calls_per_s: requests to the compute API from the first snapshot to
+        the last, per second of the drain's wall time
     """
 
     run: engine.MigrationRun
@@ -96,17 +95,18 @@ class Drains:
         :param destination: name of the host
         :param strategy: how many at once
         """
-        counted: list[tuple[float, int]] = []
+        # The engine reads each server once before it follows them.
+        before = self._calls.counts.total() + len(ids)
+        counted: list[int] = []
 
         def note(snapshot: poll.Snapshot,
                  migrations: collections.abc.Sequence[follow.Migration]
                  ) -> None:
-            counted.append((time.monotonic(), self._calls.counts.total()))
+            counted.append(self._calls.counts.total())
 
         run = engine.run(plan.MigrationPlan(
             servers=tuple(map(plan.PlannedServer, ids)),
             destination=destination, timeouts=TIMEOUTS, bounds=BOUNDS,
             strategy=strategy, test='bench.drains'),
             self._clients, store=self._results, on_poll=note)
-        (begin_s, before), (end_s, after) = counted[0], counted[-1]
-        return DrainCost(run, (after - before) / (end_s - begin_s))
+        return DrainCost(run, (counted[-1] - before) / run.drain.wall_s)

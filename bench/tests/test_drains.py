@@ -50,18 +50,22 @@ class TestDrains(testtools.TestCase):
         """Return the cost of a drain with 30 requests in 2 s."""
         clients = types.SimpleNamespace(servers=Client(), migrations=Client())
         drains = moves.Drains(clients)
-        seconds = iter((100.0, 101.0, 102.0))
 
         def run(plan, clients, store, on_poll):
             self.plan = plan
-            for _ in range(3):
-                on_poll(None, ())
+            # Each of the two servers is read once before the drain.
+            clients.servers.raw_request('a', 'GET')
+            clients.servers.raw_request('a', 'GET')
+            for _ in range(2):
                 for _ in range(15):
                     clients.servers.raw_request('a', 'GET')
-            return types.SimpleNamespace(results=results)
+                on_poll(None, ())
+            # Evidence and checks are no part of the drain.
+            clients.servers.raw_request('a', 'GET')
+            return types.SimpleNamespace(
+                results=results, drain=types.SimpleNamespace(wall_s=2.0))
 
-        with mock.patch.object(moves.engine, 'run', run), mock.patch.object(
-                moves.time, 'monotonic', lambda: next(seconds)):
+        with mock.patch.object(moves.engine, 'run', run):
             return drains.drain(['server-0', 'server-1'], 'beta',
                                 plans.window(2))
 
@@ -72,7 +76,7 @@ class TestDrains(testtools.TestCase):
             ([each.server_id for each in self.plan.servers],
              self.plan.destination, self.plan.strategy))
 
-    def test_requests_between_the_first_and_the_last_snapshot(self):
+    def test_requests_per_second_of_the_drain(self):
         self.assertEqual(15.0, self._drain().calls_per_s)
 
     def test_known_service_times(self):
