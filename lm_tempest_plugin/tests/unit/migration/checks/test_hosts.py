@@ -55,7 +55,10 @@ class HostAccessTest(base.CheckTestCase):
     check = staticmethod(hosts.host_access)
 
     def test_every_host_answered(self):
-        self.assert_passes(builders.observation())
+        self.assert_passes(builders.observation(sockets=mock.Mock()))
+
+    def test_without_access(self):
+        self.assert_skipped(builders.observation(), 'not observed')
 
     def test_a_host_that_did_not_answer_is_named_once(self):
         self.assert_problem(
