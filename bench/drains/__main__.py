@@ -89,7 +89,7 @@ class _Bench:
     def __init__(self, options: argparse.Namespace,
                  clients: api.Clients) -> None:
         self._options = options
-        self._drains = moves.Drains(clients)
+        self._drains = moves.MeasuredDrains(clients)
         self._cloud = openstack.connect()
 
     def _window(self) -> plan.Strategy:

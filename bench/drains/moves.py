@@ -75,7 +75,7 @@ class DrainCost:
                 if result.service is not None]
 
 
-class Drains:
+class MeasuredDrains:
     """Drain hosts with the engine, as the tests do.
 
     :param clients: clients of an administrator

@@ -49,7 +49,7 @@ class TestDrains(testtools.TestCase):
     def _drain(self, results=()):
         """Return the cost of a drain with 30 requests in 2 s."""
         clients = types.SimpleNamespace(servers=Client(), migrations=Client())
-        drains = moves.Drains(clients)
+        drains = moves.MeasuredDrains(clients)
 
         def run(plan, clients, store, on_poll):
             self.plan = plan
