@@ -342,8 +342,8 @@ class Lab:
         self.topology = topology
         #: Every service of each host, the controller's first.
         self.services: list[Service] = []
-        #: Services of which this lab has the schema only: databases are
-        #: prepared once for every lab, whatever it consists of.
+        #: Services whose schema alone is in this lab: databases are
+        #: prepared once for labs of every kind.
         self.schemas: list[Service] = []
         kinds = discover()
         for host in topology.hosts:

@@ -129,7 +129,7 @@ class ComparisonGroup:
 
     @property
     def parts(self) -> tuple[str, str, str, str]:
-        """The conditions as texts, some of which may be empty."""
+        """The conditions as texts; a text may be empty."""
         return (str(self.settings), str(self.flavor or ''), self.strategy,
                 f'drain of {self.load}')
 

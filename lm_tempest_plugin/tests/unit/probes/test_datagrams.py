@@ -262,7 +262,7 @@ class StampConverterTest(base.TestCase):
         return wall_ns
 
     def convert(self, stamps_ns, earliest_ns=0):
-        """Convert stamps of which most are given as monotonic times."""
+        """Convert stamps; most are given as monotonic times."""
         stamps_ns = numpy.array([
             self.wall_ns + stamp_ns if stamp_ns != datagrams.NO_STAMP
             else stamp_ns for stamp_ns in stamps_ns])
