@@ -231,7 +231,7 @@ class GuestBuilder:
 
         :param wanted: largest number to return
         :param fewest: smallest acceptable number
-        :param hosts: names of hosts; each host has to have room for all servers
+        :param hosts: names of hosts; each has to have room for all servers
         :raises NoHypervisor: nova lists no hypervisor on a host
         :raises NoRoom: fewer than the smallest acceptable number fit
         """
