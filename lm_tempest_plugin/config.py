@@ -247,6 +247,18 @@ _probe_opts = [
         'migration, in seconds. An outage in this time counts as caused by '
         'the migration. It should be larger than max_stall.'),
     cfg.FloatOpt(
+        'return_timeout', default=330.0, min=0.0, max=7200.0,
+        help='Time for which a guest that answers no longer after its '
+        'migration is watched, in seconds, while its server is ACTIVE. If it '
+        'answers again, the migration is completed with a long outage, else '
+        'the guest is lost. The default is longer than 300 s, after which '
+        'switches forget where an address was.'),
+    cfg.ListOpt(
+        'leave_out_checks', default=[],
+        help='Names of checks that do not run, such as metadata,dhcp-lease. '
+        'The documentation lists all checks. Results say that they were left '
+        'out.'),
+    cfg.FloatOpt(
         'drain_timeout', default=30.0, min=1.0, max=3600.0,
         help='Time for the outstanding echoes of the TCP connection when '
         'the observation ends, in seconds. The test fails if one is still '

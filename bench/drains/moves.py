@@ -29,7 +29,7 @@ from lm_tempest_plugin.migration import results_file
 #: last one is in the past before it is read.
 TIMEOUTS = plan.Timeouts(
     base_s=120, per_gib_ram_s=0, per_gib_disk_s=0, settle_s=30,
-    poll_interval_s=0.5, poll_error_s=60, silent_s=1, grace_s=1)
+    poll_interval_s=0.5, poll_error_s=60, return_s=60, grace_s=1)
 #: Required, but without effect: there are no probes.
 BOUNDS = plan.Bounds(max_outage_s=1, max_stall_s=1)
 

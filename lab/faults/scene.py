@@ -40,7 +40,7 @@ from lm_tempest_plugin import utils
 
 TIMEOUTS = plan.Timeouts(
     base_s=90, per_gib_ram_s=0, per_gib_disk_s=0, settle_s=30,
-    poll_interval_s=0.25, poll_error_s=60, silent_s=1, grace_s=2)
+    poll_interval_s=0.25, poll_error_s=60, return_s=60, grace_s=2)
 #: A guest whose last outage is longer and goes on does not answer any more.
 BOUNDS = plan.Bounds(max_outage_s=1, max_stall_s=1)
 PROBE_INTERVAL_S = 0.05

@@ -41,6 +41,7 @@ class Server:
     :ivar flavor: name of its flavor; empty if nova does not show it
     :ivar updated_at: when nova last updated it, by the cloud's clock; None if
         nova does not say
+    :ivar addresses: its fixed addresses, IPv4 and IPv6, of all ports
     """
 
     server_id: str
@@ -54,6 +55,7 @@ class Server:
     disk_gib: float
     flavor: str = ''
     updated_at: datetime.datetime | None = None
+    addresses: tuple[str, ...] = ()
 
     @property
     def state(self) -> str:
@@ -128,7 +130,11 @@ def _server(body: dict[str, Any]) -> Server:
         disk_gib=root_gib + flavor['ephemeral'] + flavor['swap'] / 1024,
         flavor=flavor.get('original_name', ''),
         updated_at=datetime.datetime.fromisoformat(body['updated'])
-        if body.get('updated') else None)
+        if body.get('updated') else None,
+        addresses=tuple(
+            address['addr'] for found in body.get('addresses', {}).values()
+            for address in found
+            if address.get('OS-EXT-IPS:type', 'fixed') == 'fixed'))
 
 
 def wait_for(servers_client: Any, server_id: str, status: str,

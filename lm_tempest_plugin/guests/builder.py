@@ -31,6 +31,7 @@ from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.guests import workloads
 from lm_tempest_plugin.guests.workloads import disk
+from lm_tempest_plugin.results import schema
 
 LOG = logging.getLogger(__name__)
 
@@ -331,13 +332,9 @@ class GuestBuilder:
             raise GuestUnreachable(
                 f'in server {guest.server_id}: {exc}') from exc
 
-    def boot_id(self, guest: Guest) -> str:
-        """Return the random id that the guest's kernel chose at boot."""
-        return self.run(guest, BOOT_ID)
-
-    def boot_ids(self, *guests: Guest) -> dict[str, str]:
-        """Return the boot id of each guest by the server's UUID."""
-        return {guest.server_id: self.boot_id(guest) for guest in guests}
+    def inspect(self, guest: Guest) -> schema.GuestInspection:
+        """Return facts that are read in a guest now."""
+        return schema.GuestInspection(boot_id=self.run(guest, BOOT_ID))
 
     def start(self, guest: Guest, workload: workloads.Workload) -> None:
         """Start a workload in a guest. verify() finds it again.

@@ -63,7 +63,8 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
 
     :ivar guests: the guests
     :ivar probes: probes of their addresses
-    :ivar boot_ids: boot ids from before, by the server's UUID
+    :ivar inspections: facts that were read in the guests before, by the
+        server's UUID
     """
 
     def __init__(self, maker: builder.GuestBuilder,
@@ -76,7 +77,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         :param options: options of the probes
         """
         self.guests = guests
-        self.boot_ids: Mapping[str, str] = {}
+        self.inspections: dict[str, schema.GuestInspection] = {}
         self.probes = watch.Watch(
             [guest.address for guest in guests], options.interval_s,
             watch.Echo(options.tcp_echo_port, options.tcp_interval_s))
@@ -91,7 +92,9 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         try:
             self.probes.start()
             self.probes.await_answers(self._options.ready_timeout_s)
-            self.boot_ids = self._builder.boot_ids(*self.guests)
+            for guest in self.guests:
+                self.inspections[guest.server_id] = self._builder.inspect(
+                    guest)
             self._builder.write_disks(*self.guests)
         except BaseException:
             self.probes.stop()
@@ -103,12 +106,12 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
                  traceback: types.TracebackType | None) -> None:
         self.probes.stop()
 
-    def boot_id(self, server_id: str) -> str:
-        """Return the present boot id of a guest.
+    def inspect(self, server_id: str) -> schema.GuestInspection:
+        """Return facts that are read in a guest now.
 
         :param server_id: UUID of its server
         """
-        return self._builder.boot_id(self._guest(server_id))
+        return self._builder.inspect(self._guest(server_id))
 
     def verify(self, server_id: str) -> Mapping[str, str]:
         """Return the problem of each workload of a guest, by its name.
@@ -146,11 +149,12 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
                     f'come back within {self._options.echo_timeout_s:g} s; '
                     f'the last one back is {stream.last_echoed}')
             try:
-                now = self.boot_id(server_id)
-                if now != self.boot_ids[server_id]:
+                before = self.inspections[server_id].boot_id
+                now = self.inspect(server_id).boot_id
+                if now != before:
                     texts['boot-id'] = [
                         f'the guest has booted again: boot id {now}, before '
-                        f'{self.boot_ids[server_id]}']
+                        f'{before}']
                 for name, text in self.verify(server_id).items():
                     texts[name] = [text] if text else []
             except exceptions.TempestException as exc:

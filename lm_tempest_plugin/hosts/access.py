@@ -13,7 +13,9 @@
 """Access to all compute hosts that the tests may use."""
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import contextlib
+import datetime
 import pathlib
 import shlex
 from typing import Any
@@ -162,6 +164,47 @@ class HostAccess:
             return None
         return libvirt.completed_job(
             self._remotes[host], self._virsh, server_id)
+
+    def has(self, host: str) -> bool:
+        """Return whether there is access to a host.
+
+        :param host: its name
+        """
+        return host in self._remotes
+
+    def running_job(self, host: str,
+                    server_id: str) -> schema.LibvirtJob | None:
+        """Return libvirt's figures of a migration that goes on.
+
+        :param host: name of the source
+        :param server_id: UUID of the server
+        :returns: None if no migration goes on
+        :raises HostError: the host cannot be asked
+        """
+        return None
+
+    def traces(self, host: str, server_ids: Sequence[str]
+               ) -> dict[str, schema.HostTraces]:
+        """Return the traces of each server on a host, by its UUID.
+
+        :param host: name of the host
+        :param server_ids: UUIDs of the servers
+        :raises HostError: the host cannot be asked
+        """
+        return {server_id: schema.HostTraces(host=host)
+                for server_id in server_ids}
+
+    def logs(self, host: str, server_id: str, request_id: str,
+             since: datetime.datetime) -> list[schema.HostLog]:
+        """Return the lines of a host's logs that belong to a migration.
+
+        :param host: name of the host
+        :param server_id: UUID of the server
+        :param request_id: nova's id of the request
+        :param since: time of the first line, by our clock
+        :raises HostError: the host cannot be asked
+        """
+        return []
 
     def guest_state(self, host: str, server_id: str) -> str:
         """Return the state and the activity of a guest that is silent.

@@ -64,6 +64,9 @@ INTERVAL_S = 2.0
 # virDomainState in include/libvirt/libvirt-domain.h.
 STATES = ('no state', 'running', 'blocked', 'paused', 'shutting down',
           'shut off', 'crashed', 'suspended by its power management')
+# States in which a guest may answer again by itself.
+ALIVE = frozenset(('running', 'blocked', 'paused',
+                   'suspended by its power management'))
 # virDomainJobType and virDomainJobOperation in the same file.
 _COMPLETED = 3
 _UNKNOWN, _MIGRATION_IN, _MIGRATION_OUT = 0, 4, 5

@@ -18,14 +18,12 @@ servers go through :func:`run`.
 """
 
 from collections.abc import Collection
-from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
 import datetime
 import time
 from typing import Any
-from typing import Protocol
 
 from oslo_log import log as logging
 from tempest.lib import exceptions
@@ -40,6 +38,7 @@ from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence
 from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import inspector
 from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import phases
 from lm_tempest_plugin.migration.plan import MigrationPlan
@@ -49,25 +48,8 @@ from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
-from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
-
-
-class GuestAccess(Protocol):
-    """Commands in guests."""
-
-    def boot_id(self, server_id: str) -> str:
-        """Return the boot id of a guest.
-
-        :param server_id: UUID of its server
-        """
-
-    def verify(self, server_id: str) -> Mapping[str, str]:
-        """Return the problem of each workload of a guest, by its name.
-
-        :param server_id: UUID of its server
-        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +78,7 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
         store: results_file.ResultsFile,
         probes: watch.Watch | None = None,
         hosts: access.HostAccess | None = None,
-        guests: GuestAccess | None = None,
+        guests: inspector.GuestAccess | None = None,
         requester: Any = None,
         on_poll: drain.OnPoll | None = None,
         aborted: Collection[str] = ()) -> MigrationRun:
@@ -129,16 +111,15 @@ class _Run:
                  store: results_file.ResultsFile,
                  probes: watch.Watch | None,
                  hosts: access.HostAccess | None,
-                 guests: GuestAccess | None,
+                 guests: inspector.GuestAccess | None,
                  aborted: Collection[str]) -> None:
         self._plan = plan
         self._clients = clients
         self._store = store
-        self._probes = probes
         self._hosts = hosts
-        self._guests = guests
         self._aborted = aborted
-        self._host_errors: list[str] = []
+        self._inspector = inspector.Inspector(
+            plan, clients, probes, hosts, guests)
         self._ended: set[str] = set()
         self._lines: list[bytes] = []
         self._drain_fields: dict[str, Any] = {}
@@ -156,6 +137,7 @@ class _Run:
             self._clients, compute_hosts.list_hosts(
                 self._clients.services, plan.avoid),
             before, plan.destination)
+        self._inspector.before(before)
         self._drain_fields = {
             'drain': self._store.next_drain(), 'test': plan.test,
             'settings': plan.settings, 'strategy': str(plan.strategy),
@@ -186,19 +168,19 @@ class _Run:
                 plan, before, requester, polled).run()
         # One that ended in the last snapshot is in no later one.
         self._store_ended(drained.migrations)
-        time.sleep(plan.timeouts.grace_s)
-        services = self._services()
-        judged = [self._judge(each, services) for each in drained.migrations]
+        self._inspector.await_guests(drained.migrations)
+        judged = self._judge_all(drained.migrations)
         sockets: schema.Sockets | None = None
         samples: tuple[schema.HostSamples, ...] = ()
         if observed:
             try:
                 sockets, samples = observed.results()
             except remote.HostError as exc:
-                self._host_errors.append(str(exc))
+                self._inspector.host_errors.append(str(exc))
         problems, outcomes = registry.run(registry.Observation(
             plan, self._clients, judged, drained.concurrency,
-            observed.sockets if observed else None, self._host_errors))
+            observed.sockets if observed else None,
+            self._inspector.host_errors, self._inspector.traces))
         return self._store_results(
             drained, judged, problems, outcomes, sockets, samples)
 
@@ -230,78 +212,60 @@ class _Run:
                 server_status=each.server.status if each.server else 'GONE',
                 timed_out=each.timed_out))
 
+    def _judge_all(self, migrations: Sequence[follow.Migration]
+                   ) -> list[registry.Judged]:
+        """Inspect the guests, and judge each migration.
+
+        nova goes on after the end of the record: it deletes allocations, and
+        rolls the destination back with a cast. So an unexpected verdict is
+        reached twice before it counts.
+        """
+        inspected = list(map(self._inspector.inspect, migrations))
+        services = self._services()
+        judged = [self._judge(*each, services)
+                  for each in zip(migrations, inspected)]
+        doubtful = {each.server_id for each in judged
+                    if each.verdict.kind not in each.expected}
+        if not doubtful:
+            return judged
+        time.sleep(registry.AGAIN_S)
+        services = self._services()
+        return [self._judge(each.migration, inspection, services)
+                if each.server_id in doubtful else each
+                for each, inspection in zip(judged, inspected)]
+
     def _judge(self, migration: follow.Migration,
+               inspected: inspector.Inspected,
                services: Sequence[compute_hosts.ComputeService]
                ) -> registry.Judged:
-        """Inspect the guest of a migration that has ended, and judge it."""
-        server_id = migration.request.server_id
-        address = self._plan.planned(server_id).address
-        continuity = None
-        if self._probes is not None and address:
-            continuity = self._probes.continuity(
-                address, migration.request.requested_ns,
-                (migration.ended_ns or 0) + round(
-                    self._plan.timeouts.grace_s * poll.NS))
-        guest, workloads = self._inspect(migration, continuity)
+        """Collect the evidence of a migration that has ended, and judge it."""
+        requested = migration.request
+        server_id = requested.server_id
         aborted = server_id in self._aborted
+        destination = (migration.newest.destination if migration.newest
+                       else requested.destination)
+        failed = (migration.status != 'completed' or
+                  inspected.guest.answers is False)
         judged = verdict.judge(evidence.collect(
-            self._clients, migration, services, guest, aborted))
-        job = None
-        # Only the destination of a completed migration has its statistics.
-        if self._hosts and judged.kind is verdict.Kind.COMPLETED:
-            try:
-                job = self._hosts.job(judged.evidence.destination, server_id)
-            except remote.HostError as exc:
-                self._host_errors.append(str(exc))
+            self._clients, migration, services, inspected.guest, aborted,
+            traces=self._inspector.traces(
+                (requested.source, destination), [server_id]
+            ).get(server_id, ()),
+            logs=self._inspector.logs(migration, self._time(
+                requested.requested_ns)) if failed else (),
+            copy_job=self._inspector.copy_job(migration)
+            if migration.timed_out else None))
         return registry.Judged(
             migration, judged,
             (verdict.Kind.CANCELLED,) if aborted else self._plan.expected,
-            continuity, job, workloads)
-
-    def _inspect(self, migration: follow.Migration,
-                 continuity: schema.Continuity | None
-                 ) -> tuple[schema.GuestState, Mapping[str, str]]:
-        """Return the state of the guest, and problems of its workloads.
-
-        SSH to a guest that does not answer would be tried for minutes, so
-        libvirt is asked instead.
-        """
-        server_id = migration.request.server_id
-        before = self._plan.planned(server_id).boot_id
-        answers = None if continuity is None else not (
-            continuity.outage.open and
-            continuity.outage.longest_s > self._plan.timeouts.silent_s)
-        if answers is False:
-            state = ''
-            if self._hosts and migration.server:
-                try:
-                    state = self._hosts.guest_state(
-                        migration.server.host, server_id)
-                except remote.HostError as exc:
-                    LOG.exception('State of the guest of server %s',
-                                  server_id)
-                    state = f'its state cannot be read: {exc}'
-            return schema.GuestState(answers=False, boot_id_before=before,
-                                     libvirt_state=state), {}
-        if not before or self._guests is None:
-            return schema.GuestState(
-                answers=answers, boot_id_before=before), {}
-        after = error = ''
-        workloads: Mapping[str, str] = {}
-        try:
-            after = self._guests.boot_id(server_id)
-            workloads = self._guests.verify(server_id)
-        except (exceptions.TempestException, OSError, EOFError) as exc:
-            # Whatever the guest does, its migration is judged.
-            error = utils.describe_error(exc)
-            LOG.error('Guest of server %s cannot be inspected: %s',
-                      server_id, error)
-            if after:
-                # Nobody knows which of them it was.
-                workloads = {'workloads': f'cannot be verified: {error}'}
-        return schema.GuestState(
-            answers=answers, boot_id_before=before, boot_id_after=after,
-            boot_id_error='' if after else error), workloads
+            inspected.continuity,
+            # Only the destination of a completed migration has statistics.
+            self._inspector.completed_job(
+                judged.evidence.destination, server_id)
+            if judged.kind is verdict.Kind.COMPLETED else None,
+            inspected.workloads, inspected.inspection,
+            self._inspector.reachable_before.get(server_id),
+            inspected.reachability)
 
     def _store_results(self, drained: drain.Drained,
                        judged: Sequence[registry.Judged],
@@ -319,6 +283,7 @@ class _Run:
                 if problem.server_id == each.server_id))
             results.append(result)
             self._append(result)
+            self._store.keep_logs(result.migration, each.verdict.evidence.logs)
             LOG.info('%s', messages.summary_line(result))
         drain_result = schema.DrainResult(
             started_at=self._time(drained.started_ns),
@@ -375,7 +340,10 @@ class _Run:
             if facts.server else None,
             server_host=facts.server.host if facts.server else None,
             guest=facts.guest, continuity=judged.continuity,
-            job=judged.job, max_outage_s=self._plan.bounds.max_outage_s,
+            job=judged.job, traces=facts.traces,
+            other_actions=facts.other_actions,
+            reason=facts.reason.slug if facts.reason else '',
+            max_outage_s=self._plan.bounds.max_outage_s,
             max_stall_s=self._plan.bounds.max_stall_s,
             **{**self._drain_fields, 'source': facts.source,
                'destination': facts.destination})

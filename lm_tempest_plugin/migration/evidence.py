@@ -14,6 +14,7 @@
 
 from collections.abc import Sequence
 import dataclasses
+import functools
 
 from oslo_log import log as logging
 from tempest.lib import exceptions
@@ -24,6 +25,7 @@ from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration import reasons
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.results import schema
 
@@ -57,6 +59,11 @@ class Evidence:
     :ivar services: the compute services
     :ivar guest: state of the guest
     :ivar abort_requested: whether nova was asked to abort it
+    :ivar traces: traces of the server on the hosts to which there is access
+    :ivar logs: logs of the hosts; empty for a good migration
+    :ivar copy_job: libvirt's figures of a copy that goes on; None if they are
+        not known
+    :ivar other_actions: other instance actions meanwhile
     """
 
     request: request.Request
@@ -69,6 +76,15 @@ class Evidence:
     services: Sequence[compute_hosts.ComputeService] = ()
     guest: schema.GuestState = NOT_INSPECTED
     abort_requested: bool = False
+    traces: tuple[schema.HostTraces, ...] = ()
+    logs: tuple[schema.HostLog, ...] = ()
+    copy_job: schema.LibvirtJob | None = None
+    other_actions: tuple[schema.OtherAction, ...] = ()
+
+    @functools.cached_property
+    def reason(self) -> reasons.Reason | None:
+        """The reason that the logs show; None if they show none."""
+        return reasons.classify(self.logs)
 
     @property
     def newest(self) -> schema.MigrationRecord | None:
@@ -216,7 +232,10 @@ def describe_guest(guest: schema.GuestState) -> str:
 def collect(clients: api.Clients, migration: follow.Migration,
             services: Sequence[compute_hosts.ComputeService],
             guest: schema.GuestState = NOT_INSPECTED,
-            abort_requested: bool = False) -> Evidence:
+            abort_requested: bool = False,
+            traces: tuple[schema.HostTraces, ...] = (),
+            logs: tuple[schema.HostLog, ...] = (),
+            copy_job: schema.LibvirtJob | None = None) -> Evidence:
     """Return the facts about a migration that has ended.
 
     Its instance action is read now. After a time-out the server and its
@@ -228,6 +247,9 @@ def collect(clients: api.Clients, migration: follow.Migration,
     :param services: the compute services
     :param guest: state of the guest
     :param abort_requested: whether nova was asked to abort it
+    :param traces: traces of the server on the hosts
+    :param logs: logs of the hosts
+    :param copy_job: libvirt's figures of a copy that goes on
     """
     requested = migration.request
     server, records = migration.server, migration.records
@@ -251,4 +273,5 @@ def collect(clients: api.Clients, migration: follow.Migration,
         transitions=tuple(migration.transitions),
         progress=tuple(migration.progress),
         action=action, services=services, guest=guest,
-        abort_requested=abort_requested)
+        abort_requested=abort_requested, traces=traces, logs=logs,
+        copy_job=copy_job)

@@ -121,8 +121,8 @@ class Timeouts:
         ended
     :ivar poll_interval_s: time between two snapshots
     :ivar poll_error_s: time without a successful snapshot
-    :ivar silent_s: a guest does not answer any more if its last outage is
-        longer than this and not over
+    :ivar return_s: time for which a guest that is silent for too long is
+        watched, because it may return
     :ivar grace_s: time for which guests are observed after a migration ends,
         before they are inspected
     """
@@ -133,7 +133,7 @@ class Timeouts:
     settle_s: float
     poll_interval_s: float
     poll_error_s: float
-    silent_s: float
+    return_s: float
     grace_s: float = 0.0
 
     @classmethod
@@ -146,7 +146,7 @@ class Timeouts:
             options.migration_timeout, options.migration_timeout_per_gib_ram,
             options.migration_timeout_per_gib_disk, options.settle_timeout,
             options.poll_interval, options.poll_error_timeout,
-            options.max_outage, options.grace_time)
+            options.return_timeout, options.grace_time)
 
     def migration_s(self, server: servers.Server, copies_disks: bool) -> float:
         """Return the time-out of one migration, queueing apart.
@@ -166,13 +166,14 @@ class PlannedServer:
 
     :ivar server_id: its UUID
     :ivar address: address that is probed; empty if it is not probed
-    :ivar boot_id: boot id of its guest; empty to leave the boot id alone
+    :ivar inspection: facts that were read in its guest before; None to leave
+        the inside of the guest alone
     :ivar volumes: UUIDs of the volumes that are attached to it
     """
 
     server_id: str
     address: str = ''
-    boot_id: str = ''
+    inspection: schema.GuestInspection | None = None
     volumes: tuple[str, ...] = ()
 
 

@@ -13,6 +13,7 @@
 """The results file of a run, and lines about the run itself."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import datetime
 from importlib import metadata
 import json
@@ -78,6 +79,15 @@ class ResultsFile:
                 raise
             self._chain = chain
         return self._chain.append(line)
+
+    def keep_logs(self, migration: str,
+                  logs: Iterable[schema.HostLog]) -> None:
+        """Keep the logs of the hosts beside the results file.
+
+        :param migration: id of the migration within the run
+        :param logs: lines that belong to it
+        :raises ResultsError: they cannot be written
+        """
 
     def test_failed(self, test: str, exc: BaseException) -> bytes:
         """Store that a test failed, even if all its migrations passed.

@@ -145,6 +145,19 @@ class Watch:
         """
         return self._icmp.answering(LATELY_NS)
 
+    def silent_s(self, address: str) -> float:
+        """Return the time since a guest's last answer to ICMP, in seconds.
+
+        :param address: as the caller gave it
+        :returns: the time since start() if it never answered
+        :raises ProbeError: a prober has died
+        """
+        seen = self._icmp.seen(address)
+        last = seen.last_answered
+        since_ns = (self.started.monotonic_ns if last < 0
+                    else int(seen.answered_ns[last]))
+        return (time.monotonic_ns() - since_ns) / schedule.NS
+
     def continuity(self, address: str, start_ns: int,
                    end_ns: int) -> schema.Continuity:
         """Return the continuity of a guest in one window.

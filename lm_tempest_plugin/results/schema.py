@@ -205,15 +205,73 @@ class Phase(_Part, frozen=True, kw_only=True):
     origin: str
 
 
+class GuestInspection(_Part, frozen=True, kw_only=True):
+    """Facts that one command over SSH read in a guest.
+
+    :ivar boot_id: random id that the kernel chose at boot
+    """
+
+    boot_id: str = ''
+
+
+class Reachability(_Part, frozen=True, kw_only=True):
+    """Answers of a server to single packets from this machine.
+
+    :ivar answering: fixed addresses that answered an ICMP echo request
+    """
+
+    answering: tuple[str, ...] = ()
+
+
+class HostTraces(_Part, frozen=True, kw_only=True):
+    """Traces of one server on one compute host.
+
+    :ivar host: name of the host
+    :ivar state: libvirt's state of the domain, such as ``running``; empty if
+        libvirt knows no such domain
+    """
+
+    host: str
+    state: str = ''
+
+
+class HostLog(_Part, frozen=True, kw_only=True):
+    """Lines of one log on one compute host that belong to a migration.
+
+    :ivar host: name of the host
+    :ivar name: ``nova-compute``, ``libvirtd`` or ``qemu``
+    :ivar lines: the lines, the oldest first, without secrets
+    :ivar error: why the log cannot be read; empty if it can
+    """
+
+    host: str
+    name: str
+    lines: tuple[str, ...] = ()
+    error: str = ''
+
+
+class OtherAction(_Part, frozen=True, kw_only=True):
+    """Another instance action between the request and the end.
+
+    :ivar name: such as ``resetState``
+    :ivar user: id of the user who asked for it
+    :ivar started_at: by the cloud's clock, UTC without a zone
+    """
+
+    name: str
+    user: str
+    started_at: str
+
+
 class GuestState(_Part, frozen=True, kw_only=True):
-    """State of the guest after the migration.
+    """A guest after its migration.
 
     :ivar answers: whether it answers probes; null if it was not probed
     :ivar boot_id_before: boot id before the migration; empty if not read
     :ivar boot_id_after: boot id after the migration; empty if not read
-    :ivar boot_id_error: why the boot id could not be read
-    :ivar libvirt_state: state of a silent guest, as libvirt shows it; empty
-        without access to the host
+    :ivar boot_id_error: why the guest could not be inspected
+    :ivar libvirt_state: activity of a silent guest, as libvirt shows it;
+        empty without access to its host, and for a guest that answers
     """
 
     answers: bool | None = None
@@ -732,6 +790,11 @@ class MigrationResult(_OfDrain, frozen=True, kw_only=True, tag='migration'):
     :ivar guest: state of the guest
     :ivar continuity: probes of the guest; null if it was not probed
     :ivar job: libvirt's statistics; null if they are not known
+    :ivar traces: traces on the source and on the destination; empty without
+        access to the hosts
+    :ivar other_actions: other instance actions meanwhile
+    :ivar reason: class of the reason that the logs of the hosts show, such as
+        ``certificate``; empty if they show none
     :ivar max_outage_s: bound of the outage
     :ivar max_stall_s: bound of the stall
     """
@@ -765,6 +828,9 @@ class MigrationResult(_OfDrain, frozen=True, kw_only=True, tag='migration'):
     guest: GuestState
     continuity: Continuity | None
     job: LibvirtJob | None
+    traces: tuple[HostTraces, ...] = ()
+    other_actions: tuple[OtherAction, ...] = ()
+    reason: str = ''
     max_outage_s: float
     max_stall_s: float
 
@@ -792,6 +858,8 @@ class DrainResult(_OfDrain, frozen=True, kw_only=True, tag='drain'):
     :ivar problems: problems of hosts or of the whole drain
     :ivar sockets: connections between both hosts; null without access
     :ivar hosts: samples of both hosts
+    :ivar cloud_clock_ahead_s: the cloud's clock minus ours; null if its
+        answers have no date
     """
 
     started_at: datetime.datetime
@@ -804,6 +872,7 @@ class DrainResult(_OfDrain, frozen=True, kw_only=True, tag='drain'):
     problems: tuple[Problem, ...]
     sockets: Sockets | None
     hosts: tuple[HostSamples, ...]
+    cloud_clock_ahead_s: float | None = None
 
 
 class TestFailure(Line, frozen=True, kw_only=True, tag='test-failure'):

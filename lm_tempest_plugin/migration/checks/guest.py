@@ -22,7 +22,7 @@ from lm_tempest_plugin.results import schema
 @registry.check
 def boot_id(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect the boot id from before."""
-    if not any(each.boot_id for each in seen.plan.servers):
+    if not any(each.inspection for each in seen.plan.servers):
         raise registry.SkipCheck('no boot id was read before')
     for each in seen.migrations:
         guest = each.verdict.evidence.guest

@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import functools
+import time
 
 from oslo_log import log as logging
 
@@ -39,6 +40,20 @@ LOG = logging.getLogger(__name__)
 PASSED, FAILED, SKIPPED = 'passed', 'failed', 'skipped'
 
 
+# nova writes "completed" before it deletes the allocation of the migration,
+# and a rollback on the destination is an RPC cast. So a problem counts only
+# if it is found a second time after this.
+AGAIN_S = 5.0
+
+ReadTraces = Callable[[Sequence[str], Sequence[str]],
+                      Mapping[str, tuple[schema.HostTraces, ...]]]
+
+
+def _no_traces(hosts: Sequence[str], server_ids: Sequence[str]
+               ) -> Mapping[str, tuple[schema.HostTraces, ...]]:
+    return {}
+
+
 class SkipCheck(Exception):
     """A check does not apply; the text says why."""
 
@@ -54,6 +69,10 @@ class Judged:
     :ivar job: libvirt's statistics; None if they are not known
     :ivar workloads: the problem that each workload of the guest found, by
         its name; empty for a workload without a problem
+    :ivar inspection: facts that were read in the guest; None if none were
+    :ivar reachable_before: answers to single packets before the migration;
+        None if none were sent
+    :ivar reachable: the same after it
     """
 
     migration: follow.Migration
@@ -62,6 +81,9 @@ class Judged:
     continuity: schema.Continuity | None = None
     job: schema.LibvirtJob | None = None
     workloads: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    inspection: schema.GuestInspection | None = None
+    reachable_before: schema.Reachability | None = None
+    reachable: schema.Reachability | None = None
 
     @property
     def server_id(self) -> str:
@@ -89,6 +111,8 @@ class Observation:
     :ivar concurrency: of each source host
     :ivar sockets: connections between both hosts; None without access
     :ivar host_errors: why hosts could not be asked
+    :ivar read_traces: returns the traces of servers on hosts, by the
+        server's UUID; takes names of hosts and UUIDs of servers
     """
 
     plan: MigrationPlan
@@ -97,12 +121,25 @@ class Observation:
     concurrency: Sequence[schema.Concurrency] = ()
     sockets: SocketWatch | None = None
     host_errors: Sequence[str] = ()
+    read_traces: ReadTraces = _no_traces
 
     @functools.cached_property
     def servers(self) -> Mapping[str, Server | None]:
         """The servers now, by UUID; None for one that does not exist."""
         return {each.server_id: find(
             self.clients.servers, each.server_id) for each in self.migrations}
+
+    @functools.cached_property
+    def traces(self) -> Mapping[str, tuple[schema.HostTraces, ...]]:
+        """Traces of each server on the hosts of the drain, read now.
+
+        Hosts without access are missing.
+        """
+        return self.read_traces(
+            sorted({host for each in self.migrations for host in (
+                each.verdict.evidence.source,
+                each.verdict.evidence.destination) if host}),
+            [each.server_id for each in self.migrations])
 
     @functools.cached_property
     def providers(self) -> Mapping[str, str]:
@@ -131,43 +168,62 @@ def check(function: Check) -> Check:
     return function
 
 
-def run(observation: Observation
+def run(observation: Observation,
+        sleep: Callable[[float], None] = time.sleep
         ) -> tuple[list[schema.Problem], list[schema.CheckOutcome]]:
     """Run all checks, and return the problems and which checks ran.
 
+    A check that finds problems is run again AGAIN_S later, with everything
+    read anew, and only the second result counts.
+
     :param observation: a drain that has ended
+    :param sleep: takes seconds
     """
-    problems: list[schema.Problem] = []
-    outcomes = []
-    for name, function in CHECKS.items():
-        reason = observation.plan.leave_out.get(name, '')
-        found: list[schema.Problem] = []
-        if not reason:
-            try:
-                # One by one: an error does not cost the problems before it.
-                found.extend(function(observation))
-            except SkipCheck as exc:
-                reason = '' if found else str(exc)
-            except Exception as exc:
-                # An API that does not answer, or a bug in one check, must not
-                # cost the results.
-                LOG.exception('Check %s', name)
-                found.append(schema.Problem(
-                    check=name, text='the check itself failed: '
-                    f'{utils.describe_error(exc)}'))
-        problems += found
-        outcomes.append(schema.CheckOutcome(
-            check=name, reason=reason,
-            outcome=SKIPPED if reason else FAILED if found else PASSED))
-    # Each workload is a check of its own, such as disk.
-    for name in sorted({name for each in observation.migrations
-                        for name in each.workloads}):
-        found = [each.problem(name, each.workloads[name])
-                 for each in observation.migrations
-                 if each.workloads.get(name)]
-        problems += found
-        outcomes.append(schema.CheckOutcome(
-            check=name, outcome=FAILED if found else PASSED))
+    checks: dict[str, Check] = {**CHECKS, **{
+        # Each workload is a check of its own, such as disk.
+        name: functools.partial(_workload, name)
+        for each in observation.migrations for name in sorted(each.workloads)}}
+    results = {name: _run(name, function, observation)
+               for name, function in checks.items()}
+    again = [name for name, (found, _) in results.items() if found]
+    if again:
+        sleep(AGAIN_S)
+        # A copy has none of the cached answers.
+        fresh = dataclasses.replace(observation)
+        results.update({name: _run(name, checks[name], fresh)
+                        for name in again})
+    problems = [problem for found, _ in results.values() for problem in found]
     # The verdict is the most important news.
     problems.sort(key=lambda problem: problem.check != 'verdict')
-    return problems, outcomes
+    return problems, [outcome for _, outcome in results.values()]
+
+
+def _run(name: str, function: Check, observation: Observation
+         ) -> tuple[list[schema.Problem], schema.CheckOutcome]:
+    """Run one check, and return its problems and its outcome."""
+    reason = observation.plan.leave_out.get(name, '')
+    found: list[schema.Problem] = []
+    if not reason:
+        try:
+            # One by one: an error does not cost the problems before it.
+            found.extend(function(observation))
+        except SkipCheck as exc:
+            reason = '' if found else str(exc)
+        except Exception as exc:
+            # An API that does not answer, or a bug in one check, must not
+            # cost the results.
+            LOG.exception('Check %s', name)
+            found.append(schema.Problem(
+                check=name, text='the check itself failed: '
+                f'{utils.describe_error(exc)}'))
+    return found, schema.CheckOutcome(
+        check=name, reason=reason,
+        outcome=SKIPPED if reason else FAILED if found else PASSED)
+
+
+def _workload(name: str, observation: Observation
+              ) -> Iterator[schema.Problem]:
+    """Yield the problem that a workload found in each guest."""
+    for each in observation.migrations:
+        if each.workloads.get(name):
+            yield each.problem(name, each.workloads[name])

@@ -223,11 +223,14 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         plan = MigrationPlan.of(CONF.live_migration_ha, **{
             'servers': tuple(PlannedServer(
                 each.server_id, each.address if probed else '',
-                fleet.boot_ids[each.server_id] if probed else '',
+                fleet.inspections[each.server_id] if probed else None,
                 each.volumes)
                 for each in fleet.guests),
             'destination': destination, 'options': self.request_options(),
             'settings': self.settings, 'test': self.id(),
+            'leave_out': dict.fromkeys(
+                CONF.live_migration_ha.leave_out_checks,
+                'option leave_out_checks'),
             'avoid': CONF.compute.target_hosts_to_avoid, **fields})
         assert self.results is not None, 'resource_setup() sets it'
         run = engine.run(

@@ -1,0 +1,326 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Inspect guests and hosts after a drain, before anything is judged."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import datetime
+import time
+from typing import Protocol
+
+from oslo_log import log as logging
+from tempest.lib import exceptions
+
+from lm_tempest_plugin.cloud import api
+from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.hosts import access
+from lm_tempest_plugin.hosts import libvirt
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.migration import follow
+from lm_tempest_plugin.migration.plan import MigrationPlan
+from lm_tempest_plugin.migration import poll
+from lm_tempest_plugin.probes import reachability
+from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin import utils
+
+LOG = logging.getLogger(__name__)
+
+# Time between two looks at guests that are silent.
+RETURN_INTERVAL_S = 2.0
+# Lines of a log belong to a migration from this long before its request: the
+# clocks of hosts differ.
+LOG_MARGIN = datetime.timedelta(seconds=5)
+
+
+class GuestAccess(Protocol):
+    """Commands in guests."""
+
+    def inspect(self, server_id: str) -> schema.GuestInspection:
+        """Return facts that are read in a guest.
+
+        :param server_id: UUID of its server
+        """
+
+    def verify(self, server_id: str) -> Mapping[str, str]:
+        """Return the problem of each workload of a guest, by its name.
+
+        :param server_id: UUID of its server
+        """
+
+
+@dataclasses.dataclass(frozen=True)
+class Inspected:
+    """State of one guest after its migration.
+
+    :ivar continuity: figures of the probes; None if it was not probed
+    :ivar guest: whether it answers, and whether it has booted again
+    :ivar inspection: facts that were read in it; None if none were
+    :ivar workloads: the problem that each workload found, by its name; empty
+        for a workload without a problem
+    :ivar reachability: answers to single packets; None if none were sent
+    """
+
+    continuity: schema.Continuity | None
+    guest: schema.GuestState
+    inspection: schema.GuestInspection | None
+    workloads: Mapping[str, str]
+    reachability: schema.Reachability | None
+
+
+class Inspector:
+    """Inspects guests and hosts after a drain.
+
+    :ivar host_errors: why hosts could not be asked
+    """
+
+    def __init__(self, plan: MigrationPlan, clients: api.Clients,
+                 probes: watch.Watch | None,
+                 hosts: access.HostAccess | None,
+                 guests: GuestAccess | None) -> None:
+        """Prepare; nothing is asked yet.
+
+        :param plan: the plan
+        :param clients: of an administrator
+        :param probes: probes of the guests' addresses
+        :param hosts: SSH to the compute hosts
+        :param guests: commands in the guests
+        """
+        self._plan = plan
+        self._clients = clients
+        self._probes = probes
+        self._hosts = hosts
+        self._guests = guests
+        self._watched_ns: dict[str, int] = {}
+        self.reachable_before: Mapping[str, schema.Reachability] = {}
+        self.host_errors: list[str] = []
+
+    def before(self, planned: Iterable[servers.Server]) -> None:
+        """Send single packets to the servers, to compare the answers later.
+
+        :param planned: the servers before the first request
+        """
+        self.reachable_before = self._reachability(planned)
+
+    def _reachability(self, planned: Iterable[servers.Server]
+                      ) -> Mapping[str, schema.Reachability]:
+        # A guest that is not probed cannot answer, such as a paused one.
+        if self._probes is None:
+            return {}
+        return reachability.look(
+            {each.server_id: each.addresses for each in planned
+             if self._plan.planned(each.server_id).address},
+            self.reachable_before)
+
+    def await_guests(self, migrations: Iterable[follow.Migration]) -> None:
+        """Wait for the grace time, then for guests that are silent too long.
+
+        A network that follows late is an outage with a length, not a lost
+        guest. So a silent guest is watched for as long as it may return.
+
+        :param migrations: have all ended
+        """
+        timeouts = self._plan.timeouts
+        time.sleep(timeouts.grace_s)
+        silent = self._silent(migrations)
+        if silent:
+            LOG.warning(
+                'Guests of servers %s do not answer; they are watched for up '
+                'to %g s', ', '.join(each.request.server_id
+                                     for each in silent), timeouts.return_s)
+        deadline_s = time.monotonic() + timeouts.return_s
+        while silent and time.monotonic() < deadline_s:
+            time.sleep(RETURN_INTERVAL_S)
+            now_ns = time.monotonic_ns()
+            for each in silent:
+                self._watched_ns[each.request.server_id] = now_ns
+            silent = [each for each in self._silent(silent)
+                      if self._may_return(each)]
+
+    def _silent(self, migrations: Iterable[follow.Migration]
+                ) -> list[follow.Migration]:
+        """Return the migrations of guests that are silent for too long."""
+        if self._probes is None:
+            return []
+        return [
+            each for each in migrations
+            if (address := self._plan.planned(
+                each.request.server_id).address) and
+            self._probes.silent_s(address) > self._plan.bounds.max_outage_s]
+
+    def _may_return(self, migration: follow.Migration) -> bool:
+        """Return whether a silent guest may answer again by itself."""
+        server_id = migration.request.server_id
+        try:
+            server = servers.find(self._clients.servers, server_id)
+        except (exceptions.RestClientException, *api.NO_ANSWER):
+            LOG.exception('Server %s cannot be read', server_id)
+            return True
+        if server is None or server.status != 'ACTIVE':
+            return False
+        # libvirt restarts no guest by itself.
+        states = {traces.state for traces in self.traces(
+            [server.host], [server_id]).get(server_id, ())}
+        return not states or bool(states & libvirt.ALIVE)
+
+    def inspect(self, migration: follow.Migration) -> Inspected:
+        """Return the state of a guest. Call it once for each migration.
+
+        SSH to a guest that does not answer would be tried for minutes, so
+        libvirt is asked instead.
+
+        :param migration: has ended
+        """
+        server_id = migration.request.server_id
+        planned = self._plan.planned(server_id)
+        continuity = self._continuity(migration)
+        before = planned.inspection.boot_id if planned.inspection else ''
+        answers = None if continuity is None else not any(
+            outage.open and outage.duration_s > self._plan.bounds.max_outage_s
+            for outage in continuity.outage.outages)
+        reachable = None if migration.server is None else self._reachability(
+            [migration.server]).get(server_id)
+        if answers is False:
+            return Inspected(
+                continuity, schema.GuestState(
+                    answers=False, boot_id_before=before,
+                    libvirt_state=self._activity(migration)),
+                None, {}, reachable)
+        if not before or self._guests is None:
+            return Inspected(continuity, schema.GuestState(
+                answers=answers, boot_id_before=before), None, {}, reachable)
+        inspection, error = None, ''
+        workloads: Mapping[str, str] = {}
+        try:
+            inspection = self._guests.inspect(server_id)
+            workloads = self._guests.verify(server_id)
+        except (exceptions.TempestException, OSError, EOFError) as exc:
+            # Whatever the guest does, its migration is judged.
+            error = utils.describe_error(exc)
+            LOG.error('Guest of server %s cannot be inspected: %s',
+                      server_id, error)
+            if inspection:
+                # Nobody knows which of them it was.
+                workloads = {'workloads': f'cannot be verified: {error}'}
+        return Inspected(
+            continuity, schema.GuestState(
+                answers=answers, boot_id_before=before,
+                boot_id_after=inspection.boot_id if inspection else '',
+                boot_id_error='' if inspection else error),
+            inspection, workloads, reachable)
+
+    def _continuity(self, migration: follow.Migration
+                    ) -> schema.Continuity | None:
+        server_id = migration.request.server_id
+        address = self._plan.planned(server_id).address
+        if self._probes is None or not address:
+            return None
+        end_ns = (migration.ended_ns or 0) + round(
+            self._plan.timeouts.grace_s * poll.NS)
+        return self._probes.continuity(
+            address, migration.request.requested_ns,
+            max(end_ns, self._watched_ns.get(server_id, 0)))
+
+    def _activity(self, migration: follow.Migration) -> str:
+        """Return what a silent guest does, as libvirt shows it."""
+        if self._hosts is None or migration.server is None:
+            return ''
+        try:
+            return self._hosts.guest_state(
+                migration.server.host, migration.request.server_id)
+        except remote.HostError as exc:
+            LOG.exception('State of the guest of server %s',
+                          migration.request.server_id)
+            return f'its state cannot be read: {exc}'
+
+    def traces(self, hosts: Iterable[str], server_ids: Sequence[str]
+               ) -> Mapping[str, tuple[schema.HostTraces, ...]]:
+        """Return the traces of servers on hosts, by the server's UUID.
+
+        Hosts without access, and hosts that do not answer, are missing.
+
+        :param hosts: names of the hosts
+        :param server_ids: UUIDs of the servers
+        """
+        found: dict[str, tuple[schema.HostTraces, ...]] = {}
+        for host in dict.fromkeys(filter(None, hosts)):
+            if self._hosts is None or not self._hosts.has(host):
+                continue
+            try:
+                traces = self._hosts.traces(host, server_ids)
+            except remote.HostError as exc:
+                self._note(exc)
+                continue
+            for server_id in server_ids:
+                found[server_id] = (
+                    *found.get(server_id, ()), traces[server_id])
+        return found
+
+    def logs(self, migration: follow.Migration,
+             since: datetime.datetime) -> tuple[schema.HostLog, ...]:
+        """Return the logs of both hosts that belong to a migration.
+
+        :param migration: has ended
+        :param since: time of the request, by our clock
+        """
+        found: list[schema.HostLog] = []
+        destination = (migration.newest.destination if migration.newest
+                       else migration.request.destination)
+        for host in dict.fromkeys(filter(
+                None, (migration.request.source, destination))):
+            if self._hosts is None or not self._hosts.has(host):
+                continue
+            try:
+                found += self._hosts.logs(
+                    host, migration.request.server_id,
+                    migration.request.request_id, since - LOG_MARGIN)
+            except remote.HostError as exc:
+                self._note(exc)
+        return tuple(found)
+
+    def copy_job(self, migration: follow.Migration
+                 ) -> schema.LibvirtJob | None:
+        """Return libvirt's figures of a copy that goes on; None if unknown.
+
+        :param migration: has timed out
+        """
+        if self._hosts is None or not self._hosts.has(
+                migration.request.source):
+            return None
+        try:
+            return self._hosts.running_job(
+                migration.request.source, migration.request.server_id)
+        except remote.HostError as exc:
+            self._note(exc)
+            return None
+
+    def completed_job(self, host: str,
+                      server_id: str) -> schema.LibvirtJob | None:
+        """Return libvirt's statistics of a completed migration.
+
+        :param host: name of the destination
+        :param server_id: UUID of the server
+        """
+        if self._hosts is None:
+            return None
+        try:
+            return self._hosts.job(host, server_id)
+        except remote.HostError as exc:
+            self._note(exc)
+            return None
+
+    def _note(self, exc: remote.HostError) -> None:
+        LOG.error('%s', exc)
+        self.host_errors.append(str(exc))
