@@ -196,10 +196,11 @@ def read(paths: Iterable[str | os.PathLike[str]],
         that no report needs are dropped, since 100,000 migrations would not
         fit into memory: transitions, progress, events, records, all outages
         but the longest, the quality of probes, figures of libvirt but the
-        downtime and the memory that was sent, boot ids, request ids, the time
-        when a line was written, and of samples of hosts the memory, the stolen
-        time, the time since the sample before, the traffic of disks and of
-        single interfaces, and how long the sample took
+        downtime and the memory that was sent, boot ids, request ids, traces on
+        hosts, other instance actions, the time when a line was written, and
+        of samples of hosts the memory, the stolen time, the time since the
+        sample before, the traffic of disks and of single interfaces, and how
+        long the sample took
     :raises ResultsError: a file cannot be used, or two hold the same run;
         names file and line
     """
@@ -338,7 +339,8 @@ class _Compactor:
                 'guest': self._share(msgspec.structs.replace(
                     line.guest, boot_id_before='', boot_id_after='')),
                 'records': (), 'transitions': (), 'progress': (),
-                'events': (), 'continuity': line.continuity and
+                'events': (), 'traces': (), 'other_actions': (),
+                'continuity': line.continuity and
                 self._interned(line.continuity, quality=_NO_QUALITY, **{
                     name: msgspec.structs.replace(
                         figures, sending=_NO_SENDING,
