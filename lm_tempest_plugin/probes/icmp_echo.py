@@ -44,6 +44,11 @@ IP_HEADER_BYTES = 60
 PLAIN_IP_HEADER = 0x45
 PLAIN_IP_HEADER_BYTES = 20
 
+# Linux: linux/in.h, linux/in6.h
+IP_MTU_DISCOVER = 10
+IPV6_MTU_DISCOVER = 23
+IPV6_DONTFRAG = 62
+PMTUDISC_PROBE = 3
 # Linux: asm-generic/socket.h, linux/icmp.h, linux/icmpv6.h
 SO_ATTACH_FILTER = 26
 SO_SNDBUFFORCE = 32
@@ -75,6 +80,9 @@ class Family:
     :ivar request: type of an echo request
     :ivar reply: type of an echo reply
     :ivar address_at: place of the address in a struct sockaddr
+    :ivar header_bytes: length of the IP header
+    :ivar whole: options (level, name, value) of a socket that never
+        fragments, and ignores the path MTU that the kernel has learned
     """
 
     name: str
@@ -83,11 +91,19 @@ class Family:
     request: int
     reply: int
     address_at: slice
+    header_bytes: int
+    whole: tuple[tuple[int, int, int], ...]
 
 
-IPV4 = Family('IPv4', socket.AF_INET, socket.IPPROTO_ICMP, 8, 0, slice(4, 8))
-IPV6 = Family('IPv6', socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129,
-              slice(8, 24))
+IPV4 = Family(
+    'IPv4', socket.AF_INET, socket.IPPROTO_ICMP, 8, 0, slice(4, 8), 20,
+    ((socket.IPPROTO_IP, IP_MTU_DISCOVER, PMTUDISC_PROBE),))
+IPV6 = Family(
+    'IPv6', socket.AF_INET6, socket.IPPROTO_ICMPV6, 128, 129, slice(8, 24), 40,
+    # Without the second one, a packet longer than the interface's MTU is
+    # fragmented by this machine.
+    ((socket.IPPROTO_IPV6, IPV6_MTU_DISCOVER, PMTUDISC_PROBE),
+     (socket.IPPROTO_IPV6, IPV6_DONTFRAG, 1)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -142,22 +158,24 @@ class Requests:
         for all but raw IPv4 sockets
     """
 
-    def __init__(self, family: Family, guests: int) -> None:
+    def __init__(self, family: Family, guests: int,
+                 size: int = PACKET.itemsize) -> None:
         """Build the requests with sequence number 0.
 
         :param family: IPV4 or IPV6
         :param guests: number of guests
+        :param size: length of a request in bytes; even, for the checksum
         """
         self.identifier = int.from_bytes(os.urandom(2), 'big')
         self.checksummed = True
         self._token = int.from_bytes(os.urandom(TOKEN_BYTES), 'big')
         self._family = family
-        self._requests = numpy.zeros(guests, PACKET)
+        self.packets = numpy.zeros((guests, size), numpy.uint8)
+        self._requests = self.packets[:, :PACKET.itemsize].view(PACKET)[:, 0]
         self._requests['type'] = family.request
         self._requests['identifier'] = self.identifier
         self._requests['token'] = self._token
         self._requests['guest'] = numpy.arange(guests)
-        self.packets = self._requests.view(numpy.uint8).reshape(guests, -1)
         self.number(0)
 
     def number(self, sequence: int) -> None:

@@ -215,12 +215,23 @@ class GuestInspection(_Part, frozen=True, kw_only=True):
 
 
 class Reachability(_Part, frozen=True, kw_only=True):
-    """Answers of a server to single packets from this machine.
+    """Answers of a server to single packets.
 
-    :ivar answering: fixed addresses that answered an ICMP echo request
+    :ivar answering: addresses that answered an ICMP echo request
+    :ivar full_size_bytes: length of the longest IP packet that was answered
+        and that nobody may fragment (DF), by address; addresses without such
+        an answer are missing
+    :ivar closed_port: state of a TCP port that the security group does not
+        open, by address: ``silent``, ``refused`` or ``open``; addresses that
+        this machine has no route to are missing
+    :ivar from_neighbour: fixed addresses that answered a guest on the source
+        that is not migrated; null if there is no such guest
     """
 
     answering: tuple[str, ...] = ()
+    full_size_bytes: dict[str, int] = {}
+    closed_port: dict[str, str] = {}
+    from_neighbour: tuple[str, ...] | None = None
 
 
 class HostTraces(_Part, frozen=True, kw_only=True):

@@ -67,6 +67,15 @@ class RequestsTest(base.TestCase):
                 [0] * 3,
                 icmp_echo.internet_checksum(requests.packets).tolist())
 
+    def test_a_longer_request(self):
+        requests = icmp_echo.Requests(icmp_echo.IPV4, 2, 1400)
+        requests.number(5)
+        self.assertEqual((2, 1400), requests.packets.shape)
+        self.assertEqual(
+            [0] * 2, icmp_echo.internet_checksum(requests.packets).tolist())
+        self.assertEqual([0, 1], self.taken(
+            requests, self.replies(requests, icmp_echo.IPV4)))
+
     def test_without_checksums(self):
         requests = icmp_echo.Requests(icmp_echo.IPV6, 3)
         requests.checksummed = False
