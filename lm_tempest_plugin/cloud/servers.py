@@ -9,7 +9,7 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
-"""Servers as an administrator sees them, with their port bindings."""
+"""Servers as an administrator sees them."""
 
 import dataclasses
 import datetime
@@ -202,40 +202,3 @@ def delete(servers_client: Any, server_id: str, timeout_s: float,
 
 def _describe(server: Server) -> str:
     return f'{server.name}: {server.state}; fault: {server.fault or "none"}'
-
-
-@dataclasses.dataclass(frozen=True)
-class PortBinding:
-    """One binding of a server's port to a host.
-
-    :ivar port_id: the port's UUID
-    :ivar host: name of the host
-    :ivar status: ACTIVE or INACTIVE
-    """
-
-    port_id: str
-    host: str
-    status: str
-
-    @property
-    def active(self) -> bool:
-        """Whether the port's traffic goes to this host."""
-        return self.status == 'ACTIVE'
-
-    def __str__(self) -> str:
-        return f'port {self.port_id} bound to {self.host} ({self.status})'
-
-
-def list_port_bindings(ports_client: Any,
-                       server_id: str) -> list[PortBinding]:
-    """Return all bindings of a server's ports.
-
-    :param ports_client: tempest.lib's PortsClient, of an admin
-    :param server_id: the server's UUID
-    """
-    # tempest.lib has no method for the extension binding-extended.
-    return [
-        PortBinding(port['id'], binding['host'], binding['status'])
-        for port in ports_client.list_ports(device_id=server_id)['ports']
-        for binding in ports_client.list_resources(
-            f'/ports/{port["id"]}/bindings')['bindings']]

@@ -10,13 +10,22 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Checks of the guest's network: outage, TCP stream, port bindings."""
+"""Checks of the guest's network: outage, stream, single packets, ports.
+
+Single packets are compared with those before the migration: a packet that
+had no answer then proves nothing.
+"""
 
 from collections.abc import Iterator
 
-from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.cloud import ports
 from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.probes import reachability
 from lm_tempest_plugin.results import schema
+
+# Statuses of servers with a running domain. Without one, the ports are DOWN
+# for that reason alone.
+RUNNING = ('ACTIVE', 'PAUSED')
 
 
 def _probed(seen: registry.Observation
@@ -107,12 +116,140 @@ def stream_problems(figures: schema.StallFigures) -> Iterator[str]:
                f'that were never sent, the first: {figures.example}')
 
 
+def _compared(seen: registry.Observation) -> list[tuple[
+        registry.Judged, schema.Reachability, schema.Reachability]]:
+    """Return migrations with the answers to packets before and after.
+
+    The verdict tells of a guest that does not answer at all. Each of its
+    packets would be one more problem of the same cause.
+
+    :raises SkipCheck: there is none
+    """
+    sent = [(each, each.reachable_before, each.reachable)
+            for each in seen.migrations
+            if each.reachable_before is not None and
+            each.reachable is not None]
+    if not sent:
+        raise registry.SkipCheck('no single packets were sent')
+    heard = [found for found in sent if found[2].answering or
+             found[0].verdict.evidence.guest.answers is not False]
+    if not heard:
+        raise registry.SkipCheck('the guests do not answer at all')
+    return heard
+
+
+@registry.check
+def addresses(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect an answer of each address that answered before."""
+    compared = _compared(seen)
+    if not any(before.answering for _, before, _ in compared):
+        raise registry.SkipCheck('no address answered before')
+    for each, before, after in compared:
+        silent = _silent(before, after)
+        if silent:
+            yield each.problem(
+                'addresses', 'answered echo requests before, and does not '
+                f'now: {", ".join(silent)}')
+
+
+def _silent(before: schema.Reachability,
+            after: schema.Reachability) -> list[str]:
+    """Return the addresses that answered before and do not now."""
+    return [address for address in before.answering
+            if address not in after.answering]
+
+
+@registry.check
+def full_size_packets(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect the longest packets that passed before to pass, unfragmented."""
+    compared = _compared(seen)
+    if not any(before.full_size_bytes for _, before, _ in compared):
+        raise registry.SkipCheck('no full-size packet was answered before')
+    for each, before, after in compared:
+        dropped = [
+            f'{length} bytes to {address}'
+            for address, length in before.full_size_bytes.items()
+            if address in after.answering and
+            address not in after.full_size_bytes]
+        if dropped:
+            yield each.problem(
+                'full-size-packets', 'packets with DF pass no longer, and '
+                f'shorter ones do: {", ".join(dropped)}: MTU black hole')
+
+
+@registry.check
+def closed_port(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect a TCP port that was filtered before to be filtered."""
+    compared = _compared(seen)
+    if not any(reachability.SILENT in before.closed_port.values()
+               for _, before, _ in compared):
+        raise registry.SkipCheck(
+            f'TCP port {reachability.CLOSED_PORT} was not filtered before')
+    for each, before, after in compared:
+        reached = [
+            f'{after.closed_port[address]} at {address}'
+            for address, state in before.closed_port.items()
+            if state == reachability.SILENT and after.closed_port.get(
+                address, reachability.SILENT) != reachability.SILENT]
+        if reached:
+            yield each.problem(
+                'closed-port', f'TCP port {reachability.CLOSED_PORT} was '
+                f'filtered before, and is {", ".join(reached)}: the security '
+                'group is not applied')
+
+
+@registry.check
+def neighbour(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect an answer to a guest that stayed on the source."""
+    asked = [(each, before, after)
+             for each, before, after in _compared(seen)
+             if before.from_neighbour is not None]
+    if not asked:
+        raise registry.SkipCheck('no second guest on the source')
+    compared = [(each, before, after, after.from_neighbour)
+                for each, before, after in asked
+                if before.from_neighbour and after.from_neighbour is not None]
+    if not compared:
+        raise registry.SkipCheck(
+            'the second guest on the source reached no address before, or '
+            'cannot be asked now')
+    for each, before, after, reached in compared:
+        # Without an answer to us, it is a problem of the check addresses.
+        known = {*reached, *_silent(before, after)}
+        silent = [address for address in before.from_neighbour or ()
+                  if address not in known]
+        if silent:
+            yield each.problem(
+                'neighbour', 'answers this machine, but no longer a guest on '
+                f'host {each.verdict.evidence.source}: {", ".join(silent)}: '
+                'stale forwarding (FDB) or ARP entries')
+
+
+@registry.check
+def port_status(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect each port ACTIVE, and the subports of trunks on the host."""
+    found = [(each, server, port) for each, server in seen.existing()
+             if server.status in RUNNING
+             for port in ports.list_all(seen.clients.ports, server.server_id)
+             if port.enabled]
+    if not found:
+        raise registry.SkipCheck('no running server has a port')
+    for each, server, port in found:
+        if port.status != 'ACTIVE':
+            yield each.problem('port-status', f'{port} is {port.status}')
+        # The check port-bindings reads the bindings of the other ports.
+        if port.parent_id and port.host not in ('', server.host):
+            yield each.problem(
+                'port-status', f'the server is on host {server.host}, and '
+                f'{port} is bound to {port.host}')
+
+
 @registry.check
 def port_bindings(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect one binding of each port, ACTIVE, on the server's host."""
     for each, server in seen.existing():
-        bindings: dict[str, list[servers.PortBinding]] = {}
-        for binding in servers.list_port_bindings(
+        bindings: dict[str, list[ports.PortBinding]] = {}
+        for binding in ports.list_bindings(
                 seen.clients.ports, server.server_id):
             bindings.setdefault(binding.port_id, []).append(binding)
         for found in bindings.values():

@@ -206,6 +206,12 @@ def placement(*provider_uuids):
     return client
 
 
+def port(port_id, status='ACTIVE', host='beta', **changes):
+    """Return a port as neutron shows it to an administrator."""
+    return {'id': port_id, 'status': status, 'binding:host_id': host,
+            'admin_state_up': True, **changes}
+
+
 def ports(**bindings):
     """Return a client that lists ports.
 

@@ -208,37 +208,3 @@ class DeleteTest(WaitTestCase):
         for part in (fakes.SERVER_ID, 'guest', 'deleting', '10.0 s',
                      'stuck', 'alpha'):
             self.assertIn(part, str(exc))
-
-
-class PortBindingsTest(base.TestCase):
-
-    def test_all_of_all_ports(self):
-        client = fakes.ports(
-            one=[('alpha', 'ACTIVE'), ('beta', 'INACTIVE')],
-            two=[('beta', 'ACTIVE')])
-        found = servers.list_port_bindings(client, 'id')
-        self.assertEqual(
-            [servers.PortBinding('one', 'alpha', 'ACTIVE'),
-             servers.PortBinding('one', 'beta', 'INACTIVE'),
-             servers.PortBinding('two', 'beta', 'ACTIVE')], found)
-        self.assertEqual(
-            [True, False, True], [each.active for each in found])
-        client.list_ports.assert_called_once_with(device_id='id')
-        self.assertEqual(
-            [mock.call('/ports/one/bindings'),
-             mock.call('/ports/two/bindings')],
-            client.list_resources.mock_calls)
-
-    def test_a_server_without_ports(self):
-        client = fakes.ports()
-        self.assertEqual([], servers.list_port_bindings(client, 'id'))
-        client.list_resources.assert_not_called()
-
-    def test_a_port_without_bindings(self):
-        self.assertEqual(
-            [], servers.list_port_bindings(fakes.ports(one=[]), 'id'))
-
-    def test_in_words(self):
-        self.assertEqual(
-            'port one bound to beta (INACTIVE)',
-            str(servers.PortBinding('one', 'beta', 'INACTIVE')))

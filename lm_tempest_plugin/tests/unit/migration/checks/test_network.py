@@ -13,6 +13,7 @@
 from unittest import mock
 
 from lm_tempest_plugin.migration.checks import network
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration.checks import base
@@ -138,6 +139,222 @@ class TcpStreamTest(ProbesTestCase):
 
     def test_no_stream(self):
         self.assert_skipped_without_a_stream()
+
+
+ONE, TWO = '192.0.2.1', '192.0.2.2'
+
+
+def reachable(*answering, size=1500, port='silent', neighbour=None):
+    """Return answers, the same of all addresses that answer."""
+    return schema.Reachability(
+        answering=answering,
+        full_size_bytes=dict.fromkeys(answering, size) if size else {},
+        closed_port=dict.fromkeys(answering, port) if port else {},
+        from_neighbour=neighbour)
+
+
+class SinglePacketsTestCase(base.CheckTestCase):
+
+    def seen(self, before, after, guest=builders.ANSWERS):
+        return builders.observation(builders.judged(
+            builders.new_evidence(guest=guest), reachable_before=before,
+            reachable=after))
+
+    def assert_skipped_without_answers(self):
+        """Assert what all of these checks have in common."""
+        well = reachable(ONE)
+        for before, after in ((None, None), (well, None), (None, well)):
+            self.assert_skipped(self.seen(before, after),
+                                'no single packets were sent')
+        self.assert_skipped(
+            self.seen(well, reachable(), builders.SILENT),
+            'the guests do not answer at all')
+
+
+class AddressesTest(SinglePacketsTestCase):
+
+    check = staticmethod(network.addresses)
+
+    def test_all_answer(self):
+        self.assert_passes(self.seen(reachable(ONE, TWO),
+                                     reachable(ONE, TWO)))
+
+    def test_one_that_was_silent_before(self):
+        for after in (reachable(ONE), reachable(ONE, TWO)):
+            self.assert_passes(self.seen(reachable(ONE), after))
+
+    def test_one_is_silent_now(self):
+        problem = self.assert_problem(
+            self.seen(reachable(ONE, TWO), reachable(ONE)), TWO)
+        self.assertNotIn(ONE, problem.text)
+
+    def test_the_probed_one_is_silent_and_another_one_answers(self):
+        self.assert_problem(self.seen(
+            reachable(ONE, TWO), reachable(TWO), builders.SILENT), ONE)
+
+    def test_all_are_silent_although_the_probes_were_answered(self):
+        self.assert_problem(
+            self.seen(reachable(ONE, TWO), reachable()), f'{ONE}, {TWO}')
+
+    def test_no_answers(self):
+        self.assert_skipped_without_answers()
+        self.assert_skipped(self.seen(reachable(), reachable()),
+                            'no address answered before')
+
+    def test_other_guests_are_judged(self):
+        silent, = self.seen(
+            reachable(ONE), reachable(), builders.SILENT).migrations
+        half, = self.seen(reachable(ONE, TWO), reachable(ONE)).migrations
+        self.assert_problem(builders.observation(silent, half), TWO)
+
+
+class FullSizePacketsTest(SinglePacketsTestCase):
+
+    check = staticmethod(network.full_size_packets)
+
+    def test_they_pass(self):
+        self.assert_passes(self.seen(reachable(ONE), reachable(ONE)))
+
+    def test_they_are_dropped(self):
+        self.assert_problem(
+            self.seen(reachable(ONE, TWO, size=1442),
+                      reachable(ONE, TWO, size=0)),
+            f'1442 bytes to {ONE}, 1442 bytes to {TWO}', 'MTU black hole')
+
+    def test_a_silent_address_is_no_problem_of_its_own(self):
+        self.assert_passes(self.seen(reachable(ONE, TWO), reachable(ONE)))
+
+    def test_no_answers(self):
+        self.assert_skipped_without_answers()
+        self.assert_skipped(
+            self.seen(reachable(ONE, size=0), reachable(ONE)),
+            'no full-size packet was answered before')
+
+
+class ClosedPortTest(SinglePacketsTestCase):
+
+    check = staticmethod(network.closed_port)
+
+    def test_it_stays_filtered(self):
+        self.assert_passes(self.seen(reachable(ONE), reachable(ONE)))
+
+    def test_it_answers(self):
+        for state in ('refused', 'open'):
+            self.assert_problem(
+                self.seen(reachable(ONE), reachable(ONE, port=state)),
+                f'{state} at {ONE}', 'the security group is not applied')
+
+    def test_an_answer_before_proves_nothing(self):
+        mixed = schema.Reachability(
+            answering=(ONE, TWO), closed_port={ONE: 'silent', TWO: 'refused'})
+        self.assert_passes(self.seen(mixed, mixed))
+
+    def test_it_could_not_be_tried_now(self):
+        self.assert_passes(
+            self.seen(reachable(ONE), reachable(ONE, port='')))
+
+    def test_no_answers(self):
+        self.assert_skipped_without_answers()
+        for port in ('refused', 'open', ''):
+            self.assert_skipped(
+                self.seen(reachable(ONE, port=port), reachable(ONE)),
+                'TCP port 9 was not filtered before')
+
+
+class NeighbourTest(SinglePacketsTestCase):
+
+    check = staticmethod(network.neighbour)
+
+    def neighbour(self, before, after, silent=()):
+        return self.seen(
+            reachable(ONE, TWO, neighbour=before),
+            reachable(*(each for each in (ONE, TWO) if each not in silent),
+                      neighbour=after))
+
+    def test_it_is_reached(self):
+        self.assert_passes(self.neighbour((ONE, TWO), (ONE, TWO)))
+        self.assert_passes(self.neighbour((ONE,), (ONE, TWO)))
+
+    def test_it_is_reached_from_here_alone(self):
+        problem = self.assert_problem(
+            self.neighbour((ONE, TWO), (TWO,)), 'host alpha', ONE)
+        self.assertNotIn(TWO, problem.text)
+
+    def test_an_address_that_nobody_reaches(self):
+        self.assert_passes(
+            self.neighbour((ONE, TWO), (TWO,), silent=(ONE,)))
+
+    def test_no_answers(self):
+        self.assert_skipped_without_answers()
+        for before, after, why in (
+                (None, (ONE,), 'no second guest on the source'),
+                (None, None, 'no second guest on the source'),
+                ((), (ONE,), 'reached no address before'),
+                ((ONE,), None, 'cannot be asked now')):
+            self.assert_skipped(self.neighbour(before, after), why)
+
+
+class PortStatusTest(base.CheckTestCase):
+
+    check = staticmethod(network.port_status)
+
+    def setUp(self):
+        super().setUp()
+        self.own = [fakes.port('one')]
+        self.below = []
+        client = mock.Mock()
+        client.list_ports.side_effect = lambda **filters: {
+            'ports': self.own if 'device_id' in filters else self.below}
+        self.seen = builders.observation(
+            clients=simulation.clients(ports=client))
+        self.server()
+
+    def server(self, **changes):
+        self.seen.__dict__['servers'] = {
+            fakes.SERVER_ID: builders.server(host='beta', **changes)}
+
+    def subport(self, *args):
+        self.own[0]['trunk_details'] = {'sub_ports': [{'port_id': 'below'}]}
+        self.below = [fakes.port('below', *args)]
+
+    def test_all_are_active(self):
+        self.subport()
+        self.assert_passes(self.seen)
+
+    def test_a_port_is_down(self):
+        self.own.append(fakes.port('two', 'DOWN'))
+        self.assert_problem(self.seen, 'port two is DOWN')
+
+    def test_a_subport_is_down(self):
+        self.subport('DOWN')
+        self.assert_problem(
+            self.seen, 'subport below of the trunk of port one is DOWN')
+
+    def test_a_subport_is_bound_to_the_source(self):
+        self.subport('ACTIVE', 'alpha')
+        self.assert_problem(self.seen, 'the server is on host beta',
+                            'subport below', 'is bound to alpha')
+
+    def test_a_subport_without_a_binding_is_usual_with_ovn(self):
+        self.subport('ACTIVE', '')
+        self.assert_passes(self.seen)
+
+    def test_a_port_that_is_disabled(self):
+        self.own.append(fakes.port('two', 'DOWN', admin_state_up=False))
+        self.assert_passes(self.seen)
+
+    def test_a_paused_server(self):
+        self.server(status='PAUSED')
+        self.own = [fakes.port('one', 'DOWN')]
+        self.assert_problem(self.seen, 'port one is DOWN')
+
+    def test_nothing_to_judge(self):
+        self.own = []
+        self.assert_skipped(self.seen, 'no running server has a port')
+        self.own = [fakes.port('one', 'DOWN')]
+        for status in ('SHUTOFF', 'ERROR'):
+            self.server(status=status)
+            self.assert_skipped(self.seen, 'no running server has a port')
 
 
 class PortBindingsTest(base.CheckTestCase):
