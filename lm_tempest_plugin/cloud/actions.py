@@ -17,6 +17,8 @@ from typing import Any
 
 from tempest.lib import exceptions
 
+from lm_tempest_plugin.results import schema
+
 # Events of a live migration in order, as of nova 34 (compute/manager.py). JOB
 # ends when the migration is queued on the source host.
 CHECKS = 'conductor_live_migrate_instance'
@@ -24,6 +26,11 @@ JOB = 'compute_live_migration'
 PRE = 'compute_pre_live_migration'
 POST_AT_DESTINATION = 'compute_post_live_migration_at_destination'
 ABORT = 'compute_live_migration_abort'
+# Names of actions, as of nova 34 (compute/instance_actions.py).
+CANCEL = 'live_migration_cancel'
+FORCE_COMPLETE = 'live_migration_force_complete'
+RESET_STATE = 'resetState'
+DELETE = 'delete'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,6 +119,32 @@ def show(servers_client: Any, server_id: str,
         key=lambda event: event.start)
     return InstanceAction(body['action'], _time(body['start_time']),
                           body.get('message') or '', tuple(events))
+
+
+def list_later(servers_client: Any, server_id: str,
+               request_id: str) -> tuple[schema.OtherAction, ...]:
+    """Return the actions of a server after one of its requests, in order.
+
+    nova tells them of a server that was deleted as well. No clock is
+    compared: nova lists the newest first, and by number within a second.
+
+    :param servers_client: tempest.lib's ServersClient, of an admin
+    :param server_id: the server's UUID
+    :param request_id: id of the request: req-...
+    :returns: none if nova does not list this request
+    """
+    try:
+        found = servers_client.list_instance_actions(
+            server_id)['instanceActions']
+    except exceptions.NotFound:
+        return ()
+    number = next((number for number, each in enumerate(found)
+                   if each['request_id'] == request_id), 0)
+    return tuple(
+        schema.OtherAction(
+            name=each['action'], user=each.get('user_id') or 'unknown',
+            started_at=each['start_time'])
+        for each in reversed(found[:number]))
 
 
 def _time(text: str) -> datetime.datetime:

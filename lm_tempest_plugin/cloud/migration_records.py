@@ -12,6 +12,7 @@
 
 """nova's migration records (os-migrations), and one that is under way."""
 
+from collections.abc import Container
 from collections.abc import Iterable
 import datetime
 import json
@@ -77,16 +78,20 @@ def list_since(migrations_client: Any, since: datetime.datetime
         query['marker'] = page[-1].uuid
 
 
-def list_of_server(migrations_client: Any,
-                   server_id: str) -> list[schema.MigrationRecord]:
+def list_of_server(migrations_client: Any, server_id: str,
+                   known: Container[str] = ()
+                   ) -> tuple[schema.MigrationRecord, ...]:
     """Return a server's live migration records, oldest first.
 
     :param migrations_client: tempest.lib's MigrationsClient, of an admin
     :param server_id: the server's UUID
+    :param known: UUIDs of records to leave out
     """
     found = _page(migrations_client, instance_uuid=server_id,
                   migration_type='live-migration')
-    return sorted(found, key=lambda record: record.number)
+    return tuple(sorted(
+        (record for record in found if record.uuid not in known),
+        key=lambda record: record.number))
 
 
 def _page(migrations_client: Any,

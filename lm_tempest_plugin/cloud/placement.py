@@ -11,18 +11,24 @@
 # under the License.
 """Room for servers: placement's inventories and allocations, and quotas."""
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+import contextlib
 import dataclasses
 import math
 from typing import Any
 
 from tempest.lib import exceptions
+from tempest.lib.services.placement import base_placement_client
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import servers
 
 UNLIMITED = -1
+# Aggregates came with 1.1, traits with 1.6, the root of a provider with 1.14.
+MICROVERSION = '1.14'
+SHARING = 'MISC_SHARES_VIA_AGGREGATE'
 
 
 class NoHypervisor(exceptions.TempestException):
@@ -140,6 +146,60 @@ def allocations(placement_client: Any, consumer: str) -> frozenset[str]:
     """
     found = placement_client.list_allocations(consumer)
     return frozenset(found['allocations'])
+
+
+@contextlib.contextmanager
+def _use_microversion(version: str) -> Iterator[None]:
+    """Use a microversion for the requests of all placement clients."""
+    # tempest.lib has one microversion for the whole process.
+    before = base_placement_client.PLACEMENT_MICROVERSION
+    base_placement_client.PLACEMENT_MICROVERSION = version
+    try:
+        yield
+    finally:
+        base_placement_client.PLACEMENT_MICROVERSION = before
+
+
+def provider_name(providers_client: Any, uuid: str) -> str:
+    """Return the name of a resource provider; its UUID if it is gone.
+
+    :param providers_client: tempest.lib's ResourceProvidersClient
+    :param uuid: its UUID
+    """
+    try:
+        return str(providers_client.show_resource_provider(uuid)['name'])
+    except exceptions.NotFound:
+        return uuid
+
+
+def serves(providers_client: Any, uuid: str, root: str) -> bool:
+    """Return whether a provider serves the servers on a host.
+
+    That are the providers in the host's tree, such as those of bandwidth,
+    VGPUs and PCI devices, and those that share with it, such as a shared
+    disk.
+
+    :param providers_client: tempest.lib's ResourceProvidersClient
+    :param uuid: UUID of the provider
+    :param root: UUID of the host's own provider
+    """
+    if uuid == root:
+        return True
+    with _use_microversion(MICROVERSION):
+        try:
+            found = providers_client.show_resource_provider(uuid)
+        except exceptions.NotFound:
+            return False
+        if found['root_provider_uuid'] == root:
+            return True
+        traits = providers_client.list_resource_provider_traits(
+            uuid)['traits']
+        if SHARING not in traits:
+            return False
+        shared, own = (
+            set(providers_client.list_resource_provider_aggregates(
+                each)['aggregates']) for each in (uuid, root))
+        return bool(shared & own)
 
 
 def lift_quota(quotas_client: Any, project_id: str) -> None:

@@ -24,6 +24,7 @@ from tempest.lib import exceptions
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud.servers import Server
+from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration.plan import MigrationPlan
 from lm_tempest_plugin.migration import poll
@@ -35,6 +36,8 @@ LOG = logging.getLogger(__name__)
 NS = poll.NS
 # nova itself asks libvirt every 5 s by default.
 PROGRESS_INTERVAL_NS = 2 * NS
+# A person who reads the log sees that a long copy is no standstill.
+TOLD_INTERVAL_NS = 30 * NS
 
 OnPoll = Callable[[poll.Snapshot, Sequence[follow.Migration]], None]
 
@@ -149,6 +152,7 @@ class Drain:
         self._counts: dict[str, list[Count]] = {
             server.host: [] for server in servers}
         self._progress_ns: dict[str, int] = {}
+        self._told_ns: dict[str, int] = {}
 
     def run(self) -> Drained:
         """Migrate all servers, and return when every migration has ended.
@@ -236,3 +240,15 @@ class Drain:
             return
         if found is not None and migration_records.is_progress_known(found):
             chosen.progress.append(found)
+            self._tell(chosen, snapshot.at_ns)
+
+    def _tell(self, migration: follow.Migration, at_ns: int) -> None:
+        """Log how a long copy goes on, now and then."""
+        told_ns = self._told_ns.setdefault(migration.request.server_id, at_ns)
+        if at_ns - told_ns < TOLD_INTERVAL_NS:
+            return
+        self._told_ns[migration.request.server_id] = at_ns
+        LOG.info('%s, %.0f s after the request: %s', migration,
+                 migration.since_request_s(at_ns),
+                 copying.of_progress(migration.progress) or
+                 'the pace of the copy is not known')

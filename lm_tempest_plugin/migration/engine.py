@@ -18,23 +18,28 @@ servers go through :func:`run`.
 """
 
 from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
 import dataclasses
 import datetime
 import time
+import types
 from typing import Any
 
 from oslo_log import log as logging
 from tempest.lib import exceptions
 
+from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import api
+from lm_tempest_plugin.cloud import clock
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.migration import checks  # noqa: F401 (registers them)
 from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence
 from lm_tempest_plugin.migration import follow
@@ -81,7 +86,9 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
         guests: inspector.GuestAccess | None = None,
         requester: Any = None,
         on_poll: drain.OnPoll | None = None,
-        aborted: Collection[str] = ()) -> MigrationRun:
+        aborted: Collection[str] = (),
+        forced: Mapping[str, int] = types.MappingProxyType({})
+        ) -> MigrationRun:
     """Carry out a plan: migrate, follow, inspect, judge, check, store.
 
     :param plan: the plan
@@ -95,12 +102,14 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
     :param on_poll: called after each snapshot, such as to abort a migration
     :param aborted: UUIDs of servers whose migrations on_poll aborts; the
         expected verdict of these is cancelled
+    :param forced: when on_poll forced migrations to complete, CLOCK_MONOTONIC
+        in ns, by the server's UUID
     :raises CannotMigrate: the plan cannot succeed; nothing was requested
     :raises ApiUnavailable: the compute API did not answer for too long
     :raises ResultsError: a result cannot be written
     """
-    return _Run(plan, clients, store, probes, hosts, guests, aborted).run(
-        requester, on_poll)
+    return _Run(plan, clients, store, probes, hosts, guests, aborted,
+                forced).run(requester, on_poll)
 
 
 class _Run:
@@ -112,12 +121,15 @@ class _Run:
                  probes: watch.Watch | None,
                  hosts: access.HostAccess | None,
                  guests: inspector.GuestAccess | None,
-                 aborted: Collection[str]) -> None:
+                 aborted: Collection[str],
+                 forced: Mapping[str, int]) -> None:
         self._plan = plan
         self._clients = clients
         self._store = store
         self._hosts = hosts
         self._aborted = aborted
+        self._forced = forced
+        self._clock_ahead_s: float | None = None
         self._inspector = inspector.Inspector(
             plan, clients, probes, hosts, guests)
         self._ended: set[str] = set()
@@ -137,6 +149,10 @@ class _Run:
             self._clients, compute_hosts.list_hosts(
                 self._clients.services, plan.avoid),
             before, plan.destination)
+        self._clock_ahead_s = clock.ahead_s(self._clients.services)
+        if abs(self._clock_ahead_s or 0.0) >= clock.TOLD_S:
+            LOG.warning("The cloud's clock and ours differ by %+.0f s; no "
+                        'verdict depends on it', self._clock_ahead_s)
         self._inspector.before(before)
         self._drain_fields = {
             'drain': self._store.next_drain(), 'test': plan.test,
@@ -164,7 +180,7 @@ class _Run:
             drained = drain.Drain(
                 self._clients, poll.Poller(
                     self._clients, before, plan.timeouts.poll_interval_s,
-                    plan.timeouts.poll_error_s),
+                    plan.timeouts.poll_error_s, self._clock_ahead_s or 0.0),
                 plan, before, requester, polled).run()
         # One that ended in the last snapshot is in no later one.
         self._store_ended(drained.migrations)
@@ -180,7 +196,8 @@ class _Run:
         problems, outcomes = registry.run(registry.Observation(
             plan, self._clients, judged, drained.concurrency,
             observed.sockets if observed else None,
-            self._inspector.host_errors, self._inspector.traces))
+            self._inspector.host_errors, self._inspector.traces,
+            self._inspector.reachability), time.sleep)
         return self._store_results(
             drained, judged, problems, outcomes, sockets, samples)
 
@@ -220,41 +237,57 @@ class _Run:
         rolls the destination back with a cast. So an unexpected verdict is
         reached twice before it counts.
         """
-        inspected = list(map(self._inspector.inspect, migrations))
-        services = self._services()
-        judged = [self._judge(*each, services)
-                  for each in zip(migrations, inspected)]
-        doubtful = {each.server_id for each in judged
-                    if each.verdict.kind not in each.expected}
+        inspected = {each.request.server_id: self._inspector.inspect(each)
+                     for each in migrations}
+        judged = self._judge_each(migrations, inspected)
+        doubtful = [each.migration for each in judged
+                    if each.verdict.kind not in each.expected]
         if not doubtful:
             return judged
         time.sleep(registry.AGAIN_S)
+        again = {each.server_id: each
+                 for each in self._judge_each(doubtful, inspected)}
+        return [again.get(each.server_id, each) for each in judged]
+
+    def _judge_each(self, migrations: Sequence[follow.Migration],
+                    inspected: Mapping[str, inspector.Inspected]
+                    ) -> list[registry.Judged]:
         services = self._services()
-        return [self._judge(each.migration, inspection, services)
-                if each.server_id in doubtful else each
-                for each, inspection in zip(judged, inspected)]
+        # One command on each host, for all servers.
+        traces = self._inspector.traces(
+            [host for each in migrations
+             for host in inspector.hosts_of(each)],
+            [each.request.server_id for each in migrations])
+        return [self._judge(each, inspected[each.request.server_id],
+                            services, traces.get(each.request.server_id, ()))
+                for each in migrations]
 
     def _judge(self, migration: follow.Migration,
                inspected: inspector.Inspected,
-               services: Sequence[compute_hosts.ComputeService]
-               ) -> registry.Judged:
+               services: Sequence[compute_hosts.ComputeService],
+               traces: tuple[schema.HostTraces, ...]) -> registry.Judged:
         """Collect the evidence of a migration that has ended, and judge it."""
-        requested = migration.request
-        server_id = requested.server_id
+        server_id = migration.request.server_id
         aborted = server_id in self._aborted
-        destination = (migration.newest.destination if migration.newest
-                       else requested.destination)
-        failed = (migration.status != 'completed' or
-                  inspected.guest.answers is False)
-        judged = verdict.judge(evidence.collect(
-            self._clients, migration, services, inspected.guest, aborted,
-            traces=self._inspector.traces(
-                (requested.source, destination), [server_id]
-            ).get(server_id, ()),
-            logs=self._inspector.logs(migration, self._time(
-                requested.requested_ns)) if failed else (),
-            copy_job=self._inspector.copy_job(migration)
-            if migration.timed_out else None))
+        interventions = [
+            name for name, servers_ in ((actions.CANCEL, self._aborted),
+                                        (actions.FORCE_COMPLETE, self._forced))
+            if server_id in servers_]
+        hosts = inspector.hosts_of(migration)
+        facts = evidence.collect(
+            self._clients, migration, interventions, services=services,
+            guest=inspected.guest, abort_requested=aborted,
+            cloud_clock_ahead_s=self._clock_ahead_s,
+            traces=tuple(each for host in hosts for each in traces
+                         if each.host == host))
+        judged = verdict.judge(facts)
+        if not (judged.kind is verdict.Kind.COMPLETED or
+                migration.request.cleanly_refused):
+            # The reason costs time, and a good migration has none.
+            judged = verdict.judge(dataclasses.replace(
+                facts, copy=self._copy(facts, migration),
+                logs=self._inspector.logs(migration, self._time(
+                    migration.request.requested_ns))))
         return registry.Judged(
             migration, judged,
             (verdict.Kind.CANCELLED,) if aborted else self._plan.expected,
@@ -265,7 +298,17 @@ class _Run:
             if judged.kind is verdict.Kind.COMPLETED else None,
             inspected.workloads, inspected.inspection,
             self._inspector.reachable_before.get(server_id),
-            inspected.reachability)
+            self._forced.get(server_id))
+
+    def _copy(self, facts: evidence.Evidence,
+              migration: follow.Migration) -> copying.Copying | None:
+        """Return the pace of a copy that goes on; None if none is known to."""
+        if not (migration.timed_out or len(facts.alive_on or ()) > 1):
+            return None
+        found = self._inspector.copy(migration)
+        if found is None and migration.timed_out:
+            return copying.of_progress(migration.progress)
+        return found
 
     def _store_results(self, drained: drain.Drained,
                        judged: Sequence[registry.Judged],
@@ -293,7 +336,8 @@ class _Run:
             checks=tuple(outcomes),
             problems=tuple(problem for problem in problems
                            if problem.server_id not in known),
-            sockets=sockets, hosts=samples, **self._drain_fields)
+            sockets=sockets, hosts=samples,
+            cloud_clock_ahead_s=self._clock_ahead_s, **self._drain_fields)
         self._append(drain_result)
         LOG.info('Drained %s to %s in %.1f s, %s',
                  drain_result.source or 'several hosts',

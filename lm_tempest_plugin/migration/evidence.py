@@ -12,18 +12,25 @@
 
 """Facts about one migration, collected when it is judged."""
 
+from collections.abc import Collection
+from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import datetime
 import functools
+from typing import Any
 
 from oslo_log import log as logging
 from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import api
+from lm_tempest_plugin.cloud import clock
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.hosts import libvirt
+from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import reasons
 from lm_tempest_plugin.migration import request
@@ -32,6 +39,8 @@ from lm_tempest_plugin.results import schema
 LOG = logging.getLogger(__name__)
 
 NOT_INSPECTED = schema.GuestState()
+# libvirt's word for a guest of Xen that waits for I/O is blocked.
+_RUNNING = frozenset(('running', 'blocked'))
 _REACHED = ('queued', *migration_records.IN_SERVICE)
 
 
@@ -61,9 +70,10 @@ class Evidence:
     :ivar abort_requested: whether nova was asked to abort it
     :ivar traces: traces of the server on the hosts to which there is access
     :ivar logs: logs of the hosts; empty for a good migration
-    :ivar copy_job: libvirt's figures of a copy that goes on; None if they are
-        not known
-    :ivar other_actions: other instance actions meanwhile
+    :ivar copy: the pace of a copy that goes on; None if none is known to
+    :ivar other_actions: instance actions that others asked for meanwhile
+    :ivar cloud_clock_ahead_s: the cloud's clock minus ours; None if unknown
+    :ivar collected_at: when nova was asked, by our clock
     """
 
     request: request.Request
@@ -78,8 +88,11 @@ class Evidence:
     abort_requested: bool = False
     traces: tuple[schema.HostTraces, ...] = ()
     logs: tuple[schema.HostLog, ...] = ()
-    copy_job: schema.LibvirtJob | None = None
+    copy: copying.Copying | None = None
     other_actions: tuple[schema.OtherAction, ...] = ()
+    cloud_clock_ahead_s: float | None = None
+    collected_at: datetime.datetime = datetime.datetime.fromtimestamp(
+        0, datetime.UTC)
 
     @functools.cached_property
     def reason(self) -> reasons.Reason | None:
@@ -136,6 +149,31 @@ class Evidence:
         return self.server is not None and (
             self.server.host == self.destination)
 
+    @functools.cached_property
+    def alive_on(self) -> tuple[str, ...] | None:
+        """Hosts where libvirt has a living domain of the server.
+
+        None if not every host that may have one could be asked.
+        """
+        asked = {each.host for each in self.traces}
+        if not {self.source, self.destination,
+                self.server.host if self.server else ''} - {''} <= asked:
+            return None
+        return tuple(each.host for each in self.traces
+                     if each.state in libvirt.ALIVE)
+
+    @functools.cached_property
+    def running_on(self) -> tuple[str, ...]:
+        """Hosts of which libvirt says that they run the guest."""
+        return tuple(each.host for each in self.traces
+                     if each.state in _RUNNING)
+
+    def domains(self) -> str:
+        """Return what libvirt shows on each host; empty if none was asked."""
+        return ', '.join(
+            f'{each.state or "no domain"} on host {each.host}'
+            for each in self.traces)
+
     @property
     def begun(self) -> bool:
         """Whether the source host has accepted the job."""
@@ -186,6 +224,37 @@ class Evidence:
         service = self.service(host)
         return service is not None and service.state == 'down'
 
+    def waited_s(self, since: datetime.datetime) -> float:
+        """Return the seconds from a time until the facts were collected.
+
+        :param since: by the cloud's clock
+        """
+        now = self.collected_at + datetime.timedelta(
+            seconds=self.cloud_clock_ahead_s or 0.0)
+        return max(0.0, (now - since).total_seconds())
+
+    @property
+    def vif_wait_s(self) -> float:
+        """Time between the setup and a copy that never began, in seconds.
+
+        nova-compute of the source waits for neutron's network-vif-plugged
+        then, and for nothing else (_do_pre_live_migration_from_source in
+        nova/compute/manager.py). 0 if that is not where it ended.
+        """
+        pre = self.event(actions.PRE)
+        if (pre is None or pre.finish is None or pre.failed or
+                self.newest is None or self.was('running') or
+                self.post_copied):
+            return 0.0
+        if self.status == 'preparing':
+            return self.waited_s(pre.finish)
+        if self.status not in ('error', 'failed') or not (
+                self.newest.updated_at):
+            return 0.0
+        end = datetime.datetime.fromisoformat(
+            self.newest.updated_at).replace(tzinfo=datetime.UTC)
+        return (end - pre.finish).total_seconds()
+
     def copied(self) -> str:
         """Return the last known progress of the copy; empty if none is."""
         if not self.progress:
@@ -211,7 +280,30 @@ class Evidence:
             f'Guest: {describe_guest(self.guest)}',
             f'Transitions: {transitions or "none"}',
             f'Copied: {self.copied() or "not known"}',
+            *self._found(),
         ]
+
+    def _found(self) -> Iterator[str]:
+        """Yield lines about facts that most migrations do not have."""
+        if self.traces:
+            yield f'Domains: {self.domains()}'
+        if self.copy is not None:
+            yield f'Copy: {self.copy.text}'
+        if self.other_actions:
+            yield f'Meanwhile: {describe_actions(self.other_actions)}'
+        if abs(self.cloud_clock_ahead_s or 0.0) >= clock.TOLD_S:
+            yield f'Clock of the cloud: {self.cloud_clock_ahead_s:+.0f} s'
+        for log in self.logs:
+            yield (f'Log of {log.name} on host {log.host}: '
+                   f'{log.error or f"{len(log.lines)} lines"}')
+
+
+def describe_actions(found: Sequence[schema.OtherAction]) -> str:
+    """Return instance actions as text, with the users.
+
+    :param found: in order
+    """
+    return ', '.join(f'{each.name} by user {each.user}' for each in found)
 
 
 def describe_guest(guest: schema.GuestState) -> str:
@@ -230,48 +322,40 @@ def describe_guest(guest: schema.GuestState) -> str:
 
 
 def collect(clients: api.Clients, migration: follow.Migration,
-            services: Sequence[compute_hosts.ComputeService],
-            guest: schema.GuestState = NOT_INSPECTED,
-            abort_requested: bool = False,
-            traces: tuple[schema.HostTraces, ...] = (),
-            logs: tuple[schema.HostLog, ...] = (),
-            copy_job: schema.LibvirtJob | None = None) -> Evidence:
+            interventions: Collection[str] = (), **known: Any) -> Evidence:
     """Return the facts about a migration that has ended.
 
-    Its instance action is read now. After a time-out the server and its
-    records are read once more, each by its own request, so that a stale
-    snapshot is not taken for a fault of nova.
+    The server, its records and its instance actions are read anew: nova may
+    set a server to ERROR after it has completed the record, and a time-out
+    may rest on a stale snapshot.
 
     :param clients: of an administrator
     :param migration: one that has ended
-    :param services: the compute services
-    :param guest: state of the guest
-    :param abort_requested: whether nova was asked to abort it
-    :param traces: traces of the server on the hosts
-    :param logs: logs of the hosts
-    :param copy_job: libvirt's figures of a copy that goes on
+    :param interventions: names of the instance actions that the caller
+        itself asked for meanwhile
+    :param known: the other fields of the evidence
     """
     requested = migration.request
     server, records = migration.server, migration.records
-    if migration.timed_out:
-        server = servers.find(clients.servers, requested.server_id)
-        records = tuple(
-            record for record in migration_records.list_of_server(
-                clients.migrations, requested.server_id)
-            if record.uuid not in requested.known_records)
     action = None
-    if requested.request_id:
-        try:
+    others: tuple[schema.OtherAction, ...] = ()
+    try:
+        server = servers.find(clients.servers, requested.server_id)
+        records = migration_records.list_of_server(
+            clients.migrations, requested.server_id, requested.known_records)
+        if requested.request_id:
             action = actions.show(clients.servers, requested.server_id,
                                   requested.request_id)
-        except (exceptions.RestClientException, *api.NO_ANSWER):
-            # The verdict stands without its events.
-            LOG.exception('Events of request %s', requested.request_id)
+            others = actions.list_later(
+                clients.servers, requested.server_id, requested.request_id)
+    except (exceptions.RestClientException, *api.NO_ANSWER):
+        # The verdict rests on the last snapshot, without the events.
+        LOG.exception('Final state of the %s', migration)
     return Evidence(
         request=requested, records=records, server=server,
         timed_out=migration.timed_out,
         transitions=tuple(migration.transitions),
-        progress=tuple(migration.progress),
-        action=action, services=services, guest=guest,
-        abort_requested=abort_requested, traces=traces, logs=logs,
-        copy_job=copy_job)
+        progress=tuple(migration.progress), action=action,
+        other_actions=tuple(each for each in others
+                            if each.name not in interventions),
+        collected_at=datetime.datetime.now(datetime.UTC), **known)

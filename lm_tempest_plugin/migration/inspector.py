@@ -20,6 +20,7 @@ import datetime
 import time
 from typing import Protocol
 
+import msgspec
 from oslo_log import log as logging
 from tempest.lib import exceptions
 
@@ -28,6 +29,7 @@ from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import libvirt
 from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration.plan import MigrationPlan
 from lm_tempest_plugin.migration import poll
@@ -40,6 +42,13 @@ LOG = logging.getLogger(__name__)
 
 # Time between two looks at guests that are silent.
 RETURN_INTERVAL_S = 2.0
+# A guest that answers is not silent for so long.
+HUSH_S = 0.5
+# Time between two readings of the figures of a copy.
+COPY_INTERVAL_S = 5.0
+# Checks that need single packets.
+PACKET_CHECKS = frozenset(
+    ('addresses', 'full-size-packets', 'closed-port', 'neighbour'))
 # Lines of a log belong to a migration from this long before its request: the
 # clocks of hosts differ.
 LOG_MARGIN = datetime.timedelta(seconds=5)
@@ -60,6 +69,27 @@ class GuestAccess(Protocol):
         :param server_id: UUID of its server
         """
 
+    def seen_from_neighbour(
+            self, addresses: Mapping[str, Sequence[str]]
+            ) -> Mapping[str, tuple[str, ...]]:
+        """Return the addresses that answer a guest that is not migrated.
+
+        :param addresses: of each server, by its UUID
+        :returns: by the server's UUID; without the servers on whose source
+            there is no such guest
+        """
+
+
+def hosts_of(migration: follow.Migration) -> list[str]:
+    """Return the names of the hosts that may have a server's domain.
+
+    :param migration: of the server
+    """
+    return list(dict.fromkeys(filter(None, (
+        migration.request.source, migration.request.destination,
+        *(record.destination for record in migration.records),
+        migration.server.host if migration.server else ''))))
+
 
 @dataclasses.dataclass(frozen=True)
 class Inspected:
@@ -70,14 +100,12 @@ class Inspected:
     :ivar inspection: facts that were read in it; None if none were
     :ivar workloads: the problem that each workload found, by its name; empty
         for a workload without a problem
-    :ivar reachability: answers to single packets; None if none were sent
     """
 
     continuity: schema.Continuity | None
     guest: schema.GuestState
-    inspection: schema.GuestInspection | None
-    workloads: Mapping[str, str]
-    reachability: schema.Reachability | None
+    inspection: schema.GuestInspection | None = None
+    workloads: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 class Inspector:
@@ -112,19 +140,33 @@ class Inspector:
 
         :param planned: the servers before the first request
         """
-        self.reachable_before = self._reachability(planned)
+        self.reachable_before = self.reachability(planned)
 
-    def _reachability(self, planned: Iterable[servers.Server]
-                      ) -> Mapping[str, schema.Reachability]:
-        # A guest that is not probed cannot answer, such as a paused one.
-        if self._probes is None:
+    def reachability(self, planned: Iterable[servers.Server]
+                     ) -> Mapping[str, schema.Reachability]:
+        """Send single packets to servers, and return their answers.
+
+        :param planned: the servers as they are now
+        :returns: by the server's UUID; without those that are not probed and
+            so cannot answer, such as paused ones
+        """
+        if self._probes is None or PACKET_CHECKS <= set(self._plan.leave_out):
             return {}
-        return reachability.look(
-            {each.server_id: each.addresses for each in planned
-             if self._plan.planned(each.server_id).address},
-            self.reachable_before)
+        probed = [(each, address) for each in planned
+                  if (address := self._plan.planned(each.server_id).address)]
+        # The probed address may be a floating one.
+        found = reachability.look(
+            {each.server_id: (address, *each.addresses)
+             for each, address in probed}, self.reachable_before)
+        if self._guests is None or not probed:
+            return found
+        seen = self._guests.seen_from_neighbour(
+            {each.server_id: each.addresses for each, _ in probed})
+        return {server_id: msgspec.structs.replace(
+            each, from_neighbour=seen.get(server_id))
+            for server_id, each in found.items()}
 
-    def await_guests(self, migrations: Iterable[follow.Migration]) -> None:
+    def await_guests(self, migrations: Sequence[follow.Migration]) -> None:
         """Wait for the grace time, then for guests that are silent too long.
 
         A network that follows late is an outage with a length, not a lost
@@ -134,6 +176,10 @@ class Inspector:
         """
         timeouts = self._plan.timeouts
         time.sleep(timeouts.grace_s)
+        if any(self._silence_s(each) > HUSH_S for each in migrations):
+            # Nobody knows yet whether it is silent for too long.
+            time.sleep(self._plan.bounds.max_outage_s)
+            self._watched(migrations)
         silent = self._silent(migrations)
         if silent:
             LOG.warning(
@@ -143,22 +189,28 @@ class Inspector:
         deadline_s = time.monotonic() + timeouts.return_s
         while silent and time.monotonic() < deadline_s:
             time.sleep(RETURN_INTERVAL_S)
-            now_ns = time.monotonic_ns()
-            for each in silent:
-                self._watched_ns[each.request.server_id] = now_ns
+            self._watched(silent)
             silent = [each for each in self._silent(silent)
                       if self._may_return(each)]
+
+    def _watched(self, migrations: Iterable[follow.Migration]) -> None:
+        """Note that guests were watched until now."""
+        now_ns = time.monotonic_ns()
+        for each in migrations:
+            self._watched_ns[each.request.server_id] = now_ns
 
     def _silent(self, migrations: Iterable[follow.Migration]
                 ) -> list[follow.Migration]:
         """Return the migrations of guests that are silent for too long."""
-        if self._probes is None:
-            return []
-        return [
-            each for each in migrations
-            if (address := self._plan.planned(
-                each.request.server_id).address) and
-            self._probes.silent_s(address) > self._plan.bounds.max_outage_s]
+        return [each for each in migrations if
+                self._silence_s(each) > self._plan.bounds.max_outage_s]
+
+    def _silence_s(self, migration: follow.Migration) -> float:
+        """Return the time since a guest's last answer; 0 if not probed."""
+        address = self._plan.planned(migration.request.server_id).address
+        if self._probes is None or not address:
+            return 0.0
+        return self._probes.silent_s(address)
 
     def _may_return(self, migration: follow.Migration) -> bool:
         """Return whether a silent guest may answer again by itself."""
@@ -171,9 +223,14 @@ class Inspector:
         if server is None or server.status != 'ACTIVE':
             return False
         # libvirt restarts no guest by itself.
-        states = {traces.state for traces in self.traces(
-            [server.host], [server_id]).get(server_id, ())}
+        states = {each.state for each in self._traces_of(migration)}
         return not states or bool(states & libvirt.ALIVE)
+
+    def _traces_of(self, migration: follow.Migration
+                   ) -> tuple[schema.HostTraces, ...]:
+        server_id = migration.request.server_id
+        return self.traces(hosts_of(migration), [server_id]).get(
+            server_id, ())
 
     def inspect(self, migration: follow.Migration) -> Inspected:
         """Return the state of a guest. Call it once for each migration.
@@ -187,20 +244,21 @@ class Inspector:
         planned = self._plan.planned(server_id)
         continuity = self._continuity(migration)
         before = planned.inspection.boot_id if planned.inspection else ''
-        answers = None if continuity is None else not any(
-            outage.open and outage.duration_s > self._plan.bounds.max_outage_s
-            for outage in continuity.outage.outages)
-        reachable = None if migration.server is None else self._reachability(
-            [migration.server]).get(server_id)
+        answers, silent_s = None, None
+        if continuity is not None:
+            silent_s = max((
+                each.duration_s for each in continuity.outage.outages
+                if each.open and
+                each.duration_s > self._plan.bounds.max_outage_s),
+                default=None)
+            answers = silent_s is None
         if answers is False:
-            return Inspected(
-                continuity, schema.GuestState(
-                    answers=False, boot_id_before=before,
-                    libvirt_state=self._activity(migration)),
-                None, {}, reachable)
-        if not before or self._guests is None:
             return Inspected(continuity, schema.GuestState(
-                answers=answers, boot_id_before=before), None, {}, reachable)
+                answers=False, boot_id_before=before, silent_s=silent_s,
+                libvirt_state=self._activity(migration)))
+        if planned.inspection is None or self._guests is None:
+            return Inspected(continuity, schema.GuestState(
+                answers=answers, boot_id_before=before))
         inspection, error = None, ''
         workloads: Mapping[str, str] = {}
         try:
@@ -219,7 +277,7 @@ class Inspector:
                 answers=answers, boot_id_before=before,
                 boot_id_after=inspection.boot_id if inspection else '',
                 boot_id_error='' if inspection else error),
-            inspection, workloads, reachable)
+            inspection, workloads)
 
     def _continuity(self, migration: follow.Migration
                     ) -> schema.Continuity | None:
@@ -235,14 +293,16 @@ class Inspector:
 
     def _activity(self, migration: follow.Migration) -> str:
         """Return what a silent guest does, as libvirt shows it."""
-        if self._hosts is None or migration.server is None:
+        alive = [each.host for each in self._traces_of(migration)
+                 if each.state in libvirt.ALIVE]
+        if self._hosts is None or not alive:
             return ''
+        server_id = migration.request.server_id
         try:
-            return self._hosts.guest_state(
-                migration.server.host, migration.request.server_id)
+            return '; '.join(self._hosts.guest_state(host, server_id)
+                             for host in alive)
         except remote.HostError as exc:
-            LOG.exception('State of the guest of server %s',
-                          migration.request.server_id)
+            LOG.exception('State of the guest of server %s', server_id)
             return f'its state cannot be read: {exc}'
 
     def traces(self, hosts: Iterable[str], server_ids: Sequence[str]
@@ -276,10 +336,7 @@ class Inspector:
         :param since: time of the request, by our clock
         """
         found: list[schema.HostLog] = []
-        destination = (migration.newest.destination if migration.newest
-                       else migration.request.destination)
-        for host in dict.fromkeys(filter(
-                None, (migration.request.source, destination))):
+        for host in hosts_of(migration):
             if self._hosts is None or not self._hosts.has(host):
                 continue
             try:
@@ -290,18 +347,24 @@ class Inspector:
                 self._note(exc)
         return tuple(found)
 
-    def copy_job(self, migration: follow.Migration
-                 ) -> schema.LibvirtJob | None:
-        """Return libvirt's figures of a copy that goes on; None if unknown.
+    def copy(self, migration: follow.Migration) -> copying.Copying | None:
+        """Return the pace of a copy that libvirt shows; None if it is unknown.
 
-        :param migration: has timed out
+        :param migration: whose copy may go on
         """
-        if self._hosts is None or not self._hosts.has(
-                migration.request.source):
+        source = migration.request.source
+        if self._hosts is None or not self._hosts.has(source):
             return None
+        server_id = migration.request.server_id
         try:
-            return self._hosts.running_job(
-                migration.request.source, migration.request.server_id)
+            first = self._hosts.running_job(source, server_id)
+            if first is None:
+                return None
+            begin_s = time.monotonic()
+            time.sleep(COPY_INTERVAL_S)
+            second = self._hosts.running_job(source, server_id)
+            return second and copying.of_jobs(
+                first, second, time.monotonic() - begin_s)
         except remote.HostError as exc:
             self._note(exc)
             return None

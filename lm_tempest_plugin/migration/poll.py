@@ -38,8 +38,8 @@ from lm_tempest_plugin.results import schema
 LOG = log.getLogger(__name__)
 
 NS = 1_000_000_000
-# Our clock and the cloud's may differ by this much. Asking for older changes
-# as well does no harm.
+# The cloud's clock is known to some seconds, or not at all. Asking for older
+# changes as well does no harm.
 CLOCK_SKEW = datetime.timedelta(minutes=5)
 # The clocks of nova's own services, which stamp their updates, may differ by
 # this much.
@@ -100,7 +100,7 @@ class Poller:
 
     def __init__(self, clients: api.Clients,
                  watched: Iterable[servers.Server], interval_s: float,
-                 error_timeout_s: float,
+                 error_timeout_s: float, clock_ahead_s: float = 0.0,
                  clock: Callable[[], int] = time.monotonic_ns,
                  sleep: Callable[[float], None] = time.sleep) -> None:
         """Prepare; nothing is asked yet.
@@ -110,13 +110,16 @@ class Poller:
         :param interval_s: time between two snapshots
         :param error_timeout_s: time without a successful snapshot after
             which the poller gives up
+        :param clock_ahead_s: the cloud's clock minus ours
         :param clock: returns CLOCK_MONOTONIC, in nanoseconds
         :param sleep: takes seconds
         """
         self._clients = clients
         self._servers: dict[str, servers.Server | None] = {
             server.server_id: server for server in watched}
-        self._since = datetime.datetime.now(datetime.UTC) - CLOCK_SKEW
+        self._since = (
+            datetime.datetime.now(datetime.UTC) +
+            datetime.timedelta(seconds=clock_ahead_s) - CLOCK_SKEW)
         self._changed_since = self._since
         self._interval_s = interval_s
         self._error_timeout_s = error_timeout_s

@@ -22,9 +22,12 @@ import dataclasses
 
 from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import migration_records
+from lm_tempest_plugin.migration.copying import Pace
 from lm_tempest_plugin.migration.evidence import Evidence
 from lm_tempest_plugin.migration.evidence import rebooted
 
+# A time of the setup, and no wait, is shorter: stamps have whole seconds.
+_VIF_WAIT_S = 10.0
 _UNFINISHED = ('queued', *migration_records.IN_SERVICE)
 
 
@@ -61,12 +64,27 @@ def _unanswered(evidence: Evidence) -> bool:
             _stuck(evidence, '', 'accepted'))
 
 
-def _not_converging(evidence: Evidence) -> bool:
+def _copies(evidence: Evidence, pace: Pace) -> bool:
+    return (_stuck(evidence, 'running') and evidence.copy is not None and
+            evidence.copy.pace is pace)
+
+
+def _copy_not_ended(evidence: Evidence) -> bool:
     if not evidence.progress:
         return False
     last = evidence.progress[-1]
     return _stuck(evidence, 'running') and (
         last.memory_remaining_bytes + last.disk_remaining_bytes > 0)
+
+
+def _asked_for(evidence: Evidence, name: str) -> bool:
+    return any(each.name == name for each in evidence.other_actions)
+
+
+def _checks_open(evidence: Evidence) -> bool:
+    event = evidence.event(actions.CHECKS)
+    return (_stuck(evidence, 'accepted') and event is not None and
+            event.open)
 
 
 def _post_failed(evidence: Evidence) -> bool:
@@ -80,8 +98,8 @@ def _post_failed(evidence: Evidence) -> bool:
 
 def _error_with_guest(evidence: Evidence) -> bool:
     return (evidence.server_status == 'ERROR' and evidence.begun and
-            evidence.guest.answers is True and
-            not rebooted(evidence.guest))
+            not rebooted(evidence.guest) and (
+                evidence.guest.answers is True or bool(evidence.running_on)))
 
 
 def _restarted(evidence: Evidence) -> bool:
@@ -91,6 +109,15 @@ def _restarted(evidence: Evidence) -> bool:
 
 # The order matters: the first match counts.
 SIGNATURES = (
+    Signature(
+        'server-deleted', 'a user deleted the server',
+        lambda evidence: (evidence.server is None and
+                          _asked_for(evidence, actions.DELETE))),
+    Signature(
+        'state-reset',
+        'a user reset the state of the server, and nova goes on with the '
+        'migration: nothing is known about its end',
+        lambda evidence: _asked_for(evidence, actions.RESET_STATE)),
     Signature(
         'api-timed-out',
         'nova-api did not answer properly and left the server MIGRATING: the '
@@ -102,6 +129,11 @@ SIGNATURES = (
         'conductor was lost, or the conductor failed before it made a record',
         lambda evidence: (evidence.request.refusal is None and
                           _stuck(evidence, ''))),
+    Signature(
+        'checks-not-ended',
+        'the checks of the two hosts have not ended: nova waits for the host '
+        'of the last unfinished event',
+        _checks_open),
     Signature(
         'job-not-accepted',
         'the conductor made the record and the source host never accepted '
@@ -132,6 +164,12 @@ SIGNATURES = (
         lambda evidence: (_stuck(evidence, 'error') and
                           evidence.failed(actions.CHECKS))),
     Signature(
+        'vif-plug-timeout',
+        "both hosts were ready, and nova waited for neutron's "
+        'network-vif-plugged (limit [DEFAULT]vif_plugging_timeout)',
+        lambda evidence: (not evidence.abort_requested and
+                          evidence.vif_wait_s >= _VIF_WAIT_S)),
+    Signature(
         'setup-failed',
         'an exception in the setup, or in its rollback, before the task of '
         'the server was reset (_do_live_migration, _rollback_live_migration)',
@@ -153,11 +191,25 @@ SIGNATURES = (
         'post-copy does not end: the guest waits for memory that the source '
         'has not sent, or the network is cut',
         lambda evidence: _stuck(evidence, migration_records.POST_COPY)),
+    # nova gives up after 800 s per GiB.
     Signature(
         'copy-not-converging',
-        'the copy does not end: the guest writes memory faster than it is '
-        'sent, or the network is cut (nova gives up after 800 s per GiB)',
-        _not_converging),
+        'the guest writes memory faster than it is sent: without post-copy or '
+        'auto-converge the copy never ends',
+        lambda evidence: _copies(evidence, Pace.NOT_CONVERGING)),
+    Signature(
+        'copy-stands-still',
+        'nothing is sent any more: the network between the hosts is cut, or '
+        'libvirtd of the source does not go on',
+        lambda evidence: _copies(evidence, Pace.STANDS_STILL)),
+    Signature(
+        'copy-slow',
+        'the copy goes on and would end by itself: a longer time-out is '
+        'needed, or more bandwidth',
+        lambda evidence: _copies(evidence, Pace.MOVES)),
+    Signature(
+        'copy-not-ended',
+        'the copy had not ended, and its pace is not known', _copy_not_ended),
     Signature(
         'running-forever',
         'the copy has ended or was lost, and nova never got beyond running: '
@@ -193,6 +245,7 @@ SIGNATURES = (
         'reset the server and could not abort: libvirt may have continued, '
         'and the guest may run on the destination',
         lambda evidence: (_restarted(evidence) and evidence.on_source and
+                          evidence.alive_on is None and
                           evidence.failed(actions.ABORT) and
                           not evidence.abort_requested)),
     Signature(

@@ -17,6 +17,7 @@ import dataclasses
 import enum
 
 from lm_tempest_plugin.cloud import actions
+from lm_tempest_plugin.migration.evidence import describe_actions
 from lm_tempest_plugin.migration.evidence import Evidence
 from lm_tempest_plugin.migration.evidence import rebooted
 from lm_tempest_plugin.migration import signatures
@@ -25,6 +26,7 @@ from lm_tempest_plugin.migration import signatures
 class Kind(enum.StrEnum):
     """The verdicts.
 
+    * runs twice: the guest runs on both hosts, so both write to its disks;
     * completed: the server runs on the destination, its record is completed
       and names both hosts;
     * rolled back: the migration began and failed, and the server is on the
@@ -32,13 +34,15 @@ class Kind(enum.StrEnum):
     * failed: nova refused, or its checks failed, before anything began and
       the server is as before; or the server ended in another status, such
       as ERROR;
-    * cancelled: it was aborted, and the server is on the source as before;
+    * cancelled: it was aborted, and the server is on the source as before,
+      whatever nova calls the record;
     * stuck: nova never finished with the server or with the record;
-    * lost: the server does not exist any more, or its guest does not answer
-      or has booted again;
-    * inconsistent: nova contradicts itself or the guest.
+    * lost: the server does not exist any more, or libvirt has no living
+      domain of it, or its guest does not answer or has booted again;
+    * inconsistent: nova contradicts itself, libvirt or the guest.
     """
 
+    RUNS_TWICE = 'runs twice'
     COMPLETED = 'completed'
     ROLLED_BACK = 'rolled back'
     FAILED = 'failed'
@@ -77,41 +81,73 @@ def judge(evidence: Evidence) -> Verdict:
         return Verdict(kind, '', '', evidence)
     signature = signatures.recognize(evidence)
     cause = '; '.join(filter(None, (
-        reason, signature.cause if signature else '', *_details(evidence))))
+        reason, signature.cause if signature else '',
+        *_details(kind, evidence))))
     return Verdict(kind, cause, signature.slug if signature else '', evidence)
 
 
 def _kind(evidence: Evidence) -> tuple[Kind, str]:
     """Return the verdict and the fact that decides it."""
+    if len(evidence.running_on) > 1:
+        return Kind.RUNS_TWICE, (
+            f'libvirt runs the guest on hosts '
+            f'{" and ".join(evidence.running_on)}')
     if evidence.server is None:
         return Kind.LOST, 'the server does not exist any more'
+    state = f'the server is {evidence.server_status}'
+    if not evidence.as_before:
+        state += f', and was {evidence.request.server.status}'
+    if evidence.alive_on == ():
+        return Kind.LOST, f'the guest is dead: {evidence.domains()}; {state}'
+    guest = evidence.guest
+    if rebooted(guest):
+        return Kind.LOST, (
+            f'the guest has booted again: boot id {guest.boot_id_after}, '
+            f'before {guest.boot_id_before}')
     if evidence.timed_out:
         return Kind.STUCK, evidence.timed_out
     if len(evidence.records) > 1:
         return Kind.INCONSISTENT, (
             f'one request has {len(evidence.records)} migration records')
-    if not evidence.as_before:
-        state = (f'the server is {evidence.server_status}, and was '
-                 f'{evidence.request.server.status}')
+    if contradiction := _contradiction(evidence):
+        return Kind.INCONSISTENT, f'{state}; {contradiction}'
+    kind, reason = (_as_before(evidence) if evidence.as_before
+                    else _changed(evidence, state))
+    if guest.answers is False and kind is not Kind.INCONSISTENT:
+        return Kind.LOST, (f'{_silence(evidence)}; {state}, and the record is '
+                           f'{evidence.status or "missing"}')
+    return kind, reason
+
+
+def _contradiction(evidence: Evidence) -> str:
+    """Return the contradiction of nova and libvirt; empty if there is none."""
+    if not evidence.alive_on or evidence.server is None:
+        return ''
+    # A domain that waits for its memory, or whose memory was handed over, is
+    # alive and paused.
+    hosts = evidence.running_on or evidence.alive_on
+    if evidence.server.host not in hosts:
+        verb = 'runs' if evidence.running_on else 'has'
+        return (f'nova shows it on host {evidence.server.host}, and libvirt '
+                f'{verb} its guest on host {", ".join(hosts)}')
+    if evidence.copy is not None:
+        return (f'nova calls the record {evidence.status}, and libvirt '
+                'still copies the guest')
+    return ''
+
+
+def _changed(evidence: Evidence, state: str) -> tuple[Kind, str]:
+    """Return the verdict on a server that is not as before."""
+    if evidence.guest.answers is not False:
         if evidence.status == 'completed':
             return Kind.INCONSISTENT, f'{state}, and the record is completed'
         if evidence.server_status == 'ERROR' and evidence.guest.answers:
             return Kind.INCONSISTENT, f'{state}, and the guest answers'
-        return Kind.FAILED, state
-    kind, reason = _state_as_before(evidence)
-    guest = evidence.guest
-    if kind is not Kind.INCONSISTENT and guest.answers is False:
-        return Kind.LOST, (
-            f'nova calls the server {evidence.server_status}, the migration '
-            f'{kind}, and the guest does not answer any more')
-    if rebooted(guest):
-        return Kind.LOST, (
-            f'the guest has booted again: boot id {guest.boot_id_after}, '
-            f'before {guest.boot_id_before}')
-    return kind, reason
+    return Kind.FAILED, state
 
 
-def _state_as_before(evidence: Evidence) -> tuple[Kind, str]:
+def _as_before(evidence: Evidence) -> tuple[Kind, str]:
+    """Return the verdict on a server that has its earlier status."""
     host = evidence.server.host if evidence.server else 'none'
     where = (f'the record is {evidence.status or "missing"} and the server '
              f'is on host {host}')
@@ -128,12 +164,16 @@ def _state_as_before(evidence: Evidence) -> tuple[Kind, str]:
         return Kind.INCONSISTENT, where
     if evidence.status == 'cancelled':
         return Kind.CANCELLED, ''
+    if evidence.abort_requested and evidence.status in ('failed', 'error'):
+        # The monitor of nova-compute finds no job any more, and takes that
+        # for a failure (34.0.0 mostly does).
+        return Kind.CANCELLED, f'nova calls the record {evidence.status}'
     if (evidence.status == 'error' and evidence.failed(actions.ABORT) and
-            not evidence.abort_requested):
+            evidence.alive_on is None):
         # Seen on nova 34: the guest then ran on the destination.
         return Kind.INCONSISTENT, (
-            'nova has reset the server on the source, and the copy was never '
-            'seen to end')
+            'nova has reset the server on the source, the copy was never seen '
+            'to end, and the hosts could not be asked')
     if evidence.begun:
         # nova does not show why a copy failed: the reason is only in the log
         # of nova-compute on the source.
@@ -150,11 +190,32 @@ def _state_as_before(evidence: Evidence) -> tuple[Kind, str]:
     return Kind.FAILED, 'nova gave up before anything began'
 
 
-def _details(evidence: Evidence) -> Iterator[str]:
-    """Yield errors that nova's events, the server and the services show."""
+def _silence(evidence: Evidence) -> str:
+    silent_s = evidence.guest.silent_s
+    return 'the guest does not answer any more' + (
+        f', for {silent_s:.0f} s now' if silent_s else '')
+
+
+def _details(kind: Kind, evidence: Evidence) -> Iterator[str]:
+    """Yield facts about the guest, libvirt, nova and its users."""
+    if evidence.guest.answers is False:
+        if kind is not Kind.LOST:
+            yield _silence(evidence)
+        yield evidence.guest.libvirt_state
+    if evidence.copy is not None:
+        yield str(evidence.copy)
+    if evidence.reason is not None:
+        yield f'{evidence.reason.text} ({evidence.reason.slug})'
+    if evidence.other_actions:
+        yield f'meanwhile {describe_actions(evidence.other_actions)}'
     for event in evidence.action.events if evidence.action else ():
-        if event.failed or event.open:
+        if event.open:
+            yield (f'nova has waited {evidence.waited_s(event.start):.0f} s for '
+                   f'{event}')
+        elif event.failed:
             yield str(event)
+    if evidence.alive_on:
+        yield f'libvirt: {evidence.domains()}'
     if evidence.server is not None and evidence.server.fault:
         yield f'fault: {evidence.server.fault}'
     for name in dict.fromkeys((evidence.source, evidence.destination)):

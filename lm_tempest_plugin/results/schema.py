@@ -208,10 +208,50 @@ class Phase(_Part, frozen=True, kw_only=True):
 class GuestInspection(_Part, frozen=True, kw_only=True):
     """Facts that one command over SSH read in a guest.
 
+    A fact that was not read has its default.
+
     :ivar boot_id: random id that the kernel chose at boot
+    :ivar at_ns: when the clocks were read, CLOCK_MONOTONIC of this machine
+    :ivar uptime_ahead_s: the guest's uptime minus ``at_ns``; null if it was
+        not read
+    :ivar uptime_error_s: ``at_ns`` is wrong by no more than this
+    :ivar wall_ahead_s: the guest's wall clock minus ours; null if it was not
+        read
+    :ivar wall_error_s: ``wall_ahead_s`` is wrong by no more than this
+    :ivar metadata_server_id: UUID of the server that the metadata service
+        told the guest; empty if it told none
+    :ivar leased_address: address that DHCP offers to the guest
+    :ivar disk_write_s: time to write and sync 4 KiB; null if not tried
+    :ivar read_only: mount points of file systems on disks, read-only
+    :ivar read_write: the same, writable
+    :ivar kernel_lines: lines of the kernel's log that tell of a failure
+    :ivar written_sectors: number of sectors that the guest has written or
+        discarded since it booted, by partition or disk; a disk without its
+        partitions
+    :ivar base_image: checksum of parts of the root disk, by DEVICE@MIB or
+        FILE:SIZE:TIME
+    :ivar ephemeral_disks: the same of the other disks
+    :ivar skipped: why parts were not read, by the slug of the check
+    :ivar failed: why parts do not work, by the slug of the check
     """
 
     boot_id: str = ''
+    at_ns: int = 0
+    uptime_ahead_s: float | None = None
+    uptime_error_s: float = 0.0
+    wall_ahead_s: float | None = None
+    wall_error_s: float = 0.0
+    metadata_server_id: str = ''
+    leased_address: str = ''
+    disk_write_s: float | None = None
+    read_only: tuple[str, ...] = ()
+    read_write: tuple[str, ...] = ()
+    kernel_lines: tuple[str, ...] = ()
+    written_sectors: dict[str, int] = {}
+    base_image: dict[str, str] = {}
+    ephemeral_disks: dict[str, str] = {}
+    skipped: dict[str, str] = {}
+    failed: dict[str, str] = {}
 
 
 class Reachability(_Part, frozen=True, kw_only=True):
@@ -283,6 +323,8 @@ class GuestState(_Part, frozen=True, kw_only=True):
     :ivar boot_id_error: why the guest could not be inspected
     :ivar libvirt_state: activity of a silent guest, as libvirt shows it;
         empty without access to its host, and for a guest that answers
+    :ivar silent_s: time for which a silent guest was watched since its last
+        answer; null for a guest that answers or was not probed
     """
 
     answers: bool | None = None
@@ -290,6 +332,7 @@ class GuestState(_Part, frozen=True, kw_only=True):
     boot_id_after: str = ''
     boot_id_error: str = ''
     libvirt_state: str = ''
+    silent_s: float | None = None
 
 
 class Outage(_Part, frozen=True, kw_only=True):

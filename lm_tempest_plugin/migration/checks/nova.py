@@ -12,6 +12,7 @@
 
 """Checks of nova's view: verdict, migration records, allocations, volumes."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 
 from lm_tempest_plugin.cloud import migration_records
@@ -19,10 +20,13 @@ from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.cloud import volumes
 from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin.results import schema
 
 GIB = 2 ** 30
+# nova's monitor looks for a request to force the end every 0.5 s.
+FORCED_S = 10.0
 
 
 @registry.check
@@ -59,6 +63,73 @@ def server_stayed(seen: registry.Observation) -> Iterator[schema.Problem]:
 
 
 @registry.check
+def server_status(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect each server to have the status from before, and no task.
+
+    nova may set a server to ERROR after it has completed the record.
+    """
+    for each, server in seen.existing():
+        wanted = (seen.plan.expected_status or
+                  each.migration.request.server.status)
+        if server.status != wanted or server.task_state is not None:
+            yield each.problem(
+                'server-status', f'the server is in {server.state}; '
+                f'expected: {wanted}, without a task'
+                + (f'; fault: {server.fault}' if server.fault else ''))
+
+
+@registry.check
+def events(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect no failed event in the action of a completed migration."""
+    for each in seen.migrations:
+        action = each.verdict.evidence.action
+        if each.verdict.kind is not Kind.COMPLETED or action is None:
+            continue
+        for event in action.events:
+            if event.failed:
+                yield each.problem('events', f'the migration is completed, '
+                                   f'and an event of it failed: {event}')
+
+
+@registry.check
+def force_complete(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect a forced migration to end, or to pause its guest, in seconds.
+
+    nova switches to post-copy or pauses the guest for the rest of the copy.
+    """
+    forced = [(each, each.forced_ns) for each in seen.migrations
+              if each.forced_ns is not None]
+    if not forced:
+        raise registry.SkipCheck('no migration was forced to complete')
+    for each, forced_ns in forced:
+        effects_ns = list(_effects_ns(each))
+        if not any(0 <= at_ns - forced_ns <= FORCED_S * poll.NS
+                   for at_ns in effects_ns):
+            later = min((at_ns for at_ns in effects_ns if at_ns > forced_ns),
+                        default=None)
+            seen_later = ('' if later is None else ', but '
+                          f'{(later - forced_ns) / poll.NS:.1f} s after it')
+            yield each.problem(
+                'force-complete', 'the request to force it to complete had '
+                f'no effect within {FORCED_S:g} s{seen_later}: no end, no '
+                'post-copy, no outage')
+
+
+def _effects_ns(each: registry.Judged) -> Iterator[int]:
+    """Yield the times at which a forced migration may have gone on."""
+    migration = each.migration
+    if migration.ended_ns is not None:
+        yield migration.ended_ns
+    for change in migration.transitions:
+        if change.state in (*migration_records.TERMINAL,
+                            migration_records.POST_COPY):
+            yield migration.request.requested_ns + round(
+                change.at_s * poll.NS)
+    for outage in each.continuity.outage.outages if each.continuity else ():
+        yield outage.start_ns
+
+
+@registry.check
 def left_migrating(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect no server on the hosts, of any project, to be MIGRATING."""
     involved = {name for each in seen.migrations for name in (
@@ -88,9 +159,8 @@ def left_behind(seen: registry.Observation) -> Iterator[schema.Problem]:
 def one_record(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect one migration record for each request, and its end."""
     for each in seen.migrations:
-        evidence = each.verdict.evidence
-        records = evidence.records
-        refused = evidence.request.refusal is not None
+        records = seen.records[each.server_id]
+        refused = each.migration.request.refusal is not None
         if len(records) > 1 or not records and not refused:
             yield each.problem(
                 'one-record', f'one request has {len(records)} migration '
@@ -106,23 +176,33 @@ def one_record(seen: registry.Observation) -> Iterator[schema.Problem]:
 def allocations(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect allocations of the server on its host, and no other ones.
 
-    The migration record holds some while its migration runs.
+    Providers below the host's own one, such as those of bandwidth and VGPUs,
+    and those that share with it belong to the host. The migration record
+    holds allocations while its migration runs.
     """
+    client = seen.clients.providers
     for each, server in seen.existing():
-        held = {seen.providers.get(uuid, uuid)
-                for uuid in placement.allocations(
-                    seen.clients.placement, server.server_id)}
-        if held != {server.host}:
+        held = placement.allocations(seen.clients.placement, server.server_id)
+        root = seen.providers.get(server.host, '')
+        if root not in held or not all(
+                placement.serves(client, uuid, root) for uuid in held):
             yield each.problem(
                 'allocations', f'the server is on host {server.host}, and '
-                f'its allocations are on {", ".join(sorted(held)) or "none"}')
-        for record in each.verdict.evidence.records:
-            for uuid in sorted(placement.allocations(
-                    seen.clients.placement, record.uuid)):
+                f'its allocations are on {_names(seen, held)}')
+        for record in seen.records[each.server_id]:
+            left = placement.allocations(seen.clients.placement, record.uuid)
+            if left:
                 yield each.problem(
                     'allocations', f'migration record {record.number} still '
-                    'holds an allocation on '
-                    f'{seen.providers.get(uuid, uuid)}')
+                    f'holds allocations on {_names(seen, left)}')
+
+
+def _names(seen: registry.Observation, uuids: Iterable[str]) -> str:
+    """Return the names of resource providers."""
+    hosts = {uuid: name for name, uuid in seen.providers.items()}
+    return ', '.join(sorted(
+        hosts.get(uuid) or placement.provider_name(
+            seen.clients.providers, uuid) for uuid in uuids)) or 'none'
 
 
 @registry.check

@@ -20,11 +20,13 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import time
+from typing import Any
 
 from oslo_log import log as logging
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud.servers import find
 from lm_tempest_plugin.cloud.servers import Server
 from lm_tempest_plugin.hosts.sockets import SocketWatch
@@ -47,10 +49,11 @@ AGAIN_S = 5.0
 
 ReadTraces = Callable[[Sequence[str], Sequence[str]],
                       Mapping[str, tuple[schema.HostTraces, ...]]]
+ReadReachability = Callable[[Iterable[Server]],
+                            Mapping[str, schema.Reachability]]
 
 
-def _no_traces(hosts: Sequence[str], server_ids: Sequence[str]
-               ) -> Mapping[str, tuple[schema.HostTraces, ...]]:
+def _nothing(*_: object) -> Mapping[str, Any]:
     return {}
 
 
@@ -72,7 +75,8 @@ class Judged:
     :ivar inspection: facts that were read in the guest; None if none were
     :ivar reachable_before: answers to single packets before the migration;
         None if none were sent
-    :ivar reachable: the same after it
+    :ivar forced_ns: when nova was asked to force its end, CLOCK_MONOTONIC;
+        None if it was not
     """
 
     migration: follow.Migration
@@ -83,7 +87,7 @@ class Judged:
     workloads: Mapping[str, str] = dataclasses.field(default_factory=dict)
     inspection: schema.GuestInspection | None = None
     reachable_before: schema.Reachability | None = None
-    reachable: schema.Reachability | None = None
+    forced_ns: int | None = None
 
     @property
     def server_id(self) -> str:
@@ -113,6 +117,8 @@ class Observation:
     :ivar host_errors: why hosts could not be asked
     :ivar read_traces: returns the traces of servers on hosts, by the
         server's UUID; takes names of hosts and UUIDs of servers
+    :ivar read_reachability: returns the answers to single packets, by the
+        server's UUID; takes the servers
     """
 
     plan: MigrationPlan
@@ -121,7 +127,8 @@ class Observation:
     concurrency: Sequence[schema.Concurrency] = ()
     sockets: SocketWatch | None = None
     host_errors: Sequence[str] = ()
-    read_traces: ReadTraces = _no_traces
+    read_traces: ReadTraces = _nothing
+    read_reachability: ReadReachability = _nothing
 
     @functools.cached_property
     def servers(self) -> Mapping[str, Server | None]:
@@ -142,10 +149,25 @@ class Observation:
             [each.server_id for each in self.migrations])
 
     @functools.cached_property
+    def reachable(self) -> Mapping[str, schema.Reachability]:
+        """Answers of each server to single packets that are sent now.
+
+        A server without them was not asked.
+        """
+        return self.read_reachability(
+            [server for _, server in self.existing()])
+
+    @functools.cached_property
+    def records(self) -> Mapping[str, tuple[schema.MigrationRecord, ...]]:
+        """The records of each request now, by the server's UUID."""
+        return {each.server_id: migration_records.list_of_server(
+            self.clients.migrations, each.server_id,
+            each.migration.request.known_records) for each in self.migrations}
+
+    @functools.cached_property
     def providers(self) -> Mapping[str, str]:
-        """Name of the host of each resource provider, by its UUID."""
-        return {uuid: name for name, uuid in compute_hosts.provider_uuids(
-            self.clients.hypervisors).items()}
+        """UUID of the resource provider of each host, by the host's name."""
+        return compute_hosts.provider_uuids(self.clients.hypervisors)
 
     def existing(self) -> Iterator[tuple[Judged, Server]]:
         """Yield the migrations whose servers still exist, with the servers."""
@@ -179,10 +201,11 @@ def run(observation: Observation,
     :param observation: a drain that has ended
     :param sleep: takes seconds
     """
-    checks: dict[str, Check] = {**CHECKS, **{
+    checks: dict[str, Check] = CHECKS | {
         # Each workload is a check of its own, such as disk.
         name: functools.partial(_workload, name)
-        for each in observation.migrations for name in sorted(each.workloads)}}
+        for each in observation.migrations for name in sorted(each.workloads)
+        if name not in CHECKS}
     results = {name: _run(name, function, observation)
                for name, function in checks.items()}
     again = [name for name, (found, _) in results.items() if found]

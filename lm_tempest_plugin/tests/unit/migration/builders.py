@@ -42,7 +42,8 @@ ANSWERS = schema.GuestState(
 SILENT = schema.GuestState(answers=False, boot_id_before='boot-1')
 REBOOTED = schema.GuestState(
     answers=True, boot_id_before='boot-1', boot_id_after='boot-2')
-TIMEOUTS = plan.Timeouts(60, 0, 0, 5, 0.5, 3.0, 1.0)
+TIMEOUTS = plan.Timeouts(60, 0, 0, 5, 0.5, 3.0, 30.0)
+INSPECTION = schema.GuestInspection(boot_id='boot-1')
 BOUNDS = plan.Bounds(max_outage_s=1.0, max_stall_s=3.0)
 
 
@@ -168,6 +169,15 @@ def new_evidence(**changes):
         **changes})
 
 
+def traces(**states):
+    """Return traces; by default the server runs on the destination.
+
+    :param states: libvirt's state of the domain, by the host
+    """
+    return tuple(schema.HostTraces(host=host, state=state) for host, state in (
+        states or {'alpha': '', 'beta': 'running'}).items())
+
+
 def rolled_back(**changes):
     """Return the evidence of a migration that was rolled back."""
     return new_evidence(**{
@@ -213,7 +223,7 @@ def new_plan(*planned, **changes):
     """
     return plan.MigrationPlan(**{
         'servers': planned or (plan.PlannedServer(
-            fakes.SERVER_ID, '192.0.2.1', 'boot-1'),),
+            fakes.SERVER_ID, '192.0.2.1', INSPECTION),),
         'destination': 'beta', 'timeouts': TIMEOUTS, 'bounds': BOUNDS,
         **changes})
 

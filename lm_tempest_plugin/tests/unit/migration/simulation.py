@@ -17,12 +17,14 @@ import functools
 from unittest import mock
 
 import msgspec
+from tempest.lib.common import rest_client
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import engine
+from lm_tempest_plugin.migration import inspector
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.results import schema
@@ -47,7 +49,7 @@ def use_clock(test, clock):
     :param test: the test
     :param clock: the clock
     """
-    for module in (request, drain, engine):
+    for module in (request, drain, engine, inspector):
         test.patch(module, 'time', clock)
     # The defaults of its arguments are the real clock.
     test.patch(poll, 'Poller', functools.partial(
@@ -211,10 +213,13 @@ class Cloud:
             'action': 'live-migration', 'message': None, 'events': [],
             'start_time': now()}}
 
+    def list_instance_actions(self, server_id):
+        return {'instanceActions': []}
+
     def list_services(self, binary):
-        return {'services': [
+        return rest_client.ResponseBody(fakes.Response(200), {'services': [
             {'host': host, 'status': 'enabled', 'state': 'up'}
-            for host in ('alpha', 'beta')]}
+            for host in ('alpha', 'beta')]})
 
     def list_hypervisors(self, detail):
         return {'hypervisors': [
