@@ -12,6 +12,7 @@
 """Build servers for a test, run commands in them, and delete them."""
 
 import base64
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from tempest.lib import exceptions
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.guests import inspection
 from lm_tempest_plugin.guests import workloads
 from lm_tempest_plugin.guests.workloads import disk
 from lm_tempest_plugin.results import schema
@@ -36,7 +38,6 @@ from lm_tempest_plugin.results import schema
 LOG = logging.getLogger(__name__)
 
 SSH_PORT = 22
-BOOT_ID = 'cat /proc/sys/kernel/random/boot_id'
 
 
 class GuestUnreachable(exceptions.TempestException):
@@ -332,9 +333,16 @@ class GuestBuilder:
             raise GuestUnreachable(
                 f'in server {guest.server_id}: {exc}') from exc
 
-    def inspect(self, guest: Guest) -> schema.GuestInspection:
-        """Return facts that are read in a guest now."""
-        return schema.GuestInspection(boot_id=self.run(guest, BOOT_ID))
+    def inspect(self, guest: Guest, leave_out: Collection[str] = ()
+                ) -> schema.GuestInspection:
+        """Return facts that are read in a guest now.
+
+        :param guest: the guest
+        :param leave_out: slugs of checks whose facts are not read
+        :raises GuestUnreachable: see run()
+        """
+        return inspection.inspect(
+            functools.partial(self.run, guest), leave_out)
 
     def start(self, guest: Guest, workload: workloads.Workload) -> None:
         """Start a workload in a guest. verify() finds it again.
@@ -342,6 +350,7 @@ class GuestBuilder:
         :param guest: the guest
         :param workload: replaces an earlier one of the same name in the same
             guest, because both write to the same place
+        :raises Skipped: it cannot run there
         """
         workload.start(functools.partial(self.run, guest))
         self._workloads[guest.server_id, workload.name] = workload

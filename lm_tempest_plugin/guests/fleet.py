@@ -13,32 +13,51 @@
 """Guests that are observed from outside while they are live-migrated."""
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import contextlib
 import dataclasses
+import shlex
 import types
 from typing import Any
 
+import msgspec
 from oslo_log import log as logging
-
 from tempest.lib import exceptions
 
 from lm_tempest_plugin.guests import builder
+from lm_tempest_plugin.guests import inspection
+from lm_tempest_plugin.guests import workloads
+from lm_tempest_plugin.guests.workloads import outbound
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
 
+# Prints the addresses that answer one of three echo requests.
+_PING = """\
+for address in {addresses}; do
+    for _ in 1 2 3; do
+        if ping -c 1 -W 1 "$address" > /dev/null 2>&1; then
+            echo "$address"
+            break
+        fi
+    done &
+done
+wait
+"""
+
 
 @dataclasses.dataclass(frozen=True)
 class ProbeOptions:
-    """Options of the probes, in seconds.
+    """Options of the probes and inspections, times in seconds.
 
     :ivar interval_s: time between two ICMP probes of one guest
     :ivar tcp_interval_s: time between two messages of one TCP stream
     :ivar tcp_echo_port: TCP port of the echo service in the guests
     :ivar ready_timeout_s: time until all guests answer
     :ivar echo_timeout_s: time until the last message has come back
+    :ivar leave_out: slugs of checks that do not run
     """
 
     interval_s: float
@@ -46,6 +65,7 @@ class ProbeOptions:
     tcp_echo_port: int
     ready_timeout_s: float
     echo_timeout_s: float
+    leave_out: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, options: Any) -> 'ProbeOptions':
@@ -55,26 +75,27 @@ class ProbeOptions:
         """
         return cls(options.probe_interval, options.tcp_interval,
                    options.tcp_echo_port, options.ready_timeout,
-                   options.drain_timeout)
+                   options.drain_timeout, tuple(options.leave_out_checks))
 
 
 class Fleet(contextlib.AbstractContextManager['Fleet']):
-    """Guests with running probes, known boot ids and written disks.
+    """Guests with running probes, written disks and known facts.
 
     :ivar guests: the guests
     :ivar probes: probes of their addresses
-    :ivar inspections: facts that were read in the guests before, by the
+    :ivar inspections: facts that were last read in the guests, by the
         server's UUID
     """
 
     def __init__(self, maker: builder.GuestBuilder,
-                 guests: tuple[builder.Guest, ...],
-                 options: ProbeOptions) -> None:
+                 guests: tuple[builder.Guest, ...], options: ProbeOptions,
+                 neighbour: builder.Guest | None = None) -> None:
         """Prepare; nothing is sent yet.
 
         :param maker: built the guests
         :param guests: guests that answer, or will soon
         :param options: options of the probes
+        :param neighbour: another guest, which is not migrated
         """
         self.guests = guests
         self.inspections: dict[str, schema.GuestInspection] = {}
@@ -83,35 +104,87 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
             watch.Echo(options.tcp_echo_port, options.tcp_interval_s))
         self._builder = maker
         self._options = options
+        self._neighbour = neighbour
+        # Why parts are not read any more: by the server's UUID, by slug.
+        self._unread: dict[str, dict[str, str]] = {
+            guest.server_id: {} for guest in guests}
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> 'Fleet':
-        """Start the probes, read the boot ids, write to the disks.
+        """Start probes and workloads, and inspect the guests.
 
         :raises NotAnswering: a guest does not answer in time
         """
-        try:
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.probes.stop)
             self.probes.start()
             self.probes.await_answers(self._options.ready_timeout_s)
-            for guest in self.guests:
-                self.inspections[guest.server_id] = self._builder.inspect(
-                    guest)
             self._builder.write_disks(*self.guests)
-        except BaseException:
-            self.probes.stop()
-            raise
+            if outbound.OutboundWorkload.name not in self._options.leave_out:
+                for guest in self.guests:
+                    self._connect(guest, stack)
+            # Last of all, when the guests have little to do any more.
+            for guest in self.guests:
+                self.inspect(guest.server_id)
+            self._stack = stack.pop_all()
         return self
+
+    def _connect(self, guest: builder.Guest,
+                 stack: contextlib.ExitStack) -> None:
+        """Let a guest connect to this machine."""
+        connection = outbound.OutboundWorkload(guest.address)
+        stack.callback(connection.close)
+        try:
+            self._builder.start(guest, connection)
+        except workloads.Skipped as exc:
+            LOG.info('Server %s: %s', guest.server_id, exc)
+            self._unread[guest.server_id][connection.name] = str(exc)
 
     def __exit__(self, exc_type: type[BaseException] | None,
                  exc: BaseException | None,
                  traceback: types.TracebackType | None) -> None:
-        self.probes.stop()
+        self._stack.close()
 
     def inspect(self, server_id: str) -> schema.GuestInspection:
-        """Return facts that are read in a guest now.
+        """Return facts that are read in a guest now, and remember them.
+
+        The next migration is compared with them: a clock loses each pause of
+        the guest. A part that was not read once, or did not work, is left
+        out from then on, because each attempt costs up to its time-out.
 
         :param server_id: UUID of its server
         """
-        return self._builder.inspect(self._guest(server_id))
+        unread = self._unread[server_id]
+        found = self._builder.inspect(
+            self._guest(server_id), {*self._options.leave_out, *unread})
+        found = msgspec.structs.replace(
+            found, skipped={**found.skipped, **unread})
+        unread.update(found.skipped)
+        unread.update({slug: f'it did not work before: {why}'
+                       for slug, why in found.failed.items()})
+        self.inspections[server_id] = found
+        return found
+
+    def seen_from_neighbour(self, addresses: Mapping[str, Sequence[str]]
+                            ) -> Mapping[str, tuple[str, ...]]:
+        """Return the addresses that answer the guest that is not migrated.
+
+        The result is empty if there is none, or if it cannot be asked.
+
+        :param addresses: addresses of each server, by its UUID
+        """
+        if self._neighbour is None:
+            return {}
+        wanted = sorted({each for found in addresses.values()
+                         for each in found})
+        try:
+            answering = self._builder.run(self._neighbour, _PING.format(
+                addresses=shlex.join(wanted))).split()
+        except builder.GuestUnreachable:
+            LOG.exception('The neighbour cannot be asked')
+            return {}
+        return {server_id: tuple(each for each in found if each in answering)
+                for server_id, found in addresses.items()}
 
     def verify(self, server_id: str) -> Mapping[str, str]:
         """Return the problem of each workload of a guest, by its name.
@@ -150,7 +223,8 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
                     f'the last one back is {stream.last_echoed}')
             try:
                 before = self.inspections[server_id].boot_id
-                now = self.inspect(server_id).boot_id
+                now = self._builder.inspect(
+                    guest, inspection.PARTS).boot_id
                 if now != before:
                     texts['boot-id'] = [
                         f'the guest has booted again: boot id {now}, before '

@@ -23,6 +23,10 @@ from typing import Protocol
 Run = Callable[[str], str]
 
 
+class Skipped(Exception):
+    """A workload cannot run in a guest; the text says why."""
+
+
 class Workload(Protocol):
     """A workload of one guest. An object serves one guest only.
 
@@ -35,6 +39,7 @@ class Workload(Protocol):
         """Start the workload, before the guest is migrated.
 
         :param run: runs a command in the guest
+        :raises Skipped: it cannot run there
         """
 
     def verify(self, run: Run) -> str:

@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Facts that are read in a guest, before a migration and after it."""
+
+from collections.abc import Collection
+import importlib.resources
+import re
+import time
+
+from tempest.lib import exceptions
+
+from lm_tempest_plugin.guests import workloads
+from lm_tempest_plugin.results import schema
+
+#: Parts of an inspection that take time, by the slugs of their checks.
+PARTS = ('metadata', 'dhcp-lease', 'disk-write', 'kernel-log', 'base-image',
+         'ephemeral-disks')
+
+# Reading disks and the kernel's log takes root. Any shell may come first, with
+# errexit and nounset, as in Tempest's ssh_shell_prologue. The script comes on
+# standard input, where nothing in it has to be quoted.
+_COMMAND = """\
+run=
+[ "$(id -u)" = 0 ] || ! sudo -n true 2> /dev/null || run='sudo -n'
+$run env HOME="$HOME" SSH_CONNECTION="${{SSH_CONNECTION-}}" \
+    sh -s -- {parts} << 'END'
+{script}END
+"""
+
+
+class InspectionError(exceptions.TempestException):
+    """A guest did not print what was asked for."""
+
+    message = 'Guest cannot be inspected'
+
+
+def command(parts: Collection[str]) -> str:
+    """Return shell commands that print facts, one NAME=VALUE on each line.
+
+    :param parts: some of PARTS
+    """
+    source = importlib.resources.files(__package__).joinpath(
+        'inspection.sh').read_text('utf-8')
+    # dropbear refuses commands of more than 9000 bytes.
+    script = re.sub(r'^(#.*| +#.*|)\n|^ +', '', source, flags=re.MULTILINE)
+    return _COMMAND.format(parts=' '.join(parts), script=script)
+
+
+def inspect(run: workloads.Run,
+            leave_out: Collection[str] = ()) -> schema.GuestInspection:
+    """Return facts that are read in a guest now.
+
+    :param run: runs a command in the guest; its errors are raised
+    :param leave_out: slugs of checks whose facts are not read
+    :raises InspectionError: the guest did not even print its boot id
+    """
+    parts = [part for part in PARTS if part not in leave_out]
+    before_ns, before_wall_s = time.monotonic_ns(), time.time()
+    output = run(command(parts))
+    return parse(output, before_ns, time.monotonic_ns(), before_wall_s)
+
+
+def parse(output: str, before_ns: int, after_ns: int,
+          before_wall_s: float) -> schema.GuestInspection:
+    """Return the facts in the output of command().
+
+    :param output: lines NAME=VALUE; other lines are ignored
+    :param before_ns: CLOCK_MONOTONIC before the command
+    :param after_ns: CLOCK_MONOTONIC after it
+    :param before_wall_s: our wall clock before the command
+    :raises InspectionError: there is no boot id
+    """
+    said: dict[str, list[str]] = {}
+    for line in output.splitlines():
+        name, _, value = line.partition('=')
+        said.setdefault(name, []).append(value.strip())
+
+    def one(name: str) -> str:
+        return said.get(name, [''])[-1]
+
+    def number(name: str) -> float | None:
+        try:
+            return float(one(name))
+        except ValueError:
+            return None
+
+    def group(kind: str) -> dict[str, str]:
+        return {name.removeprefix(kind): values[-1]
+                for name, values in said.items() if name.startswith(kind)}
+
+    if not one('boot_id'):
+        raise InspectionError(
+            f'the guest printed no boot id, but {output[-200:]!r}')
+    started_s, wall_s = number('started_s'), number('wall_s')
+    # The guest read its clocks first of all. SSH took the rest of the time,
+    # before that or after the command: half of it is the error.
+    in_guest_s = (number('ended_s') or 0.0) - (started_s or 0.0)
+    error_s = max(0.0, (after_ns - before_ns) / 1e9 - in_guest_s) / 2
+    at_ns = before_ns + round(error_s * 1e9)
+    # busybox's date knows whole seconds only.
+    coarse_s = 0.0 if '.' in one('wall_s') else 0.5
+    disk_write_cs = number('disk_write_cs')
+    return schema.GuestInspection(
+        boot_id=one('boot_id'), at_ns=at_ns,
+        uptime_ahead_s=None if started_s is None
+        else started_s - at_ns / 1e9, uptime_error_s=error_s,
+        wall_ahead_s=None if wall_s is None
+        else wall_s + coarse_s - (before_wall_s + error_s),
+        wall_error_s=error_s + coarse_s,
+        metadata_server_id=one('metadata_server_id'),
+        leased_address=one('leased_address'),
+        disk_write_s=None if disk_write_cs is None else disk_write_cs / 100,
+        read_only=tuple(said.get('read_only', ())),
+        read_write=tuple(said.get('read_write', ())),
+        kernel_lines=tuple(said.get('kernel', ())),
+        # Where something was written meanwhile, a checksum means nothing.
+        written_sectors={
+            name.removeprefix('written:'): int(values[0])
+            for name, values in said.items()
+            if name.startswith('written:') and values[0] == values[-1]},
+        base_image=group('base-image:'),
+        ephemeral_disks=group('ephemeral-disks:'),
+        skipped=group('skipped:'), failed=group('failed:'))
