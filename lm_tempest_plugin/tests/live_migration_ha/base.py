@@ -14,12 +14,16 @@
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
+import types
 from typing import Any
 
 from oslo_log import log as logging
 from tempest.config import CONF
+from tempest.lib import exceptions
 from tempest.scenario import manager
 
 from lm_tempest_plugin import attachments
@@ -29,7 +33,11 @@ from lm_tempest_plugin import config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.guests.fleet import Fleet
 from lm_tempest_plugin.guests.fleet import ProbeOptions
+from lm_tempest_plugin.guests.workloads import disk
+from lm_tempest_plugin.guests.workloads import memory
+from lm_tempest_plugin.guests.workloads import volume
 from lm_tempest_plugin.hosts import access
+from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import messages
@@ -44,6 +52,10 @@ from lm_tempest_plugin import utils
 LOG = logging.getLogger(__name__)
 
 
+# Each is a check of its own.
+WORKLOADS = (disk.DiskWorkload, memory.MemoryWorkload, volume.VolumeWorkload)
+
+
 class TestInterrupted(Exception):
     """A signal ended the run.
 
@@ -55,6 +67,19 @@ class TestInterrupted(Exception):
 SIGNALS = utils.SignalHandler(
     TestInterrupted, lambda name, count: LOG.warning(
         '%s: the test ends and deletes its resources', name))
+
+
+def _check_names(left_out: Iterable[str]) -> None:
+    """Refuse names of checks that do not exist.
+
+    :raises InvalidConfiguration: names them, and those that exist
+    """
+    known = {*registry.CHECKS, *(each.name for each in WORKLOADS)}
+    unknown = sorted(set(left_out) - known)
+    if unknown:
+        raise exceptions.InvalidConfiguration(
+            '[live_migration_ha] leave_out_checks names no check: '
+            f'{", ".join(unknown)}; there are: {", ".join(sorted(known))}')
 
 
 class LiveMigrationHaTest(manager.ScenarioTest):
@@ -71,6 +96,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     TIMEOUT_SCALING_FACTOR = 2
 
     hosts: access.HostAccess | None = None
+    # A guest that stays on the source and is asked to reach the others.
+    neighbour: builder.Guest | None = None
     settings = schema.Settings()
     # One for the process, which may run several test classes.
     results: results_file.ResultsFile | None = None
@@ -79,6 +106,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     def skip_checks(cls) -> None:
         # First of all, so that no skip hides a mistake in the configuration.
         config.check(CONF)
+        _check_names(CONF.live_migration_ha.leave_out_checks)
         super().skip_checks()
         reason = config.skip_reason(CONF)
         if reason:
@@ -173,7 +201,14 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         :param kwargs: parameters of GuestBuilder.build()
         """
         kwargs.setdefault('host', CONF.compute.migration_source_host or '')
-        return self.builder.build(number, **kwargs)
+        if 'neighbour' in CONF.live_migration_ha.leave_out_checks or (
+                set(kwargs) > {'host'}):
+            return self.builder.build(number, **kwargs)
+        # Side by side with the others, which costs little time.
+        *guests, neighbour = self.builder.build(number + 1, **kwargs)
+        if neighbour.host == guests[0].host:
+            self.neighbour = neighbour
+        return guests
 
     def request_options(self, **kwargs: Any) -> request.RequestOptions:
         """Return the arguments of a request, as configured.
@@ -196,7 +231,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
                 stack.callback(self.builder.delete, *guests)
             fleet = stack.enter_context(Fleet(
                 self.builder, guests,
-                ProbeOptions.of(CONF.live_migration_ha)))
+                ProbeOptions.of(CONF.live_migration_ha), self.neighbour))
             yield fleet
             problems = fleet.final_problems()
             if problems:
@@ -208,6 +243,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
                 on_poll: drain.OnPoll | None = None,
                 on_run: Callable[[engine.MigrationRun], None] | None = None,
                 requester: Any = None, aborted: Collection[str] = (),
+                forced: Mapping[str, int] = types.MappingProxyType({}),
                 **fields: Any) -> engine.MigrationRun:
         """Live-migrate guests, and fail if there is any problem.
 
@@ -218,6 +254,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         :param on_run: called with the run before any problem is raised
         :param requester: tempest.lib's ServersClient for the requests
         :param aborted: UUIDs of servers whose migrations on_poll aborts
+        :param forced: when on_poll forced migrations to complete,
+            CLOCK_MONOTONIC in ns, by the server's UUID
         :param fields: fields of MigrationPlan that differ from the options
         """
         plan = MigrationPlan.of(CONF.live_migration_ha, **{
@@ -236,7 +274,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         run = engine.run(
             plan, self.clients, store=self.results, probes=fleet.probes,
             hosts=self.hosts, guests=fleet, requester=requester,
-            on_poll=on_poll, aborted=aborted)
+            on_poll=on_poll, aborted=aborted, forced=forced)
         attachments.attach(
             self, 'results', attachments.JSON_LINES, *run.lines)
         if on_run is not None:

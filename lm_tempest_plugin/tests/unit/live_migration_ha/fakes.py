@@ -117,6 +117,9 @@ class LiveMigrationHaTestCase(base.TestCase):
             **{group.name: namespace(**{
                 opt.dest: opt.default for opt in opts})
                for group, opts in config.list_opts()})
+        # These need another guest, or a connection from a guest.
+        self.conf.live_migration_ha.leave_out_checks = [
+            'neighbour', 'outbound']
         # Nothing is written into the directory where unit tests run.
         self.conf.live_migration_ha.results_directory = ''
         self.patch(tempest_base.LiveMigrationHaTest, 'results',
@@ -159,15 +162,15 @@ class TempestTestCase(LiveMigrationHaTestCase):
         self.builder.room.side_effect = lambda wanted, *_: wanted
         self.builder.flavor_id.side_effect = lambda name: (
             name and f'id-of-{name}')
-        self.builder.boot_ids.side_effect = lambda *guests: {
-            each.server_id: 'boot-1' for each in guests}
-        self.builder.boot_id.return_value = 'boot-1'
+        self.builder.inspect.return_value = schema.GuestInspection(
+            boot_id='boot-1')
         self.builder.verify.return_value = {}
         self.builder.consoles.side_effect = lambda server_ids: [
             f'Console of {each}'.encode() for each in server_ids]
         self.made = self.useFixture(fixtures.MockPatchObject(
             builder, 'GuestBuilder', return_value=self.builder)).mock
         self.probes = mock.create_autospec(watch.Watch, instance=True)
+        self.probes.silent_s.return_value = 0.0
         self.probes.finish.side_effect = lambda timeout_s: {
             each.address: self.streams.get(each.address, stream())
             for each in self.guests}
@@ -185,6 +188,18 @@ class TempestTestCase(LiveMigrationHaTestCase):
                  for each in itertools.islice(self.numbers, number)]
         self.guests += built
         return built
+
+    def reboot(self, boot_id='boot-2'):
+        """Let the guests have another boot id after the first inspection."""
+        known = set()
+
+        def inspect(guest, *args):
+            first = guest.server_id not in known
+            known.add(guest.server_id)
+            return schema.GuestInspection(
+                boot_id='boot-1' if first else boot_id)
+
+        self.builder.inspect.side_effect = inspect
 
     def migrated(self, plan, clients, **kwargs):
         self.plans.append(plan)

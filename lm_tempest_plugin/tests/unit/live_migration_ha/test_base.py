@@ -35,6 +35,7 @@ from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.probes import errors
+from lm_tempest_plugin.probes import reachability
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
@@ -150,6 +151,14 @@ class SkipTest(fakes.LiveMigrationHaTestCase):
         exc = self.assertRaises(
             lib_exc.InvalidConfiguration, self.kind.skip_checks)
         self.assertIn('max_outage in group [live_migration_ha]', str(exc))
+
+    def test_a_check_that_does_not_exist_cannot_be_left_out(self):
+        options = self.conf.live_migration_ha
+        options.leave_out_checks = ['metadta', 'disk', 'outage']
+        exc = self.assertRaises(
+            lib_exc.InvalidConfiguration, self.kind.skip_checks)
+        self.assertIn('names no check: metadta; there are: ', str(exc))
+        self.assertIn('outage', str(exc))
 
     def test_a_skip_of_tempest_does_not_hide_a_bad_value_either(self):
         manager.ScenarioTest.skip_checks.side_effect = (
@@ -342,6 +351,19 @@ class OptionsTest(fakes.TempestTestCase):
             self.test, self.owner, self.clients,
             builder.GuestOptions.of(self.conf))
 
+    def test_a_neighbour_is_built_side_by_side(self):
+        self.conf.live_migration_ha.leave_out_checks = []
+        self.test.builder = self.builder
+        for hosts, same in ((('alpha', 'alpha'), True),
+                            (('alpha', 'beta'), False)):
+            self.test.neighbour = None
+            self.builder.build.side_effect = [[
+                fakes.guest(f'server-{host}', host) for host in hosts]]
+            guests = self.test.build()
+            self.builder.build.assert_called_with(2, host='')
+            self.assertEqual(1, len(guests))
+            self.assertEqual(same, self.test.neighbour is not None)
+
     def test_guests_are_built_on_the_configured_host(self):
         for host, expected in ((None, ''), ('alpha', 'alpha')):
             self.conf.compute.migration_source_host = host
@@ -369,16 +391,18 @@ class MigrateTest(fakes.TempestTestCase):
         self.passes(test)
         plan, = self.plans
         self.assertEqual(plans.MigrationPlan(
-            servers=(plans.PlannedServer('server-0', '192.0.2.0', 'boot-1'),
-                     plans.PlannedServer('server-1', '192.0.2.1', 'boot-1')),
+            servers=tuple(plans.PlannedServer(
+                f'server-{each}', f'192.0.2.{each}', builders.INSPECTION)
+                for each in range(2)),
             destination='beta', timeouts=plans.Timeouts.of(options),
             bounds=plans.Bounds(options.max_outage, options.max_stall),
             options=request.RequestOptions('auto', '2.84'),
-            avoid='-ironic', test=test.id()), plan)
+            avoid='-ironic', test=test.id(), leave_out=dict.fromkeys(
+                ('neighbour', 'outbound'), 'option leave_out_checks')), plan)
         self.assertEqual({
             'store': test.results, 'probes': self.probes, 'hosts': None,
             'guests': self.fleet, 'requester': None, 'on_poll': None,
-            'aborted': ()}, self.calls[0])
+            'aborted': (), 'forced': {}}, self.calls[0])
 
     def test_fields_of_the_plan_that_differ(self):
         fields = {
@@ -390,7 +414,7 @@ class MigrateTest(fakes.TempestTestCase):
 
     def test_who_acts_on_it_is_passed_on(self):
         given = {'requester': mock.Mock(), 'on_poll': mock.Mock(),
-                 'aborted': ['server-0']}
+                 'aborted': ['server-0'], 'forced': {'server-0': 7}}
         self.passes(self.run_one(**given))
         self.assertEqual(given, {
             name: self.calls[0][name] for name in given})
@@ -532,7 +556,7 @@ class ObserveTest(fakes.TempestTestCase):
         self.fails(self.new_test(), 'disk: sum a, sum b before')
 
     def test_a_guest_that_has_booted_again(self):
-        self.builder.boot_id.return_value = 'boot-2'
+        self.reboot()
         self.fails(self.new_test(), 'boot id boot-2, before boot-1')
 
     def test_nothing_is_checked_after_an_error(self):
@@ -753,6 +777,8 @@ class SimulatedCloudTest(fakes.TempestTestCase):
         self.clients = self.cloud.clients
         simulation.use_clock(self, self.cloud.clock)
         self.probes.continuity.return_value = builders.continuity()
+        self.useFixture(fixtures.MockPatchObject(
+            reachability, 'look', return_value={}))
         self.directory = self.useFixture(fixtures.TempDir()).path
         self.patch(
             tempest_base.LiveMigrationHaTest, 'results',
@@ -865,13 +891,17 @@ class SimulatedCloudTest(fakes.TempestTestCase):
         """Let a guest not answer any more; return libvirt's state of it."""
         self.probes.continuity.return_value = builders.continuity(
             outage=builders.outage(50.0, longest_s=50.0, still_open=True))
-        hosts = mock.Mock(guest_state=state)
+        hosts = mock.Mock(guest_state=state, logs=lambda *_: [])
+        hosts.traces.side_effect = lambda host, server_ids: {
+            each: schema.HostTraces(
+                host=host, state='running' if host == 'beta' else '')
+            for each in server_ids}
         hosts.observe.return_value = hosts.job.return_value = None
         text = self.fails(
             self.new_test(hosts=hosts), 'the verdict is lost',
             'does not answer', 'outage: outage of 50.000 s')
         # SSH would be tried for minutes.
-        self.builder.boot_id.assert_not_called()
+        self.builder.inspect.assert_called_once()
         self.builder.verify.assert_not_called()
         state.assert_called_once_with('beta', 'server-0')
         return text
@@ -890,13 +920,14 @@ class SimulatedCloudTest(fakes.TempestTestCase):
         self.fails(self.new_test(), 'outage: outage of 5.000 s', 'limit 1 s')
 
     def test_ssh_that_fails(self):
-        self.builder.boot_id.side_effect = builder.GuestUnreachable(
-            'no SSH to server server-0 at 192.0.2.0')
+        self.builder.inspect.side_effect = [
+            builders.INSPECTION, builder.GuestUnreachable(
+                'no SSH to server server-0 at 192.0.2.0')]
         self.fails(self.new_test(), 'boot-id: the boot id cannot be read',
                    '192.0.2.0')
 
     def test_a_guest_that_has_booted_again(self):
-        self.builder.boot_id.return_value = 'boot-2'
+        self.reboot()
         self.fails(self.new_test(), 'boot-id: the guest has booted again')
 
     def test_a_disk_that_is_damaged(self):
@@ -950,7 +981,7 @@ class SimulatedCloudTest(fakes.TempestTestCase):
         self.cloud = simulation.Cloud(40, limit=40)
         self.clients = self.cloud.clients
         simulation.use_clock(self, self.cloud.clock)
-        self.builder.boot_id.return_value = 'boot-2' * 40
+        self.reboot('boot-2' * 40)
         self.builder.verify.return_value = {'disk': 'sum a, ' * 99}
         self.builder.consoles.side_effect = lambda server_ids: [
             b'Kernel panic\n' * 99 for each in server_ids]

@@ -50,7 +50,7 @@ class InterventionTest(base.TestCase):
         self.poll('queued', 'running', 'running')
         self.poll('running')
         self.act.assert_called_once_with(SERVER_ID, 7)
-        self.assertEqual([SERVER_ID], self.intervention.done)
+        self.assertEqual([SERVER_ID], list(self.intervention.done))
 
     def test_one_that_has_gone_on_since(self):
         self.act.side_effect = [
@@ -58,7 +58,7 @@ class InterventionTest(base.TestCase):
             lib_exc.Conflict('not migrating'), None]
         for _ in range(2):
             self.poll('running')
-            self.assertEqual([], self.intervention.done)
+            self.assertEqual({}, self.intervention.done)
         self.poll('running')
         self.assertEqual(1, len(self.intervention.done))
 
@@ -81,11 +81,11 @@ class InterveneTest(fakes.TempestTestCase):
         self.force = self.useFixture(fixtures.MockPatchObject(
             migration_records, 'force_complete', autospec=True)).mock
 
-    def polled(self, plan, clients, on_poll, aborted, **kwargs):
-        """Call back as the engine does, and note the aborted servers."""
+    def polled(self, plan, clients, on_poll, aborted, forced, **kwargs):
+        """Call back as the engine does, and note the servers."""
         for statuses in self.snapshots:
             on_poll(builders.snapshot(1), migrations(*statuses))
-        self.aborted = list(aborted)
+        self.aborted, self.forced = list(aborted), dict(forced)
         return self.migrated(plan, clients, **kwargs)
 
     def new_test(self, name):
@@ -124,8 +124,9 @@ class InterveneTest(fakes.TempestTestCase):
         self.conf.live_migration_ha.max_forced_outage = 8
         self.passes(self.new_test('test_force_complete'))
         self.force.assert_called_once_with(self.clients.servers, SERVER_ID, 7)
-        self.assertEqual(([], plans.Bounds(8, 17)),
-                         (self.aborted, self.plans[0].bounds))
+        self.assertEqual(([], [SERVER_ID], plans.Bounds(8, 17)),
+                         (self.aborted, list(self.forced),
+                          self.plans[0].bounds))
         self.builder.write_disks.assert_called_once_with(*self.guests)
         self.builder.verify.assert_called_once_with(*self.guests)
 

@@ -307,7 +307,7 @@ class FailuresTest(MatrixTestCase):
 
     def test_a_bug_of_ours_ends_it(self):
         test = self.two()
-        self.builder.boot_ids.side_effect = TypeError('bug')
+        self.builder.inspect.side_effect = TypeError('bug')
         outcome, details = self.run_test(test)
         self.assertEqual('addError', outcome)
         self.assertIn('TypeError: bug', fakes.describe(details))

@@ -18,6 +18,7 @@ from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.live_migration_ha import test_requests
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
+from lm_tempest_plugin.tests.unit.migration import builders
 
 Kind = verdict.Kind
 
@@ -106,7 +107,7 @@ class PausedTest(RequestsTestCase):
         self.test.servers_client.pause_server.assert_not_called()
 
     def test_it_has_to_go_on_from_where_it_was(self):
-        self.builder.boot_id.return_value = 'boot-2'
+        self.reboot()
         self.fails(self.test, 'boot id boot-2, before boot-1')
 
     def test_the_connection_from_before_has_to_live(self):
@@ -121,10 +122,10 @@ class PausedTest(RequestsTestCase):
         events = []
         self.test.servers_client.unpause_server.side_effect = (
             lambda server_id: events.append('unpause'))
-        self.builder.boot_id.side_effect = lambda guest: (
-            events.append('boot id') or 'boot-1')
+        self.builder.inspect.side_effect = lambda *_: (
+            events.append('inspect') or builders.INSPECTION)
         self.passes(self.test)
-        self.assertEqual(['unpause', 'boot id'], events)
+        self.assertEqual(['inspect', 'unpause', 'inspect'], events)
 
 
 class ManagerTest(RequestsTestCase):
