@@ -179,6 +179,20 @@ class Supervisor:
             self._await_end(name)
         self.start(name)
 
+    def reread(self, names: typing.Iterable[str]) -> None:
+        """Start programs anew, as the configuration file now has them.
+
+        :param names: the programs' identifiers
+        :raises errors.LabError: if one does not end or stay up
+        """
+        self._call('reloadConfig')
+        for name in names:
+            self.stop(name)
+            # Each program is a group of its own.
+            self._call('removeProcessGroup', name)
+            self._call('addProcessGroup', name)
+            self.start(name)
+
     def _await_end(self, name: str) -> None:
         deadline = time.monotonic() + STOP_SECONDS
         while self.state(name).state == STOPPING:
