@@ -125,10 +125,10 @@ def _compared(seen: registry.Observation) -> list[tuple[
 
     :raises SkipCheck: there is none
     """
-    sent = [(each, each.reachable_before, each.reachable)
+    sent = [(each, each.reachable_before, seen.reachable[each.server_id])
             for each in seen.migrations
             if each.reachable_before is not None and
-            each.reachable is not None]
+            each.server_id in seen.reachable]
     if not sent:
         raise registry.SkipCheck('no single packets were sent')
     heard = [found for found in sent if found[2].answering or
