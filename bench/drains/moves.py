@@ -16,9 +16,17 @@ from __future__ import annotations
 
 import collections
 import collections.abc
+import contextlib
 import dataclasses
+import time
 
+from tempest import config
+
+from lab import fleet
 from lm_tempest_plugin.cloud import api
+from lm_tempest_plugin.guests.fleet import Fleet
+from lm_tempest_plugin.guests.fleet import ProbeOptions
+from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import plan
@@ -30,8 +38,9 @@ from lm_tempest_plugin.migration import results_file
 TIMEOUTS = plan.Timeouts(
     base_s=120, per_gib_ram_s=0, per_gib_disk_s=0, settle_s=30,
     poll_interval_s=0.5, poll_error_s=60, return_s=60, grace_s=1)
-#: Required, but without effect: there are no probes.
-BOUNDS = plan.Bounds(max_outage_s=1, max_stall_s=1)
+#: For guests that are observed, the lab's own bounds; without probes they have
+#: no effect.
+BOUNDS = plan.Bounds(max_outage_s=1, max_stall_s=3)
 
 
 class Calls:
@@ -61,8 +70,8 @@ class DrainCost:
     """A judged drain, and the rate of requests during it.
 
     :ivar run: the drain
-    :ivar calls_per_s: requests to the compute API from the first snapshot to
-        the last, per second of the drain's wall time
+    :ivar calls_per_s: requests to the compute API per second, from the first
+        snapshot to the last
     """
 
     run: engine.MigrationRun
@@ -73,6 +82,38 @@ class DrainCost:
         """nova's service time of each server for which it is known."""
         return [result.service.seconds for result in self.run.results
                 if result.service is not None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Observed:
+    """Guests that are probed and inspected, with access to their hosts.
+
+    :ivar guests: the guests, observed as in the tests
+    :ivar hosts: the hosts
+    """
+
+    guests: Fleet
+    hosts: access.HostAccess
+
+
+@contextlib.contextmanager
+def observed(clients: api.Clients, built: fleet.Fleet,
+             names: collections.abc.Sequence[str]
+             ) -> collections.abc.Iterator[Observed]:
+    """Observe servers as the tests do, with all checks.
+
+    :param clients: clients of an administrator
+    :param built: the servers
+    :param names: names of both hosts
+    """
+    hosts = access.HostAccess(
+        config.CONF.live_migration_ha_hosts, clients.services, names)
+    with contextlib.closing(hosts):
+        hosts.check()
+        with Fleet(fleet.guest_builder(clients), built.guests,
+                   ProbeOptions.of(
+                       config.CONF.live_migration_ha)) as watched:
+            yield Observed(watched, hosts)
 
 
 class MeasuredDrains:
@@ -88,25 +129,37 @@ class MeasuredDrains:
             '', 'bench', lambda: results_file.run_started('', clients))
 
     def drain(self, ids: collections.abc.Sequence[str], destination: str,
-              strategy: plan.Strategy) -> DrainCost:
+              strategy: plan.Strategy,
+              seen: Observed | None = None) -> DrainCost:
         """Live-migrate servers and judge each migration.
 
         :param ids: UUIDs of the servers
         :param destination: name of the host
         :param strategy: how many at once
+        :param seen: their guests; None to look at nova alone
         """
-        # The engine reads each server once before it follows them.
-        before = self._calls.counts.total() + len(ids)
-        counted: list[int] = []
+        # Requests before the first snapshot and after the last one are no
+        # part of following.
+        counted: list[tuple[float, int]] = []
 
         def note(snapshot: poll.Snapshot,
                  migrations: collections.abc.Sequence[follow.Migration]
                  ) -> None:
-            counted.append(self._calls.counts.total())
+            counted.append((time.monotonic(), self._calls.counts.total()))
 
+        watched = {each.server_id: each
+                   for each in (seen.guests.guests if seen else ())}
         run = engine.run(plan.MigrationPlan(
-            servers=tuple(map(plan.PlannedServer, ids)),
+            servers=tuple(plan.PlannedServer(
+                server_id, watched[server_id].address,
+                seen.guests.inspections[server_id])
+                if seen else plan.PlannedServer(server_id)
+                for server_id in ids),
             destination=destination, timeouts=TIMEOUTS, bounds=BOUNDS,
             strategy=strategy, test='bench.drains'),
-            self._clients, store=self._results, on_poll=note)
-        return DrainCost(run, (counted[-1] - before) / run.drain.wall_s)
+            self._clients, store=self._results, on_poll=note,
+            probes=seen.guests.probes if seen else None,
+            guests=seen.guests if seen else None,
+            hosts=seen.hosts if seen else None)
+        (begin_s, first), (end_s, last) = counted[0], counted[-1]
+        return DrainCost(run, (last - first) / (end_s - begin_s))
