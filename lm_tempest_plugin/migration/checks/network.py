@@ -19,6 +19,7 @@ had no answer then proves nothing.
 from collections.abc import Iterator
 
 from lm_tempest_plugin.cloud import ports
+from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.probes import reachability
 from lm_tempest_plugin.results import schema
@@ -225,10 +226,27 @@ def neighbour(seen: registry.Observation) -> Iterator[schema.Problem]:
                 'stale forwarding (FDB) or ARP entries')
 
 
+def _ended(seen: registry.Observation
+           ) -> list[tuple[registry.Judged, servers.Server]]:
+    """Return migrations that have ended, with their servers.
+
+    Until then, each port has a binding to both hosts, and is DOWN for a
+    moment.
+
+    :raises SkipCheck: there is none
+    """
+    found = [(each, server) for each, server in seen.existing()
+             if not each.migration.timed_out]
+    if not found:
+        raise registry.SkipCheck(
+            'no migration of a server that exists has ended')
+    return found
+
+
 @registry.check
 def port_status(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect each port ACTIVE, and the subports of trunks on the host."""
-    found = [(each, server, port) for each, server in seen.existing()
+    found = [(each, server, port) for each, server in _ended(seen)
              if server.status in RUNNING
              for port in ports.list_all(seen.clients.ports, server.server_id)
              if port.enabled]
@@ -247,7 +265,7 @@ def port_status(seen: registry.Observation) -> Iterator[schema.Problem]:
 @registry.check
 def port_bindings(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect one binding of each port, ACTIVE, on the server's host."""
-    for each, server in seen.existing():
+    for each, server in _ended(seen):
         bindings: dict[str, list[ports.PortBinding]] = {}
         for binding in ports.list_bindings(
                 seen.clients.ports, server.server_id):

@@ -394,7 +394,18 @@ class PortBindingsTest(base.CheckTestCase):
     def test_a_server_that_was_deleted(self):
         self.bindings['port-1'] = []
         self.seen.__dict__['servers'] = {fakes.SERVER_ID: None}
-        self.assert_passes(self.seen)
+        self.assert_skipped(self.seen, 'no migration of a server that exists')
+
+    def test_a_migration_that_goes_on_has_two_bindings(self):
+        self.bindings['port-1'].append(('alpha', 'INACTIVE'))
+        self.seen = builders.observation(
+            builders.judged(migration=builders.migration(
+                builders.snapshot(100, [builders.record('running')],
+                                  builders.migrating()),
+                timed_out={fakes.SERVER_ID: 'too long'})),
+            clients=self.seen.clients)
+        self.seen.__dict__['servers'] = {fakes.SERVER_ID: self.server}
+        self.assert_skipped(self.seen, 'has ended')
 
     def test_a_binding_is_left_over(self):
         self.bindings['port-1'].append(('alpha', 'INACTIVE'))
