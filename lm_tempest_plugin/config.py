@@ -371,6 +371,18 @@ hosts_opts = [
         'virsh_command', default='virsh',
         help='Command line of virsh on a compute host, as words separated by '
         'spaces; "docker exec nova_libvirt virsh" for a container.'),
+    cfg.StrOpt(
+        'ovs_vsctl_command', default='ovs-vsctl',
+        help='Command line of ovs-vsctl on a compute host, as words separated '
+        'by spaces; "docker exec openvswitch_vswitchd ovs-vsctl" for a '
+        'container. It lists ports that were left behind.'),
+    cfg.StrOpt(
+        'instances_path', default='',
+        help='Path on a compute host of the directory with the instance '
+        'directories, to find those that were left behind. Empty, the '
+        'default, to read it from nova_conf. nova-compute in a container '
+        'has another path than the host, such as '
+        '"/var/lib/docker/volumes/nova_compute/_data/instances".'),
     cfg.FloatOpt(
         'restart_timeout', default=RESTART_S, min=RESTART_BOUNDS_S[0],
         max=RESTART_BOUNDS_S[1],

@@ -24,5 +24,7 @@ nova_conf, undo_log, service
     nova.conf, the undo log on the local disk, the restart;
 libvirt, sockets, samples
     statistics of a migration's job, connections between two hosts, and the
-    load of a host.
+    load of a host;
+traces
+    domain, instance directory and interfaces of servers.
 """

@@ -32,6 +32,7 @@ from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import samples
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.hosts import sockets
+from lm_tempest_plugin.hosts import traces
 from lm_tempest_plugin.hosts import undo_log
 from lm_tempest_plugin.results import schema
 
@@ -120,6 +121,8 @@ class HostAccess:
         self._sampled = {site.name: remote.Remote(site)
                          for site in self._sites}
         self._virsh = shlex.split(options.virsh_command)
+        self._ovs_vsctl = shlex.split(options.ovs_vsctl_command)
+        self._instances_paths: dict[str, str] = {}
 
     def check(self) -> None:
         """Run a command on every host.
@@ -181,7 +184,8 @@ class HostAccess:
         :returns: None if no migration goes on
         :raises HostError: the host cannot be asked
         """
-        return None
+        return libvirt.running_job(
+            self._remotes[host], self._virsh, server_id)
 
     def traces(self, host: str, server_ids: Sequence[str]
                ) -> dict[str, schema.HostTraces]:
@@ -191,8 +195,26 @@ class HostAccess:
         :param server_ids: UUIDs of the servers
         :raises HostError: the host cannot be asked
         """
-        return {server_id: schema.HostTraces(host=host)
-                for server_id in server_ids}
+        if host not in self._instances_paths:
+            self._instances_paths[host] = self._instances_path(host)
+        return traces.read(
+            self._remotes[host], self._virsh, self._ovs_vsctl,
+            self._instances_paths[host], server_ids)
+
+    def _instances_path(self, host: str) -> str:
+        """Return the directory of the instance directories on a host."""
+        path = str(self._options.instances_path).replace('{host}', host)
+        if path:
+            return path
+        site = self._remotes[host].site
+        try:
+            return nova_conf.instances_path(
+                self._remotes[host].run('cat', '--', site.nova_conf))
+        except (remote.CommandFailed, ValueError) as exc:
+            default = nova_conf.instances_path('')
+            LOG.warning('instances_path of host %s is taken to be %s: %s',
+                        host, default, exc)
+            return default
 
     def logs(self, host: str, server_id: str, request_id: str,
              since: datetime.datetime) -> list[schema.HostLog]:

@@ -68,7 +68,7 @@ STATES = ('no state', 'running', 'blocked', 'paused', 'shutting down',
 ALIVE = frozenset(('running', 'blocked', 'paused',
                    'suspended by its power management'))
 # virDomainJobType and virDomainJobOperation in the same file.
-_COMPLETED = 3
+_BOUNDED, _UNBOUNDED, _COMPLETED = 1, 2, 3
 _UNKNOWN, _MIGRATION_IN, _MIGRATION_OUT = 0, 4, 5
 
 # libvirt's names by the names of our fields.
@@ -115,12 +115,35 @@ def completed_job(host: remote.Remote, virsh: Sequence[str],
         '--completed', '--keep-completed', '--rawstats')
 
 
-def parse_job(output: str) -> schema.LibvirtJob | None:
+def running_job(host: remote.Remote, virsh: Sequence[str],
+                domain: str) -> schema.LibvirtJob | None:
+    """Return the statistics of a migration that goes on.
+
+    :param host: the source of the migration
+    :param virsh: command line of virsh
+    :param domain: name of the domain, or its UUID
+    :returns: None if none goes on, or the domain is gone
+    :raises HostError: the host cannot be asked, or its answer cannot be
+        parsed
+    """
+    try:
+        return remote.ask(
+            host, lambda output: parse_job(output, _BOUNDED, _UNBOUNDED),
+            'env', 'LC_ALL=C', *virsh, 'domjobinfo', '--domain', domain,
+            '--rawstats')
+    except remote.CommandFailed as exc:
+        if 'failed to get domain' in str(exc):
+            return None
+        raise
+
+
+def parse_job(output: str, *types: int) -> schema.LibvirtJob | None:
     """Return the statistics in the output of virsh; None if it has none.
 
     Unknown names are skipped: new releases of libvirt add some.
 
-    :param output: of virsh domjobinfo --completed --rawstats
+    :param output: of virsh domjobinfo --rawstats
+    :param types: the types of job to return; by default completed
     :raises ValueError: it is something else; names the wrong part
     """
     values: dict[str, str] = {}
@@ -138,7 +161,7 @@ def parse_job(output: str) -> schema.LibvirtJob | None:
                 f'{name!r} is {values[name]!r}, which is not a number')
         return int(values[name])
 
-    if number('Job type') != _COMPLETED:
+    if number('Job type') not in (types or (_COMPLETED,)):
         return None
     if number('operation') not in (_UNKNOWN, _MIGRATION_IN, _MIGRATION_OUT):
         return None
@@ -212,11 +235,21 @@ def guest_state(host: remote.Remote, virsh: Sequence[str], domain: str,
     first, begin_s = ask(), clock()
     sleep(interval_s)
     second, end_s = ask(), clock()
+    cpu_s, sent = second.cpu_s - first.cpu_s, second.sent - first.sent
+    # STATES: no state, running, blocked.
+    if second.state not in STATES[:3]:
+        conclusion = f'the guest is {second.state}'
+    elif sent:
+        conclusion = ('the guest runs and sends: the network does not follow '
+                      'it')
+    elif cpu_s:
+        conclusion = 'the guest runs and sends nothing: it hangs'
+    else:
+        conclusion = 'the CPUs of the guest stand still'
     return (f'libvirt on {host.name}: {second.state}; within '
-            f'{end_s - begin_s:.1f} s: CPU time '
-            f'{second.cpu_s - first.cpu_s:.2f} s, '
+            f'{end_s - begin_s:.1f} s: CPU time {cpu_s:.2f} s, '
             f'{second.received - first.received} packets received, '
-            f'{second.sent - first.sent} sent')
+            f'{sent} sent: {conclusion}')
 
 
 def parse_stats(output: str) -> DomainStats:

@@ -23,6 +23,7 @@ from collections.abc import Sequence
 from concurrent import futures
 import contextlib
 import hashlib
+import string
 import threading
 
 import configupdater
@@ -106,6 +107,24 @@ def set_options(text: str, values: Values) -> str:
                              f'was set to {value!r}; is it in the file '
                              'twice?')
     return changed
+
+
+def instances_path(text: str) -> str:
+    """Return the directory of the instance directories.
+
+    :param text: text of nova.conf
+    :raises ValueError: oslo.config cannot read the text
+    """
+    values = _read(text)
+
+    def value(name: str, default: str) -> str:
+        return values.get(config.ConfOption('DEFAULT', name), default)
+
+    # Packages of distributions set this state_path in a file of their own.
+    # nova's own default is the directory of its code.
+    return string.Template(
+        value('instances_path', '$state_path/instances')).safe_substitute(
+            state_path=value('state_path', '/var/lib/nova'))
 
 
 class NotRestored(remote.HostError):

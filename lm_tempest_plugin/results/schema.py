@@ -280,10 +280,28 @@ class HostTraces(_Part, frozen=True, kw_only=True):
     :ivar host: name of the host
     :ivar state: libvirt's state of the domain, such as ``running``; empty if
         libvirt knows no such domain
+    :ivar persistent: whether the domain outlives its guest; null if there is
+        no domain
+    :ivar differences: devices that the domain will lose, get or exchange at
+        its next start
+    :ivar directory: inode and type of the file system of the instance
+        directory; empty if there is none; null if that is not known
+    :ivar interfaces: tap devices and ports of Open vSwitch that belong to
+        the server; null if that is not known
+    :ivar stray_taps: tap devices of the host that belong to no server that
+        was asked for, and to no port of Open vSwitch
+    :ivar unknown: why ``directory`` is null, or ports of Open vSwitch are
+        missing in ``interfaces``, by the name of the field
     """
 
     host: str
     state: str = ''
+    persistent: bool | None = None
+    differences: tuple[str, ...] = ()
+    directory: str | None = None
+    interfaces: tuple[str, ...] | None = None
+    stray_taps: tuple[str, ...] = ()
+    unknown: dict[str, str] = {}
 
 
 class HostLog(_Part, frozen=True, kw_only=True):
@@ -538,7 +556,9 @@ class Continuity(_Part, frozen=True, kw_only=True):
 
 
 class LibvirtJob(_Part, frozen=True, kw_only=True):
-    """libvirt's statistics of a completed migration (domjobinfo).
+    """libvirt's statistics of a migration (domjobinfo).
+
+    In results, that of a completed one, as its destination knows it.
 
     Times without ``_net`` include the difference of both hosts' clocks.
 

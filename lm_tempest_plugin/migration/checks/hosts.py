@@ -10,19 +10,39 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Checks that declared or changed settings match observations on the hosts.
+"""Checks of settings and of servers by what the hosts show.
 
 A setting that nobody has observed is a label, not a result: the white paper
 of 2017 compared tunnelling on and off, and it was never switched.
+
+Servers are judged after their migrations have ended: before, both hosts have
+a domain, a directory and interfaces. A server is where nova says it is, and
+all other hosts of the drain must have nothing of it.
 """
 
 from collections.abc import Iterator
+import dataclasses
 
+from lm_tempest_plugin.cloud.servers import Server
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import sockets
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import settings
 from lm_tempest_plugin.results import schema
+
+# libvirt's states of the domain by nova's status of the server. A server of
+# another status, such as ERROR, may have any state, or no domain.
+STATES = {
+    'ACTIVE': ('running', 'blocked'),
+    'PAUSED': ('paused',),
+    'SHUTOFF': ('shut off', ''),
+    'SUSPENDED': ('shut off', ''),
+}
+# Types of file systems that no other host can mount, in the words of GNU
+# stat. Two hosts that were installed in the same way may well use the same
+# inode number there.
+LOCAL = ('btrfs', 'ext2/ext3', 'f2fs', 'jfs', 'overlayfs', 'reiserfs',
+         'tmpfs', 'xfs', 'zfs')
 
 
 @registry.check
@@ -115,3 +135,123 @@ def transport(seen: registry.Observation) -> Iterator[schema.Problem]:
         yield schema.Problem(
             check='transport', text='live migrations are declared to be '
             f'{expected.value}, and {found.value} was seen: {seen.sockets}')
+
+
+@dataclasses.dataclass(frozen=True)
+class _Placed:
+    """A server whose migration has ended, with its traces.
+
+    :ivar judged: its migration
+    :ivar server: the server now
+    :ivar home: traces on the host that nova names; None if unknown
+    :ivar others: traces on the other hosts
+    """
+
+    judged: registry.Judged
+    server: Server
+    home: schema.HostTraces | None
+    others: tuple[schema.HostTraces, ...]
+
+
+def _placed(seen: registry.Observation, field: str = ''
+            ) -> Iterator[_Placed]:
+    """Yield the servers whose migrations have ended.
+
+    :param seen: the drain
+    :param field: field of the traces that the check needs
+    :raises SkipCheck: after the last server, if something is not known;
+        problems that were found until then count
+    """
+    missing: dict[str, None] = {}
+    none = True
+    for each, server in seen.existing():
+        if each.migration.timed_out or not server.host:
+            continue
+        none = False
+        traces = {found.host: found
+                  for found in seen.traces.get(each.server_id, ())}
+        facts = each.verdict.evidence
+        for host in sorted({facts.source, facts.destination, server.host}):
+            if host and host not in traces:
+                missing[f'host {host} cannot be asked'] = None
+        for found in traces.values():
+            if field in found.unknown:
+                missing[f'host {found.host}: {found.unknown[field]}'] = None
+        yield _Placed(each, server, traces.get(server.host), tuple(
+            found for found in traces.values() if found.host != server.host))
+    if none:
+        raise registry.SkipCheck('no migration of a server that exists has '
+                                 'ended')
+    if missing:
+        raise registry.SkipCheck('; '.join(missing))
+
+
+@registry.check
+def domains(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect one domain of each server, on its host, in its state."""
+    for each in _placed(seen):
+        expected = STATES.get(each.server.status)
+        if any(found.state for found in each.others) or (
+                each.home and expected and each.home.state not in expected):
+            shown = ', '.join(
+                f'{found.state or "no domain"} on host {found.host}'
+                for found in filter(None, (each.home, *each.others)))
+            words = ' or '.join(state or 'no domain' for state in expected
+                                ) if expected else 'a domain'
+            yield each.judged.problem(
+                'domains', f'nova calls the server {each.server.status} on '
+                f'host {each.server.host}, and libvirt shows: {shown}; '
+                f'expected: {words} there, and no domain elsewhere')
+        if each.home and each.home.persistent is False:
+            yield each.judged.problem(
+                'domains', f'the domain on host {each.server.host} is not '
+                'defined: it will be gone when its guest ends')
+
+
+@registry.check
+def domain_xml(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect a server to keep its devices when its guest is started anew."""
+    for each in _placed(seen):
+        for found in filter(None, (each.home, *each.others)):
+            for text in found.differences:
+                yield each.judged.problem(
+                    'domain-xml', f'host {found.host}: {text}')
+
+
+@registry.check
+def instance_directories(seen: registry.Observation
+                         ) -> Iterator[schema.Problem]:
+    """Expect the instance directory on the server's host, and on no other.
+
+    On shared storage, all hosts see the same directory.
+    """
+    for each in _placed(seen, 'directory'):
+        home = each.home.directory if each.home else None
+        if home == '':
+            yield each.judged.problem(
+                'instance-directories', 'no instance directory on host '
+                f'{each.server.host}, where nova calls the server '
+                f'{each.server.status}')
+        for found in each.others:
+            if found.directory and (
+                    found.directory.partition(' ')[2] in LOCAL or
+                    home and found.directory != home):
+                yield each.judged.problem(
+                    'instance-directories', 'the instance directory is left '
+                    f'on host {found.host}, and the server is on host '
+                    f'{each.server.host}')
+
+
+@registry.check
+def interfaces(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect no interface of a server on a host that it is not on."""
+    for each in _placed(seen, 'interfaces'):
+        own = each.home.interfaces or () if each.home else ()
+        for found in each.others:
+            left = {*(found.interfaces or ()), *(
+                name for name in found.stray_taps if name in own)}
+            if left:
+                yield each.judged.problem(
+                    'interfaces', f'left on host {found.host}: '
+                    f'{", ".join(sorted(left))}; the server is on host '
+                    f'{each.server.host}')

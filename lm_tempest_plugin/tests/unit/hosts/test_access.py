@@ -21,6 +21,7 @@ from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import libvirt
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
+from lm_tempest_plugin.hosts import traces
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
@@ -127,6 +128,47 @@ class HostAccessTest(base.TestCase):
         self.assertIs(asked.return_value, found)
         self.assertEqual((['virsh'], 'server-1'), asked.call_args.args[1:])
         self.assertEqual('', self.access.guest_state('gamma', 'server-1'))
+
+    def test_running_job(self):
+        with mock.patch.object(libvirt, 'running_job') as asked:
+            found = self.access.running_job('alpha', 'server-1')
+        self.assertIs(asked.return_value, found)
+        self.assertEqual((['virsh'], 'server-1'), asked.call_args.args[1:])
+
+    def paths(self, *answers):
+        """Return where instance directories are looked for.
+
+        :param answers: nova.conf of the host, for each attempt to read it
+        """
+        with mock.patch.object(remote.Remote, 'run', side_effect=answers), \
+                mock.patch.object(traces, 'read') as read:
+            for _ in range(2):
+                found = self.access.traces('beta', ['server-1'])
+        self.assertIs(read.return_value, found)
+        self.assertEqual((['virsh'], ['ovs-vsctl']),
+                         read.call_args.args[1:3])
+        return [call.args[3] for call in read.call_args_list]
+
+    def test_instances_path_is_read_once(self):
+        self.assertEqual(['/srv/instances'] * 2, self.paths(
+            '[DEFAULT]\nstate_path = /srv\n'))
+
+    def test_instances_path_that_cannot_be_read(self):
+        for answer in (remote.CommandFailed('no such file'), 'wrong'):
+            self.access = access.HostAccess(
+                self.options, self.services, ['beta'])
+            self.assertEqual(['/var/lib/nova/instances'] * 2,
+                             self.paths(answer))
+
+    def test_instances_path_that_is_configured(self):
+        self.options.instances_path = '/volumes/{host}'
+        self.assertEqual(['/volumes/beta'] * 2, self.paths())
+
+    def test_traces_of_a_host_that_does_not_answer(self):
+        # It may have another instances_path than the default.
+        self.assertRaises(remote.HostError, self.paths,
+                          remote.HostError('no SSH'))
+        self.assertEqual({}, self.access._instances_paths)
 
     def test_time_of_a_report(self):
         self.services.list_services.side_effect = [

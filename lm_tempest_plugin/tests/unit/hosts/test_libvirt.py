@@ -168,6 +168,33 @@ class CompletedTest(base.TestCase):
             fakes.Answering(fakes.refusal()), VIRSH, UUID)
 
 
+class RunningJobTest(base.TestCase):
+
+    def job(self, answer):
+        self.host = fakes.Answering(answer)
+        return libvirt.running_job(self.host, VIRSH, UUID)
+
+    def test_of_both_types(self):
+        for number in (1, 2):
+            job = self.job(changed(Job_type=number, operation=5))
+            self.assertEqual((310, 4096, 40123456), (
+                job.dirty_pages_per_s, job.page_bytes,
+                job.memory_bytes_per_s))
+        self.assertEqual([[
+            'env', 'LC_ALL=C', *VIRSH, 'domjobinfo', '--domain', UUID,
+            '--rawstats']], self.host.asked)
+
+    def test_none(self):
+        for answer in (
+                NONE, DESTINATION,
+                remote.CommandFailed("error: failed to get domain 'x'")):
+            self.assertIsNone(self.job(answer))
+
+    def test_an_error_of_the_host_is_raised(self):
+        self.assertRaises(remote.HostError, self.job,
+                          remote.CommandFailed('failed to connect'))
+
+
 class LibvirtVersionTest(base.TestCase):
 
     def test_of_the_daemon(self):
@@ -215,11 +242,19 @@ class GuestStateTest(base.TestCase):
             cpu_ns=(3_000_000_000, 500_000_000), received=49))
         self.assertEqual(
             'libvirt on compute1: running; within 2.1 s: CPU time 2.00 s, '
-            '42 packets received, 0 sent', found)
+            '42 packets received, 0 sent: the guest runs and sends nothing: '
+            'it hangs', found)
         self.assertEqual([2.0], self.slept)
         self.assertEqual([[
             *VIRSH, 'domstats', '--raw', '--state', '--vcpu', '--interface',
             'server-1']] * 2, self.host.asked)
+
+    def test_conclusions(self):
+        for second, conclusion in (
+                (stats(sent=99), 'the network does not follow it'),
+                (stats(), 'the CPUs of the guest stand still'),
+                (stats(5, sent=99), 'the guest is shut off')):
+            self.assertTrue(self.take(stats(), second).endswith(conclusion))
 
     def test_states(self):
         self.assertEqual('paused', libvirt.parse_stats(stats(3)).state)

@@ -402,3 +402,16 @@ class SetOptionsTest(base.TestCase):
                 ValueError, nova_conf.set_options, text, {LIMIT: '3'})
             self.assertNotIn('SECRET', ''.join(
                 traceback.format_exception(exc)))
+
+
+class InstancesPathTest(base.TestCase):
+
+    def test_paths(self):
+        for text, path in (
+                ('', '/var/lib/nova/instances'),
+                ('[DEFAULT]\nstate_path = /srv/nova', '/srv/nova/instances'),
+                ('[DEFAULT]\ninstances_path=${state_path}/x\nstate_path=/s',
+                 '/s/x'),
+                ('[other]\ninstances_path=/no', '/var/lib/nova/instances'),
+                ('[DEFAULT]\ninstances_path=/i', '/i')):
+            self.assertEqual(path, nova_conf.instances_path(text))

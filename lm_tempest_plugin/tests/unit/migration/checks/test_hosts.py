@@ -15,7 +15,9 @@ from unittest import mock
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import sockets
 from lm_tempest_plugin.migration.checks import hosts
+from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration.checks import base
 
@@ -215,3 +217,177 @@ class TransportTest(base.CheckTestCase):
             self.observation(Transport.UNSEEN, True, migration(
                 builders.snapshot(1, [builders.record('failed')]))),
             'no migration was completed')
+
+
+class PlacedTestCase(base.CheckTestCase):
+    """A server that went from alpha to beta, unless a test moves it."""
+
+    def observation(self, *traces, host='beta', ended=True, **changes):
+        """Return the observation of a server.
+
+        :param traces: of the server on the hosts
+        :param host: its host
+        :param ended: whether its migration has ended
+        :param changes: of the server
+        """
+        server = builders.server(host=host, **changes)
+        followed = builders.completed() if ended else builders.migration(
+            builders.snapshot(99, [builders.record('running')], server),
+            timed_out=[fakes.SERVER_ID])
+        seen = builders.observation(
+            builders.judged(migration=followed),
+            read_traces=lambda hosts, server_ids: dict.fromkeys(
+                server_ids, traces))
+        # A cached property.
+        seen.__dict__['servers'] = {fakes.SERVER_ID: server}
+        return seen
+
+
+def traces(host, state='', **changes):
+    return schema.HostTraces(host=host, state=state, **changes)
+
+
+class DomainsTest(PlacedTestCase):
+
+    check = staticmethod(hosts.domains)
+
+    def test_expected(self):
+        for status, state in (
+                ('ACTIVE', 'running'), ('ACTIVE', 'blocked'),
+                ('PAUSED', 'paused'), ('SHUTOFF', 'shut off'),
+                ('SUSPENDED', ''), ('ERROR', 'crashed'), ('ERROR', '')):
+            self.assert_passes(self.observation(
+                traces('alpha'), traces('beta', state), status=status))
+
+    def test_wrong(self):
+        for alpha, beta, status in (
+                ('', 'paused', 'ACTIVE'), ('', '', 'ACTIVE'),
+                ('', 'running', 'PAUSED'), ('running', 'running', 'ACTIVE'),
+                ('shut off', 'running', 'ACTIVE'),
+                ('running', 'shut off', 'SHUTOFF'),
+                ('running', '', 'ERROR')):
+            self.assert_problem(
+                self.observation(traces('alpha', alpha),
+                                 traces('beta', beta), status=status),
+                f'nova calls the server {status} on host beta',
+                f'{beta or "no domain"} on host beta, '
+                f'{alpha or "no domain"} on host alpha')
+
+    def test_a_server_that_stayed(self):
+        self.assert_problem(
+            self.observation(traces('alpha', 'running'),
+                             traces('beta', 'paused'), host='alpha'),
+            'running on host alpha, paused on host beta',
+            'expected: running or blocked there, and no domain elsewhere')
+
+    def test_a_domain_that_is_not_defined(self):
+        self.assert_problem(
+            self.observation(
+                traces('alpha'), traces('beta', 'running', persistent=False)),
+            'on host beta is not defined')
+
+    def test_without_access(self):
+        self.assert_skipped(self.observation(), 'host alpha cannot be asked',
+                            'host beta cannot be asked')
+
+    def test_with_access_to_one_of_two_hosts(self):
+        self.assert_skipped(self.observation(traces('alpha')),
+                            'host beta cannot be asked')
+        seen = self.observation(traces('alpha', 'running'))
+        # A problem is told, even if the check is not done.
+        problems, outcome = registry._run('domains', self.check, seen)
+        self.assertEqual(1, len(problems))
+        self.assertEqual('failed', outcome.outcome)
+
+    def test_nothing_is_judged_that_has_not_ended(self):
+        both = traces('alpha', 'running'), traces('beta', 'paused')
+        for seen in (
+                self.observation(*both, ended=False),
+                # A server that is shelved has no host.
+                self.observation(*both, host='')):
+            self.assert_skipped(seen, 'no migration')
+
+
+class DomainXmlTest(PlacedTestCase):
+
+    check = staticmethod(hosts.domain_xml)
+
+    def test_no_difference(self):
+        self.assert_passes(self.observation(
+            traces('alpha'), traces('beta', 'running')))
+
+    def test_differences(self):
+        self.assert_problem(
+            self.observation(traces('alpha'), traces(
+                'beta', 'running', differences=('disk vda is no more',))),
+            'host beta: disk vda is no more')
+
+    def test_without_access(self):
+        self.assert_skipped(self.observation(), 'cannot be asked')
+
+
+class InstanceDirectoriesTest(PlacedTestCase):
+
+    check = staticmethod(hosts.instance_directories)
+
+    def two(self, alpha, beta, **changes):
+        return self.observation(
+            traces('alpha', directory=alpha),
+            traces('beta', directory=beta), **changes)
+
+    def test_expected(self):
+        for alpha, beta in (
+                ('', '7 ext2/ext3'), ('7 nfs', '7 nfs'),
+                # The check would be skipped, with another reason.
+                (None, '7 xfs'), ('7 nfs', None)):
+            self.assert_passes(self.two(alpha, beta))
+        self.assert_passes(self.two('7 xfs', '', host='alpha'))
+
+    def test_left_behind(self):
+        for alpha, beta in (
+                ('7 ext2/ext3', '8 ext2/ext3'), ('7 xfs', '7 xfs'),
+                ('7 xfs', None), ('7 nfs', '8 nfs')):
+            self.assert_problem(
+                self.two(alpha, beta), 'left on host alpha',
+                'the server is on host beta')
+
+    def test_missing(self):
+        self.assert_problem(
+            self.two('', ''), 'no instance directory on host beta')
+
+    def test_not_known(self):
+        self.assert_skipped(
+            self.observation(
+                traces('alpha', directory=''),
+                traces('beta', unknown={'directory': 'no such path'})),
+            'host beta: no such path')
+
+
+class InterfacesTest(PlacedTestCase):
+
+    check = staticmethod(hosts.interfaces)
+
+    def two(self, alpha=(), beta=('tap1',), stray=(), **unknown):
+        return self.observation(
+            traces('alpha', interfaces=alpha, stray_taps=stray,
+                   unknown=unknown),
+            traces('beta', interfaces=beta))
+
+    def test_expected(self):
+        self.assert_passes(self.two())
+        self.assert_passes(self.two(beta=None))
+        # Of another server.
+        self.assert_passes(self.two(stray=('tap2',)))
+
+    def test_left_behind(self):
+        self.assert_problem(
+            self.two(alpha=('tap1', 'qvo1')),
+            'left on host alpha: qvo1, tap1; the server is on host beta')
+        self.assert_problem(
+            self.two(stray=('tap1', 'tap2')), 'left on host alpha: tap1;')
+
+    def test_not_known(self):
+        self.assert_skipped(
+            self.two(interfaces='Open vSwitch cannot be asked'),
+            'host alpha: Open vSwitch cannot be asked')
+        self.assert_skipped(self.observation(), 'host beta cannot be asked')

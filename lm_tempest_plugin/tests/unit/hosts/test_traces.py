@@ -1,0 +1,215 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import json
+import re
+import subprocess
+
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.hosts import traces
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit import base
+
+ONE, TWO = (f'c0ffee00-0000-4000-8000-00000000000{number}'
+            for number in (1, 2))
+INSTANCES = '/var/lib/nova/instances'
+URI = 'qemu:///system'
+RUNNING = "Domain: 'instance-00000001'\n  state.state=1\n  state.reason=5\n"
+
+# As libvirt 9.0 prints them after a block migration, shortened.
+ACTIVE = """\
+<domain type='qemu' id='7'>
+  <name>instance-00000001</name>
+  <devices>
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2' cache='none'/>
+      <source file='/var/lib/nova/instances/c0ffee/disk' index='1'/>
+      <backingStore type='file' index='2'>
+        <format type='raw'/>
+        <source file='/var/lib/nova/instances/_base/2eabab'/>
+        <backingStore/>
+      </backingStore>
+      <target dev='vda' bus='virtio'/>
+      <alias name='virtio-disk0'/>
+    </disk>
+    <disk type='network' device='disk'>
+      <source protocol='rbd' name='volumes/volume-1' index='3'>
+        <host name='192.0.2.9' port='6789'/>
+      </source>
+      <target dev='vdb' bus='virtio'/>
+    </disk>
+    <interface type='ethernet'>
+      <mac address='fa:16:3e:0a:9e:cc'/>
+      <target dev='tap2f35f434-9b' managed='no'/>
+      <alias name='net0'/>
+    </interface>
+    <interface type='hostdev' managed='yes'>
+      <mac address='fa:16:3e:0a:9e:dd'/>
+      <driver name='vfio'/>
+      <source>
+        <address type='pci' domain='0x0000' bus='0x03' slot='0x02'/>
+      </source>
+    </interface>
+    <hostdev mode='subsystem' type='mdev' managed='no'>
+      <source>
+        <address uuid='c0ffee00-0000-4000-8000-0000000000aa'/>
+      </source>
+    </hostdev>
+  </devices>
+</domain>
+"""
+INACTIVE = re.sub(r" (index|id)='\d'| *<alias .*\n", '', re.sub(
+    r' *<backingStore type.*</backingStore>\n', '', ACTIVE, flags=re.S))
+PORTS = json.dumps({'headings': ['name', 'external_ids'], 'data': [
+    ['br-int', ['map', []]],
+    ['tap8425df94-c0', ['map', [['iface-id', 'metadata']]]],
+    ['tap2f35f434-9b', ['map', [['iface-id', 'port-1'], ['vm-uuid', ONE]]]],
+    ['qvo77777777-77', ['map', [['vm-uuid', TWO]]]]]})
+DEVICES = 'lo br-int tap2f35f434-9b tap8425df94-c0 tap99999999-99'
+ERROR = f"error: failed to get domain '{TWO}'"
+
+
+class Host:
+    """Stands in for a Remote: prints parts with the mark of the program."""
+
+    name = 'alpha'
+
+    def __init__(self, **parts):
+        self.parts = {
+            'uri': URI, 'domains': ONE, 'persistent': ONE,
+            f'state:{ONE}': RUNNING, f'active:{ONE}': ACTIVE,
+            f'inactive:{ONE}': INACTIVE,
+            f'state:{TWO}': ERROR, f'active:{TWO}': ERROR,
+            f'inactive:{TWO}': ERROR,
+            'end': '', 'ports': PORTS, 'devices': DEVICES.replace(' ', '\n'),
+            'instances': f'{INSTANCES}/.',
+            f'directory:{ONE}': '2252829\next2/ext3', f'directory:{TWO}': '',
+            **parts}
+        self.command, self.program = (), ''
+
+    def run(self, *command, stdin=''):
+        self.command, self.program = command, stdin
+        mark, = set(re.findall('[0-9a-f]{32}', stdin))
+        return ''.join(
+            f'{mark}:{name if ":" in name else name + ":"}:{text}\n'
+            for name, text in self.parts.items() if text is not None)
+
+
+def read(host):
+    return traces.read(host, ['virsh'], ['docker', 'exec', 'o v s'],
+                       INSTANCES, [ONE, TWO])
+
+
+class ReadTest(base.TestCase):
+
+    def test_all_that_a_host_has(self):
+        self.assertEqual({
+            ONE: schema.HostTraces(
+                host='alpha', state='running', persistent=True,
+                directory='2252829 ext2/ext3',
+                interfaces=('tap2f35f434-9b',),
+                stray_taps=('tap99999999-99',)),
+            # Its tap device is gone, its port has stayed.
+            TWO: schema.HostTraces(
+                host='alpha', directory='', interfaces=('qvo77777777-77',),
+                stray_taps=('tap99999999-99',))},
+            read(Host()))
+
+    def test_a_domain_that_is_not_defined(self):
+        found = read(Host(persistent=''))[ONE]
+        self.assertIs(False, found.persistent)
+
+    def test_a_domain_that_goes_away_meanwhile(self):
+        found = read(Host(domains=f'{ONE}\n{TWO}'))[TWO]
+        self.assertEqual(('', None), (found.state, found.persistent))
+
+    def test_libvirt_does_not_answer(self):
+        for parts, text in (
+                ({'uri': 'error: failed to connect\nerror: no socket'},
+                 'failed to connect error: no socket'),
+                ({'uri': 'sh: 1: virsh: not found'}, 'not found'),
+                ({'uri': ''}, 'no URI within'),
+                ({'end': None}, 'does not answer')):
+            exc = self.assertRaises(remote.HostError, read, Host(**parts))
+            self.assertIn('alpha: libvirt does not answer', str(exc))
+            self.assertIn(text, str(exc))
+
+    def test_answers_that_cannot_be_parsed(self):
+        for parts in (
+                {f'state:{ONE}': 'error: Timed out'},
+                {f'state:{ONE}': 'state.state=99'},
+                {f'inactive:{ONE}': 'error: no'},
+                {'devices': None}):
+            exc = self.assertRaises(remote.HostError, read, Host(**parts))
+            self.assertIn('alpha: traces of servers cannot', str(exc))
+
+    def test_without_open_vswitch(self):
+        for answer, text in (('sh: 1: ovs-vsctl: not found', 'not found'),
+                             ('', 'no answer within'),
+                             ('{"data": [[1]]}', 'data')):
+            found = read(Host(ports=answer))
+            self.assertEqual(
+                ('tap2f35f434-9b',), found[ONE].interfaces)
+            self.assertEqual((), found[TWO].interfaces)
+            self.assertIn('Open vSwitch cannot be asked',
+                          found[TWO].unknown['interfaces'])
+            self.assertIn(text, found[TWO].unknown['interfaces'])
+
+    def test_instances_path_is_wrong(self):
+        found = read(Host(instances='ls: cannot access'))[ONE]
+        self.assertIsNone(found.directory)
+        self.assertIn(f'{INSTANCES} cannot be listed',
+                      found.unknown['directory'])
+
+    def test_the_program(self):
+        host = Host()
+        read(host)
+        self.assertEqual(('env', 'LC_ALL=C', 'sh', '-s'), host.command)
+        self.assertIn("timeout 8 docker exec 'o v s' --format=json",
+                      host.program)
+        # A syntax error would end the shell before it runs anything.
+        subprocess.run(['sh', '-n'], input=host.program, text=True,
+                       check=True)
+
+
+class DifferencesTest(base.TestCase):
+
+    def test_what_libvirt_adds_to_a_running_domain_is_no_difference(self):
+        self.assertNotEqual(ACTIVE, INACTIVE)
+        self.assertEqual([], list(traces.differences(ACTIVE, INACTIVE)))
+
+    def test_differences(self):
+        for old, new, text in (
+                ('/c0ffee/disk', '/other/disk',
+                 'disk vda is disk file file=/var/lib/nova/instances/c0ffee/'
+                 'disk, and after a new start it is disk file file='
+                 '/var/lib/nova/instances/other/disk'),
+                ('volume-1', 'volume-2',
+                 'disk vdb is disk network name=volumes/volume-1 '
+                 'protocol=rbd, and after a new start it is disk network '
+                 'name=volumes/volume-2 protocol=rbd'),
+                ("bus='0x03'", "bus='0x04'",
+                 'interface fa:16:3e:0a:9e:dd is hostdev bus=0x03'),
+                ("'ethernet'", "'bridge'",
+                 'interface fa:16:3e:0a:9e:cc is ethernet, and after a new '
+                 'start it is bridge')):
+            found = list(traces.differences(
+                ACTIVE, INACTIVE.replace(old, new)))
+            self.assertEqual(1, len(found), found)
+            self.assertIn(text, found[0])
+
+    def test_a_device_that_is_missing(self):
+        found = list(traces.differences(ACTIVE, '<domain/>'))
+        self.assertEqual(5, len(found))
+        self.assertIn('host device mdev uuid=c0ffee00-0000-4000-8000-'
+                      '0000000000aa is present, and after a new start it is '
+                      'absent', found)
