@@ -131,12 +131,17 @@ def parser() -> argparse.ArgumentParser:
                       help='wait for more lines and print them')
     faults = commands.add_parser(
         'faults', help='inject faults during live migrations and print the '
-        'verdicts', description='Injects each fault into the running cloud '
-        'during live migrations, and compares the verdict with the fault, '
-        "with libvirt's state, and with leftovers of the servers.")
+        'verdicts', usage='run-lab.sh faults [--list] [--part N/M] '
+        '[NAME ...]', description='Injects each fault into the running cloud '
+        'during live migrations, and compares verdict and failed checks with '
+        "the fault, with nova's database, with libvirt, and with leftovers "
+        'of the servers.')
     faults.add_argument('arguments', nargs='*', metavar='NAME',
-                        help='names of faults (default: all; a wrong name '
-                        'prints the list)')
+                        help='names of faults (default: all)')
+    faults.add_argument('--list', dest='list_faults', action='store_true',
+                        help='print each fault, and inject none')
+    faults.add_argument('--part', metavar='N/M',
+                        help='inject only the Nth of M parts')
     commands.add_parser(
         'down', help='end the cloud; keep everything that is installed')
     commands.add_parser('destroy',

@@ -19,26 +19,48 @@ libvirt's and that of nova's database, without nova's API.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import io
 import os
 import pathlib
+import shutil
 import subprocess
 import types
 import typing
 
 import openstack
+import paramiko
 from tempest import clients as tempest_clients
 from tempest.common import credentials_factory
+from tempest import config
+from tempest.lib.common.utils.linux import remote_client
 
 from lab import configuration
 from lab import errors
+from lab.hosts import network
 from lab.hosts import sandbox
 from lab.layout import Layout
 from lab.topology import CONTROLLER
 from lab import workspace
 from lm_tempest_plugin.cloud import api
+from lm_tempest_plugin.guests import builder
 
+NAME = 'lab-fleet'
+USER = 'root'
+KEY_TYPE = 'ecdsa'
+#: SSH to a guest that is cut off fails after this.
+SSH_SECONDS = 60
+#: The second ports are in a subnet of their own: a guest with two interfaces
+#: in one subnet would answer through the first one, and neutron drops that.
+SECOND_NAME = f'{NAME}-second'
+SECOND_SUBNET = '198.19.0.0/24'
+SECOND_GATEWAY = '198.19.0.1'
+SUBPORT_SUBNET = '198.19.1.0/24'
+SUBPORT_VLAN = 100
 BUILD_SECONDS = 300
 GONE_SECONDS = 120
+#: virsh waits without end for a libvirtd that hangs.
+VIRSH_SECONDS = 20
 #: State of every server and of its migrations in nova's database, the newest
 #: last.
 STATES = (
@@ -47,24 +69,47 @@ STATES = (
     'WHERE i.deleted = 0 ORDER BY m.id;')
 
 
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """Properties of the servers of a fleet.
+
+    :ivar flavor: name of their flavor
+    :ivar ephemeral: whether they also have an ephemeral disk of 1 GiB
+    :ivar second_port: whether they have a second network interface, which
+        this machine reaches as well
+    :ivar subport: whether their first port is a trunk with one subport
+    """
+
+    flavor: str = workspace.FLAVORS[0].name
+    ephemeral: bool = False
+    second_port: bool = False
+    subport: bool = False
+
+
 class Fleet(contextlib.AbstractContextManager['Fleet']):
-    """Servers on one host, deleted at the end.
+    """Servers on one host, deleted at the end in any state.
+
+    Their security group opens ICMP, SSH and the echo service.
 
     :param cloud: connection as administrator
     :param number: number of servers
     :param host: name of the host on which they are built
-    :param flavor: name of their flavor
+    :param shape: their properties
     :ivar servers: as openstacksdk has them, ACTIVE
+    :ivar ports: UUIDs of the ports of each server, by its UUID: the first
+        one, the second one, the subport, as far as there are any
     """
 
     def __init__(self, cloud: openstack.connection.Connection, number: int,
-                 host: str, flavor: str = workspace.FLAVORS[0].name) -> None:
+                 host: str, shape: Shape | None = None) -> None:
         self._cloud = cloud
         self._number = number
         self._host = host
-        self._flavor = flavor
-        self._group: typing.Any = None
+        self._shape = shape or Shape()
+        self._stack = contextlib.ExitStack()
+        self._private_key = ''
         self.servers: list[typing.Any] = []
+        self.ports: dict[str, list[str]] = {}
 
     @property
     def ids(self) -> list[str]:
@@ -72,64 +117,171 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         return [server.id for server in self.servers]
 
     def address(self, server_id: str) -> str:
-        """Return the address of a server.
+        """Return the address of the first port of a server.
 
         :param server_id: its UUID
         """
-        server = next(each for each in self.servers if each.id == server_id)
-        return str(next(
-            address['addr'] for addresses in server.addresses.values()
-            for address in addresses))
+        port = self._cloud.network.get_port(self.ports[server_id][0])
+        return str(port.fixed_ips[0]['ip_address'])
+
+    @property
+    def guests(self) -> tuple[builder.Guest, ...]:
+        """The guests, for the plugin's probes and inspections."""
+        return tuple(builder.Guest(
+            body={'id': server_id}, host=self._host,
+            address=self.address(server_id), private_key=self._private_key)
+            for server_id in self.ids)
 
     def __enter__(self) -> Fleet:
-        try:
+        with self._stack as stack:
             self._make()
-        except BaseException:
-            self.delete()
-            raise
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, exc_type: type[BaseException] | None,
                  exc: BaseException | None,
                  traceback: types.TracebackType | None) -> None:
-        self.delete()
+        self._stack.close()
 
     def _make(self) -> None:
-        network = self._cloud.network
-        self._group = network.create_security_group(name='lab-fleet')
-        network.create_security_group_rule(
-            security_group_id=self._group.id, direction='ingress',
-            ethertype='IPv4')
-        compute = self._cloud.compute
+        # Deleted last, so that neither port nor flavor is in use any more.
+        compute, networks = self._cloud.compute, self._cloud.network
+        self._make_key()
         image = self._cloud.image.find_image(
             workspace.IMAGE, ignore_missing=False)
-        flavor = compute.find_flavor(self._flavor, ignore_missing=False)
-        provider = network.find_network(
-            workspace.NETWORK, ignore_missing=False)
+        flavor = self._find_flavor()
+        first = networks.find_subnet(workspace.NETWORK, ignore_missing=False)
+        second = self._make_second_subnet(first.network_id)
+        subport = self._make_subport_network()
+        made = []
         for number in range(self._number):
-            self.servers.append(compute.create_server(
-                name=f'lab-fleet-{number + 1}', image_id=image.id,
-                flavor_id=flavor.id, networks=[{'uuid': provider.id}],
-                security_groups=[{'name': self._group.id}],
-                availability_zone=f'nova:{self._host}'))
-        self.servers = [
-            compute.wait_for_server(server, wait=BUILD_SECONDS)
-            for server in self.servers]
+            ports = [self._make_port(first.network_id, first.id)]
+            if second:
+                ports.append(self._make_port(first.network_id, second))
+            nics = [{'port': port} for port in ports]
+            if subport:
+                ports.append(self._make_port(*subport))
+                self._make_trunk(ports[0], ports[-1])
+            server = compute.create_server(
+                name=f'{NAME}-{number + 1}', image_id=image.id,
+                flavor_id=flavor, networks=nics, key_name=NAME,
+                availability_zone=f'nova:{self._host}')
+            self._stack.callback(self._await_deletion, server)
+            made.append(server)
+            self.ports[server.id] = ports
+        # Requested together, so that nova deletes them side by side.
+        self._stack.callback(self._request_deletion, made)
+        self.servers = [compute.wait_for_server(server, wait=BUILD_SECONDS)
+                        for server in made]
 
-    def delete(self) -> None:
-        """Delete the servers in any state.
+    def _request_deletion(self, servers: list[typing.Any]) -> None:
+        for server in servers:
+            self._cloud.compute.delete_server(server, force=True)
 
-        :raises openstack.exceptions.SDKException: if one cannot be deleted
-        """
+    def _await_deletion(self, server: typing.Any) -> None:
+        # Again, for one whose build failed; it does not harm the others.
+        self._cloud.compute.delete_server(server)
+        self._cloud.compute.wait_for_delete(server, wait=GONE_SECONDS)
+
+    def _make_key(self) -> None:
+        """Make a key pair; nova makes none since microversion 2.92."""
+        key = paramiko.ECDSAKey.generate()
+        text = io.StringIO()
+        key.write_private_key(text)
+        self._private_key = text.getvalue()
         compute = self._cloud.compute
-        for server in self.servers:
-            compute.delete_server(server, force=True)
-        for server in self.servers:
-            compute.wait_for_delete(server, wait=GONE_SECONDS)
-        self.servers = []
-        if self._group is not None:
-            self._cloud.network.delete_security_group(self._group)
-            self._group = None
+        # A run that was killed may have left one.
+        compute.delete_keypair(NAME)
+        compute.create_keypair(
+            name=NAME, public_key=f'{key.get_name()} {key.get_base64()}')
+        self._stack.callback(compute.delete_keypair, NAME)
+
+    def _find_flavor(self) -> str:
+        """Return the id of the flavor; make one with an ephemeral disk."""
+        compute = self._cloud.compute
+        flavor = compute.find_flavor(self._shape.flavor, ignore_missing=False)
+        if not self._shape.ephemeral:
+            return str(flavor.id)
+        made = compute.create_flavor(
+            name=f'{NAME}-ephemeral', vcpus=flavor.vcpus, ram=flavor.ram,
+            disk=flavor.disk, ephemeral=1)
+        self._stack.callback(compute.delete_flavor, made)
+        return str(made.id)
+
+    def _make_second_subnet(self, network_id: str) -> str:
+        """Return the id of the subnet of second ports; empty for none."""
+        if not self._shape.second_port:
+            return ''
+        networks = self._cloud.network
+        made = networks.create_subnet(
+            name=SECOND_NAME, network_id=network_id, ip_version=4,
+            cidr=SECOND_SUBNET, gateway_ip=SECOND_GATEWAY)
+        self._stack.callback(networks.delete_subnet, made)
+        prefix = int(SECOND_SUBNET.partition('/')[2])
+        network.set_provider_address(SECOND_GATEWAY, prefix, present=True)
+        self._stack.callback(network.set_provider_address, SECOND_GATEWAY,
+                             prefix, present=False)
+        return str(made.id)
+
+    def _make_subport_network(self) -> tuple[str, str] | None:
+        """Return network and subnet of subports; None for none."""
+        if not self._shape.subport:
+            return None
+        networks = self._cloud.network
+        made = networks.create_network(name=f'{NAME}-subports')
+        self._stack.callback(networks.delete_network, made)
+        subnet = networks.create_subnet(
+            name=f'{NAME}-subports', network_id=made.id, ip_version=4,
+            cidr=SUBPORT_SUBNET)
+        return made.id, subnet.id
+
+    def _make_port(self, network_id: str, subnet_id: str) -> str:
+        networks = self._cloud.network
+        group = networks.find_security_group(
+            workspace.SECURITY_GROUP, ignore_missing=False,
+            project_id=self._cloud.current_project_id)
+        made = networks.create_port(
+            name=NAME, network_id=network_id, security_groups=[group.id],
+            fixed_ips=[{'subnet_id': subnet_id}])
+        self._stack.callback(networks.delete_port, made)
+        return str(made.id)
+
+    def _make_trunk(self, parent: str, subport: str) -> None:
+        networks = self._cloud.network
+        made = networks.create_trunk(
+            name=NAME, port_id=parent, sub_ports=[{
+                'port_id': subport, 'segmentation_type': 'vlan',
+                'segmentation_id': SUBPORT_VLAN}])
+        self._stack.callback(networks.delete_trunk, made)
+
+
+class Logins:
+    """Makes SSH clients of guests, for the plugin's GuestBuilder."""
+
+    def get_remote_client(self, address: str, *, private_key: str,
+                          server: typing.Any
+                          ) -> remote_client.RemoteClient:
+        """Return a client of a guest.
+
+        :param address: its address
+        :param private_key: key of its user
+        :param server: JSON of the server
+        """
+        return remote_client.RemoteClient(
+            address, USER, pkey=private_key, server=server,
+            ssh_timeout=SSH_SECONDS, ssh_key_type=KEY_TYPE,
+            console_output_enabled=False, ssh_allow_agent=False)
+
+
+def guest_builder(clients: api.Clients) -> builder.GuestBuilder:
+    """Return the plugin's access to the guests of a fleet.
+
+    It has the options of the lab's workspace, like the tests.
+
+    :param clients: of the administrator
+    """
+    return builder.GuestBuilder(
+        Logins(), None, clients, builder.GuestOptions.of(config.CONF))
 
 
 def administrator() -> api.Clients:
@@ -153,6 +305,26 @@ def running_on(hosts: typing.Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
+def domain_state(host: str, server_id: str) -> str:
+    """Return libvirt's state of a domain on a host.
+
+    :param host: name of the host
+    :param server_id: UUID of the server
+    :returns: such as ``running``; empty if libvirt knows no such domain
+    :raises errors.LabError: if libvirtd does not answer
+    """
+    try:
+        result = inside(host, 'timeout', str(VIRSH_SECONDS), 'virsh',
+                        'domstate', server_id)
+    except subprocess.CalledProcessError as error:
+        if 'failed to get domain' in error.stderr:
+            return ''
+        raise errors.LabError(
+            f'libvirtd of {host} does not tell the state of {server_id}: '
+            f'{error.stderr.strip() or "it does not answer"}.') from error
+    return result.stdout.strip()
+
+
 def inside(host: str, *command: str, check: bool = True
            ) -> subprocess.CompletedProcess[str]:
     """Run a command inside a compute host.
@@ -167,18 +339,20 @@ def inside(host: str, *command: str, check: bool = True
         capture_output=True)
 
 
-def sql(paths: Layout, statement: str) -> list[list[str]]:
-    """Run a statement in nova's database.
+def sql(paths: Layout, statement: str,
+        database: str = 'nova') -> list[list[str]]:
+    """Run a statement in a database of the cloud.
 
     :param paths: paths of the lab
     :param statement: one statement
+    :param database: name of the database
     :returns: its rows
     :raises errors.LabError: if the database refuses
     """
     password = configuration.passwords(paths)['database']
     result = subprocess.run(
         ['mariadb', f'--host={CONTROLLER.address}', '--user=lab',
-         '--batch', '--skip-column-names', 'nova'],
+         '--batch', '--skip-column-names', database],
         input=statement, text=True, capture_output=True,
         env={**os.environ, 'MYSQL_PWD': password})
     if result.returncode:
@@ -203,3 +377,57 @@ def qemu_processes(server_id: str) -> list[str]:
                 server_id.encode() in line):
             found.append(path.parent.name)
     return found
+
+
+def traces(paths: Layout, host: str, server_id: str,
+           ports: typing.Iterable[str]) -> list[str]:
+    """Return the traces of a server on a host, one word for each kind.
+
+    :param paths: paths of the lab
+    :param host: name of the host
+    :param server_id: UUID of the server
+    :param ports: UUIDs of its ports
+    :returns: ``domain``, ``directory``, ``interface``
+    :raises errors.LabError: if libvirtd does not answer
+    """
+    found = ['domain'] if domain_state(host, server_id) else []
+    found += ['directory'] if _directories(paths, host, server_id) else []
+    found += ['interface'] if _interfaces(host, ports) else []
+    return found
+
+
+def remove_traces(paths: Layout, host: str, server_id: str,
+                  ports: typing.Iterable[str]) -> None:
+    """Remove all traces of a server from a host.
+
+    :param paths: paths of the lab
+    :param host: name of the host
+    :param server_id: UUID of the server
+    :param ports: UUIDs of its ports
+    """
+    if domain_state(host, server_id):
+        # The first fails for a domain that does not run, and the second for
+        # one that was only in memory.
+        inside(host, 'virsh', 'destroy', server_id, check=False)
+        inside(host, 'virsh', 'undefine', server_id, check=False)
+    for path in _directories(paths, host, server_id):
+        shutil.rmtree(path)
+    for name in _interfaces(host, ports):
+        inside(host, 'ovs-vsctl', '--if-exists', 'del-port', name)
+        # Without QEMU or the switch it may be gone already.
+        inside(host, 'ip', 'link', 'delete', name, check=False)
+
+
+def _directories(paths: Layout, host: str,
+                 server_id: str) -> list[pathlib.Path]:
+    """Return nova's directories of a server on a host."""
+    return list((paths.data(host) / 'instances').glob(f'{server_id}*'))
+
+
+def _interfaces(host: str, ports: typing.Iterable[str]) -> list[str]:
+    """Return the interfaces of ports on a host, in the switch or not."""
+    devices = inside(host, 'ls', '/sys/class/net').stdout.split()
+    switched = inside(host, 'ovs-vsctl', 'list-ports',
+                      'br-int').stdout.split()
+    wanted = {f'tap{port[:11]}' for port in ports}
+    return sorted(wanted & {*devices, *switched})

@@ -60,7 +60,10 @@ def dispatch(options: argparse.Namespace, paths: layout.Layout) -> int:
         case 'faults':
             return execute(
                 paths, CONTROLLER.name,
-                ['python', '-m', 'lab.faults', *options.arguments],
+                ['python', '-m', 'lab.faults',
+                 *(['--list'] if options.list_faults else []),
+                 *([f'--part={options.part}'] if options.part else []),
+                 *options.arguments],
                 layout.REPOSITORY)
         case 'status':
             return status(paths)

@@ -13,6 +13,10 @@
 """Inject faults during live migrations, and check the verdicts.
 
 ``tools/run-lab.sh faults`` injects each fault into a cloud that is up while
-the plugin's engine migrates servers. It compares verdict and cause with the
-fault and with libvirt's state, and looks for leftovers of the servers.
+the plugin's engine migrates servers. It compares verdict, failed checks and
+cause with the fault, with nova's database and with libvirt, and looks for
+leftovers of the servers.
+
+A fault is an entry of the tuple ``FAULTS`` in one of the modules of this
+package. It is found there; no list names it.
 """

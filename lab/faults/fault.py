@@ -17,7 +17,11 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import enum
+import importlib
+import pkgutil
 
+from lab import errors
+from lab import faults
 from lab.layout import Layout
 from lab.topology import STORAGES
 from lm_tempest_plugin.migration.verdict import Kind
@@ -29,6 +33,7 @@ class When(enum.StrEnum):
     All but the first and the last one are statuses of the migration record.
     """
 
+    #: The servers exist, and nothing is requested yet.
     BEFORE = 'before'
     QUEUED = 'queued'
     PREPARING = 'preparing'
@@ -57,17 +62,20 @@ class Place:
 Act = collections.abc.Callable[[Place], None]
 
 
+class Missing(errors.LabError):
+    """This lab lacks something that a fault needs: it is skipped."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Needs:
     """Properties of the servers and the migration that a fault needs.
 
-    :ivar servers: number of servers that are migrated
+    :ivar servers: number of servers that are migrated, each with a security
+        group that opens ICMP, SSH and the echo service alone
     :ivar ephemeral: whether they have an ephemeral disk
     :ivar second_port: whether they have a second network interface
     :ivar subport: whether their port is a trunk with a subport
     :ivar memory_mib: memory that each guest keeps writing, in MiB; 0 for none
-    :ivar narrow: whether the security group opens ICMP, SSH and the echo
-        service alone
     :ivar return_s: time for which a silent guest is watched, in seconds
     :ivar timeout_s: time-out of the migration, in seconds
     """
@@ -77,7 +85,6 @@ class Needs:
     second_port: bool = False
     subport: bool = False
     memory_mib: int = 0
-    narrow: bool = True
     return_s: float = 60.0
     timeout_s: float = 90.0
 
@@ -86,16 +93,21 @@ class Needs:
 class Fault:
     """One fault.
 
-    :ivar name: name on the command line
-    :ivar action: the injection, in one clause
+    :ivar name: name on the command line; a literal, since documentation is
+        made from it
+    :ivar action: the injection, in one clause; a literal too
     :ivar when: moment of the injection
-    :ivar inject: injects the fault
-    :ivar heal: repairs it after the verdict; also called if inject failed
+    :ivar inject: injects the fault; raises Missing if this lab lacks
+        something for it
+    :ivar heal: repairs it after the verdict, and what prepare changed; also
+        called if one of them failed
     :ivar expected: the verdicts that are right
     :ivar checks: slugs of the checks that have to fail, apart from verdict;
         others must not fail, apart from those in consequences
     :ivar cause: regular expression that the cause, or the text of one of the
         problems, has to match
+    :ivar prepare: called when the servers exist and before the first request,
+        for a setting that the injection needs
     :ivar consequences: slugs of checks that may fail as well
     :ivar present: returns why the fault is not there although it should be;
         empty if it is. Called when the verdict has fallen, before heal
@@ -111,7 +123,18 @@ class Fault:
     expected: tuple[Kind, ...]
     checks: tuple[str, ...] = ()
     cause: str = ''
+    prepare: Act = lambda place: None
     consequences: tuple[str, ...] = ()
     present: collections.abc.Callable[[Place], str] = lambda place: ''
     needs: Needs = Needs()
     storages: tuple[str, ...] = STORAGES
+
+
+def discover() -> list[Fault]:
+    """Return all faults that the modules of this package define."""
+    return [
+        each for module in pkgutil.iter_modules(faults.__path__)
+        # It would run as a program.
+        if module.name != '__main__'
+        for each in getattr(importlib.import_module(
+            f'{faults.__name__}.{module.name}'), 'FAULTS', ())]

@@ -102,6 +102,22 @@ def set_management(host: str, up: bool) -> None:
         route.link('set', index=index, state='up' if up else 'down')
 
 
+def set_provider_address(address: str, prefix: int, present: bool) -> None:
+    """Give the controller one more address on the provider network.
+
+    Call it in the controller's namespace.
+
+    :param address: IPv4 address
+    :param prefix: length of its network's prefix
+    :param present: False to take it away
+    """
+    with pyroute2.IPRoute() as route:
+        index = route.link_lookup(ifname=PROVIDER_BRIDGE)[0]
+        # "replace" succeeds where a run that was killed has left it.
+        route.addr('replace' if present else 'del', index=index,
+                   address=address, prefixlen=prefix)
+
+
 def _complete_checksums(interface: str, *within: str) -> None:
     """Let an interface complete the checksum of each packet it sends.
 

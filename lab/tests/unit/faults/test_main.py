@@ -12,16 +12,22 @@
 
 import contextlib
 import io
+import json
 
 from lab import errors
 from lab.faults import __main__ as main
-from lab.faults import injections
+from lab.faults import fault
 from lab.faults import scene
 from lab import fleet
 from lab import layout
 from lab.tests.unit import base
 from lab.tests.unit.faults import test_scene
-from lm_tempest_plugin.migration import verdict as verdicts
+from lm_tempest_plugin.results import schema
+
+Kind = fault.Kind
+FAULTS = [test_scene.new_fault(name=name, storages=storages)
+          for name, storages in (('one', ('block', 'ceph')),
+                                 ('two', ('block',)), ('three', ('ceph',)))]
 
 
 class FakeScene:
@@ -30,67 +36,90 @@ class FakeScene:
         self._outcomes = outcomes
         self.played = []
 
-    def play(self, fault):
-        self.played.append(fault.name)
-        outcome = self._outcomes.get(fault.name, ())
-        if isinstance(outcome, Exception):
+    def play(self, chosen):
+        self.played.append(chosen.name)
+        outcome = self._outcomes.get(chosen.name, [])
+        if isinstance(outcome, BaseException):
             raise outcome
         return scene.Outcome(
-            fault, test_scene.verdict(verdicts.Kind.STUCK, 'a cause'), [],
-            ['compute1'], outcome)
+            chosen, test_scene.new_verdict(Kind.STUCK, 'a cause'), [],
+            [schema.Problem(check='verdict', text='stuck')],
+            test_scene.new_truth(Kind.STUCK), outcome, 12)
 
 
 class TestMain(base.TestCase):
 
-    def _run(self, arguments, **outcomes):
+    def _run(self, *arguments, **outcomes):
         self.scene = FakeScene(outcomes)
         for module, name, value in (
                 (main.openstack, 'connect', lambda: None),
                 (fleet, 'administrator', lambda: None),
+                (fault, 'discover', lambda: FAULTS),
+                (layout, 'state_folder', lambda: self.layout.root),
                 (main, 'Scene', lambda *args: self.scene)):
             self.patch(module, name, value)
         output = io.StringIO()
         with contextlib.redirect_stdout(output):
-            status = main.main(arguments)
+            status = main.main([*arguments])
         return status, output.getvalue()
 
+    def _kept(self):
+        path, = self.layout.workspace.glob('faults-*.json')
+        return [(row['FAULT'], row['VERDICT'], row['WRONG OR LEFT'])
+                for row in json.loads(path.read_text())]
+
     def test_all_right(self):
-        status, output = self._run([])
-        self.assertEqual(0, status)
-        self.assertEqual([each.name for each in injections.FAULTS],
-                         self.scene.played)
-        self.assertIn(f'{len(injections.FAULTS)} faults, 0 with a wrong '
-                      'verdict or leftovers.', output)
-        self.assertIn('a cause', output)
+        status, output = self._run()
+        self.assertEqual((0, ['one', 'two']), (status, self.scene.played))
+        self.assertIn('1 of 3: one: something ... (about 6 min left)', output)
+        self.assertIn('3 faults: 0 with a wrong verdict, a wrong check or '
+                      'leftovers, 1 skipped.', output)
+        self.assertEqual(
+            [('one', 'stuck', 'nothing'), ('two', 'stuck', 'nothing'),
+             ('three', 'skipped', 'It takes a lab with --storage ceph.')],
+            self._kept())
+
+    def test_storage_of_the_lab(self):
+        layout.write_json(self.layout.ready, {'storage': 'ceph'})
+        self._run()
+        self.assertEqual(['one', 'three'], self.scene.played)
 
     def test_chosen(self):
-        self._run(['disk', 'libvirtd'])
-        self.assertEqual(['libvirtd', 'disk'], self.scene.played)
+        self._run('two', 'one')
+        self.assertEqual(['one', 'two'], self.scene.played)
 
-    def test_ceph_has_no_disk_to_fill(self):
-        layout.write_json(self.layout.ready, {'storage': 'ceph'})
-        self.patch(layout, 'state_folder', lambda: self.layout.root)
-        self.assertEqual(0, self._run([])[0])
-        self.assertEqual([each.name for each in injections.FAULTS
-                          if each.name != 'disk'], self.scene.played)
-        with contextlib.redirect_stderr(io.StringIO()) as output:
-            self.assertRaises(SystemExit, main.main, ['disk'])
-        self.assertIn('disk', output.getvalue())
+    def test_parts(self):
+        self._run('--part=2/2')
+        self.assertEqual(['two'], self.scene.played)
+
+    def test_list(self):
+        status, output = self._run('--list')
+        self.assertEqual((0, []), (status, self.scene.played))
+        self.assertEqual('one: something (block or ceph)',
+                         output.splitlines()[0])
 
     def test_wrong_one_tells_evidence(self):
-        status, output = self._run(['disk'], disk=['port 7 is left'])
+        status, output = self._run('one', one=['port 7 is left'])
         self.assertEqual(1, status)
         self.assertIn('WRONG: port 7 is left', output)
         self.assertIn('Migration records:', output)
 
     def test_others_go_on(self):
         status, output = self._run(
-            ['disk', 'libvirtd'], libvirtd=errors.LabError('is not up'))
-        self.assertEqual(1, status)
-        self.assertEqual(['libvirtd', 'disk'], self.scene.played)
+            one=errors.LabError('is not up'), two=fault.Missing('none here'))
+        self.assertEqual((1, ['one', 'two']), (status, self.scene.played))
         self.assertIn('FAILED: is not up', output)
+        self.assertIn('skipped: none here', output)
+        self.assertEqual(('one', 'none', 'is not up'), self._kept()[0])
 
-    def test_unknown_name(self):
-        with contextlib.redirect_stderr(io.StringIO()) as output:
-            self.assertRaises(SystemExit, main.main, ['nonsense'])
-        self.assertIn('nonsense', output.getvalue())
+    def test_interrupted(self):
+        status, output = self._run(two=KeyboardInterrupt())
+        self.assertEqual((130, 1), (status, len(self._kept())))
+        self.assertIn('Interrupted.', output)
+
+    def test_wrong_arguments(self):
+        for argument in ('nonsense', '--part=3/2', '--part=0/1'):
+            with contextlib.redirect_stderr(io.StringIO()) as output:
+                self.assertRaises(SystemExit, self._run, argument)
+            self.assertIn(argument.partition('=')[2] or argument,
+                          output.getvalue())
