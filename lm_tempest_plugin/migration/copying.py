@@ -129,7 +129,7 @@ def _judge(first: _Reading, second: _Reading, origin: str) -> Copying | None:
     # Zero-filled pages are skipped, so less than the whole memory may have
     # been sent when the second pass begins. That all of it was sent, and no
     # less remains than before, is a sure sign.
-    resent = (second.sent > second.total and
+    resent = (0 < second.total < second.sent and
               second.remaining >= first.remaining)
     if dirtied >= rate or resent:
         written = (f'the guest writes {dirtied / MIB:.1f} MiB/s, '

@@ -41,7 +41,7 @@ from lm_tempest_plugin import utils
 LOG = logging.getLogger(__name__)
 
 # Time between two looks at guests that are silent.
-RETURN_INTERVAL_S = 2.0
+RETURN_INTERVAL_S = 5.0
 # A guest that answers is not silent for so long.
 HUSH_S = 0.5
 # Time between two readings of the figures of a copy.
@@ -217,8 +217,8 @@ class Inspector:
         server_id = migration.request.server_id
         try:
             server = servers.find(self._clients.servers, server_id)
-        except (exceptions.RestClientException, *api.NO_ANSWER):
-            LOG.exception('Server %s cannot be read', server_id)
+        except (exceptions.RestClientException, *api.NO_ANSWER) as exc:
+            LOG.warning('Server %s cannot be read: %s', server_id, exc)
             return True
         if server is None or server.status != 'ACTIVE':
             return False
@@ -363,7 +363,9 @@ class Inspector:
             begin_s = time.monotonic()
             time.sleep(COPY_INTERVAL_S)
             second = self._hosts.running_job(source, server_id)
-            return second and copying.of_jobs(
+            if second is None:
+                return None
+            return copying.of_jobs(
                 first, second, time.monotonic() - begin_s)
         except remote.HostError as exc:
             self._note(exc)

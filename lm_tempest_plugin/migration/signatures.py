@@ -167,8 +167,10 @@ SIGNATURES = (
         'vif-plug-timeout',
         "both hosts were ready, and nova waited for neutron's "
         'network-vif-plugged (limit [DEFAULT]vif_plugging_timeout)',
-        lambda evidence: (not evidence.abort_requested and
-                          evidence.vif_wait_s >= _VIF_WAIT_S)),
+        lambda evidence: (
+            not evidence.abort_requested and
+            (evidence.migrating or evidence.status != 'preparing') and
+            evidence.vif_wait_s >= _VIF_WAIT_S)),
     Signature(
         'setup-failed',
         'an exception in the setup, or in its rollback, before the task of '

@@ -210,8 +210,8 @@ def _details(kind: Kind, evidence: Evidence) -> Iterator[str]:
         yield f'meanwhile {describe_actions(evidence.other_actions)}'
     for event in evidence.action.events if evidence.action else ():
         if event.open:
-            yield (f'nova has waited {evidence.waited_s(event.start):.0f} s for '
-                   f'{event}')
+            waited_s = evidence.waited_s(event.start)
+            yield f'nova has waited {waited_s:.0f} s for {event}'
         elif event.failed:
             yield str(event)
     if evidence.alive_on:

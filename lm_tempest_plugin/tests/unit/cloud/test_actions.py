@@ -133,3 +133,32 @@ class EventsTest(ActionsTestCase):
             'compute_live_migration on host alpha: not ended; '
             'compute_pre_live_migration on host gamma: Success',
             self.action.describe())
+
+
+class ListLaterTest(base.TestCase):
+
+    def client(self, *listed):
+        """Return a client; nova lists the newest action first."""
+        client = fakes.servers()
+        client.list_instance_actions.return_value = {'instanceActions': [
+            {'action': name, 'request_id': request_id, 'user_id': user,
+             'start_time': time(5)} for name, request_id, user in listed]}
+        return client
+
+    def test_those_after_the_request_in_order(self):
+        """Also those of the same second."""
+        client = self.client(
+            ('delete', 'req-4', None), ('stop', 'req-3', 'u3'),
+            ('live-migration', 'req-2', 'u2'), ('create', 'req-1', 'u1'))
+        self.assertEqual(
+            [('stop', 'u3', time(5)), ('delete', 'unknown', time(5))],
+            [(each.name, each.user, each.started_at)
+             for each in actions.list_later(client, 'id', 'req-2')])
+        client.list_instance_actions.assert_called_once_with('id')
+
+    def test_a_request_of_which_nova_knows_nothing(self):
+        self.assertEqual((), actions.list_later(
+            self.client(('stop', 'req-3', 'u3')), 'id', 'req-2'))
+        client = self.client()
+        client.list_instance_actions.side_effect = lib_exc.NotFound()
+        self.assertEqual((), actions.list_later(client, 'id', 'req-2'))

@@ -103,7 +103,14 @@ class OfServerTest(base.TestCase):
 
     def test_none(self):
         self.assertEqual(
-            [], migration_records.list_of_server(fakes.migrations([]), 'id'))
+            (), migration_records.list_of_server(fakes.migrations([]), 'id'))
+
+    def test_known_ones_are_left_out(self):
+        client = fakes.migrations([
+            fakes.record('running', 9), fakes.record('completed', 7)])
+        newest = migration_records.list_of_server(client, 'id')[-1]
+        found = migration_records.list_of_server(client, 'id', [newest.uuid])
+        self.assertEqual([7], [record.number for record in found])
 
 
 class SinceTest(base.TestCase):

@@ -12,6 +12,9 @@
 
 from unittest import mock
 
+from tempest.lib import exceptions as lib_exc
+from tempest.lib.services.placement import base_placement_client
+
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.tests.unit import base
@@ -207,3 +210,45 @@ class QuotaRoomTest(base.TestCase):
             self.limits[name] = limit
             self.assertEqual(
                 expected, placement.quota_room(self.client, SMALL))
+
+
+class ServesTest(base.TestCase):
+
+    def client(self, root='other', traits=(), **aggregates):
+        """Return a client with one provider, p, and the host's own, h."""
+        self.versions = []
+
+        def show(uuid):
+            self.versions.append(
+                base_placement_client.PLACEMENT_MICROVERSION)
+            if uuid != 'p':
+                raise lib_exc.NotFound('no such provider')
+            return {'name': 'pool', 'root_provider_uuid': root}
+
+        return mock.Mock(
+            show_resource_provider=show,
+            list_resource_provider_traits=lambda uuid: {
+                'traits': list(traits)},
+            list_resource_provider_aggregates=lambda uuid: {
+                'aggregates': aggregates.get(uuid, [])})
+
+    def test_providers(self):
+        shares = {'traits': [placement.SHARING]}
+        for expected, uuid, answers in (
+                (True, 'h', {}), (True, 'p', {'root': 'h'}),
+                (False, 'p', {}), (False, 'gone', {}),
+                (True, 'p', {**shares, 'p': ['a', 'b'], 'h': ['b']}),
+                (False, 'p', {**shares, 'p': ['a'], 'h': ['b']}),
+                (False, 'p', {'p': ['a'], 'h': ['a']})):
+            self.assertEqual(expected, placement.serves(
+                self.client(**answers), uuid, 'h'), (uuid, answers))
+
+    def test_the_microversion_is_restored(self):
+        placement.serves(self.client(), 'p', 'h')
+        self.assertEqual(['1.14'], self.versions)
+        self.assertIsNone(base_placement_client.PLACEMENT_MICROVERSION)
+
+    def test_names(self):
+        for uuid, name in (('p', 'pool'), ('gone', 'gone')):
+            self.assertEqual(
+                name, placement.provider_name(self.client(), uuid))

@@ -139,6 +139,11 @@ def event(name, result='Success', start=0, finish=1, host='alpha',
         None if finish is None else second(finish), result, details)
 
 
+def other_action(name, user='u'):
+    return schema.OtherAction(
+        name=name, user=user, started_at='2026-01-01T00:00:05.000000')
+
+
 def action(*events, start=0):
     return actions.InstanceAction(
         'live-migration', second(start), '', events)
@@ -233,9 +238,11 @@ def judged(known=None, **changes):
 
     :param known: its evidence; by default that of a completed one
     """
+    known = known or new_evidence()
+    followed = completed()
+    followed.request = known.request
     return registry.Judged(**{
-        'migration': completed(),
-        'verdict': verdict.judge(known or new_evidence()),
+        'migration': followed, 'verdict': verdict.judge(known),
         'expected': (verdict.Kind.COMPLETED,), 'continuity': continuity(),
         **changes})
 

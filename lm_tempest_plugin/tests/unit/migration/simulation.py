@@ -157,9 +157,8 @@ class Cloud:
                         self.durations_s.get(each.server_id, 5) * S))
 
     def _change(self, server_id, status, task_state, host):
-        self.servers[server_id] = dataclasses.replace(
-            self.servers[server_id], status=status, task_state=task_state,
-            host=host)
+        self.change(server_id, status=status, task_state=task_state,
+                    host=host)
 
     def live_migrate_server(self, server_id, **kwargs):
         self._called('live_migrate_server')
@@ -250,6 +249,11 @@ class Cloud:
             builders.progress(memory_remaining=builders.GIB))
         del found['at_s']
         return {'migrations': [found]}
+
+    def change(self, server_id, **changes):
+        """Change a server."""
+        self.servers[server_id] = dataclasses.replace(
+            self.servers[server_id], **changes)
 
     def delete(self, server_id):
         """Delete a server."""

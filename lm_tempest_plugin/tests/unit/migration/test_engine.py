@@ -11,24 +11,31 @@
 # under the License.
 
 import dataclasses
+import datetime
+import itertools
 import json
 import os
 import pathlib
 from unittest import mock
 
 import fixtures
+import msgspec
 from tempest.lib import exceptions as lib_exc
 
+from lm_tempest_plugin.cloud import actions
+from lm_tempest_plugin.cloud import clock
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import sockets
+from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import evidence
 from lm_tempest_plugin.migration import inspector
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import preflight
+from lm_tempest_plugin.migration import reasons
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.migration import verdict
@@ -436,14 +443,14 @@ class ProblemsTest(EngineTestCase):
         self.cloud.stuck.add('server-0')
         run = self.run_plan()
         self.assertEqual(
-            {'verdict', 'left-migrating', 'one-record'},
+            {'verdict', 'left-migrating', 'one-record', 'server-status'},
             {problem.check for problem in run.problems})
         first, second = self.read().migrations
         self.assertEqual(('stuck', 'completed'),
                          (first.verdict, second.verdict))
-        self.assertEqual('copy-not-converging', first.signature)
+        self.assertEqual('copy-stands-still', first.signature)
         self.assertIn('waited 60.0 s', first.cause)
-        self.assertEqual(3, len(first.problems))
+        self.assertEqual(4, len(first.problems))
 
     def test_a_server_that_was_deleted(self):
         def delete(snapshot, migrations):
@@ -533,12 +540,28 @@ class GuestsTest(OneServerTestCase):
                          [each.check for each in run.problems])
         self.guests.inspect.assert_not_called()
         self.guests.verify.assert_not_called()
-        self.assertEqual(builders.SILENT, run.results[0].guest)
+        self.assertEqual(
+            msgspec.structs.replace(builders.SILENT, silent_s=50.0),
+            run.results[0].guest)
 
-    def test_a_guest_is_silent_whatever_outage_is_accepted(self):
+    def test_a_guest_that_returns_late_is_an_outage(self):
+        silences = [20.0, 20.0, 0.1]
+        self.probes.silent_s.side_effect = lambda address: (
+            silences.pop(0) if len(silences) > 1 else silences[0])
+        self.probes.continuity.return_value = builders.continuity(
+            outage=builders.outage(27.0))
+        run = self.run_plan()
+        self.assertEqual(Kind.COMPLETED, run.migrations[0].verdict.kind)
+        self.assert_problem(run, 'outage', '27.000 s')
+        # Until it was seen to answer.
+        self.assertEqual(
+            run.drained.ended_ns + 6 * builders.S,
+            self.probes.continuity.call_args.args[2])
+
+    def test_an_outage_within_the_bound_is_no_loss(self):
         run = self.silence(planned=self.plan(
             bounds=plan.Bounds(max_outage_s=99.0, max_stall_s=99.0)))
-        self.assertEqual(Kind.LOST, run.migrations[0].verdict.kind)
+        self.assertEqual(Kind.COMPLETED, run.migrations[0].verdict.kind)
 
     def test_any_error_in_a_guest_is_a_problem_of_it(self):
         self.guests.inspect.side_effect = EOFError('closed')
@@ -548,7 +571,7 @@ class GuestsTest(OneServerTestCase):
 
     def test_nova_s_services_cannot_be_listed(self):
         answers = [self.cloud.list_services(binary='nova-compute'),
-                   lib_exc.ServerFault('no')]
+                   *[lib_exc.ServerFault('no')] * 2]
         self.cloud.list_services = mock.Mock(side_effect=answers)
         run = self.run_plan()
         self.assertEqual(Kind.COMPLETED, run.migrations[0].verdict.kind)
@@ -638,6 +661,126 @@ class GuestsTest(OneServerTestCase):
         run = self.run_plan(guests=None)
         self.assertEqual([], run.problems)
         self.assertEqual('', run.results[0].guest.boot_id_after)
+
+
+class DoubtTest(OneServerTestCase):
+    """An unexpected verdict is reached twice before it counts."""
+
+    def test_a_guest_that_runs_twice_for_a_moment(self):
+        self.domains['server-0', 'alpha'] = 'running'
+        self.cloud.clock.sleep = mock.Mock(side_effect=self.sleep)
+        run = self.run_plan(hosts=self.hosts)
+        self.assertEqual(([], 'completed'),
+                         (run.problems, run.results[0].verdict))
+
+    def sleep(self, seconds):
+        if seconds == registry.AGAIN_S:
+            self.domains.clear()
+        self.cloud.clock.now_ns += round(seconds * builders.S)
+
+    def test_a_guest_that_runs_twice(self):
+        self.domains['server-0', 'alpha'] = 'running'
+        run = self.run_plan(hosts=self.hosts)
+        self.assertIn('verdict', [each.check for each in run.problems])
+        stored, = self.read().migrations
+        self.assertEqual('runs twice', stored.verdict)
+        self.assertIn('alpha and beta', stored.cause)
+        self.assertEqual(
+            builders.traces(alpha='running', beta='running'), stored.traces)
+
+    def test_a_server_in_error_after_its_record_is_completed(self):
+        def fail(snapshot, migrations):
+            if migrations[0].status == 'completed':
+                self.cloud.change('server-0', status='ERROR')
+
+        run = self.run_plan(on_poll=fail)
+        self.assertEqual(Kind.INCONSISTENT, run.migrations[0].verdict.kind)
+        self.assertIn('server-status', [each.check for each in run.problems])
+
+    def test_a_good_migration_is_judged_once_and_reads_no_log(self):
+        self.run_plan(hosts=self.hosts)
+        self.assertNotIn(registry.AGAIN_S, self.cloud.clock.slept_s)
+        self.hosts.logs.assert_not_called()
+        self.hosts.running_job.assert_not_called()
+
+    def test_the_log_tells_the_reason(self):
+        self.cloud.outcomes['server-0'] = 'failed'
+        logs = [schema.HostLog(host='alpha', name='libvirtd',
+                               lines=('certificate has expired',))]
+        self.hosts.logs.side_effect = lambda host, *_: (
+            logs if host == 'alpha' else [])
+        classify = self.useFixture(fixtures.MockPatchObject(
+            reasons, 'classify', return_value=reasons.Reason(
+                'certificate', 'libvirt: certificate has expired'))).mock
+        self.run_plan(hosts=self.hosts)
+        classify.assert_called_with(tuple(logs))
+        stored, = self.read().migrations
+        self.assertEqual('certificate', stored.reason)
+        self.assertIn('certificate has expired (certificate)', stored.cause)
+
+    def test_a_clean_refusal_has_no_log(self):
+        self.cloud.refusals['server-0'] = lib_exc.Conflict(
+            'no', resp=fakes.Response(409, date='today'))
+        self.run_plan(hosts=self.hosts)
+        self.hosts.logs.assert_not_called()
+
+    def test_the_pace_of_a_copy_that_timed_out(self):
+        self.cloud.stuck.add('server-0')
+        jobs = itertools.cycle([
+            schema.LibvirtJob(memory_bytes_processed=sent,
+                              memory_bytes_remaining=500)
+            for sent in (100, 200)])
+        self.hosts.running_job.side_effect = lambda *_: next(jobs)
+        run = self.run_plan(hosts=self.hosts)
+        self.assertEqual('copy-slow', run.results[0].signature)
+        self.assertIn('by libvirt', run.results[0].cause)
+
+
+class CloudClockTest(OneServerTestCase):
+
+    def test_a_cloud_that_is_behind(self):
+        behind_s = -600.0
+        self.useFixture(fixtures.MockPatchObject(
+            clock, 'ahead_s', return_value=behind_s))
+        self.useFixture(fixtures.MockPatchObject(
+            simulation, 'now', lambda: (
+                datetime.datetime.now(datetime.UTC) +
+                datetime.timedelta(seconds=behind_s)).replace(
+                    tzinfo=None).isoformat(timespec='microseconds')))
+        run = self.run_plan()
+        self.assertEqual([], run.problems)
+        self.assertEqual(behind_s,
+                         self.read().drains[0].cloud_clock_ahead_s)
+        self.assertIn('Clock of the cloud: -600 s',
+                      run.migrations[0].verdict.evidence.lines())
+
+
+class ForcedTest(OneServerTestCase):
+
+    def test_it_is_checked_for_its_effect(self):
+        self.cloud.durations_s['server-0'] = 30
+        forced = {}
+
+        def force(snapshot, migrations):
+            if migrations[0].status == 'running' and not forced:
+                forced['server-0'] = self.cloud.clock.monotonic_ns()
+
+        run = self.run_plan(on_poll=force, forced=forced)
+        self.assert_problem(run, 'force-complete', 'no effect within 10 s')
+        self.assertEqual('skipped',
+                         self.outcomes(self.run_plan(self.plan(
+                             destination='alpha')))['force-complete'])
+
+    def test_our_own_request_is_no_other_action(self):
+        self.cloud.list_instance_actions = lambda server_id: {
+            'instanceActions': [
+                {'action': name, 'request_id': f'req-{number}',
+                 'user_id': 'u', 'start_time': '2026-01-01T00:00:00.000000'}
+                for number, name in ((9, actions.FORCE_COMPLETE),
+                                     (8, 'stop'), (1, 'live-migration'))]}
+        run = self.run_plan(forced={'server-0': 0})
+        self.assertEqual(['stop'], [
+            each.name for each in run.results[0].other_actions])
 
 
 class HostsTest(EngineTestCase):

@@ -10,11 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import datetime
 from unittest import mock
 
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import actions
+from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import evidence
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
@@ -130,6 +132,37 @@ class EvidenceTest(base.TestCase):
                 'disk 0 of'):
             self.assertIn(part, text)
 
+    def test_rare_facts_as_text(self):
+        text = '\n'.join(builders.new_evidence(
+            traces=builders.traces(), cloud_clock_ahead_s=-600.2,
+            copy=copying.Copying(copying.Pace.MOVES, 'moves: 3 MiB/s'),
+            other_actions=(builders.other_action('stop'),),
+            logs=(schema.HostLog(host='beta', name='qemu', lines=('a', 'b')),
+                  schema.HostLog(host='beta', name='libvirtd',
+                                 error='no such file'))).lines())
+        for part in ('Domains: no domain on host alpha, running on host beta',
+                     'Copy: moves: 3 MiB/s', 'Meanwhile: stop by user u',
+                     'Clock of the cloud: -600 s',
+                     'Log of qemu on host beta: 2 lines',
+                     'Log of libvirtd on host beta: no such file'):
+            self.assertIn(part, text)
+        self.assertNotIn('Clock', '\n'.join(
+            builders.new_evidence(cloud_clock_ahead_s=9.0).lines()))
+
+    def test_where_it_lives(self):
+        """Only if all hosts that may have it were asked."""
+        for states, alive, running in (
+                ({}, None, ()),
+                ({'alpha': 'running'}, None, ('alpha',)),
+                ({'alpha': '', 'beta': 'running'}, ('beta',), ('beta',)),
+                ({'alpha': 'paused', 'beta': 'running'}, ('alpha', 'beta'),
+                 ('beta',)),
+                ({'alpha': 'shut off', 'beta': 'crashed'}, (), ())):
+            found = builders.new_evidence(
+                traces=builders.traces(**states) if states else ())
+            self.assertEqual((alive, running),
+                             (found.alive_on, found.running_on))
+
     def test_no_facts_as_text(self):
         text = '\n'.join(builders.new_evidence(
             records=(), server=None, action=None, services=(),
@@ -155,58 +188,79 @@ class CollectTest(base.TestCase):
                     'event': actions.CHECKS, 'host': 'alpha',
                     'start_time': '2026-01-01T00:00:00.000000',
                     'finish_time': None, 'result': None}]}}
+        self.servers.show_server.return_value = {
+            'server': simulation.server_body(builders.server(host='beta'))}
+        self.migrations.list_migrations.return_value = {'migrations': [
+            simulation.record_body(builders.record())]}
+        self.servers.list_instance_actions.return_value = {
+            'instanceActions': []}
         self.clients = simulation.clients(
             servers=self.servers, migrations=self.migrations)
 
-    def collect(self, followed, **kwargs):
+    def collect(self, followed, interventions=(), **kwargs):
         return evidence.collect(
-            self.clients, followed, builders.UP, **kwargs)
+            self.clients, followed, interventions, services=builders.UP,
+            **kwargs)
 
     def test_a_migration_that_has_ended(self):
         followed = builders.completed()
         followed.progress.append(builders.progress())
-        found = self.collect(followed, guest=builders.ANSWERS)
+        found = self.collect(followed, guest=builders.ANSWERS,
+                             cloud_clock_ahead_s=7.0)
         self.servers.show_instance_action.assert_called_once_with(
             fakes.SERVER_ID, 'req-1')
-        # The snapshots are enough.
-        self.servers.show_server.assert_not_called()
-        self.migrations.list_migrations.assert_not_called()
         self.assertEqual(
             (followed.request, followed.records, followed.server, '',
              tuple(followed.transitions), (builders.progress(),),
-             builders.UP, builders.ANSWERS, False),
+             builders.UP, builders.ANSWERS, False, 7.0, ()),
             (found.request, found.records, found.server, found.timed_out,
              found.transitions, found.progress, found.services, found.guest,
-             found.abort_requested))
+             found.abort_requested, found.cloud_clock_ahead_s,
+             found.other_actions))
         self.assertEqual([actions.CHECKS], [
             event.name for event in found.action.events])
+        self.assertAlmostEqual(
+            0, (datetime.datetime.now(datetime.UTC) -
+                found.collected_at).total_seconds(), delta=5)
 
-    def test_one_that_timed_out_is_read_once_more(self):
+    def test_the_server_is_read_anew(self):
+        """nova may set it to ERROR after the record is completed."""
+        self.servers.show_server.return_value = {
+            'server': simulation.server_body(
+                builders.server(status='ERROR', host='beta'))}
+        self.assertEqual(
+            'ERROR', self.collect(builders.completed()).server_status)
+
+    def test_its_records_are_read_anew(self):
         followed = builders.migration(
             builders.snapshot(30, [builders.record('running')],
                               builders.migrating()))
-        self.servers.show_server.return_value = {
-            'server': simulation.server_body(builders.server(host='beta'))}
         self.migrations.list_migrations.return_value = {'migrations': [
             simulation.record_body(builders.record('running', 7)),
             simulation.record_body(builders.record('completed', 3))]}
         found = self.collect(followed, abort_requested=True)
-        self.assertEqual('beta', found.server.host)
         # Without the record from before.
         self.assertEqual([7], [each.number for each in found.records])
         self.assertIn('waited 30.0 s', found.timed_out)
         self.assertTrue(found.abort_requested)
 
-    def test_one_that_timed_out_is_gone(self):
+    def test_a_server_that_is_gone(self):
         self.servers.show_server.side_effect = lib_exc.NotFound('gone')
-        self.migrations.list_migrations.return_value = {'migrations': []}
-        found = self.collect(builders.migration(builders.snapshot(30)))
-        self.assertIsNone(found.server)
+        self.assertIsNone(self.collect(builders.completed()).server)
 
     def test_without_an_answer_there_is_no_action(self):
         self.assertIsNone(self.collect(
             builders.migration(request_id='')).action)
         self.servers.show_instance_action.assert_not_called()
+
+    def test_an_api_that_is_away(self):
+        """The verdict rests on the last snapshot."""
+        self.servers.show_server.side_effect = lib_exc.ServerFault('no')
+        followed = builders.completed()
+        found = self.collect(followed)
+        self.assertEqual(
+            (followed.server, followed.records, None),
+            (found.server, found.records, found.action))
 
     def test_events_that_cannot_be_read(self):
         """The verdict stands without them."""
@@ -217,3 +271,18 @@ class CollectTest(base.TestCase):
     def test_nova_has_no_action(self):
         self.servers.show_instance_action.side_effect = lib_exc.NotFound()
         self.assertIsNone(self.collect(builders.completed()).action)
+
+    def test_other_actions(self):
+        self.servers.list_instance_actions.return_value = {
+            'instanceActions': [
+                {'action': name, 'request_id': request_id, 'user_id': 'u',
+                 'start_time': '2026-01-01T00:00:05.000000'}
+                for name, request_id in (
+                    ('stop', 'req-3'), (actions.CANCEL, 'req-2'),
+                    ('live-migration', 'req-1'), ('create', 'req-0'))]}
+        for interventions, names in (
+                ([], [actions.CANCEL, 'stop']),
+                ([actions.CANCEL], ['stop'])):
+            found = self.collect(builders.completed(), interventions)
+            self.assertEqual(
+                names, [each.name for each in found.other_actions])

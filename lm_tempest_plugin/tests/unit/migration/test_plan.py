@@ -22,7 +22,8 @@ OPTIONS = types.SimpleNamespace(
     max_outage=1.0, max_stall=3.0, max_forced_outage=20.0,
     migration_timeout=300.0, migration_timeout_per_gib_ram=60.0,
     migration_timeout_per_gib_disk=30.0, settle_timeout=50.0,
-    poll_interval=0.5, poll_error_timeout=70.0, grace_time=4.0)
+    poll_interval=0.5, poll_error_timeout=70.0, return_timeout=330.0,
+    grace_time=4.0)
 
 
 class StrategyTest(base.TestCase):
@@ -64,7 +65,7 @@ class TimeoutsTest(base.TestCase):
             plan.Timeouts(base_s=300.0, per_gib_ram_s=60.0,
                           per_gib_disk_s=30.0, settle_s=50.0,
                           poll_interval_s=0.5, poll_error_s=70.0,
-                          silent_s=1.0, grace_s=4.0),
+                          return_s=330.0, grace_s=4.0),
             plan.Timeouts.of(OPTIONS))
 
     def test_by_size(self):

@@ -35,7 +35,7 @@ class PollerTestCase(base.TestCase):
         self.clock = self.cloud.clock
         self.poller = poll.Poller(
             self.cloud.clients, [self.cloud.servers['server-0']], 0.5, 3.0,
-            self.clock.monotonic_ns, self.clock.sleep)
+            clock=self.clock.monotonic_ns, sleep=self.clock.sleep)
 
 
 class SnapshotTest(PollerTestCase):
@@ -62,6 +62,16 @@ class SnapshotTest(PollerTestCase):
         self.cloud.servers.clear()
         self.assertEqual({'server-0': before['server-0']},
                          self.poller.snapshot().servers)
+
+    def test_a_cloud_whose_clock_differs(self):
+        requested = []
+        self.patch(servers, 'list_changed', lambda client, since: (
+            requested.append(since) or []))
+        begin = datetime.datetime.now(datetime.UTC) - poll.CLOCK_SKEW
+        for ahead_s in (-600.0, 0.0, 600.0):
+            poll.Poller(self.cloud.clients, [], 0.5, 3.0, ahead_s).snapshot()
+            self.assertAlmostEqual(
+                ahead_s, (requested[-1] - begin).total_seconds(), delta=5)
 
     def test_only_changes_since_the_last_snapshot_are_requested(self):
         requested = []
@@ -106,7 +116,7 @@ class SnapshotTest(PollerTestCase):
     def test_its_times(self):
         ticks = iter(range(10))
         poller = poll.Poller(
-            self.cloud.clients, [], 0.5, 3.0, lambda: next(ticks))
+            self.cloud.clients, [], 0.5, 3.0, clock=lambda: next(ticks))
         snapshot = poller.snapshot()
         self.assertEqual((1, 2), (snapshot.asked_ns, snapshot.at_ns))
 

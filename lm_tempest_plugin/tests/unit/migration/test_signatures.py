@@ -17,9 +17,12 @@ is that of its column 'black-box signature'.
 """
 
 from lm_tempest_plugin.cloud import actions
+from lm_tempest_plugin.migration import copying
+from lm_tempest_plugin.migration.copying import Pace
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.migration import signatures
 from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.migration import builders
 
@@ -181,7 +184,8 @@ class KnownCausesTest(SignatureTestCase):
                                details='Instance x could not be found.')))
 
     def test_a_time_out_in_the_checks(self):
-        for guest, kind in ((builders.SILENT, Kind.FAILED),
+        for guest, kind in ((builders.SILENT, Kind.LOST),
+                            (schema.GuestState(), Kind.FAILED),
                             (builders.ANSWERS, Kind.INCONSISTENT)):
             self.assert_verdict(
                 kind, 'precheck-failed', '2044235', 'MessagingTimeout',
@@ -193,15 +197,73 @@ class KnownCausesTest(SignatureTestCase):
                     builders.event(actions.CHECKS, 'Error')))
 
     def test_the_copy_does_not_end(self):
-        self.assert_stuck(
-            'copy-not-converging', 'writes memory faster', status='running',
-            progress=(builders.progress(10, GIB),
-                      builders.progress(20, GIB)))
+        for pace, slug in (
+                (Pace.NOT_CONVERGING, 'copy-not-converging'),
+                (Pace.STANDS_STILL, 'copy-stands-still'),
+                (Pace.MOVES, 'copy-slow')):
+            self.assert_stuck(
+                slug, 'the copy as measured', status='running',
+                copy=copying.Copying(pace, 'as measured'))
 
-    def test_the_copy_of_local_disks_does_not_end(self):
+    def test_the_pace_of_the_copy_is_not_known(self):
+        for progress in ({'memory_remaining': GIB}, {'disk_remaining': GIB}):
+            self.assert_stuck(
+                'copy-not-ended', 'not known', status='running',
+                progress=(builders.progress(10, **progress),))
+
+    def test_post_copy_has_no_pace_of_its_own(self):
         self.assert_stuck(
-            'copy-not-converging', 'writes memory faster', status='running',
-            progress=(builders.progress(10, disk_remaining=GIB),))
+            'post-copy-stuck', status='running (post-copy)',
+            copy=copying.Copying(Pace.STANDS_STILL, 'stands still'))
+
+    def waiting(self, *, status='preparing', finish=2, ended=30, **changes):
+        """Return evidence of a setup that has ended, and of no copy."""
+        return {
+            'records': (builders.record(
+                status,
+                updated_at=f'2026-01-01T00:00:{ended:02}.000000'),),
+            'transitions': builders.transitions('queued', 'preparing'),
+            'action': builders.action(builders.event(
+                actions.PRE, host='beta', finish=finish)),
+            'collected_at': builders.second(40), **changes}
+
+    def test_neutron_s_event_does_not_come(self):
+        self.assert_stuck('vif-plug-timeout', 'network-vif-plugged',
+                          'vif_plugging_timeout', **self.waiting())
+        for status in ('error', 'failed'):
+            self.assert_verdict(
+                Kind.ROLLED_BACK, 'vif-plug-timeout', 'before the copy',
+                server=builders.server(), **self.waiting(status=status))
+
+    def test_a_short_time_after_the_setup_is_no_wait(self):
+        self.assert_verdict(
+            Kind.ROLLED_BACK, '', 'before the copy',
+            server=builders.server(),
+            **self.waiting(status='failed', ended=9))
+        self.assert_stuck('setup-failed', **self.waiting(
+            collected_at=builders.second(9)))
+
+    def test_a_copy_that_began_did_not_wait(self):
+        self.assert_verdict(
+            Kind.ROLLED_BACK, '', 'while copying', server=builders.server(),
+            **self.waiting(status='failed',
+                           transitions=builders.transitions('running')))
+
+    def test_the_checks_wait_for_a_host(self):
+        self.assert_stuck(
+            'checks-not-ended', 'the last unfinished event',
+            status='accepted', action=builders.action(
+                builders.event(actions.CHECKS, '', finish=None)))
+
+    def test_users_interfere(self):
+        self.assert_verdict(
+            Kind.LOST, 'server-deleted', 'a user deleted the server',
+            server=None, other_actions=(builders.other_action('delete'),))
+        self.assert_verdict(
+            Kind.INCONSISTENT, 'state-reset', 'resetState by user u',
+            server=builders.server(status='ERROR'),
+            records=(builders.record('running'),),
+            other_actions=(builders.other_action('resetState'),))
 
     def test_post_copy_does_not_end(self):
         self.assert_stuck('post-copy-stuck', 'post-copy',
@@ -222,12 +284,14 @@ class AllTest(base.TestCase):
     def test_slugs(self):
         """Results hold them, so a changed slug changes the format."""
         self.assertEqual(
-            ['api-timed-out', 'request-lost', 'job-not-accepted',
+            ['server-deleted', 'state-reset', 'api-timed-out',
+             'request-lost', 'checks-not-ended', 'job-not-accepted',
              'source-down', 'abort-before-begin', 'stopped-while-queued',
-             'conductor-failed', 'setup-failed', 'job-not-submitted',
-             'post-failed', 'post-copy-stuck', 'copy-not-converging',
-             'running-forever', 'record-abandoned', 'completed-on-source',
-             'precheck-failed', 'error-with-running-guest',
+             'conductor-failed', 'vif-plug-timeout', 'setup-failed',
+             'job-not-submitted', 'post-failed', 'post-copy-stuck',
+             'copy-not-converging', 'copy-stands-still', 'copy-slow',
+             'copy-not-ended', 'running-forever', 'record-abandoned',
+             'completed-on-source', 'precheck-failed', 'error-with-running-guest',
              'source-restarted-copy-continued', 'source-restarted'],
             [each.slug for each in signatures.SIGNATURES])
 

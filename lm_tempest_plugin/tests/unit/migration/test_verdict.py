@@ -10,25 +10,34 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import fixtures
+
 from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import evidence
+from lm_tempest_plugin.migration import reasons
 from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.migration import builders
 
 Kind = verdict.Kind
 
 
-class JudgeTest(base.TestCase):
+class JudgeTestCase(base.TestCase):
 
     def assert_kind(self, kind, *parts, signature='', **changes):
         found = verdict.judge(builders.new_evidence(**changes))
-        self.assertEqual((kind, signature), (found.kind, found.signature),
-                         found.cause)
+        self.assertEqual(kind, found.kind, found.cause)
+        if signature is not None:
+            self.assertEqual(signature, found.signature, found.cause)
         for part in parts:
             self.assertIn(part, found.cause)
         return found
+
+
+class JudgeTest(JudgeTestCase):
 
     def test_completed(self):
         found = self.assert_kind(Kind.COMPLETED)
@@ -129,11 +138,15 @@ class JudgeTest(base.TestCase):
 
     def test_lost_guest(self):
         self.assert_kind(
-            Kind.LOST, 'calls the server ACTIVE', 'migration completed',
-            'does not answer any more', guest=builders.SILENT)
+            Kind.LOST, 'the guest does not answer any more, for 335 s now; '
+            'the server is ACTIVE, and the record is completed; '
+            'libvirt on beta: hangs', guest=schema.GuestState(
+                answers=False, silent_s=335.2,
+                libvirt_state='libvirt on beta: hangs'))
         self.assert_kind(
-            Kind.LOST, 'migration rolled back', guest=builders.SILENT,
-            records=(builders.record('failed'),), server=builders.server())
+            Kind.LOST, 'does not answer any more', 'the record is failed',
+            guest=builders.SILENT, records=(builders.record('failed'),),
+            server=builders.server())
 
     def test_lost_by_a_reboot(self):
         self.assert_kind(
@@ -169,10 +182,13 @@ class JudgeTest(base.TestCase):
                 records=(builders.record(**changes),))
 
     def test_completed_and_in_error(self):
-        self.assert_kind(
-            Kind.INCONSISTENT, 'is ERROR', 'the record is completed',
-            signature='post-failed', server=builders.server(status='ERROR'),
-            guest=builders.SILENT)
+        for guest, kind in ((builders.ANSWERS, Kind.INCONSISTENT),
+                            (evidence.NOT_INSPECTED, Kind.INCONSISTENT),
+                            (builders.SILENT, Kind.LOST)):
+            self.assert_kind(
+                kind, 'is ERROR', 'the record is completed',
+                signature='post-failed', guest=guest,
+                server=builders.server(status='ERROR'))
 
     def test_in_error_while_the_guest_answers(self):
         self.assert_kind(
@@ -190,3 +206,169 @@ class JudgeTest(base.TestCase):
         self.assert_kind(
             Kind.INCONSISTENT, 'the record is missing', records=(),
             transitions=())
+
+
+class GuestTest(JudgeTestCase):
+    """What the guest does is told, whatever nova calls the server."""
+
+    def test_a_server_in_error_with_a_silent_guest_is_lost(self):
+        self.assert_kind(
+            Kind.LOST, 'the guest does not answer any more; the server is '
+            'ERROR, and was ACTIVE, and the record is failed', 'disk full',
+            records=(builders.record('failed'),), guest=builders.SILENT,
+            server=builders.server(status='ERROR', fault='disk full'))
+
+    def test_a_stuck_server_with_a_silent_guest(self):
+        self.assert_kind(
+            Kind.STUCK, 'waited; ', 'the guest does not answer any more',
+            'libvirt: paused on host alpha, running on host beta',
+            signature='post-copy-stuck', timed_out='waited',
+            records=(builders.record('running (post-copy)'),),
+            server=builders.migrating(), guest=builders.SILENT,
+            traces=builders.traces(alpha='paused', beta='running'))
+
+
+class HostsTest(JudgeTestCase):
+    """Where the guest runs, as libvirt shows it."""
+
+    def test_it_runs_on_both_hosts(self):
+        for changes in ({}, {'timed_out': 'waited'}, {'server': None},
+                        {'guest': builders.SILENT}):
+            self.assert_kind(
+                Kind.RUNS_TWICE, 'runs the guest on hosts alpha and beta',
+                traces=builders.traces(alpha='running', beta='running'),
+                **changes)
+
+    def test_a_paused_source_after_the_hand_over_does_not_run(self):
+        self.assert_kind(Kind.COMPLETED, traces=builders.traces(
+            alpha='paused', beta='running'))
+
+    def test_it_is_dead(self):
+        for states in ({'alpha': '', 'beta': ''},
+                       {'alpha': '', 'beta': 'shut off'},
+                       {'alpha': 'crashed', 'beta': ''}):
+            for changes in (
+                    {}, {'server': builders.server(status='ERROR')},
+                    {'server': builders.migrating(), 'timed_out': 'waited'}):
+                found = self.assert_kind(
+                    Kind.LOST, 'the guest is dead: ', 'on host beta; the '
+                    'server is', signature=None,
+                    traces=builders.traces(**states), **changes)
+                self.assertIn(states['beta'] or 'no domain', found.cause)
+
+    def test_a_host_that_could_not_be_asked_may_have_it(self):
+        self.assert_kind(
+            Kind.COMPLETED, traces=builders.traces(alpha=''))
+        self.assert_kind(
+            Kind.COMPLETED, traces=builders.traces(
+                alpha='', gamma=''))
+
+    def test_a_paused_server_lives(self):
+        paused = builders.server(status='PAUSED')
+        self.assert_kind(
+            Kind.COMPLETED, guest=evidence.NOT_INSPECTED,
+            request=builders.new_request(server=paused),
+            server=builders.server(status='PAUSED', host='beta'),
+            traces=builders.traces(alpha='', beta='paused'))
+
+    def test_nova_and_libvirt_contradict_each_other(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'nova shows it on host beta, and libvirt runs '
+            'its guest on host alpha',
+            traces=builders.traces(alpha='running', beta=''))
+        self.assert_kind(
+            Kind.INCONSISTENT, 'nova shows it on host alpha, and libvirt '
+            'runs its guest on host beta', records=(
+                builders.record('error'),), server=builders.server(),
+            traces=builders.traces(alpha='', beta='running'),
+            signature='source-restarted')
+
+    def reset(self, **changes):
+        """Return evidence of a source that restarted while copying."""
+        return {
+            'records': (builders.record('error'),),
+            'server': builders.server(),
+            'transitions': builders.transitions('queued', 'running', 'error'),
+            'action': builders.action(builders.event(
+                actions.ABORT, 'Error', details='not found')), **changes}
+
+    def test_it_is_not_guessed_where_it_runs_if_the_hosts_tell(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'the hosts could not be asked',
+            signature='source-restarted-copy-continued', **self.reset())
+        self.assert_kind(
+            Kind.ROLLED_BACK, 'failed while copying',
+            'libvirt: running on host alpha, no domain on host beta',
+            signature='source-restarted', **self.reset(
+                traces=builders.traces(alpha='running', beta='')))
+
+    def test_libvirt_still_copies(self):
+        copy = copying.Copying(copying.Pace.MOVES, 'moves: 3.0 MiB/s')
+        self.assert_kind(
+            Kind.INCONSISTENT, 'nova calls the record error, and libvirt '
+            'still copies the guest', 'the copy moves: 3.0 MiB/s',
+            signature='source-restarted', **self.reset(
+                copy=copy, traces=builders.traces(
+                    alpha='running', beta='paused')))
+
+
+class AbortTest(JudgeTestCase):
+
+    def aborted(self, status, **changes):
+        return {'records': (builders.record(status),),
+                'server': builders.server(), 'abort_requested': True,
+                'transitions': builders.transitions('running', status),
+                **changes}
+
+    def test_it_is_judged_by_what_was_asked(self):
+        found = self.assert_kind(Kind.CANCELLED, **self.aborted('cancelled'))
+        self.assertEqual('', found.cause)
+        for status, signature in (('failed', ''),
+                                  ('error', 'source-restarted')):
+            self.assert_kind(
+                Kind.CANCELLED, f'nova calls the record {status}',
+                signature=signature, **self.aborted(status))
+
+    def test_a_failure_stays_one(self):
+        for kind, changes in (
+                (Kind.LOST, {'guest': builders.SILENT}),
+                (Kind.FAILED, {'server': builders.server(status='ERROR'),
+                               'guest': evidence.NOT_INSPECTED}),
+                (Kind.INCONSISTENT, {'server': builders.server(host='beta')})):
+            self.assert_kind(kind, **self.aborted('failed', **changes))
+
+    def test_nobody_asked_for_it(self):
+        self.assert_kind(Kind.ROLLED_BACK, **self.aborted(
+            'failed', abort_requested=False))
+
+
+class CauseTest(JudgeTestCase):
+
+    def test_the_reason_in_the_log(self):
+        self.useFixture(fixtures.MockPatchObject(
+            reasons, 'classify', return_value=reasons.Reason(
+                'certificate', 'libvirt: certificate has expired')))
+        self.assert_kind(
+            Kind.ROLLED_BACK, 'libvirt: certificate has expired '
+            '(certificate)', records=(builders.record('failed'),),
+            server=builders.server())
+
+    def test_other_actions_are_named_with_their_users(self):
+        self.assert_kind(
+            Kind.LOST, 'meanwhile stop by user u1, delete by user u2',
+            signature='server-deleted', server=None, other_actions=(
+                builders.other_action('stop', 'u1'),
+                builders.other_action('delete', 'u2')))
+
+    def test_an_open_event_says_who_is_waited_for_and_how_long(self):
+        self.assert_kind(
+            Kind.STUCK, 'nova has waited 85 s for '
+            'compute_check_can_live_migrate_destination on host beta: not '
+            'ended', signature='checks-not-ended', timed_out='waited',
+            records=(builders.record('accepted'),),
+            server=builders.migrating(),
+            collected_at=builders.second(27), cloud_clock_ahead_s=60.0,
+            action=builders.action(
+                builders.event(actions.CHECKS, '', finish=None),
+                builders.event('compute_check_can_live_migrate_destination',
+                               '', start=2, finish=None, host='beta')))

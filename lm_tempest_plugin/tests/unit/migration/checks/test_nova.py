@@ -13,11 +13,14 @@
 import json
 from unittest import mock
 
+import msgspec
 from tempest.lib import exceptions as lib_exc
 
+from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.migration.checks import nova
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import verdict
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration.checks import base
@@ -47,9 +50,19 @@ class NovaTestCase(base.CheckTestCase):
         placement.list_allocations.side_effect = (
             lambda consumer: {'allocations': dict.fromkeys(
                 self.allocations.get(consumer, []), {})})
+        self.providers, migrations = mock.Mock(), mock.Mock()
+        self.providers.show_resource_provider.side_effect = (
+            lib_exc.NotFound('gone'))
+        self.records = {}
+        migrations.get = fakes.by_query(self.list_migrations)
         self.clients = simulation.clients(
             servers=self.servers, hypervisors=hypervisors,
-            placement=placement)
+            placement=placement, providers=self.providers,
+            migrations=migrations)
+
+    def list_migrations(self, instance_uuid, **kwargs):
+        return {'migrations': list(map(
+            simulation.record_body, self.records[instance_uuid]))}
 
     def show_server(self, server_id):
         if self.server is None:
@@ -58,8 +71,12 @@ class NovaTestCase(base.CheckTestCase):
             **simulation.server_body(self.server), 'id': server_id}}
 
     def observation(self, *known, **changes):
+        migrations = list(map(builders.judged, known)) or [builders.judged()]
+        self.records = {
+            each.server_id: each.verdict.evidence.records
+            for each in migrations}
         return builders.observation(
-            *map(builders.judged, known), clients=self.clients, **changes)
+            *migrations, clients=self.clients, **changes)
 
     def rolled_back(self, **changes):
         """Let the server be on the source, and return the evidence."""
@@ -137,6 +154,97 @@ class ServerStayedTest(NovaTestCase):
 
     def test_no_status_is_planned(self):
         self.assert_skipped(self.observation(), 'names no status')
+
+
+class ServerStatusTest(NovaTestCase):
+
+    check = staticmethod(nova.server_status)
+
+    def test_the_status_from_before(self):
+        self.assert_passes(self.observation())
+        self.assert_passes(self.observation(self.rolled_back()))
+
+    def test_an_error_after_the_record_was_completed(self):
+        self.server = builders.server(
+            status='ERROR', host='beta', fault='no port')
+        self.assert_problem(
+            self.observation(), 'status ERROR, task state None, host beta',
+            'expected: ACTIVE, without a task; fault: no port')
+
+    def test_a_task_that_is_left(self):
+        self.server = builders.server(host='beta', task_state='migrating')
+        self.assert_problem(self.observation(), 'task state migrating')
+
+    def test_the_planned_status_wins(self):
+        self.server = builders.server(status='ERROR')
+        self.assert_passes(self.observation(expected_status='ERROR'))
+
+
+class EventsTest(NovaTestCase):
+
+    check = staticmethod(nova.events)
+    failed = builders.action(builders.event(
+        actions.POST_AT_DESTINATION, 'Error', host='beta',
+        details='no port'))
+
+    def test_none_failed(self):
+        self.assert_passes(self.observation())
+        self.assert_passes(self.observation(
+            builders.new_evidence(action=None)))
+
+    def test_one_failed_although_the_migration_is_completed(self):
+        self.assert_problem(
+            self.observation(builders.new_evidence(action=self.failed)),
+            'compute_post_live_migration_at_destination on host beta: Error '
+            '(no port)')
+
+    def test_of_other_verdicts_they_are_the_cause(self):
+        self.assert_passes(self.observation(
+            self.rolled_back(action=self.failed)))
+
+
+class ForceCompleteTest(NovaTestCase):
+
+    check = staticmethod(nova.force_complete)
+
+    def forced(self, at_s=3.0, ended_s=60.0, status='', status_s=0.0,
+               outage_s=None):
+        """Return an observation of a migration that was forced."""
+        S = builders.S
+        followed = builders.completed()
+        followed.ended_ns = builders.REQUESTED_NS + round(ended_s * S)
+        followed.transitions = [schema.Transition(
+            at_s=status_s, uncertainty_s=0.5, subject='record',
+            state=status)]
+        continuity = builders.continuity(outage=builders.outage(
+            0.0 if outage_s is None else 0.5))
+        if outage_s is not None:
+            longest = continuity.outage.outages[0]
+            continuity = builders.continuity(outage=msgspec.structs.replace(
+                continuity.outage, outages=(msgspec.structs.replace(
+                    longest, start_ns=builders.REQUESTED_NS +
+                    round(outage_s * S)),)))
+        return builders.observation(builders.judged(
+            migration=followed, continuity=continuity,
+            forced_ns=builders.REQUESTED_NS + round(at_s * S)))
+
+    def test_it_has_an_effect(self):
+        for effect in ({'ended_s': 12.0}, {'outage_s': 4.0},
+                       {'status': 'running (post-copy)', 'status_s': 4.0},
+                       {'status': 'failed', 'status_s': 4.0}):
+            self.assert_passes(self.forced(**effect))
+
+    def test_it_has_no_effect(self):
+        self.assert_problem(
+            self.forced(), 'no effect within 10 s, but 57.0 s after it',
+            'no end, no post-copy, no outage')
+        # Before the request, or of another kind.
+        self.assert_problem(self.forced(outage_s=2.0), 'no effect')
+        self.assert_problem(
+            self.forced(status='running', status_s=4.0), 'no effect')
+
+    def test_none_was_forced(self):
+        self.assert_skipped(self.observation(), 'no migration was forced')
 
 
 class LeftMigratingTest(NovaTestCase):
@@ -236,26 +344,57 @@ class AllocationsTest(NovaTestCase):
         self.assert_problem(self.observation(),
                             'its allocations are on none')
 
-    def test_on_a_provider_that_is_no_host(self):
-        self.allocations[fakes.SERVER_ID] = ['uuid-of-beta', 'pool']
+    def serve(self, **changes):
+        """Add a provider on which the server has an allocation."""
+        self.allocations[fakes.SERVER_ID] = ['uuid-of-beta', 'uuid-of-pool']
+        self.providers.show_resource_provider.side_effect = lambda uuid: {
+            'name': 'pool', 'root_provider_uuid': changes.get('root', uuid)}
+        self.providers.list_resource_provider_traits.return_value = {
+            'traits': changes.get('traits', [])}
+        self.providers.list_resource_provider_aggregates.side_effect = (
+            lambda uuid: {'aggregates': changes.get(uuid, [])})
+
+    def test_on_a_nested_provider_of_its_host(self):
+        self.serve(root='uuid-of-beta')
+        self.assert_passes(self.observation())
+
+    def test_on_a_provider_that_shares_with_its_host(self):
+        self.serve(traits=['MISC_SHARES_VIA_AGGREGATE'], **{
+            'uuid-of-pool': ['rack-1'], 'uuid-of-beta': ['rack-1', 'az']})
+        self.assert_passes(self.observation())
+
+    def test_on_other_providers(self):
+        rack = {'uuid-of-pool': ['rack-1'], 'uuid-of-beta': ['rack-1']}
+        for changes in (
+                {}, {'root': 'uuid-of-alpha'}, rack,
+                {'traits': ['MISC_SHARES_VIA_AGGREGATE'],
+                 **rack, 'uuid-of-beta': ['rack-2']}):
+            self.serve(**changes)
+            self.assert_problem(self.observation(),
+                                'its allocations are on beta, pool')
+
+    def test_on_a_provider_that_is_gone(self):
+        self.allocations[fakes.SERVER_ID] = ['uuid-of-beta', 'gone']
         self.assert_problem(self.observation(),
-                            'its allocations are on beta, pool')
+                            'its allocations are on beta, gone')
+
+    def test_on_a_nested_provider_alone(self):
+        self.serve(root='uuid-of-beta')
+        self.allocations[fakes.SERVER_ID] = ['uuid-of-pool']
+        self.assert_problem(self.observation(),
+                            'its allocations are on pool')
 
     def test_the_record_keeps_an_allocation(self):
         self.allocations['uuid-7'] = ['uuid-of-alpha']
         self.assert_problem(
-            self.observation(), 'record 7 still holds an allocation on alpha')
+            self.observation(), 'record 7 still holds allocations on alpha')
 
     def test_each_of_several_servers(self):
         other = builders.new_request(
             server=builders.server(server_id=OTHER_ID, name='second'))
         self.allocations[OTHER_ID] = []
-        seen = builders.observation(
-            builders.judged(),
-            builders.judged(
-                builders.new_evidence(request=other),
-                migration=builders.migration(server=other.server)),
-            clients=self.clients)
+        seen = self.observation(
+            builders.new_evidence(), builders.new_evidence(request=other))
         self.assert_problem(seen, 'allocations are on none',
                             server_id=OTHER_ID)
 

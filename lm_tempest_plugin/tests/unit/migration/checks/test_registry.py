@@ -10,9 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
+
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.migration.checks import nova
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.results import schema
@@ -27,11 +30,12 @@ class ChecksTest(base.TestCase):
     def test_slugs(self):
         """Results hold them, so a changed slug changes the format."""
         self.assertEqual(
-            {'allocations', 'boot-id', 'concurrency', 'host-access',
-             'left-behind', 'left-migrating', 'one-record', 'outage',
-             'port-bindings', 'post-copy', 'server-exists', 'server-stayed',
-             'stall', 'storage', 'tcp-stream', 'transport', 'verdict',
-             'volume-attachment', 'volume-copied'}, set(registry.CHECKS))
+            {'allocations', 'events', 'force-complete', 'left-behind',
+             'left-migrating', 'one-record', 'server-exists',
+             'server-status', 'server-stayed', 'verdict',
+             'volume-attachment', 'volume-copied'},
+            {slug for slug, check in registry.CHECKS.items()
+             if check.__module__ == nova.__name__})
 
 
 class RunTest(base.TestCase):
@@ -41,8 +45,9 @@ class RunTest(base.TestCase):
         self.patch(registry, 'CHECKS', {})
 
     def run_checks(self, *migrations, **changes):
+        self.clock = fakes.Clock()
         problems, outcomes = registry.run(
-            builders.observation(*migrations, **changes))
+            builders.observation(*migrations, **changes), self.clock.sleep)
         return problems, [(each.check, each.outcome, each.reason)
                           for each in outcomes]
 
@@ -64,6 +69,55 @@ class RunTest(base.TestCase):
         self.assertEqual(['one', 'another'],
                          [each.text for each in problems])
         self.assertEqual([('two-things', 'failed', '')], outcomes)
+
+    def test_a_problem_has_to_be_found_twice(self):
+        found = [['one', 'two'], ['two']]
+
+        @registry.check
+        def left_over(seen):
+            for text in found.pop(0):
+                yield schema.Problem(check='left-over', text=text)
+
+        problems, outcomes = self.run_checks()
+        self.assertEqual(['two'], [each.text for each in problems])
+        self.assertEqual([('left-over', 'failed', '')], outcomes)
+        self.assertEqual([registry.AGAIN_S], self.clock.slept_s)
+
+    def test_a_problem_that_goes_away(self):
+        found = [[schema.Problem(check='left-over', text='one')], []]
+
+        @registry.check
+        def left_over(seen):
+            return found.pop(0)
+
+        self.assertEqual(
+            ([], [('left-over', 'passed', '')]), self.run_checks())
+
+    def test_the_second_time_everything_is_read_anew(self):
+        answers = [{'server': 'one'}, {'server': 'two'}]
+
+        @registry.check
+        def domains(seen):
+            yield schema.Problem(
+                check='domains', text=str(seen.traces['server']))
+
+        (problem,), _ = self.run_checks(
+            read_traces=lambda hosts, server_ids: answers.pop(0))
+        self.assertEqual('two', problem.text)
+
+    def test_without_problems_nothing_is_repeated(self):
+        registry.check(lambda seen: [])
+        self.run_checks()
+        self.assertEqual([], self.clock.slept_s)
+
+    def test_a_check_wins_over_a_workload_of_the_same_name(self):
+        @registry.check
+        def outbound(seen):
+            raise registry.SkipCheck('no connection')
+
+        self.assertEqual(
+            [('outbound', 'skipped', 'no connection')], self.run_checks(
+                builders.judged(workloads={'outbound': 'broken'}))[1])
 
     def test_a_check_that_does_not_apply(self):
         @registry.check
@@ -180,6 +234,22 @@ class ObservationTest(base.TestCase):
         self.assertEqual(('server-1', 'server-1'),
                          (judged.server_id, server.server_id))
 
-    def test_hosts_of_resource_providers(self):
-        self.assertEqual({'uuid-of-alpha': 'alpha', 'uuid-of-beta': 'beta'},
+    def test_resource_providers_of_hosts(self):
+        self.assertEqual({'alpha': 'uuid-of-alpha', 'beta': 'uuid-of-beta'},
                          self.seen.providers)
+
+    def test_records_of_the_requests(self):
+        self.cloud.live_migrate_server('server-0', host='beta')
+        self.assertEqual({'server-0': 1, 'server-1': 0}, {
+            server_id: len(found)
+            for server_id, found in self.seen.records.items()})
+
+    def test_servers_that_exist_are_asked_for_their_reachability(self):
+        self.cloud.delete('server-0')
+        asked = []
+        seen = dataclasses.replace(
+            self.seen, read_reachability=lambda servers: asked.extend(
+                each.server_id for each in servers) or {'server-1': 1})
+        for _ in range(2):
+            self.assertEqual({'server-1': 1}, seen.reachable)
+        self.assertEqual(['server-1'], asked)

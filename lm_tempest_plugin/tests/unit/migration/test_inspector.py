@@ -1,0 +1,325 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import datetime
+from unittest import mock
+
+import fixtures
+from tempest.lib import exceptions as lib_exc
+
+from lm_tempest_plugin.hosts import access
+from lm_tempest_plugin.hosts import remote
+from lm_tempest_plugin.migration import copying
+from lm_tempest_plugin.migration import inspector
+from lm_tempest_plugin.migration import plan
+from lm_tempest_plugin.probes import reachability
+from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit import fakes
+from lm_tempest_plugin.tests.unit.migration import builders
+from lm_tempest_plugin.tests.unit.migration import simulation
+
+ADDRESS = '192.0.2.1'
+
+
+class InspectorTestCase(base.TestCase):
+    """Gives an inspector a clock, and one migration to beta.
+
+    :ivar silent_from_s: when the guest stopped to answer, by the clock
+    :ivar silent_until_s: when it answers again
+    :ivar domains: libvirt's state of the domain by the host
+    """
+
+    def setUp(self):
+        super().setUp()
+        self.clock = fakes.Clock()
+        self.patch(inspector, 'time', self.clock)
+        self.silent_from_s = self.silent_until_s = 0.0
+        self.probes = mock.create_autospec(watch.Watch, instance=True)
+        self.probes.silent_s.side_effect = self.silent_s
+        self.probes.continuity.return_value = builders.continuity()
+        self.server = builders.server(host='beta')
+        self.servers = mock.Mock()
+        self.servers.show_server.side_effect = lambda server_id: {
+            'server': simulation.server_body(self.server)}
+        self.domains = {'alpha': '', 'beta': 'running'}
+        self.hosts = mock.create_autospec(access.HostAccess, instance=True)
+        self.hosts.traces.side_effect = self.traces
+        self.hosts.guest_state.return_value = 'libvirt on beta: hangs'
+        self.guests = mock.create_autospec(
+            inspector.GuestAccess, instance=True)
+        self.guests.inspect.return_value = builders.INSPECTION
+        self.guests.verify.return_value = {'disk': ''}
+        self.look = self.useFixture(fixtures.MockPatchObject(
+            reachability, 'look', side_effect=lambda addresses, before: {
+                each: schema.Reachability() for each in addresses})).mock
+        self.migration = builders.completed()
+        self.migration.ended_ns = self.clock.monotonic_ns()
+
+    def silent_s(self, address):
+        now_s = self.clock.monotonic()
+        return (now_s - self.silent_from_s
+                if self.silent_from_s < now_s < self.silent_until_s else 0.02)
+
+    def traces(self, host, server_ids):
+        if self.domains[host] is None:
+            raise remote.HostError(f'{host}: no SSH')
+        return {each: schema.HostTraces(host=host, state=self.domains[host])
+                for each in server_ids}
+
+    def inspector(self, planned=None, probes=True, hosts=True, **changes):
+        return inspector.Inspector(
+            builders.new_plan(planned or plan.PlannedServer(
+                fakes.SERVER_ID, ADDRESS, builders.INSPECTION), **changes),
+            simulation.clients(servers=self.servers),
+            self.probes if probes else None, self.hosts if hosts else None,
+            self.guests)
+
+
+class AwaitGuestsTest(InspectorTestCase):
+
+    def await_guest(self, **changes):
+        """Wait, and return for how long."""
+        begin_s = self.clock.monotonic()
+        self.inspected = self.inspector(**changes)
+        self.inspected.await_guests([self.migration])
+        return self.clock.monotonic() - begin_s
+
+    def silence(self, from_s, until_s):
+        """Let the guest be silent, in seconds from now."""
+        now_s = self.clock.monotonic()
+        self.silent_from_s = now_s + from_s
+        self.silent_until_s = now_s + until_s
+
+    def test_a_good_migration_takes_no_time(self):
+        self.assertEqual(0, self.await_guest())
+        self.servers.show_server.assert_not_called()
+
+    def test_a_guest_that_returns(self):
+        self.silence(-9, 7)
+        self.assertEqual(11.0, self.await_guest())
+        # The window of its probes goes on until then, so that the outage has
+        # an end.
+        self.inspected.inspect(self.migration)
+        self.assertEqual(self.clock.monotonic_ns(),
+                         self.probes.continuity.call_args.args[2])
+
+    def test_a_guest_that_stays_silent(self):
+        self.silence(-9, 9999)
+        self.assertEqual(
+            builders.BOUNDS.max_outage_s + builders.TIMEOUTS.return_s,
+            self.await_guest())
+
+    def test_a_silence_that_has_just_begun(self):
+        """Nobody knows yet whether it is longer than the bound."""
+        self.silence(-0.7, 0.9)
+        self.assertEqual(1.0, self.await_guest())
+        self.silence(-0.7, 4)
+        self.assertEqual(6.0, self.await_guest())
+
+    def test_a_guest_that_cannot_return_is_not_awaited(self):
+        for server, domains in (
+                (builders.server(status='ERROR', host='beta'), {}),
+                (builders.server(status='SHUTOFF', host='beta'), {}),
+                (self.server, {'beta': 'shut off'}),
+                (self.server, {'beta': ''})):
+            self.server = server
+            self.domains.update(domains)
+            self.silence(-9, 9999)
+            self.assertEqual(6.0, self.await_guest())
+        self.servers.show_server.side_effect = lib_exc.NotFound('gone')
+        self.assertEqual(6.0, self.await_guest())
+
+    def test_a_guest_of_which_nobody_knows_is_awaited(self):
+        """Its host cannot be asked, or nova does not answer."""
+        self.silence(-9, 9999)
+        self.domains = {'alpha': None, 'beta': None}
+        self.assertEqual(31.0, self.await_guest())
+        self.assertEqual(31.0, self.await_guest(hosts=False))
+        self.servers.show_server.side_effect = lib_exc.ServerFault('no')
+        self.assertEqual(31.0, self.await_guest())
+
+    def test_guests_that_are_not_probed_are_not_awaited(self):
+        self.silence(-9, 9999)
+        self.assertEqual(0, self.await_guest(probes=False))
+        self.assertEqual(0, self.await_guest(
+            planned=plan.PlannedServer(fakes.SERVER_ID)))
+
+
+class InspectTest(InspectorTestCase):
+
+    def inspect(self, **changes):
+        return self.inspector(**changes).inspect(self.migration)
+
+    def silence(self, duration_s=50.0, **changes):
+        self.probes.continuity.return_value = builders.continuity(
+            outage=builders.outage(duration_s, still_open=True))
+        return self.inspect(**changes)
+
+    def test_a_silent_guest(self):
+        found = self.silence()
+        self.assertEqual(schema.GuestState(
+            answers=False, boot_id_before='boot-1', silent_s=50.0,
+            libvirt_state='libvirt on beta: hangs'), found.guest)
+        # SSH would be tried for minutes.
+        self.guests.inspect.assert_not_called()
+        self.hosts.guest_state.assert_called_once_with(
+            'beta', fakes.SERVER_ID)
+
+    def test_libvirt_is_asked_where_the_guest_lives(self):
+        self.domains = {'alpha': 'paused', 'beta': ''}
+        self.silence()
+        self.hosts.guest_state.assert_called_once_with(
+            'alpha', fakes.SERVER_ID)
+        self.domains['alpha'] = ''
+        self.assertEqual('', self.silence().guest.libvirt_state)
+
+    def test_an_open_outage_within_the_bound(self):
+        self.assertTrue(self.silence(0.9).guest.answers)
+        self.assertTrue(self.silence(
+            8.0, bounds=plan.Bounds(9.0, 19.0)).guest.answers)
+
+    def test_the_inside_of_a_guest_is_left_alone(self):
+        found = self.inspect(planned=plan.PlannedServer(
+            fakes.SERVER_ID, ADDRESS))
+        self.assertEqual((None, {}), (found.inspection, found.workloads))
+        self.guests.inspect.assert_not_called()
+
+    def test_what_was_read_in_a_guest(self):
+        found = self.inspect()
+        self.assertEqual(
+            (builders.INSPECTION, {'disk': ''}, 'boot-1', ''),
+            (found.inspection, found.workloads, found.guest.boot_id_after,
+             found.guest.boot_id_error))
+
+
+class ReachabilityTest(InspectorTestCase):
+
+    def reachability(self, **changes):
+        return self.inspector(**changes).reachability(
+            [builders.server(addresses=('10.0.0.5', 'fd00::5'))])
+
+    def test_all_addresses_and_the_probed_one(self):
+        self.guests.seen_from_neighbour.return_value = {
+            fakes.SERVER_ID: ('10.0.0.5',)}
+        found = self.reachability()
+        self.look.assert_called_once_with(
+            {fakes.SERVER_ID: (ADDRESS, '10.0.0.5', 'fd00::5')}, {})
+        self.guests.seen_from_neighbour.assert_called_once_with(
+            {fakes.SERVER_ID: ('10.0.0.5', 'fd00::5')})
+        self.assertEqual(('10.0.0.5',),
+                         found[fakes.SERVER_ID].from_neighbour)
+
+    def test_no_neighbour(self):
+        self.guests.seen_from_neighbour.return_value = {}
+        self.assertIsNone(
+            self.reachability()[fakes.SERVER_ID].from_neighbour)
+
+    def test_the_answers_before_are_compared(self):
+        self.guests.seen_from_neighbour.return_value = {}
+        tried = self.inspector()
+        tried.before([builders.server()])
+        tried.reachability([builders.server()])
+        self.assertEqual(tried.reachable_before,
+                         self.look.call_args.args[1])
+
+    def test_nothing_is_sent_in_vain(self):
+        for changes in (
+                {'probes': False},
+                {'leave_out': dict.fromkeys(
+                    inspector.PACKET_CHECKS, 'option')}):
+            self.assertEqual({}, self.reachability(**changes))
+        self.look.assert_not_called()
+        self.reachability(planned=plan.PlannedServer(fakes.SERVER_ID))
+        self.look.assert_called_once_with({}, {})
+        self.guests.seen_from_neighbour.assert_not_called()
+
+
+class HostsTest(InspectorTestCase):
+
+    def test_traces(self):
+        tried = self.inspector()
+        self.assertEqual(
+            {fakes.SERVER_ID: builders.traces()},
+            tried.traces(['alpha', 'beta', 'alpha', ''], [fakes.SERVER_ID]))
+        self.assertEqual([], tried.host_errors)
+
+    def test_a_host_that_cannot_be_asked_is_missing(self):
+        self.domains['alpha'] = None
+        tried = self.inspector()
+        self.assertEqual(
+            {fakes.SERVER_ID: builders.traces(beta='running')},
+            tried.traces(['alpha', 'beta'], [fakes.SERVER_ID]))
+        self.assertEqual(['alpha: no SSH'], tried.host_errors)
+
+    def test_no_access(self):
+        self.hosts.has.side_effect = lambda host: host == 'beta'
+        self.assertEqual(
+            {fakes.SERVER_ID: builders.traces(beta='running')},
+            self.inspector().traces(['alpha', 'beta'], [fakes.SERVER_ID]))
+        self.assertEqual({}, self.inspector(hosts=False).traces(
+            ['alpha'], [fakes.SERVER_ID]))
+
+    def test_logs_of_both_hosts(self):
+        self.hosts.logs.side_effect = lambda host, *_: [
+            schema.HostLog(host=host, name='qemu')]
+        since = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+        self.assertEqual(['alpha', 'beta'], [
+            each.host for each in self.inspector().logs(
+                self.migration, since)])
+        self.hosts.logs.assert_called_with(
+            'beta', fakes.SERVER_ID, 'req-1', since - inspector.LOG_MARGIN)
+
+    def test_logs_that_cannot_be_read(self):
+        self.hosts.logs.side_effect = remote.HostError('alpha: no SSH')
+        tried = self.inspector()
+        self.assertEqual((), tried.logs(
+            self.migration, datetime.datetime.now(datetime.UTC)))
+        self.assertIn('alpha: no SSH', tried.host_errors)
+
+    def test_hosts_of_a_migration(self):
+        for expected, snapshots, changes in (
+                (['alpha', 'beta'], [], {}),
+                (['alpha'], [], {'destination': ''}),
+                (['alpha', 'gamma'], [[builders.record(
+                    'running', destination='gamma')]], {'destination': ''})):
+            self.assertEqual(expected, inspector.hosts_of(
+                builders.migration(
+                    *(builders.snapshot(1, each) for each in snapshots),
+                    **changes)))
+
+
+class CopyTest(InspectorTestCase):
+
+    def job(self, sent, remaining=500):
+        return schema.LibvirtJob(
+            memory_bytes_processed=sent, memory_bytes_remaining=remaining)
+
+    def test_two_readings(self):
+        self.hosts.running_job.side_effect = [self.job(100), self.job(100)]
+        found = self.inspector().copy(self.migration)
+        self.assertEqual(copying.Pace.STANDS_STILL, found.pace)
+        self.assertEqual([inspector.COPY_INTERVAL_S], self.clock.slept_s)
+        self.hosts.running_job.assert_called_with('alpha', fakes.SERVER_ID)
+
+    def test_no_copy(self):
+        for jobs in ([None], [self.job(1), None],
+                     [remote.HostError('alpha: time-out')]):
+            self.hosts.running_job.side_effect = jobs
+            self.assertIsNone(self.inspector().copy(self.migration))
+
+    def test_no_access(self):
+        self.assertIsNone(self.inspector(hosts=False).copy(self.migration))
+        self.hosts.has.return_value = False
+        self.assertIsNone(self.inspector().copy(self.migration))
+        self.hosts.running_job.assert_not_called()
