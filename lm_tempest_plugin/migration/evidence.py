@@ -293,6 +293,8 @@ class Evidence:
             yield f'Meanwhile: {describe_actions(self.other_actions)}'
         if abs(self.cloud_clock_ahead_s or 0.0) >= clock.TOLD_S:
             yield f'Clock of the cloud: {self.cloud_clock_ahead_s:+.0f} s'
+        if self.reason is not None:
+            yield f'Reason ({self.reason.slug}): {self.reason.text}'
         for log in self.logs:
             yield (f'Log of {log.name} on host {log.host}: '
                    f'{log.error or f"{len(log.lines)} lines"}')

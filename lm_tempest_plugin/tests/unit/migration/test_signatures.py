@@ -291,7 +291,8 @@ class AllTest(base.TestCase):
              'job-not-submitted', 'post-failed', 'post-copy-stuck',
              'copy-not-converging', 'copy-stands-still', 'copy-slow',
              'copy-not-ended', 'running-forever', 'record-abandoned',
-             'completed-on-source', 'precheck-failed', 'error-with-running-guest',
+             'completed-on-source', 'precheck-failed',
+             'error-with-running-guest',
              'source-restarted-copy-continued', 'source-restarted'],
             [each.slug for each in signatures.SIGNATURES])
 
