@@ -64,7 +64,7 @@ def outage(seen: registry.Observation) -> Iterator[schema.Problem]:
         longest = figures.longest
         if longest is not None and longest.duration_s > bound_s:
             still = (', not over at the end of the observation'
-                     if longest.open else '')
+                     if longest.open else '; the guest came back')
             yield each.problem(
                 'outage', f'outage of {longest.duration_s:.3f} s +/- '
                 f'{longest.error_bound_s:.3f} s (limit {bound_s:g} s; '
