@@ -235,20 +235,20 @@ class IcmpGroup:
     """Guests of one family that are probed together, over one socket."""
 
     def __init__(self, destinations: Sequence[icmp_echo.Destination],
-                 period_ns: int, whole_bytes: int = 0) -> None:
+                 period_ns: int, df_bytes: int = 0) -> None:
         """Open the socket.
 
         :param destinations: of the requests
         :param period_ns: time between two requests to one guest
-        :param whole_bytes: length of the IP packets, which nobody may
-            fragment; 0 for short packets
+        :param df_bytes: length of the IP packets, which nobody may fragment;
+            0 for short packets
         :raises ProbesNotPermitted: the local machine does not permit it
         """
         self.rounds = Rounds([one.address for one in destinations], period_ns)
         self._family = destinations[0].family
         self._requests = icmp_echo.Requests(
             self._family, len(destinations),
-            whole_bytes - self._family.header_bytes if whole_bytes
+            df_bytes - self._family.header_bytes if df_bytes
             else icmp_echo.PACKET.itemsize)
         self._outbox = datagrams.Outbox(
             self._requests.packets, [one.sockaddr for one in destinations])
@@ -257,7 +257,7 @@ class IcmpGroup:
              for one in destinations], numpy.uint8)
         self.sock, self.raw = icmp_echo.open_socket(
             self._family, self._requests.identifier)
-        for option in self._family.whole if whole_bytes else ():
+        for option in self._family.dont_fragment if df_bytes else ():
             self.sock.setsockopt(*option)
         self._requests.checksummed = (
             self.raw and self._family is icmp_echo.IPV4)

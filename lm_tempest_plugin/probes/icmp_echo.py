@@ -81,7 +81,7 @@ class Family:
     :ivar reply: type of an echo reply
     :ivar address_at: place of the address in a struct sockaddr
     :ivar header_bytes: length of the IP header
-    :ivar whole: options (level, name, value) of a socket that never
+    :ivar dont_fragment: options (level, name, value) of a socket that never
         fragments, and ignores the path MTU that the kernel has learned
     """
 
@@ -92,7 +92,7 @@ class Family:
     reply: int
     address_at: slice
     header_bytes: int
-    whole: tuple[tuple[int, int, int], ...]
+    dont_fragment: tuple[tuple[int, int, int], ...]
 
 
 IPV4 = Family(

@@ -18,7 +18,7 @@ address that is gone, a path that drops long packets, or a security group
 that is not applied.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
@@ -68,19 +68,19 @@ def look(addresses: Mapping[str, Sequence[str]],
         before the migration, where all lengths are tried
     :raises ProbeError: an address is none
     """
-    targets = [icmp_echo.resolve(address) for address in dict.fromkeys(
-        address for each in addresses.values() for address in each)]
+    targets = {address: icmp_echo.resolve(address)
+               for each in addresses.values() for address in each}
     passed = {address: length for each in before.values()
               for address, length in each.full_size_bytes.items()}
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())
-        short = _Echoes(stack, selector, targets)
+        short = _Echoes(stack, selector, targets.values())
         full_size = {length: _Echoes(
             stack, selector,
-            [target for target in targets
-             if not before or passed.get(target.address) == length], length)
+            [target for address, target in targets.items()
+             if not before or passed.get(address) == length], length)
             for length in LENGTHS}
-        ports = _Ports(stack, selector, targets)
+        ports = _Ports(stack, selector, targets.values())
         for _ in range(TRIES):
             short.send()
             ports.send()
@@ -92,7 +92,8 @@ def look(addresses: Mapping[str, Sequence[str]],
                    for address in full_size[length].answering()}
     return {
         server_id: schema.Reachability(
-            answering=tuple(filter(answering.__contains__, found)),
+            answering=tuple(address for address in dict.fromkeys(found)
+                            if address in answering),
             full_size_bytes={address: longest[address] for address in found
                              if address in longest},
             closed_port={address: ports.states[address] for address in found
@@ -112,14 +113,14 @@ class _Echoes:
 
     def __init__(self, stack: contextlib.ExitStack,
                  selector: selectors.BaseSelector,
-                 targets: Iterable[icmp_echo.Destination],
-                 whole_bytes: int = 0) -> None:
+                 targets: Collection[icmp_echo.Destination],
+                 df_bytes: int = 0) -> None:
         """Open a socket for each family of addresses.
 
         :param stack: closes the sockets
         :param selector: reads the answers
         :param targets: where to send to
-        :param whole_bytes: length of the IP packets, which nobody may
+        :param df_bytes: length of the IP packets, which nobody may
             fragment; 0 for short packets
         """
         inbox = datagrams.Inbox(
@@ -132,7 +133,7 @@ class _Echoes:
                 continue
             try:
                 group = icmp.IcmpGroup(
-                    chosen, round(INTERVAL_S * schedule.NS), whole_bytes)
+                    chosen, round(INTERVAL_S * schedule.NS), df_bytes)
             except errors.ProbeError as exc:
                 # Such as a dual-stack server, and a machine without IPv6.
                 LOG.debug('%s', exc)
@@ -165,7 +166,7 @@ class _Ports:
 
     def __init__(self, stack: contextlib.ExitStack,
                  selector: selectors.BaseSelector,
-                 targets: Sequence[icmp_echo.Destination]) -> None:
+                 targets: Collection[icmp_echo.Destination]) -> None:
         """Prepare; nothing is sent yet.
 
         :param stack: closes the sockets

@@ -70,6 +70,10 @@ class LookTest(base.TestCase):
         self.assertEqual((THERE, HERE), found['two'].answering)
         self.assertEqual({HERE: 9000}, found['one'].full_size_bytes)
 
+    def test_the_probed_address_is_a_fixed_one_as_well(self):
+        self.assertEqual((THERE, HERE),
+                         self.look(THERE, HERE, THERE).answering)
+
     def test_a_silent_address(self):
         found = self.look(NOWHERE, HERE)
         self.assertEqual((HERE,), found.answering)
