@@ -58,6 +58,11 @@ class Server:
     addresses: tuple[str, ...] = ()
 
     @property
+    def settled(self) -> bool:
+        """Whether nova has no task with it and does not migrate it."""
+        return self.task_state is None and self.status != 'MIGRATING'
+
+    @property
     def state(self) -> str:
         """A text with status, task state and host."""
         return (f'status {self.status}, task state {self.task_state}, '

@@ -39,7 +39,6 @@ from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.migration import checks  # noqa: F401 (registers them)
 from lm_tempest_plugin.migration.checks import registry
-from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import evidence
 from lm_tempest_plugin.migration import follow
@@ -281,11 +280,15 @@ class _Run:
             traces=tuple(each for host in hosts for each in traces
                          if each.host == host))
         judged = verdict.judge(facts)
-        if not (judged.kind is verdict.Kind.COMPLETED or
+        if not (judged.kind in (verdict.Kind.COMPLETED,
+                                verdict.Kind.CANCELLED) or
                 migration.request.cleanly_refused):
             # The reason costs time, and a good migration has none.
             judged = verdict.judge(dataclasses.replace(
-                facts, copy=self._copy(facts, migration),
+                facts, copy=self._inspector.copy(migration)
+                # A domain on both hosts: the copy may go on behind nova.
+                if migration.timed_out or len(facts.alive_on or ()) > 1
+                else None,
                 logs=self._inspector.logs(migration, self._time(
                     migration.request.requested_ns))))
         return registry.Judged(
@@ -299,16 +302,6 @@ class _Run:
             inspected.workloads, inspected.inspection,
             self._inspector.reachable_before.get(server_id),
             self._forced.get(server_id))
-
-    def _copy(self, facts: evidence.Evidence,
-              migration: follow.Migration) -> copying.Copying | None:
-        """Return the pace of a copy that goes on; None if none is known to."""
-        if not (migration.timed_out or len(facts.alive_on or ()) > 1):
-            return None
-        found = self._inspector.copy(migration)
-        if found is None and migration.timed_out:
-            return copying.of_progress(migration.progress)
-        return found
 
     def _store_results(self, drained: drain.Drained,
                        judged: Sequence[registry.Judged],

@@ -155,9 +155,7 @@ class Migration:
 
     @property
     def _server_settled(self) -> bool:
-        return self.server is None or (
-            self.server.task_state is None and
-            self.server.status != 'MIGRATING')
+        return self.server is None or self.server.settled
 
     @property
     def _refused(self) -> bool:

@@ -25,6 +25,7 @@ from oslo_log import log as logging
 from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import api
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import libvirt
@@ -348,28 +349,31 @@ class Inspector:
         return tuple(found)
 
     def copy(self, migration: follow.Migration) -> copying.Copying | None:
-        """Return the pace of a copy that libvirt shows; None if it is unknown.
+        """Return the pace of a copy that goes on; None if none is known to.
+
+        Where libvirt cannot be asked, nova's last figures have to do.
 
         :param migration: whose copy may go on
         """
         source = migration.request.source
-        if self._hosts is None or not self._hosts.has(source):
-            return None
         server_id = migration.request.server_id
-        try:
-            first = self._hosts.running_job(source, server_id)
-            if first is None:
-                return None
-            begin_s = time.monotonic()
-            time.sleep(COPY_INTERVAL_S)
-            second = self._hosts.running_job(source, server_id)
-            if second is None:
-                return None
-            return copying.of_jobs(
-                first, second, time.monotonic() - begin_s)
-        except remote.HostError as exc:
-            self._note(exc)
+        if self._hosts is not None and self._hosts.has(source):
+            try:
+                first = self._hosts.running_job(source, server_id)
+                if first is None:
+                    return None
+                begin_s = time.monotonic()
+                time.sleep(COPY_INTERVAL_S)
+                second = self._hosts.running_job(source, server_id)
+                if second is None:
+                    return None
+                return copying.of_jobs(
+                    first, second, time.monotonic() - begin_s)
+            except remote.HostError as exc:
+                self._note(exc)
+        if migration.status not in ('running', migration_records.POST_COPY):
             return None
+        return copying.of_progress(migration.progress)
 
     def completed_job(self, host: str,
                       server_id: str) -> schema.LibvirtJob | None:

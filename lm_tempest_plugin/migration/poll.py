@@ -179,6 +179,14 @@ class Poller:
             if server.server_id in self._servers:
                 self._servers[server.server_id] = (
                     None if server.status == DELETED else server)
+        # A host whose clock is behind stamps its changes with times that were
+        # asked for already. So a server that should be free is read itself.
+        for server_id, known in self._servers.items():
+            found = records.get(server_id)
+            if found and known is not None and not known.settled and all(
+                    map(migration_records.is_terminal, found)):
+                self._servers[server_id] = servers.find(
+                    self._clients.servers, server_id)
         self._changed_since = max([self._changed_since, *(
             server.updated_at - SERVICES_SKEW for server in changed
             if server.updated_at is not None)])

@@ -104,7 +104,7 @@ def _error_with_guest(evidence: Evidence) -> bool:
 
 def _restarted(evidence: Evidence) -> bool:
     return (evidence.as_before and evidence.status == 'error' and
-            evidence.was('running'))
+            evidence.was('running') and not evidence.abort_requested)
 
 
 # The order matters: the first match counts.
@@ -115,8 +115,7 @@ SIGNATURES = (
                           _asked_for(evidence, actions.DELETE))),
     Signature(
         'state-reset',
-        'a user reset the state of the server, and nova goes on with the '
-        'migration: nothing is known about its end',
+        'a user reset the state of the server while nova migrated it',
         lambda evidence: _asked_for(evidence, actions.RESET_STATE)),
     Signature(
         'api-timed-out',
@@ -248,8 +247,7 @@ SIGNATURES = (
         'and the guest may run on the destination',
         lambda evidence: (_restarted(evidence) and evidence.on_source and
                           evidence.alive_on is None and
-                          evidence.failed(actions.ABORT) and
-                          not evidence.abort_requested)),
+                          evidence.failed(actions.ABORT))),
     Signature(
         'source-restarted',
         'nova-compute on the source host restarted during the migration: it '

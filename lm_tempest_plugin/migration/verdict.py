@@ -94,7 +94,9 @@ def _kind(evidence: Evidence) -> tuple[Kind, str]:
             f'{" and ".join(evidence.running_on)}')
     if evidence.server is None:
         return Kind.LOST, 'the server does not exist any more'
-    state = f'the server is {evidence.server_status}'
+    state = f'the server is {evidence.server_status}' + (
+        f' ({evidence.server.task_state})' if evidence.server.task_state
+        else '')
     if not evidence.as_before:
         state += f', and was {evidence.request.server.status}'
     if evidence.alive_on == ():
@@ -121,11 +123,11 @@ def _kind(evidence: Evidence) -> tuple[Kind, str]:
 
 def _contradiction(evidence: Evidence) -> str:
     """Return the contradiction of nova and libvirt; empty if there is none."""
-    if not evidence.alive_on or evidence.server is None:
-        return ''
     # A domain that waits for its memory, or whose memory was handed over, is
     # alive and paused.
     hosts = evidence.running_on or evidence.alive_on
+    if not hosts or evidence.server is None:
+        return ''
     if evidence.server.host not in hosts:
         verb = 'runs' if evidence.running_on else 'has'
         return (f'nova shows it on host {evidence.server.host}, and libvirt '

@@ -97,10 +97,12 @@ def force_complete(seen: registry.Observation) -> Iterator[schema.Problem]:
 
     nova switches to post-copy or pauses the guest for the rest of the copy.
     """
+    # Only probes tell whether a guest is paused.
     forced = [(each, each.forced_ns) for each in seen.migrations
-              if each.forced_ns is not None]
+              if each.forced_ns is not None and each.continuity]
     if not forced:
-        raise registry.SkipCheck('no migration was forced to complete')
+        raise registry.SkipCheck(
+            'no migration of a probed guest was forced to complete')
     for each, forced_ns in forced:
         effects_ns = list(_effects_ns(each))
         if not any(0 <= at_ns - forced_ns <= FORCED_S * poll.NS

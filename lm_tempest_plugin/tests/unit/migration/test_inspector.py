@@ -312,14 +312,22 @@ class CopyTest(InspectorTestCase):
         self.assertEqual([inspector.COPY_INTERVAL_S], self.clock.slept_s)
         self.hosts.running_job.assert_called_with('alpha', fakes.SERVER_ID)
 
-    def test_no_copy(self):
-        for jobs in ([None], [self.job(1), None],
-                     [remote.HostError('alpha: time-out')]):
-            self.hosts.running_job.side_effect = jobs
-            self.assertIsNone(self.inspector().copy(self.migration))
+    def copying(self, status='running'):
+        """Return a migration of which nova shows a standstill."""
+        followed = builders.migration(
+            builders.snapshot(30, [builders.record(status)]))
+        followed.progress += [
+            builders.progress(at_s, builders.GIB) for at_s in (5, 20)]
+        return followed
 
-    def test_no_access(self):
-        self.assertIsNone(self.inspector(hosts=False).copy(self.migration))
-        self.hosts.has.return_value = False
-        self.assertIsNone(self.inspector().copy(self.migration))
-        self.hosts.running_job.assert_not_called()
+    def test_libvirt_knows_that_nothing_is_copied(self):
+        for jobs in ([None], [self.job(1), None]):
+            self.hosts.running_job.side_effect = jobs
+            self.assertIsNone(self.inspector().copy(self.copying()))
+
+    def test_where_libvirt_cannot_be_asked_nova_s_figures_have_to_do(self):
+        self.hosts.running_job.side_effect = remote.HostError('time-out')
+        for tried in (self.inspector(), self.inspector(hosts=False)):
+            self.assertIn('by nova', tried.copy(self.copying()).text)
+            self.assertIsNone(tried.copy(self.copying('completed')))
+            self.assertIsNone(tried.copy(self.migration))

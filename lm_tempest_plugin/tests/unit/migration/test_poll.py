@@ -12,6 +12,7 @@
 
 import datetime
 import logging
+import operator
 
 from tempest.lib import exceptions as lib_exc
 import urllib3
@@ -56,6 +57,23 @@ class SnapshotTest(PollerTestCase):
     def test_a_server_that_was_deleted(self):
         self.cloud.delete('server-0')
         self.assertEqual({'server-0': None}, self.poller.snapshot().servers)
+
+    def test_a_change_with_an_old_stamp_is_seen(self):
+        """By a host whose clock is behind."""
+        self.patch(servers, 'list_changed', lambda client, since: [])
+        self.cloud.live_migrate_server('server-0', host='beta')
+        moved = self.cloud.servers['server-0']
+        self.poller = poll.Poller(
+            self.cloud.clients, [moved], 0.5, 3.0,
+            clock=self.clock.monotonic_ns, sleep=self.clock.sleep)
+        self.assertEqual('MIGRATING', self.poller.snapshot().servers[
+            'server-0'].status)
+        self.clock.sleep(60)
+        self.assertEqual(('ACTIVE', 'beta'), operator.attrgetter(
+            'status', 'host')(self.poller.snapshot().servers['server-0']))
+        self.assertEqual(1, self.cloud.calls.count('show_server'))
+        self.poller.snapshot()
+        self.assertEqual(1, self.cloud.calls.count('show_server'))
 
     def test_a_server_that_has_not_changed_stays_the_same(self):
         before = dict(self.cloud.servers)

@@ -109,6 +109,13 @@ class JudgeTest(JudgeTestCase):
             transitions=builders.transitions('queued', 'failed'),
             action=builders.action())
 
+    def test_a_task_that_is_left(self):
+        self.assert_kind(
+            Kind.FAILED, 'the server is ACTIVE (migrating), and was ACTIVE',
+            records=(builders.record('failed'),),
+            guest=evidence.NOT_INSPECTED,
+            server=builders.server(task_state='migrating'))
+
     def test_cancelled(self):
         self.assert_kind(
             Kind.CANCELLED, records=(builders.record('cancelled'),),
@@ -256,6 +263,12 @@ class HostsTest(JudgeTestCase):
                     traces=builders.traces(**states), **changes)
                 self.assertIn(states['beta'] or 'no domain', found.cause)
 
+    def test_it_runs_elsewhere_and_its_host_cannot_be_asked(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'nova shows it on host beta, and libvirt runs '
+            'its guest on host alpha',
+            traces=builders.traces(alpha='running'))
+
     def test_a_host_that_could_not_be_asked_may_have_it(self):
         self.assert_kind(
             Kind.COMPLETED, traces=builders.traces(alpha=''))
@@ -323,11 +336,10 @@ class AbortTest(JudgeTestCase):
     def test_it_is_judged_by_what_was_asked(self):
         found = self.assert_kind(Kind.CANCELLED, **self.aborted('cancelled'))
         self.assertEqual('', found.cause)
-        for status, signature in (('failed', ''),
-                                  ('error', 'source-restarted')):
+        for status in ('failed', 'error'):
             self.assert_kind(
                 Kind.CANCELLED, f'nova calls the record {status}',
-                signature=signature, **self.aborted(status))
+                **self.aborted(status))
 
     def test_a_failure_stays_one(self):
         for kind, changes in (

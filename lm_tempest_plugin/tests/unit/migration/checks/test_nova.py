@@ -244,7 +244,9 @@ class ForceCompleteTest(NovaTestCase):
             self.forced(status='running', status_s=4.0), 'no effect')
 
     def test_none_was_forced(self):
-        self.assert_skipped(self.observation(), 'no migration was forced')
+        self.assert_skipped(self.observation(), 'was forced to complete')
+        self.assert_skipped(builders.observation(builders.judged(
+            continuity=None, forced_ns=1)), 'of a probed guest')
 
 
 class LeftMigratingTest(NovaTestCase):
