@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import ast
 import importlib
 import inspect
 import os
@@ -106,6 +107,18 @@ def _settings():
         for name, option, values, check in rows))
 
 
+def _faults():
+    """Return the table of faults; the lab is read, and never imported."""
+    rows = []
+    for path in sorted(pathlib.Path(TOP, 'lab', 'faults').glob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+            if isinstance(node, ast.Call) and getattr(
+                    node.func, 'id', '') == 'Fault':
+                name, action = map(ast.literal_eval, node.args[:2])
+                rows.append((f'``{name}``', action[0].upper() + action[1:]))
+    return _table(('Fault', 'Injection'), *sorted(rows))
+
+
 def _schema_classes(lines):
     """Return the classes of the schema: lines of a file, or their parts."""
     schema = importlib.import_module(SCHEMA)
@@ -132,6 +145,7 @@ FROM_CODE = {
     'checks': _checks,
     'signatures': _signatures,
     'settings': _settings,
+    'faults': _faults,
     'schema-lines': lambda: _schema_classes(lines=True),
     'schema-parts': lambda: _schema_classes(lines=False),
     'tests': _tests,

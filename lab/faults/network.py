@@ -233,6 +233,14 @@ def _mend(place: Place) -> None:
     network.set_management(place.destination, up=True)
 
 
+def _is_mended(place: Place) -> str:
+    shown = subprocess.run(
+        ['ip', 'link', 'show', f'{place.destination}-'
+         f'{network.MANAGEMENT_PORT}'], check=True, capture_output=True,
+        text=True).stdout
+    return '' if 'state DOWN' in shown else shown.strip()
+
+
 def _mend_and_restart(place: Place) -> None:
     """Repair the network and restart the destination's nova-compute.
 
@@ -304,5 +312,5 @@ FAULTS = (
           (Kind.INCONSISTENT, Kind.STUCK, Kind.ROLLED_BACK),
           checks=('host-access',),
           cause=r'the copy does not end|never got beyond running|'
-          r'lost the migration|failed while copying'),
+          r'lost the migration|failed while copying', present=_is_mended),
 )

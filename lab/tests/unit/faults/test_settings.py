@@ -31,8 +31,8 @@ class TestSettings(base.TestCase):
                          self.conf.read_text())
         self.assertTrue(settings.is_changed(self.layout, 'compute1'))
         # It holds passwords.
-        self.assertEqual([0o600] * 2, [
-            path.stat().st_mode & 0o777 for path in self.conf.parent.iterdir()])
+        modes = [path.stat().st_mode for path in self.conf.parent.iterdir()]
+        self.assertEqual([0o600] * 2, [mode & 0o777 for mode in modes])
         # A second change keeps the text from before the first one.
         settings.change(self.layout, 'compute1', '[libvirt]\nc = 3\n')
         settings.restore(self.layout, 'compute1')
