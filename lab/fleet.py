@@ -176,7 +176,9 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
 
     def _request_deletion(self, servers: list[typing.Any]) -> None:
         for server in servers:
-            self._cloud.compute.delete_server(server, force=True)
+            # It may be gone already; that alone is ignored for force=False.
+            with contextlib.suppress(openstack.exceptions.NotFoundException):
+                self._cloud.compute.delete_server(server, force=True)
 
     def _await_deletion(self, server: typing.Any) -> None:
         # Again, for one whose build failed; it does not harm the others.

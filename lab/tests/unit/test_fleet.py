@@ -14,6 +14,8 @@ import subprocess
 import types
 from unittest import mock
 
+import openstack
+
 from lab import fleet
 from lab.hosts import sandbox
 from lab.tests.unit import base
@@ -98,6 +100,13 @@ class TestFleet(base.TestCase):
         self.assertRaises(RuntimeError, made.__enter__)
         self.assertEqual(4, self.compute.delete_server.call_count)
         self.assertEqual('delete_keypair', self._deletions()[-1])
+
+    def test_server_that_is_gone_already(self):
+        self.compute.delete_server.side_effect = [
+            openstack.exceptions.NotFoundException, None, None, None]
+        with fleet.Fleet(self.cloud, 2, 'compute1'):
+            pass
+        self.assertEqual(4, self.compute.delete_server.call_count)
 
     def test_only_what_was_made_is_deleted(self):
         self.compute.create_server.side_effect = RuntimeError

@@ -74,6 +74,16 @@ class TestDispatch(base.TestCase):
         execute.assert_called_once_with(self.layout, 'compute1', ['ls'],
                                         pathlib.Path.cwd())
 
+    def test_faults(self):
+        execute = self.patch(use, 'execute', autospec=True, return_value=1)
+        for arguments in (['disk', 'mtu'], ['--list'],
+                          ['--part=1/3', 'disk'], []):
+            self.assertEqual(1, self._run('faults', *arguments)[0])
+            execute.assert_called_with(
+                self.layout, 'controller',
+                ['python', '-m', 'lab.faults', *arguments],
+                layout.REPOSITORY)
+
     def test_status(self):
         self.patch(use, 'status', autospec=True, return_value=3)
         self.assertEqual(3, self._run('status')[0])

@@ -68,9 +68,12 @@ class Route:
         link.update(values)
 
     def addr(self, what, index, address, prefixlen):
-        assert what == 'add', what
-        self.kernel.find(self.namespace, index)['addresses'].append(
-            f'{address}/{prefixlen}')
+        found = self.kernel.find(self.namespace, index)['addresses']
+        text = f'{address}/{prefixlen}'
+        if what == 'del' or what == 'replace' and text in found:
+            found.remove(text)
+        if what != 'del':
+            found.append(text)
 
 
 class TestCase(base.TestCase):
@@ -112,6 +115,15 @@ class TestMake(TestCase):
             bridge = self.links[None, name]
             self.assertEqual(('bridge', [address], 'up'), (
                 bridge['kind'], bridge['addresses'], bridge['state']))
+
+    def test_second_address_of_the_controller(self):
+        addresses = self.links[None, 'br-prov']['addresses']
+        # A run that was killed may have left it.
+        for _ in range(2):
+            network.set_provider_address('198.19.0.1', 24, present=True)
+            self.assertEqual(['198.18.4.1/22', '198.19.0.1/24'], addresses)
+        network.set_provider_address('198.19.0.1', 24, present=False)
+        self.assertEqual(['198.18.4.1/22'], addresses)
 
     def test_every_host_is_at_both_bridges(self):
         for host in self.topology.compute_hosts:
