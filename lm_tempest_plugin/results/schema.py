@@ -264,8 +264,8 @@ class Reachability(_Part, frozen=True, kw_only=True):
     :ivar closed_port: state of a TCP port that the security group does not
         open, by address: ``silent``, ``refused`` or ``open``; addresses that
         this machine has no route to are missing
-    :ivar from_neighbour: fixed addresses that answered a guest on the source
-        that is not migrated; null if there is no such guest
+    :ivar from_neighbour: fixed addresses that answered a second guest, which
+        is not migrated; null if there is none, or it cannot be asked
     """
 
     answering: tuple[str, ...] = ()

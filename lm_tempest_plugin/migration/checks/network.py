@@ -201,19 +201,19 @@ def closed_port(seen: registry.Observation) -> Iterator[schema.Problem]:
 
 @registry.check
 def neighbour(seen: registry.Observation) -> Iterator[schema.Problem]:
-    """Expect an answer to a guest that stayed on the source."""
+    """Expect an answer to a second guest, which is not migrated."""
     asked = [(each, before, after)
              for each, before, after in _compared(seen)
              if before.from_neighbour is not None]
     if not asked:
-        raise registry.SkipCheck('no second guest on the source')
+        raise registry.SkipCheck('there is no second guest')
     compared = [(each, before, after, after.from_neighbour)
                 for each, before, after in asked
                 if before.from_neighbour and after.from_neighbour is not None]
     if not compared:
         raise registry.SkipCheck(
-            'the second guest on the source reached no address before, or '
-            'cannot be asked now')
+            'the second guest reached no address before, or cannot be asked '
+            'now')
     for each, before, after, reached in compared:
         # Without an answer to us, it is a problem of the check addresses.
         known = {*reached, *_silent(before, after)}
@@ -221,9 +221,9 @@ def neighbour(seen: registry.Observation) -> Iterator[schema.Problem]:
                   if address not in known]
         if silent:
             yield each.problem(
-                'neighbour', 'answers this machine, but no longer a guest on '
-                f'host {each.verdict.evidence.source}: {", ".join(silent)}: '
-                'stale forwarding (FDB) or ARP entries')
+                'neighbour', 'answers this machine, and no longer the second '
+                f'guest: {", ".join(silent)}: stale forwarding (FDB) or ARP '
+                'entries')
 
 
 def _ended(seen: registry.Observation

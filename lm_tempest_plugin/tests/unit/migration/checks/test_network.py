@@ -288,7 +288,7 @@ class NeighbourTest(SinglePacketsTestCase):
 
     def test_it_is_reached_from_here_alone(self):
         problem = self.assert_problem(
-            self.neighbour((ONE, TWO), (TWO,)), 'host alpha', ONE)
+            self.neighbour((ONE, TWO), (TWO,)), f'second guest: {ONE}:')
         self.assertNotIn(TWO, problem.text)
 
     def test_an_address_that_nobody_reaches(self):
@@ -298,8 +298,8 @@ class NeighbourTest(SinglePacketsTestCase):
     def test_no_answers(self):
         self.assert_skipped_without_answers()
         for before, after, why in (
-                (None, (ONE,), 'no second guest on the source'),
-                (None, None, 'no second guest on the source'),
+                (None, (ONE,), 'there is no second guest'),
+                (None, None, 'there is no second guest'),
                 ((), (ONE,), 'reached no address before'),
                 ((ONE,), None, 'cannot be asked now')):
             self.assert_skipped(self.neighbour(before, after), why)
