@@ -322,6 +322,18 @@ _result_opts = [
 live_migration_ha_opts = (
     _bound_opts + _drain_opts + _probe_opts + _wait_opts + _result_opts)
 
+
+def _log_command(path: str, *units: str) -> str:
+    """Return a command that prints a log, from a file or from the journal.
+
+    :param path: path of the file below /var/log
+    :param units: units of systemd
+    """
+    return (f'if test -s /var/log/{path}; then tail -c 50M /var/log/{path}; '
+            f'else journalctl {" ".join(f"-u {unit}" for unit in units)} '
+            '--since=@{since} -o short-iso --no-pager -q; fi')
+
+
 hosts_group = cfg.OptGroup(
     name='live_migration_ha_hosts',
     title='Access to compute hosts',
@@ -383,6 +395,28 @@ hosts_opts = [
         'default, to read it from nova_conf. nova-compute in a container '
         'has another path than the host, such as '
         '"/var/lib/docker/volumes/nova_compute/_data/instances".'),
+    cfg.StrOpt(
+        'nova_compute_log', default=_log_command(
+            'nova/nova-compute.log', 'nova-compute', 'openstack-nova-compute',
+            'devstack@n-cpu'),
+        help='Command for sh on a compute host that prints the log of '
+        'nova-compute, to tell why a live migration failed. Each line has to '
+        'begin with its time, such as 2026-01-31 00:00:00. {server} stands '
+        'for the UUID of the server, {since} for the begin in seconds since '
+        '1970. The lines of the migration are filtered on the host. "tail -c '
+        '50M /var/log/kolla/nova/nova-compute.log" or "docker logs --since '
+        '{since} nova_compute 2>&1" for a container. Empty to read no such '
+        'log.'),
+    cfg.StrOpt(
+        'libvirt_log', default=_log_command(
+            'libvirt/libvirtd.log', 'libvirtd', 'virtqemud'),
+        help='The same for the log of libvirtd, or virtqemud.'),
+    cfg.StrOpt(
+        'qemu_log',
+        default='grep -lF -e {server} /var/log/libvirt/qemu/*.log | '
+        'xargs -r cat',
+        help='The same for the log of QEMU. The default finds the file of '
+        'the domain by the UUID in the command line of QEMU.'),
     cfg.FloatOpt(
         'restart_timeout', default=RESTART_S, min=RESTART_BOUNDS_S[0],
         max=RESTART_BOUNDS_S[1],

@@ -25,6 +25,7 @@ nova_conf, undo_log, service
 libvirt, sockets, samples
     statistics of a migration's job, connections between two hosts, and the
     load of a host;
-traces
-    domain, instance directory and interfaces of servers.
+traces, logs
+    domain, instance directory and interfaces of servers; the lines of logs
+    that belong to a migration.
 """

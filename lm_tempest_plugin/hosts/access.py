@@ -27,6 +27,7 @@ from tempest.lib import exceptions
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.hosts import libvirt
+from lm_tempest_plugin.hosts import logs
 from lm_tempest_plugin.hosts import nova_conf
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import samples
@@ -226,7 +227,15 @@ class HostAccess:
         :param since: time of the first line, by our clock
         :raises HostError: the host cannot be asked
         """
-        return []
+        commands = {
+            logs.NOVA_COMPUTE: self._options.nova_compute_log,
+            logs.LIBVIRTD: self._options.libvirt_log,
+            logs.QEMU: self._options.qemu_log}
+        return logs.read(
+            self._remotes[host],
+            {name: command.replace('{host}', host)
+             for name, command in commands.items() if command},
+            server_id, request_id, since)
 
     def guest_state(self, host: str, server_id: str) -> str:
         """Return the state and the activity of a guest that is silent.

@@ -10,12 +10,97 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Classes of reasons for which a migration failed, by the hosts' logs."""
+
+"""Classes of reasons for which a migration failed, by the hosts' logs.
+
+Texts are those of libvirt 9 to 11, QEMU 7 to 10 and nova 34. nova-compute on
+the source logs libvirt's message. That may say only that a connection broke,
+while QEMU or libvirtd of either host know why.
+"""
 
 from collections.abc import Iterable
 import dataclasses
+import re
 
+from lm_tempest_plugin.hosts import logs as host_logs
 from lm_tempest_plugin.results import schema
+
+OTHER = 'other'
+# The first match counts.
+_CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
+    # virDomainAbortJob().
+    ('aborted', r'cancell?ed by client'),
+    # virnettlscontext.c; QEMU's crypto/tls*.c. Before authentication:
+    # "authentication failed: Failed to verify peer's certificate".
+    ('certificate', r'[Cc]ertificate|x509|TLS handshake|TLS channel|'
+     r'tls-creds|/etc/pki/'),
+    # VIR_ERR_AUTH_*; ssh; SASL.
+    ('authentication', r'[Aa]uthentication (failed|unavailable|cancelled)|'
+     r'Host key verification failed|Permission denied[ ,]+(\(|please)|SASL'),
+    # getaddrinfo(); QEMU's util/qemu-sockets.c.
+    ('name-resolution', r'Name or service not known|[Uu]nable to resolve|'
+     r'address resolution failed|Temporary failure in name resolution|'
+     r'No address associated with hostname|Could not resolve'),
+    ('connection-refused', r'Connection refused'),
+    ('no-route', r'No route to host|Network is unreachable|'
+     r'Cannot assign requested address'),
+    # InvalidCPUInfo, CPU comparison; VIR_ERR_CPU_INCOMPATIBLE; QEMU's -cpu
+    # enforce.
+    ('cpu', r'CPU (info|model|doesn|is not)|[Hh]ost CPU|guest CPU|'
+     r'requested feature: CPUID'),
+    ('machine-type', r'[Mm]achine type'),
+    # DestinationDiskExists.
+    ('disk-exists', r'already exists, it is expected not to exist'),
+    # virDomainObjListAdd().
+    ('domain-exists', r"domain '.*' (already exists|is already)|"
+     r'domain is already (active|being)'),
+    # ENOSPC; the driver's comparison of disks with the free space.
+    ('disk-space', r'No space left on device|Disk of instance is too large'),
+    # VIR_ERR_NO_SECRET, such as Ceph's.
+    ('secret', r'[Ss]ecret not found|no secret with matching'),
+    # ENOMEM; the conductor's comparison of memory; huge pages.
+    ('out-of-memory', r'[Cc]annot allocate memory|[Oo]ut of memory|'
+     r'cannot set up guest memory|Lack of memory|'
+     r'Insufficient free host memory'),
+    # GlanceConnectionFailed, ImageNotFound, ImageUnacceptable.
+    ('image', r'glance host|Image \S+ (could not be found|is unacceptable)'),
+    # VIR_ERR_MIGRATE_UNSAFE, InvalidSharedStorage, InvalidLocalStorage; RBD;
+    # locks of disks, NBD exports and backing files in QEMU's block layer.
+    ('storage', r'Unsafe migration|not on (shared|local) storage|'
+     r'[Cc]annot access storage|error connecting: |error reading header|'
+     r"Failed to get (shared )?[\"'](write|consistent read)|"
+     r'Could not (open|read) |Block node is read-only|No such image'),
+    # QEMU's migration/savevm.c, vmstate.c, ram.c.
+    ('device-state', r'error while loading state|Unknown (savevm|ramblock)|'
+     r'Length mismatch|Not a migration stream|'
+     r'load of migration failed: Invalid argument'),
+    ('unsupported', r'unsupported configuration|is not supported'),
+    # _get_neutron_events_for_live_migration().
+    ('vif-plug', r'Timeout waiting for .*network-vif-plugged'),
+    ('time-out', r'[Tt]imed out|keepalive timeout|MessagingTimeout|'
+     r'not completed after'),
+))
+# A sign that something else has happened before.
+_GENERIC = tuple((slug, re.compile(pattern)) for slug, pattern in (
+    ('qemu-ended', r"domain '.*' is not running|Unable to read from monitor|"
+     r'closed the monitor|guest unexpectedly quit|terminating on signal'),
+    ('connection-lost', r'client socket is closed|Connection reset by peer|'
+     r'Broken pipe|received hangup|Unable to write to socket|'
+     r'Input/output error'),
+))
+
+# The text behind oslo.log's logging_context_format_string or
+# logging_exception_prefix. The frames of a traceback are indented, and do not
+# match.
+_NOVA = re.compile(r' (?:ERROR|CRITICAL|WARNING) [\w.]+ '
+                   r'(?:\[(?:None )?(?:req-|-)[^]]*\] )?'
+                   r'(?:\[instance: [^]]*\] )?((?!\[instance: )\S.*)')
+_FAILURE, _LIBVIRT_ERROR = 'Live Migration failure: ', 'libvirt.libvirtError: '
+_EXCEPTION = re.compile(r'.*\b(?:[a-z_]\w*\.)+[A-Z]\w+: (.+)')
+# virLogFormatString(): time, thread, priority, function and line.
+_LIBVIRTD = re.compile(r': error : \w+:\d+ : (.+)')
+# error_report().
+_QEMU = re.compile(r'\bqemu-[\w-]+: (?!warning: |info: )(.+)')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +108,7 @@ class Reason:
     """The reason that a log shows.
 
     :ivar slug: its class, such as certificate
-    :ivar text: libvirt's or QEMU's own message
+    :ivar text: the message, without its time
     """
 
     slug: str
@@ -33,6 +118,45 @@ class Reason:
 def classify(logs: Iterable[schema.HostLog]) -> Reason | None:
     """Return the reason that logs show; None if they show none.
 
+    Messages that name a cause go before those that only say that QEMU or a
+    connection ended, wherever they were logged.
+
     :param logs: lines that belong to one migration
     """
-    return None
+    failures, others = _messages(logs)
+    for classes in (_CLASSES, _GENERIC):
+        for text in (*failures, *others):
+            for slug, pattern in classes:
+                if pattern.search(text):
+                    return Reason(slug, text)
+    # Messages of the others may have nothing to do with it.
+    return Reason(OTHER, failures[0]) if failures else None
+
+
+def _messages(logs: Iterable[schema.HostLog]) -> tuple[list[str], list[str]]:
+    """Return the messages of failed migrations, and all other errors.
+
+    The nearest to the cause come first.
+    """
+    lines: dict[str, list[str]] = {}
+    for log in logs:
+        lines.setdefault(log.name, []).extend(log.lines)
+    nova = [found[1] for found in map(
+        _NOVA.search, lines.get(host_logs.NOVA_COMPUTE, ())) if found]
+    # oslo.log appends the exception, which has the same text.
+    failures = [
+        text.partition(_FAILURE)[2].partition(f': {_LIBVIRT_ERROR}')[0]
+        for text in nova if _FAILURE in text]
+    qemu = [found[1] for found in map(
+        _QEMU.search, lines.get(host_logs.QEMU, ())) if found]
+    # Lines of libvirtd may belong to other migrations at the same time. If
+    # QEMU ended, its own log says why.
+    ended = any(_GENERIC[0][1].search(text) for text in failures)
+    # The first of both hosts is the cause of the others. All begin with the
+    # time in UTC.
+    libvirtd = [found[1] for found in map(_LIBVIRTD.search, sorted(
+        () if ended else lines.get(host_logs.LIBVIRTD, ()))) if found]
+    return failures, [
+        *(text.rpartition(_LIBVIRT_ERROR)[2] for text in nova
+          if _LIBVIRT_ERROR in text),
+        *qemu, *libvirtd, *(_EXCEPTION.sub(r'\1', text) for text in nova)]

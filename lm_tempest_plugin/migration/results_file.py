@@ -19,13 +19,18 @@ from importlib import metadata
 import json
 import os
 import pathlib
+import re
 import subprocess
+
+from oslo_log import log as logging
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
+
+LOG = logging.getLogger(__name__)
 
 PACKAGE = 'lm-tempest-plugin'
 GIT_TIMEOUT_S = 10
@@ -84,10 +89,31 @@ class ResultsFile:
                   logs: Iterable[schema.HostLog]) -> None:
         """Keep the logs of the hosts beside the results file.
 
+        Each is a file of its own, named after the run, the migration, the
+        host and the log. Nothing is kept without a results file.
+
         :param migration: id of the migration within the run
         :param logs: lines that belong to it
         :raises ResultsError: they cannot be written
         """
+        if not isinstance(self._chain, store.Writer):
+            return
+        for log in logs:
+            if not log.lines:
+                continue
+            # The id contains a slash, and the host has its name from nova.
+            name = re.sub(r'[^\w.-]', '-',
+                          f'{self._chain.run}-{migration}-{log.host}-'
+                          f'{log.name}.log')
+            path = self._chain.path.with_name(name)
+            try:
+                # Masked passwords or not: logs are not for everybody.
+                utils.write_atomically(path, '\n'.join([*log.lines, '']))
+            except OSError as exc:
+                raise store.ResultsError(f'log {path} cannot be written: '
+                                         f'{exc.strerror}') from exc
+            LOG.info('Log of %s on host %s, %d lines: %s', log.name, log.host,
+                     len(log.lines), path)
 
     def test_failed(self, test: str, exc: BaseException) -> bytes:
         """Store that a test failed, even if all its migrations passed.

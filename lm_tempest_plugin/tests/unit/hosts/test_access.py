@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import datetime
 import os
 import types
 from unittest import mock
@@ -19,6 +20,7 @@ from tempest.lib import exceptions as lib_exc
 from lm_tempest_plugin import config
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import libvirt
+from lm_tempest_plugin.hosts import logs
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
 from lm_tempest_plugin.hosts import traces
@@ -169,6 +171,19 @@ class HostAccessTest(base.TestCase):
         self.assertRaises(remote.HostError, self.paths,
                           remote.HostError('no SSH'))
         self.assertEqual({}, self.access._instances_paths)
+
+    def test_logs(self):
+        self.options.nova_compute_log = 'cat /{host}/{server}'
+        self.options.libvirt_log = ''
+        since = datetime.datetime.now(datetime.UTC)
+        with mock.patch.object(logs, 'read') as read:
+            found = self.access.logs('beta', 'server-1', 'req-1', since)
+        self.assertIs(read.return_value, found)
+        host, commands, *rest = read.call_args.args
+        self.assertEqual('beta', host.name)
+        self.assertEqual(['server-1', 'req-1', since], rest)
+        self.assertEqual({'nova-compute', 'qemu'}, set(commands))
+        self.assertEqual('cat /beta/{server}', commands['nova-compute'])
 
     def test_time_of_a_report(self):
         self.services.list_services.side_effect = [

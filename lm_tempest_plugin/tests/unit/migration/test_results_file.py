@@ -91,6 +91,34 @@ class ResultsFileTest(base.TestCase):
         self.assertEqual(['server-1'],
                          [each.server_id for each in read.migrations])
 
+    def test_logs_are_kept_beside_the_results(self):
+        self.file.append(builders.migration())
+        self.file.keep_logs('drain-1/2', [
+            schema.HostLog(host='a/b', name='qemu', lines=('one', 'two ä')),
+            schema.HostLog(host='beta', name='qemu', error='no such file')])
+        name, = (each for each in os.listdir(self.directory)
+                 if each.endswith('.log'))
+        self.assertEqual(f'a-run-{os.getpid()}-drain-1-2-a-b-qemu.log', name)
+        path = pathlib.Path(self.directory, name)
+        self.assertEqual('one\ntwo ä\n', path.read_text())
+        self.assertEqual(0o600, path.stat().st_mode & 0o777)
+
+    def test_logs_without_a_directory(self):
+        kept = self.results_file('', '')
+        kept.append(builders.migration())
+        kept.keep_logs('drain-1/1', [
+            schema.HostLog(host='alpha', name='qemu', lines=('one',))])
+        self.assertEqual([], os.listdir(self.directory))
+
+    def test_logs_that_cannot_be_written(self):
+        self.file.append(builders.migration())
+        with fixtures.MockPatchObject(
+                os, 'fsync', side_effect=OSError(28, 'No space left')):
+            exc = self.assertRaises(
+                store.ResultsError, self.file.keep_logs, 'drain-1/1',
+                [schema.HostLog(host='alpha', name='qemu', lines=('one',))])
+        self.assertIn('alpha-qemu.log cannot be written', str(exc))
+
     def test_drains_are_numbered(self):
         self.assertEqual(['drain-1', 'drain-2'], [
             self.file.next_drain() for _ in range(2)])
