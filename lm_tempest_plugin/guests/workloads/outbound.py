@@ -48,7 +48,7 @@ echo "$1"
 _PYTHON = """\
 import socket, sys
 connection = socket.create_connection((sys.argv[1].strip("[]"), sys.argv[2]))
-while data := connection.recv(4096):
+for data in iter(lambda: connection.recv(4096), b""):
     connection.sendall(data)
 """
 _BASH = """\

@@ -47,7 +47,12 @@ class BlockMigrationTest(base.LiveMigrationHaTest):
           message on it was lost, repeated or altered;
         * the guest's boot id is that from before the first migration;
         * the guest reads from its disk the data that it wrote before the
-          first migration;
+          first migration, and parts that it did not write are unchanged;
+        * in the guest, the metadata service and DHCP answer, a small write is
+          on the disk in time, the clocks run on, and the kernel's log shows
+          no new failure;
+        * a connection that the guest opened to this machine lives;
+        * another guest on the first host still reaches the guest;
         * no allocation, port binding or migration record is leaked.
 
         At the end the last message that was sent has come back.

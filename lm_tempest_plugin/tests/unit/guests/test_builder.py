@@ -19,6 +19,7 @@ from tempest.scenario import manager
 
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.guests import builder
+from lm_tempest_plugin.guests import inspection
 from lm_tempest_plugin.guests.workloads import disk
 from lm_tempest_plugin.guests.workloads import memory
 from lm_tempest_plugin.guests.workloads import volume
@@ -268,12 +269,12 @@ class FlavorTest(BuilderTestCase):
 
 class RunTest(BuilderTestCase):
 
-    def test_boot_ids(self):
-        self.remote.exec_command.side_effect = ['boot-1\n', 'boot-2\n']
+    def test_an_inspection(self):
+        self.remote.exec_command.return_value = 'boot_id=boot-1\n'
         self.assertEqual(
-            {'server-0': 'boot-1', 'server-1': 'boot-2'},
-            self.builder.boot_ids(guest(), guest('server-1')))
-        self.remote.exec_command.assert_called_with(builder.BOOT_ID)
+            'boot-1', self.builder.inspect(guest(), ['metadata']).boot_id)
+        self.remote.exec_command.assert_called_once_with(
+            inspection.command(inspection.PARTS[1:]))
 
     def test_the_key_of_the_guest_is_used(self):
         self.builder.run(guest(), 'true')

@@ -10,6 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
+import pathlib
+import subprocess
 import types
 from unittest import mock
 
@@ -17,14 +20,18 @@ import fixtures
 
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.guests import fleet
+from lm_tempest_plugin.guests import inspection
+from lm_tempest_plugin.guests import workloads
+from lm_tempest_plugin.guests.workloads import outbound
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import watch
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 
 OPTIONS = fleet.ProbeOptions(
     interval_s=0.01, tcp_interval_s=0.05, tcp_echo_port=7,
-    ready_timeout_s=60.0, echo_timeout_s=10.0)
+    ready_timeout_s=60.0, echo_timeout_s=10.0, leave_out=('kernel-log',))
 
 
 def guest(number):
@@ -41,7 +48,7 @@ def stream(**changes):
         'last_sent': 99, 'last_echoed': 99, **changes})
 
 
-class FleetTest(base.TestCase):
+class FleetTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -54,18 +61,22 @@ class FleetTest(base.TestCase):
             watch, 'Watch', return_value=self.probes)).mock
         self.builder = mock.create_autospec(
             builder.GuestBuilder, instance=True)
-        self.builder.boot_ids.side_effect = lambda *guests: {
-            each.server_id: f'boot-of-{each.server_id}' for each in guests}
-        self.builder.boot_id.side_effect = lambda guest: (
-            f'boot-of-{guest.server_id}')
+        self.facts = {}
+        self.builder.inspect.side_effect = lambda guest, leave_out: (
+            schema.GuestInspection(
+                boot_id=f'boot-of-{guest.server_id}', **self.facts))
         self.builder.verify.return_value = {'disk': ''}
         self.guests = (guest(0), guest(1))
         self.fleet = fleet.Fleet(self.builder, self.guests, OPTIONS)
 
+
+class FleetTest(FleetTestCase):
+
     def test_options(self):
         self.assertEqual(OPTIONS, fleet.ProbeOptions.of(types.SimpleNamespace(
             probe_interval=0.01, tcp_interval=0.05, tcp_echo_port=7,
-            ready_timeout=60.0, drain_timeout=10.0)))
+            ready_timeout=60.0, drain_timeout=10.0,
+            leave_out_checks=['kernel-log'])))
 
     def test_all_are_probed_together(self):
         self.made.assert_called_once_with(
@@ -79,9 +90,9 @@ class FleetTest(base.TestCase):
             self.probes.start.assert_called_once_with()
             self.probes.await_answers.assert_called_once_with(60.0)
             self.builder.write_disks.assert_called_once_with(*self.guests)
-            self.assertEqual({'server-0': 'boot-of-server-0',
-                              'server-1': 'boot-of-server-1'},
-                             entered.boot_ids)
+            self.assertEqual(['boot-of-server-0', 'boot-of-server-1'], [
+                entered.inspections[each.server_id].boot_id
+                for each in self.guests])
             self.probes.stop.assert_not_called()
         self.probes.stop.assert_called_once_with()
 
@@ -95,24 +106,140 @@ class FleetTest(base.TestCase):
 
     def test_probes_are_stopped_if_it_cannot_be_entered(self):
         for part in (self.probes.start, self.probes.await_answers,
-                     self.builder.boot_ids, self.builder.write_disks):
+                     self.builder.write_disks, self.builder.start,
+                     self.builder.inspect):
             self.probes.stop.reset_mock()
+            before = part.side_effect
             part.side_effect = errors.NotAnswering('silent')
             self.assertRaises(errors.NotAnswering, self.fleet.__enter__)
             # At once: they would disturb the next part of the test.
             self.probes.stop.assert_called_once_with()
-            part.side_effect = None
+            part.side_effect = before
 
-    def test_commands_in_a_guest(self):
-        self.assertEqual('boot-of-server-1', self.fleet.boot_id('server-1'))
+    def test_workloads_are_verified(self):
         self.assertEqual({'disk': ''}, self.fleet.verify('server-1'))
         self.builder.verify.assert_called_once_with(self.guests[1])
 
 
-class FinalProblemsTest(FleetTest):
+class InspectionTest(FleetTestCase):
+
+    def left_out(self):
+        return [call.args[1] for call in self.builder.inspect.call_args_list
+                if call.args[0] is self.guests[1]]
+
+    def test_the_newest_is_remembered(self):
+        with self.fleet:
+            self.facts['leased_address'] = '192.0.2.9'
+            found = self.fleet.inspect('server-1')
+            self.assertEqual('192.0.2.9', found.leased_address)
+            self.assertEqual(found, self.fleet.inspections['server-1'])
+        self.assertEqual([{'kernel-log'}] * 2, self.left_out())
+
+    def test_a_part_is_not_tried_again(self):
+        self.facts = {'skipped': {'clock': 'no clock'},
+                      'failed': {'metadata': 'silent'}}
+        with self.fleet:
+            self.assertEqual(
+                self.facts['failed'],
+                self.fleet.inspections['server-1'].failed)
+            self.facts = {}
+            found = self.fleet.inspect('server-1')
+        self.assertEqual(
+            ({'clock': 'no clock',
+              'metadata': 'it did not work before: silent'}, {}),
+            (found.skipped, found.failed))
+        self.assertEqual({'kernel-log', 'clock', 'metadata'},
+                         self.left_out()[1])
+
+
+class OutboundTest(FleetTestCase):
+
+    def test_each_guest_connects(self):
+        with self.fleet:
+            started = [call.args for call in
+                       self.builder.start.call_args_list]
+        self.assertEqual(list(self.guests), [each for each, _ in started])
+        self.assertEqual({'outbound'}, {each.name for _, each in started})
+
+    def test_a_guest_that_cannot_connect(self):
+        self.builder.start.side_effect = workloads.Skipped('a firewall')
+        with self.fleet as entered:
+            self.assertEqual(
+                {'outbound': 'a firewall'},
+                entered.inspections['server-1'].skipped)
+
+    def test_the_option(self):
+        options = dataclasses.replace(OPTIONS, leave_out=('outbound',))
+        with fleet.Fleet(self.builder, self.guests, options):
+            self.builder.start.assert_not_called()
+
+    def test_connections_are_closed(self):
+        close = self.useFixture(fixtures.MockPatchObject(
+            outbound.OutboundWorkload, 'close')).mock
+        with self.fleet:
+            close.assert_not_called()
+        self.assertEqual(2, close.call_count)
+
+
+class NeighbourTest(FleetTestCase):
+
+    ADDRESSES = {'server-0': ['192.0.2.0'],
+                 'server-1': ['192.0.2.1', '2001:db8::1']}
+
+    def setUp(self):
+        super().setUp()
+        self.other = guest(2)
+        self.fleet = fleet.Fleet(
+            self.builder, self.guests, OPTIONS, self.other)
+
+    def seen(self):
+        return self.fleet.seen_from_neighbour(self.ADDRESSES)
+
+    def test_the_answers_of_each_server(self):
+        self.builder.run.return_value = '2001:db8::1\n192.0.2.0'
+        self.assertEqual({'server-0': ('192.0.2.0',),
+                          'server-1': ('2001:db8::1',)}, self.seen())
+        asked, command = self.builder.run.call_args.args
+        self.assertIs(self.other, asked)
+        for address in ('192.0.2.0', '192.0.2.1', '2001:db8::1'):
+            self.assertIn(address, command)
+
+    def test_no_answer(self):
+        self.builder.run.return_value = ''
+        self.assertEqual({'server-0': (), 'server-1': ()}, self.seen())
+
+    def test_a_neighbour_that_cannot_be_asked(self):
+        self.builder.run.side_effect = builder.GuestUnreachable('no SSH')
+        self.assertEqual({}, self.seen())
+
+    def test_no_neighbour(self):
+        self.fleet = fleet.Fleet(self.builder, self.guests, OPTIONS)
+        self.assertEqual({}, self.seen())
+
+    def test_the_command(self):
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        ping = folder / 'ping'
+        # The last argument is the address.
+        ping.write_text('#!/bin/sh\n[ "$5" = 192.0.2.1 ]\n')
+        ping.chmod(0o755)
+        self.builder.run.side_effect = lambda guest, command: subprocess.run(
+            ['/bin/sh', '-euc', command], check=True, capture_output=True,
+            text=True, env={'PATH': str(folder)}).stdout.strip()
+        self.assertEqual({'server-0': (), 'server-1': ('192.0.2.1',)},
+                         self.seen())
+
+
+class FinalProblemsTest(FleetTestCase):
+
+    final = None
 
     def problems(self):
         with self.fleet:
+            if self.final:
+                # The boot id alone: all else belongs to a migration.
+                self.builder.inspect.side_effect = lambda guest, leave_out: (
+                    self.final(guest) if leave_out == inspection.PARTS
+                    else None)
             return [(each.server_id, each.check, each.text)
                     for each in self.fleet.final_problems()]
 
@@ -144,7 +271,8 @@ class FinalProblemsTest(FleetTest):
                      'the last one back is 98')
 
     def test_a_guest_that_has_booted_again(self):
-        self.builder.boot_id.side_effect = lambda guest: 'boot-of-server-0'
+        self.final = lambda guest: schema.GuestInspection(
+            boot_id='boot-of-server-0')
         self.problem('boot-id', 'boot id boot-of-server-0, before '
                      'boot-of-server-1')
 
@@ -154,7 +282,10 @@ class FinalProblemsTest(FleetTest):
         self.problem('volume', 'bad')
 
     def test_a_guest_that_cannot_be_inspected_hides_nothing(self):
-        self.builder.boot_id.side_effect = builder.GuestUnreachable('no SSH')
+        def fail(guest):
+            raise builder.GuestUnreachable('no SSH')
+
+        self.final = fail
         self.streams['192.0.2.0'] = stream(lost=1)
         found = self.problems()
         self.assertEqual(
