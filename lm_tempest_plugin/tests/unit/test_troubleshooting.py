@@ -18,6 +18,7 @@ import re
 import lm_tempest_plugin
 from lm_tempest_plugin.migration import checks  # noqa: F401 (registers them)
 from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.migration import reasons
 from lm_tempest_plugin.migration import signatures
 from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin.tests.unit import base
@@ -28,6 +29,11 @@ PAGE = pathlib.Path(lm_tempest_plugin.__file__).parents[1].joinpath(
 WITHOUT_SYMPTOM, WORKLOADS = {'verdict'}, {'disk', 'volume'}
 
 
+REASONS = {reasons.OTHER, *(slug for slug, _ in (
+    *reasons._CLASSES, *reasons._GENERIC))}
+SIGNATURES = {each.slug for each in signatures.SIGNATURES}
+
+
 class TroubleshootingTest(base.TestCase):
 
     def setUp(self):
@@ -35,22 +41,17 @@ class TroubleshootingTest(base.TestCase):
         if not PAGE.exists():
             self.skipTest(f'{PAGE}: the documentation is not installed')
         self.text = PAGE.read_text(encoding='utf-8')
-        self.literals = set(re.findall(r'``([a-z-]+)``', self.text))
+        # First cells of all rows.
+        self.named = {
+            slug for cell in re.findall(
+                r'\* - ((?:.*\n)(?:       .*\n)*)', self.text)
+            for slug in re.findall(r'``([a-z]+(?:-[a-z]+)*)``', cell)}
 
-    def test_all_checks_and_signatures(self):
-        known = {*registry.CHECKS, *(
-            each.slug for each in signatures.SIGNATURES)} - WITHOUT_SYMPTOM
-        self.assertEqual(set(), known - self.literals)
+    def test_all_slugs_and_no_others(self):
+        self.assertEqual(
+            {*registry.CHECKS, *WORKLOADS, *SIGNATURES, *REASONS},
+            self.named | WITHOUT_SYMPTOM)
 
     def test_all_unexpected_verdicts(self):
         for kind in set(Kind) - {Kind.COMPLETED}:
             self.assertIn(f'*{kind}*', self.text)
-
-    def test_no_unknown_slug(self):
-        known = {*registry.CHECKS, *WORKLOADS, *(
-            each.slug for each in signatures.SIGNATURES)}
-        first_cells = re.findall(
-            r'\* - ((?:.*\n)(?:       .*\n)*)', self.text)
-        named = {slug for cell in first_cells
-                 for slug in re.findall(r'``([a-z]+(?:-[a-z]+)*)``', cell)}
-        self.assertEqual(set(), named - known)
