@@ -221,7 +221,8 @@ class GuestInspection(_Part, frozen=True, kw_only=True):
     :ivar metadata_server_id: UUID of the server that the metadata service
         told the guest; empty if it told none
     :ivar leased_address: address that DHCP offers to the guest
-    :ivar disk_write_s: time to write and sync 4 KiB; null if not tried
+    :ivar disk_write_s: time of four writes of 4 KiB, each with fsync; null
+        if not tried
     :ivar read_only: mount points of file systems on disks, read-only
     :ivar read_write: the same, writable
     :ivar kernel_lines: lines of the kernel's log that tell of a failure

@@ -104,9 +104,10 @@ class ScriptTest(base.TestCase):
             device(f'block/{name}/{part}', length, 2)
             self.file(f'block/{name}/{part}/start', f'{start}\n')
 
-    def inspect(self, *parts, shell='sh', **values):
+    def inspect(self, *parts, within='sh', **values):
         """Run the script as Tempest does, with files of the test's own.
 
+        :param within: the shell
         :param values: of the script's variables
         """
         command = inspection.command(parts or inspection.PARTS)
@@ -123,11 +124,11 @@ class ScriptTest(base.TestCase):
                 ('iflag=direct', '')):
             command = command.replace(path, replacement)
         done = subprocess.run(
-            [*shell.split(), '-c', SHELLS[shell] + command], text=True,
+            [*within.split(), '-c', SHELLS[within] + command], text=True,
             env={'HOME': str(self.folder / 'home'),
                  'PATH': f'{self.folder}/bin:/usr/bin:/bin'},
             capture_output=True, timeout=60)
-        self.assertEqual((0, ''), (done.returncode, done.stderr), shell)
+        self.assertEqual((0, ''), (done.returncode, done.stderr), within)
         for left in ('shm', 'home'):
             self.assertEqual([], list((self.folder / left).iterdir()))
         return inspection.parse(done.stdout, 0, 100 * S, 0.0)
@@ -146,7 +147,7 @@ class ScriptTest(base.TestCase):
     def test_all_works(self):
         self.disk('vdb')
         for shell in filter(shutil.which, ('sh', 'bash')):
-            found = self.inspect(shell=shell)
+            found = self.inspect(within=shell)
             self.assertEqual(({}, {}), (found.skipped, found.failed), shell)
             self.assertEqual(
                 ('server-0', '192.0.2.1', ('/root',), ('/boot',), ()),
@@ -164,7 +165,7 @@ class ScriptTest(base.TestCase):
         self.disk('vdb')
         # Of the other programs it may prefer its own.
         found = self.inspect('metadata', 'base-image', 'ephemeral-disks',
-                             shell='busybox ash')
+                             within='busybox ash')
         self.assertEqual(({}, {}), (found.skipped, found.failed))
         self.assertEqual('server-0', found.metadata_server_id)
         self.assert_disks(found)

@@ -152,7 +152,7 @@ class DiskWriteTest(InspectionTestCase):
     def test_slow(self):
         self.assert_passes(self.seen(disk_write_s=5.0))
         self.assert_problem(
-            self.seen(disk_write_s=7.25), 'after 7.2 s (limit 5 s; 0.05 s')
+            self.seen(disk_write_s=7.25), 'took 7.2 s (limit 5 s; 0.05 s')
 
     def test_read_only(self):
         self.assert_problem(
