@@ -104,7 +104,7 @@ def parse(output: str, before_ns: int, after_ns: int,
     started_s, wall_s = number('started_s'), number('wall_s')
     # The guest read its clocks first of all. SSH took the rest of the time,
     # before that or after the command: half of it is the error.
-    in_guest_s = (number('ended_s') or 0.0) - (started_s or 0.0)
+    in_guest_s = max(0.0, (number('ended_s') or 0.0) - (started_s or 0.0))
     error_s = max(0.0, (after_ns - before_ns) / 1e9 - in_guest_s) / 2
     at_ns = before_ns + round(error_s * 1e9)
     # busybox's date knows whole seconds only.
@@ -127,7 +127,8 @@ def parse(output: str, before_ns: int, after_ns: int,
         written_sectors={
             name.removeprefix('written:'): int(values[0])
             for name, values in said.items()
-            if name.startswith('written:') and values[0] == values[-1]},
+            if name.startswith('written:') and values[0] == values[-1] and
+            values[0].isdecimal()},
         base_image=group('base-image:'),
         ephemeral_disks=group('ephemeral-disks:'),
         skipped=group('skipped:'), failed=group('failed:'))

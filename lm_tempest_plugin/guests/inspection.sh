@@ -117,6 +117,8 @@ find_card() {
     fi
     [ -n "$card" ] || card=$(grep -E '^[^	]+	00000000	' /proc/net/route |
         head -n 1 | cut -f 1)
+    # A VLAN is shown with its parent.
+    card=${card%%@*}
     address=$(ip -o -4 addr show dev "$card" 2> /dev/null |
         sed -n 's|.* inet \([^/ ]*\)/.*|\1|p' | head -n 1)
 }
@@ -293,7 +295,7 @@ sum_disk() {
     if [ -z "$names" ]; then
         sum_device "$1" "$(cat "/sys/block/$1/size")"
     else
-        sum "$1@0" "/dev/$1" 0 "$first" 512
+        sum "$1@0" "/dev/$1" 0 $((first / 8)) 4096
         for name in $names; do
             sum_device "$name" "$(cat "/sys/block/$1/$name/size")"
         done
@@ -322,9 +324,9 @@ sum_files() {
     done
 }
 
-# Sets $disks: the disks of the guest, without removable media and cinder's
-# volumes. These have a UUID as serial number, and other servers may write
-# them.
+# Sets $disks: the root disk, which comes first, and others, but no removable
+# media and no more volumes of cinder. These have a UUID as serial number, and
+# other servers may write them.
 find_disks() {
     disks=
     for path in /sys/block/*; do
@@ -332,19 +334,20 @@ find_disks() {
             (loop*|ram*|zram*|sr*|fd*|dm-*|md*|nbd*|mtd*) continue ;;
         esac
         [ "$(cat "$path/size")" -gt 0 ] || continue
-        grep -q -s -E '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-' \
+        [ -z "$disks" ] ||
+            ! grep -q -s -E '[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-' \
             "$path/serial" "$path/device/serial" "$path/device/vpd_pg80" ||
-            disks="$disks ${path##*/}"
+            continue
+        disks="$disks ${path##*/}"
     done
 }
 
-# The first disk is the root disk.
 base_image() {
     find_disks
     # shellcheck disable=SC2086
     set -- $disks
     if [ $# -eq 0 ]; then
-        say skipped:base-image 'the guest has no disk but volumes'
+        say skipped:base-image 'the guest has no disk'
     elif ! find_direct "$1"; then
         say skipped:base-image "$why"
     else

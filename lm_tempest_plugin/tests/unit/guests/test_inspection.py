@@ -89,7 +89,12 @@ class ScriptTest(base.TestCase):
         (self.folder / 'bin' / name).chmod(0o755)
 
     def disk(self, name, size=8 * MIB, serial='', **partitions):
-        """Give the guest a disk, whose content is its name."""
+        """Give the guest a disk, whose content is its name.
+
+        :param partitions: their first sectors and sizes in bytes
+        """
+        shutil.rmtree(self.folder / 'block' / name, ignore_errors=True)
+
         def device(path, size, written):
             self.file(f'{path}/size', f'{size // 512}\n')
             # The discarded sectors come after the written ones.
@@ -243,6 +248,10 @@ class ScriptTest(base.TestCase):
             'base-image', 'the disks can be read by root only')
 
     def test_volumes_are_left_alone(self):
+        # But for one that the guest boots from.
+        self.disk('vda', serial='5d0e2b7c-9f37-4c1a-a')
+        self.assertEqual(['vda@0', 'vda@4'],
+                         sorted(self.inspect('base-image').base_image))
         self.disk('vdb', serial='5d0e2b7c-9f37-4c1a-b')
         self.assert_skipped('ephemeral-disks', 'the guest has one disk')
 
@@ -281,7 +290,7 @@ class ParseTest(base.TestCase):
 
     def test_a_disk_that_was_written_meanwhile(self):
         found = self.parse('written:vda=1', 'written:vdb=5', 'written:vda=2',
-                           'written:vdb=5')
+                           'written:vdb=5', 'written:vdc=x')
         self.assertEqual({'vdb': 5}, found.written_sectors)
 
     def test_other_lines_are_ignored(self):
