@@ -162,6 +162,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         unread.update(found.skipped)
         unread.update({slug: f'it did not work before: {why}'
                        for slug, why in found.failed.items()})
+        LOG.debug('Server %s: %s', server_id, found)
         self.inspections[server_id] = found
         return found
 
