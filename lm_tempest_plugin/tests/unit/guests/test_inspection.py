@@ -11,6 +11,7 @@
 # under the License.
 
 
+import hashlib
 import pathlib
 import re
 import shutil
@@ -125,6 +126,7 @@ class ScriptTest(base.TestCase):
                 ('"/dev/$', f'"{self.folder}/dev/$'),
                 ('/proc/mounts', f'{self.folder}/mounts'),
                 ('/proc/net/route', f'{self.folder}/route'),
+                ('/boot/* /usr/bin/*', f'{self.folder}/bin/d*'),
                 # The test's files may be where it does not work.
                 ('iflag=direct', '')):
             command = command.replace(path, replacement)
@@ -236,6 +238,19 @@ class ScriptTest(base.TestCase):
             place for found in ('base_image', 'ephemeral_disks')
             for place, value in getattr(after, found).items()
             if getattr(before, found)[place] != value})
+
+    def test_files_of_a_root_on_a_disk(self):
+        self.file('mounts', '/dev/vda2 / ext4 rw 0 0\n')
+        files = {}
+        for name in ('df', 'dmesg'):
+            path = self.folder / 'bin' / name
+            found = path.stat()
+            files[f'{path}:{found.st_size}:{int(found.st_ctime)}'] = (
+                hashlib.md5(path.read_bytes()).hexdigest())
+        found = self.inspect('base-image').base_image
+        self.assertEqual(files, {
+            place: value for place, value in found.items()
+            if place.startswith('/')})
 
     def test_a_disk_that_cannot_be_read(self):
         (self.folder / 'dev' / 'vda1').unlink()
