@@ -134,7 +134,7 @@ dhcp_lease() {
     [ -x $yes ] || yes=/usr/bin/true
     answer=
     if command -v udhcpc > /dev/null; then
-        answer=$(udhcpc -n -q -i "$card" -s $yes -r "$address" -t 4 -T 1 2>&1)
+        answer=$(udhcpc -n -q -i "$card" -s $yes -r "$address" -t 8 -T 1 2>&1)
     elif command -v dhcpcd > /dev/null; then
         answer=$(dhcpcd -T -1 -4 -t 6 "$card" 2>&1)
     elif command -v dhclient > /dev/null; then
@@ -204,16 +204,15 @@ disk_write() {
 
 # No clock sources: emulated guests complain of them under load. No traces: a
 # more telling line comes before. Drives for removable media complain if
-# anyone looks at them.
+# anyone looks at them. Other bytes than ASCII would be no text for Tempest.
 kernel_log() {
     if ! dmesg > "$folder/dmesg" 2>&1; then
         say skipped:kernel-log "$(cat "$folder/dmesg")"
         return
     fi
-    say kernel_log read
     grep -E 'blocked for more than|(soft|hard) ?lockup|LOCKUP|rcu.* stall|self-detected stall|I/O error|[Rr]emounting filesystem read-only|(EXT[234]-fs|BTRFS|F2FS-fs).*error|XFS .*([Cc]orrupt|[Ss]hutting down)|BUG:|kernel BUG|Oops|[Gg]eneral protection fault:|Kernel panic' \
         "$folder/dmesg" | grep -Ev 'dev (fd|sr|loop)[0-9]' | tail -n 20 |
-        sed 's/^/kernel=/'
+        tr -cd '\n -~' | sed 's/^/kernel=/'
 }
 
 # Finds how to read what is on a disk: the page cache was migrated with the
