@@ -148,10 +148,7 @@ class _Run:
             self._clients, compute_hosts.list_hosts(
                 self._clients.services, plan.avoid),
             before, plan.destination)
-        self._clock_ahead_s = clock.ahead_s(self._clients.services)
-        if abs(self._clock_ahead_s or 0.0) >= clock.TOLD_S:
-            LOG.warning("The cloud's clock and ours differ by %+.0f s; no "
-                        'verdict depends on it', self._clock_ahead_s)
+        self._read_clock()
         self._inspector.before(before)
         self._drain_fields = {
             'drain': self._store.next_drain(), 'test': plan.test,
@@ -199,6 +196,13 @@ class _Run:
             self._inspector.reachability), time.sleep)
         return self._store_results(
             drained, judged, problems, outcomes, sockets, samples)
+
+    def _read_clock(self) -> None:
+        """Read the cloud's clock; tell a difference that a person can see."""
+        self._clock_ahead_s = clock.ahead_s(self._clients.services)
+        if abs(self._clock_ahead_s or 0.0) >= clock.TOLD_S:
+            LOG.warning("The cloud's clock and ours differ by %+.0f s; no "
+                        'verdict depends on it', self._clock_ahead_s)
 
     def _services(self) -> Sequence[compute_hosts.ComputeService]:
         """Return the compute services, as evidence; none if nova is away."""
