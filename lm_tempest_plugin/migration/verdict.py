@@ -99,9 +99,12 @@ def _kind(evidence: Evidence) -> tuple[Kind, str]:
         else '')
     if not evidence.as_before:
         state += f', and was {evidence.request.server.status}'
-    if evidence.alive_on == ():
-        return Kind.LOST, f'the guest is dead: {evidence.domains()}; {state}'
     guest = evidence.guest
+    if evidence.alive_on == ():
+        if guest.answers:
+            return Kind.INCONSISTENT, (
+                f'the guest answers, and libvirt shows {evidence.domains()}')
+        return Kind.LOST, f'the guest is dead: {evidence.domains()}; {state}'
     if rebooted(guest):
         return Kind.LOST, (
             f'the guest has booted again: boot id {guest.boot_id_after}, '

@@ -251,17 +251,25 @@ class HostsTest(JudgeTestCase):
             alpha='paused', beta='running'))
 
     def test_it_is_dead(self):
-        for states in ({'alpha': '', 'beta': ''},
-                       {'alpha': '', 'beta': 'shut off'},
-                       {'alpha': 'crashed', 'beta': ''}):
+        for guest, states in (
+                (builders.SILENT, {'alpha': '', 'beta': ''}),
+                (builders.SILENT, {'alpha': '', 'beta': 'shut off'}),
+                (evidence.NOT_INSPECTED, {'alpha': 'crashed', 'beta': ''})):
             for changes in (
                     {}, {'server': builders.server(status='ERROR')},
                     {'server': builders.migrating(), 'timed_out': 'waited'}):
                 found = self.assert_kind(
                     Kind.LOST, 'the guest is dead: ', 'on host beta; the '
                     'server is', signature=None,
-                    traces=builders.traces(**states), **changes)
+                    guest=guest, traces=builders.traces(**states),
+                    **changes)
                 self.assertIn(states['beta'] or 'no domain', found.cause)
+
+    def test_it_answers_and_libvirt_knows_no_living_domain(self):
+        self.assert_kind(
+            Kind.INCONSISTENT, 'the guest answers, and libvirt shows no '
+            'domain on host alpha, no domain on host beta',
+            traces=builders.traces(alpha='', beta=''))
 
     def test_it_runs_elsewhere_and_its_host_cannot_be_asked(self):
         self.assert_kind(
