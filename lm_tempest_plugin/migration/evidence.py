@@ -343,8 +343,10 @@ def collect(clients: api.Clients, migration: follow.Migration,
     others: tuple[schema.OtherAction, ...] = ()
     try:
         server = servers.find(clients.servers, requested.server_id)
+        # nova hides the records of a server that was deleted.
         records = migration_records.list_of_server(
-            clients.migrations, requested.server_id, requested.known_records)
+            clients.migrations, requested.server_id,
+            requested.known_records) or records
         if requested.request_id:
             action = actions.show(clients.servers, requested.server_id,
                                   requested.request_id)

@@ -184,8 +184,9 @@ SIGNATURES = (
         lambda evidence: _stuck(evidence, 'error') and evidence.begun),
     Signature(
         'post-failed',
-        'an exception after the copy: networks or volumes on the destination '
-        '(such as bugs 1879787, 1843639, 2000069)', _post_failed),
+        'an exception after the copy: networks or volumes on the '
+        'destination, or messages to it (such as bugs 1879787, 1843639, '
+        '2000069)', _post_failed),
     # nova's own time-out is 800 s per GiB, and does not apply to post-copy.
     Signature(
         'post-copy-stuck',

@@ -310,6 +310,11 @@ class OneRecordTest(NovaTestCase):
             self.observation(self.rolled_back(records=())),
             '0 migration records: no record')
 
+    def test_records_of_a_deleted_server_are_hidden(self):
+        self.server = None
+        self.assert_passes(self.observation(
+            builders.new_evidence(records=())))
+
     def test_a_request_with_two_records(self):
         self.assert_problem(
             self.observation(builders.new_evidence(records=(
