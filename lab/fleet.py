@@ -40,6 +40,7 @@ from lab import errors
 from lab.hosts import network
 from lab.hosts import sandbox
 from lab.layout import Layout
+from lab.services import neutron
 from lab.topology import CONTROLLER
 from lab import workspace
 from lm_tempest_plugin.cloud import api
@@ -218,12 +219,27 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         made = networks.create_subnet(
             name=SECOND_NAME, network_id=network_id, ip_version=4,
             cidr=SECOND_SUBNET, gateway_ip=SECOND_GATEWAY)
+        self._stack.callback(self._mend_metadata_port, network_id)
         self._stack.callback(networks.delete_subnet, made)
+        self._mend_metadata_port(network_id)
         prefix = int(SECOND_SUBNET.partition('/')[2])
         network.set_provider_address(SECOND_GATEWAY, prefix, present=True)
         self._stack.callback(network.set_provider_address, SECOND_GATEWAY,
                              prefix, present=False)
         return str(made.id)
+
+    def _mend_metadata_port(self, network_id: str) -> None:
+        """Put back the MTU of a network's metadata port in OVN.
+
+        neutron 29.0.0 writes None there when a subnet comes or goes, and
+        then no metadata agent serves the network any more.
+        """
+        networks = self._cloud.network
+        mtu = networks.get_network(network_id).mtu
+        for port in networks.ports(network_id=network_id,
+                                   device_owner='network:distributed'):
+            nbctl('set', 'Logical_Switch_Port', port.id,
+                  f'external_ids:"neutron:mtu"={mtu}')
 
     def _make_subport_network(self) -> tuple[str, str] | None:
         """Return network and subnet of subports; None for none."""
@@ -361,6 +377,18 @@ def sql(paths: Layout, statement: str,
         raise errors.LabError(f'The database refuses {statement!r}: '
                               f'{result.stderr.strip()}.')
     return [line.split('\t') for line in result.stdout.splitlines()]
+
+
+def nbctl(*arguments: str) -> str:
+    """Run a command on OVN's northbound database.
+
+    :param arguments: of ovn-nbctl
+    :returns: its standard output
+    :raises subprocess.CalledProcessError: if it fails
+    """
+    return subprocess.run(
+        ['ovn-nbctl', f'--db=unix:{neutron.OVN_RUN}/ovnnb_db.sock',
+         *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def qemu_processes(server_id: str) -> list[str]:

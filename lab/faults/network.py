@@ -194,33 +194,26 @@ def _is_large(place: Place) -> str:
     return '' if f'mtu {SMALL_MTU} ' in shown else shown.strip()
 
 
-def _nbctl(*arguments: str) -> str:
-    """Run a command on OVN's northbound database, on the controller."""
-    return subprocess.run(
-        ['ovn-nbctl', '--db=unix:/run/ovn/ovnnb_db.sock', '--no-leader-only',
-         *arguments], check=True, capture_output=True, text=True).stdout
-
-
 def _logical_ports(place: Place) -> list[str]:
     """Return OVN's UUIDs of the ports of the server."""
-    return [_nbctl('--bare', '--columns=_uuid', 'find',
-                   'Logical_Switch_Port', f'name={port.id}').strip()
+    return [fleet.nbctl('--bare', '--columns=_uuid', 'find',
+                        'Logical_Switch_Port', f'name={port.id}').strip()
             for port in _ports(place)]
 
 
 def _open_everything(place: Place) -> None:
     for port in _logical_ports(place):
-        _nbctl('remove', 'Port_Group', DROP_GROUP, 'ports', port)
+        fleet.nbctl('remove', 'Port_Group', DROP_GROUP, 'ports', port)
 
 
 def _close_again(place: Place) -> None:
     for port in _logical_ports(place):
-        _nbctl('add', 'Port_Group', DROP_GROUP, 'ports', port)
+        fleet.nbctl('add', 'Port_Group', DROP_GROUP, 'ports', port)
 
 
 def _is_closed(place: Place) -> str:
-    members = _nbctl('--bare', '--columns=ports', 'find', 'Port_Group',
-                     f'name={DROP_GROUP}')
+    members = fleet.nbctl('--bare', '--columns=ports', 'find', 'Port_Group',
+                          f'name={DROP_GROUP}')
     return ('the security group is applied'
             if set(_logical_ports(place)) & set(members.split()) else '')
 

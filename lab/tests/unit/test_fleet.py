@@ -39,7 +39,10 @@ class TestFleet(base.TestCase):
             thing(id=f'port-{number}') for number in range(1, 9)]
         self.network.get_port.side_effect = lambda port: thing(
             fixed_ips=[{'ip_address': f'198.18.4.{port[-1]}'}])
+        self.network.ports.return_value = [thing(id='metadata')]
+        self.network.get_network.return_value.mtu = 1500
         self.address = self.patch(fleet.network, 'set_provider_address')
+        self.nbctl = self.patch(fleet, 'nbctl')
 
     def _deletions(self):
         """Return the calls that delete something, in order."""
@@ -88,6 +91,11 @@ class TestFleet(base.TestCase):
             (trunk['port_id'], trunk['sub_ports'][0]['port_id']))
         self.address.assert_called_with(
             fleet.SECOND_GATEWAY, 24, present=False)
+        # Once the subnet is there, and once it is gone.
+        self.assertEqual([mock.call(
+            'set', 'Logical_Switch_Port', 'metadata',
+            'external_ids:"neutron:mtu"=1500')] * 2,
+            self.nbctl.call_args_list)
         # neutron refuses to delete something that is in use.
         self.assertEqual(
             ['delete_server', 'delete_server', 'delete_trunk', 'delete_port',

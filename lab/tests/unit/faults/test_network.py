@@ -42,7 +42,7 @@ class TestFaults(base.TestCase):
             lambda *args, **kwargs: self.done.append(('update', args, kwargs)))
         self.patch(network.openstack, 'connect', return_value=api)
         self.patch(network.fleet, 'inside', self._run)
-        self.patch(network.subprocess, 'run', self._run)
+        self.patch(network.fleet.subprocess, 'run', self._run)
         for owner, name in (
                 (network.fleet, 'sql'), (network.network, 'set_management'),
                 (network.settings, 'change'), (network.settings, 'restore'),
