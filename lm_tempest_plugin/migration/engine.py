@@ -193,7 +193,10 @@ class _Run:
             plan, self._clients, judged, drained.concurrency,
             observed.sockets if observed else None,
             self._inspector.host_errors, self._inspector.traces,
-            self._inspector.reachability), time.sleep)
+            self._inspector.reachability,
+            {each.server_id: each.verdict.evidence.traces
+             for each in judged if each.verdict.evidence.traces}),
+            time.sleep)
         return self._store_results(
             drained, judged, problems, outcomes, sockets, samples)
 
@@ -272,13 +275,9 @@ class _Run:
         """Collect the evidence of a migration that has ended, and judge it."""
         server_id = migration.request.server_id
         aborted = server_id in self._aborted
-        interventions = [
-            name for name, servers_ in ((actions.CANCEL, self._aborted),
-                                        (actions.FORCE_COMPLETE, self._forced))
-            if server_id in servers_]
         hosts = inspector.hosts_of(migration)
         facts = evidence.collect(
-            self._clients, migration, interventions, services=services,
+            self._clients, migration, services=services,
             guest=inspected.guest, abort_requested=aborted,
             cloud_clock_ahead_s=self._clock_ahead_s,
             traces=tuple(each for host in hosts for each in traces
@@ -288,8 +287,13 @@ class _Run:
                                 verdict.Kind.CANCELLED) or
                 migration.request.cleanly_refused):
             # The reason costs time, and a good migration has none.
+            ours = [name for name, ids in (
+                (actions.CANCEL, self._aborted),
+                (actions.FORCE_COMPLETE, self._forced)) if server_id in ids]
             judged = verdict.judge(dataclasses.replace(
-                facts, copy=self._inspector.copy(migration)
+                facts, other_actions=evidence.list_other_actions(
+                    self._clients, migration.request, ours),
+                copy=self._inspector.copy(migration)
                 # A domain on both hosts: the copy may go on behind nova.
                 if migration.timed_out or len(facts.alive_on or ()) > 1
                 else None,

@@ -324,34 +324,29 @@ def describe_guest(guest: schema.GuestState) -> str:
 
 
 def collect(clients: api.Clients, migration: follow.Migration,
-            interventions: Collection[str] = (), **known: Any) -> Evidence:
+            **known: Any) -> Evidence:
     """Return the facts about a migration that has ended.
 
-    The server, its records and its instance actions are read anew: nova may
-    set a server to ERROR after it has completed the record, and a time-out
-    may rest on a stale snapshot.
+    The server is read anew: nova may set it to ERROR after it has completed
+    the record, and a time-out may rest on a stale snapshot.
 
     :param clients: of an administrator
     :param migration: one that has ended
-    :param interventions: names of the instance actions that the caller
-        itself asked for meanwhile
     :param known: the other fields of the evidence
     """
     requested = migration.request
     server, records = migration.server, migration.records
     action = None
-    others: tuple[schema.OtherAction, ...] = ()
     try:
         server = servers.find(clients.servers, requested.server_id)
-        # nova hides the records of a server that was deleted.
-        records = migration_records.list_of_server(
-            clients.migrations, requested.server_id,
-            requested.known_records) or records
+        if migration.status != 'completed':
+            # nova hides the records of a server that was deleted.
+            records = migration_records.list_of_server(
+                clients.migrations, requested.server_id,
+                requested.known_records) or records
         if requested.request_id:
             action = actions.show(clients.servers, requested.server_id,
                                   requested.request_id)
-            others = actions.list_later(
-                clients.servers, requested.server_id, requested.request_id)
     except (exceptions.RestClientException, *api.NO_ANSWER):
         # The verdict rests on the last snapshot, without the events.
         LOG.exception('Final state of the %s', migration)
@@ -360,6 +355,25 @@ def collect(clients: api.Clients, migration: follow.Migration,
         timed_out=migration.timed_out,
         transitions=tuple(migration.transitions),
         progress=tuple(migration.progress), action=action,
-        other_actions=tuple(each for each in others
-                            if each.name not in interventions),
         collected_at=datetime.datetime.now(datetime.UTC), **known)
+
+
+def list_other_actions(clients: api.Clients, requested: request.Request,
+                       ours: Collection[str]
+                       ) -> tuple[schema.OtherAction, ...]:
+    """Return the instance actions since a request that others asked for.
+
+    :param clients: of an administrator
+    :param requested: the request
+    :param ours: names of the actions that the caller itself asked for
+    """
+    if not requested.request_id:
+        return ()
+    try:
+        found = actions.list_later(
+            clients.servers, requested.server_id, requested.request_id)
+    except (exceptions.RestClientException, *api.NO_ANSWER):
+        LOG.exception('Instance actions since request %s',
+                      requested.request_id)
+        return ()
+    return tuple(each for each in found if each.name not in ours)

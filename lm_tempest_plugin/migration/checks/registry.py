@@ -119,6 +119,7 @@ class Observation:
         server's UUID; takes names of hosts and UUIDs of servers
     :ivar read_reachability: returns the answers to single packets, by the
         server's UUID; takes the servers
+    :ivar known_traces: traces that the verdicts rest on; None to read them
     """
 
     plan: MigrationPlan
@@ -129,6 +130,7 @@ class Observation:
     host_errors: Sequence[str] = ()
     read_traces: ReadTraces = _nothing
     read_reachability: ReadReachability = _nothing
+    known_traces: Mapping[str, tuple[schema.HostTraces, ...]] | None = None
 
     @functools.cached_property
     def servers(self) -> Mapping[str, Server | None]:
@@ -138,10 +140,12 @@ class Observation:
 
     @functools.cached_property
     def traces(self) -> Mapping[str, tuple[schema.HostTraces, ...]]:
-        """Traces of each server on the hosts of the drain, read now.
+        """Traces of each server on the hosts of the drain.
 
         Hosts without access are missing.
         """
+        if self.known_traces is not None:
+            return self.known_traces
         return self.read_traces(
             sorted({host for each in self.migrations for host in (
                 each.verdict.evidence.source,
@@ -212,7 +216,7 @@ def run(observation: Observation,
     if again:
         sleep(AGAIN_S)
         # A copy has none of the cached answers.
-        fresh = dataclasses.replace(observation)
+        fresh = dataclasses.replace(observation, known_traces=None)
         results.update({name: _run(name, checks[name], fresh)
                         for name in again})
     problems = [problem for found, _ in results.values() for problem in found]

@@ -702,6 +702,9 @@ class DoubtTest(OneServerTestCase):
         self.assertNotIn(registry.AGAIN_S, self.cloud.clock.slept_s)
         self.hosts.logs.assert_not_called()
         self.hosts.running_job.assert_not_called()
+        # Once on each host, for the verdict and for the checks.
+        self.assertEqual(['alpha', 'beta'], [
+            call.args[0] for call in self.hosts.traces.call_args_list])
 
     def test_the_log_tells_the_reason(self):
         self.cloud.outcomes['server-0'] = 'failed'
@@ -778,6 +781,7 @@ class ForcedTest(OneServerTestCase):
                  'user_id': 'u', 'start_time': '2026-01-01T00:00:00.000000'}
                 for number, name in ((9, actions.FORCE_COMPLETE),
                                      (8, 'stop'), (1, 'live-migration'))]}
+        self.cloud.outcomes['server-0'] = 'failed'
         run = self.run_plan(forced={'server-0': 0})
         self.assertEqual(['stop'], [
             each.name for each in run.results[0].other_actions])

@@ -192,15 +192,12 @@ class CollectTest(base.TestCase):
             'server': simulation.server_body(builders.server(host='beta'))}
         self.migrations.list_migrations.return_value = {'migrations': [
             simulation.record_body(builders.record())]}
-        self.servers.list_instance_actions.return_value = {
-            'instanceActions': []}
         self.clients = simulation.clients(
             servers=self.servers, migrations=self.migrations)
 
-    def collect(self, followed, interventions=(), **kwargs):
+    def collect(self, followed, **kwargs):
         return evidence.collect(
-            self.clients, followed, interventions, services=builders.UP,
-            **kwargs)
+            self.clients, followed, services=builders.UP, **kwargs)
 
     def test_a_migration_that_has_ended(self):
         followed = builders.completed()
@@ -212,11 +209,12 @@ class CollectTest(base.TestCase):
         self.assertEqual(
             (followed.request, followed.records, followed.server, '',
              tuple(followed.transitions), (builders.progress(),),
-             builders.UP, builders.ANSWERS, False, 7.0, ()),
+             builders.UP, builders.ANSWERS, False, 7.0),
             (found.request, found.records, found.server, found.timed_out,
              found.transitions, found.progress, found.services, found.guest,
-             found.abort_requested, found.cloud_clock_ahead_s,
-             found.other_actions))
+             found.abort_requested, found.cloud_clock_ahead_s))
+        # The check one-record reads them.
+        self.migrations.list_migrations.assert_not_called()
         self.assertEqual([actions.CHECKS], [
             event.name for event in found.action.events])
         self.assertAlmostEqual(
@@ -284,9 +282,16 @@ class CollectTest(base.TestCase):
                 for name, request_id in (
                     ('stop', 'req-3'), (actions.CANCEL, 'req-2'),
                     ('live-migration', 'req-1'), ('create', 'req-0'))]}
-        for interventions, names in (
-                ([], [actions.CANCEL, 'stop']),
-                ([actions.CANCEL], ['stop'])):
-            found = self.collect(builders.completed(), interventions)
-            self.assertEqual(
-                names, [each.name for each in found.other_actions])
+        for ours, names in (([], [actions.CANCEL, 'stop']),
+                            ([actions.CANCEL], ['stop'])):
+            self.assertEqual(names, [
+                each.name for each in evidence.list_other_actions(
+                    self.clients, builders.new_request(), ours)])
+
+    def test_other_actions_that_cannot_be_read(self):
+        self.servers.list_instance_actions.side_effect = (
+            lib_exc.ServerFault('no'))
+        self.assertEqual((), evidence.list_other_actions(
+            self.clients, builders.new_request(), []))
+        self.assertEqual((), evidence.list_other_actions(
+            self.clients, builders.new_request(request_id=''), []))
