@@ -26,6 +26,7 @@ import openstack
 
 from lab import errors
 from lab.faults.fault import Fault
+from lab.faults.fault import Missing
 from lab.faults.fault import Place
 from lab.faults.fault import When
 from lab.faults import programs
@@ -292,8 +293,8 @@ def _set_clock(variables: dict[str, str], place: Place) -> None:
 
 def _move_clock(place: Place) -> None:
     if not CLOCK_LIBRARY.exists():
-        raise errors.LabError(f'{CLOCK_LIBRARY} is missing: install the '
-                              'package libfaketime.')
+        raise Missing(f'{CLOCK_LIBRARY} is missing: install the package '
+                      'libfaketime.')
     _set_clock({
         'LD_PRELOAD': str(CLOCK_LIBRARY), 'FAKETIME': f'{CLOCK_S}s',
         # Timers and time-outs go on as before.

@@ -84,7 +84,7 @@ def _cached(place: Place, kind: str) -> list[tuple[pathlib.Path,
 def _alter(kind: str, place: Place) -> None:
     """Give the destination base images that differ from the source's."""
     for source, destination in _cached(place, kind):
-        destination.parent.mkdir(exist_ok=True)
+        destination.parent.mkdir(parents=True, exist_ok=True)
         _copy(source, destination)
         with open(destination, 'r+b') as stream:
             stream.seek(ALTERED_AT)

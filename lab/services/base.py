@@ -50,9 +50,10 @@ DATA_PLANE = -10
 HOSTS = 'hosts and networks'
 DATABASES = 'databases'
 READY = 'ready'
-#: Tools that services call, and that people use inside of the hosts.
+#: Tools that services call, and that people and faults use inside of the
+#: hosts.
 TOOLS = ('dosfstools', 'ethtool', 'iproute2', 'iputils-ping', 'kmod',
-         'nftables', 'openssh-client', 'procps')
+         'libfaketime', 'nftables', 'openssh-client', 'procps')
 
 Found = typing.TypeVar('Found', bound='Service')
 

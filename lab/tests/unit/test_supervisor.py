@@ -69,7 +69,9 @@ class TestCase(base.TestCase):
         socket = self.folder / 'supervisor.sock'
         self.server = Server(socket)
         for function in (self.startProcess, self.stopProcess,
-                         self.getProcessInfo, self.getAllProcessInfo):
+                         self.getProcessInfo, self.getAllProcessInfo,
+                         self.reloadConfig, self.removeProcessGroup,
+                         self.addProcessGroup):
             self.server.register_function(
                 function, f'supervisor.{function.__name__}')
         thread = threading.Thread(target=self.server.serve_forever,
@@ -92,6 +94,18 @@ class TestCase(base.TestCase):
         self.calls.append(('stop', name, wait))
         if name not in self.processes:
             raise xmlrpc.client.Fault(70, f'NOT_RUNNING: {name}')
+        return True
+
+    def reloadConfig(self):
+        self.calls.append(('reload',))
+        return True
+
+    def removeProcessGroup(self, name):
+        self.calls.append(('remove', name))
+        return True
+
+    def addProcessGroup(self, name):
+        self.calls.append(('add', name))
         return True
 
     def getProcessInfo(self, name):
@@ -189,6 +203,16 @@ class TestSupervisor(TestCase):
         self.processes = {'a': ['RUNNING', 'STOPPED', 'STARTING', 'FATAL']}
         self.assertIn('a does not stay up (FATAL)',
                       self.refused(self.supervisor.restart, 'a'))
+
+    def test_reread(self):
+        self.processes = {'a': ['STOPPED', 'STARTING', 'RUNNING'],
+                          'b': ['STOPPING', 'STOPPED', 'RUNNING']}
+        self.supervisor.reread(['a', 'b'])
+        self.assertEqual(
+            [('reload',), *((action, name, *rest) for name in 'ab'
+                            for action, *rest in (
+                ('stop', False), ('remove',), ('add',), ('start', False)))],
+            self.calls)
 
     def test_what_the_supervisor_refuses(self):
         for call, reason in ((self.supervisor.stop, 'NOT_RUNNING: x'),

@@ -1,0 +1,107 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import types
+
+from lab.faults.fault import Place
+from lab.faults import storage
+from lab.services import ceph
+from lab.tests.unit import base
+
+IMAGE = 'a' * 40
+
+
+class TestFaults(base.TestCase):
+    """Each fault is injected, is then present, and is healed."""
+
+    def setUp(self):
+        super().setUp()
+        self.patch(storage, 'ALTERED_AT', 4)
+        self.place = Place(self.layout, 'compute1', 'compute2', 'server')
+        self.commands, self.output = [], ''
+        self.patch(storage.fleet, 'inside', self._inside)
+        self.patch(storage.fleet, 'running_on',
+                   lambda hosts: {'server': hosts})
+        self.supervisor = self.patch(
+            storage.programs, 'supervisor').return_value
+        self.bases = [self.layout.data(host) / 'instances' / '_base'
+                      for host in ('compute1', 'compute2')]
+        for name in (IMAGE, 'ephemeral_1_abc', 'swap_1'):
+            self.write(self.bases[0] / name, f'the content of {name}')
+        self.faults = {each.name: each for each in storage.FAULTS}
+
+    def _inside(self, host, *command, check=True):
+        self.commands.append((host, *command))
+        return types.SimpleNamespace(stdout=self.output)
+
+    def _cached(self, name):
+        path = self.bases[1] / name
+        return path.read_text('latin-1') if path.exists() else None
+
+    def test_files_that_differ(self):
+        for name, file in (('base-image', IMAGE),
+                           ('ephemeral-disk', 'ephemeral_1_abc')):
+            each, true = self.faults[name], f'the content of {file}'
+            for earlier in (None, true):
+                self.assertEqual(earlier, self._cached(file))
+                each.inject(self.place)
+                self.assertEqual('', each.present(self.place))
+                self.assertEqual(
+                    (len(true), 'the '),
+                    (len(self._cached(file)), self._cached(file)[:4]))
+                each.heal(self.place)
+                self.assertIn('not altered', each.present(self.place))
+            self.assertEqual(true, self._cached(file))
+        self.assertIsNone(self._cached('swap_1'))
+
+    def test_no_base_image(self):
+        for path in self.bases[0].iterdir():
+            path.unlink()
+        self.assertIn('compute1 has no base image', self.refused(
+            self.faults['base-image'].inject, self.place))
+
+    def test_glance(self):
+        self.write(self.bases[1] / IMAGE)
+        each = self.faults['glance']
+        each.inject(self.place)
+        self.supervisor.stop.assert_called_once_with('glance')
+        self.assertEqual('glance is up', each.present(self.place))
+        self.supervisor.state.return_value.up = False
+        self.assertEqual('', each.present(self.place))
+        self.write(self.bases[1] / IMAGE)
+        self.assertIn(IMAGE, each.present(self.place))
+        each.heal(self.place)
+        self.supervisor.start.assert_called_once_with('glance')
+
+    def test_commands(self):
+        secret = ceph.NOVA.secret_id
+        for name, shown, injected, healed in (
+                ('disk', 'full\n', 'mount', 'umount'),
+                ('slow-disk', 'a: 1\ntotal_iops_sec : 1\n', '1', '0'),
+                ('ceph-secret', 'UUID\nother', 'secret-undefine',
+                 'secret-set-value')):
+            each, self.output = self.faults[name], shown
+            each.inject(self.place)
+            self.assertIn(injected, self.commands[-1])
+            self.assertEqual('', each.present(self.place))
+            self.output = secret
+            self.assertTrue(each.present(self.place))
+            each.heal(self.place)
+            self.assertIn(healed, self.commands[-1])
+            self.assertEqual({'compute2'},
+                             {host for host, *_ in self.commands})
+
+    def test_limit_of_a_guest_that_is_gone(self):
+        self.patch(storage.fleet, 'running_on', lambda hosts: {})
+        self.faults['slow-disk'].heal(self.place)
+        self.assertEqual([], self.commands)
