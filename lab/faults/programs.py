@@ -86,14 +86,22 @@ def resume(program: str) -> None:
 
 
 def paused(program: str) -> bool:
-    """Return whether a program is paused.
+    """Return whether all processes of a program are paused.
 
     :param program: name of the supervisor program
     :raises errors.LabError: if it is not up
     """
-    # The state follows the name, which may hold blanks and parentheses.
-    stat = pathlib.Path(f'/proc/{pid(program)}/stat').read_text()
-    return stat.rpartition(')')[2].split()[0] == 'T'
+    group, states = str(pid(program)), set()
+    for path in pathlib.Path('/proc').glob('[0-9]*/stat'):
+        try:
+            # These follow the name, which may hold blanks and parentheses.
+            state, _, of, *_ = path.read_text().rpartition(')')[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            # The process has ended meanwhile.
+            continue
+        if of == group:
+            states.add(state)
+    return states == {'T'}
 
 
 def for_a_while(seconds: float, begin: collections.abc.Callable[[], object],

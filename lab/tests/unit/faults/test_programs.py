@@ -11,6 +11,8 @@
 # under the License.
 
 
+import os
+import pathlib
 import signal
 import subprocess
 import time
@@ -52,17 +54,26 @@ class TestPrograms(base.TestCase):
 
     def _end(self):
         if self.process.poll() is None:
-            programs.os.killpg(self.process.pid, signal.SIGKILL)
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def test_pause(self):
         self.assertFalse(programs.paused('a'))
         programs.pause('a')
+        self.assertEqual(['T', 'T'], self._states())
         self.assertTrue(programs.paused('a'))
-        self.assertTrue(programs.paused('worker'))
-        programs.resume('a')
+        for _ in range(2):
+            programs.resume('a')
+            self.assertFalse(programs.paused('a'))
+            self.assertNotIn('T', self._states())
+
+    def test_one_process_goes_on(self):
+        programs.pause('a')
+        os.kill(self.worker, signal.SIGCONT)
         self.assertFalse(programs.paused('a'))
-        self.assertFalse(programs.paused('worker'))
-        programs.resume('a')
+
+    def _states(self):
+        return [pathlib.Path(f'/proc/{pid}/stat').read_text().split()[2]
+                for pid in (self.process.pid, self.worker)]
 
     def test_kill(self):
         programs.kill('worker')
