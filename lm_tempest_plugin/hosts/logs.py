@@ -106,9 +106,12 @@ def read(host: remote.Remote, commands: Mapping[str, str], server_id: str,
                     'mark': mark, 'server': server_id, 'request': request_id,
                     'all': '' if name == NOVA_COMPUTE else '1'})]
     output = host.run('env', 'LC_ALL=C', 'sh', '-s', stdin='\n'.join(
-        [*lines, 'exit 0', '']), timeout_s=len(commands) * 2 * TIMEOUT_S)
+        [*lines, 'exit 0', '']), timeout_s=(len(commands) + 1) * TIMEOUT_S)
+    # Lines are for people, and may be cut within a character.
+    output = output.encode(remote.ENCODING, remote.ERRORS).decode(
+        remote.ENCODING, 'replace')
     _, *parts = re.split(f'^{mark}:log:(.*)\n', output, flags=re.MULTILINE)
-    return [_log(host.name, name, mark, text.splitlines())
+    return [_log(host.name, name, mark, text.split('\n'))
             for name, text in zip(parts[::2], parts[1::2])]
 
 
@@ -141,4 +144,4 @@ def _log(host: str, name: str, mark: str, printed: list[str]
             error = 'its command printed nothing'
     text = _URL.sub(r'\1:***@', strutils.mask_password('\n'.join(lines)))
     return schema.HostLog(host=host, name=name, error=error,
-                          lines=tuple(text.splitlines()))
+                          lines=tuple(text.split('\n')) if lines else ())

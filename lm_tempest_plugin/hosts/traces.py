@@ -125,7 +125,9 @@ def _parse(host: str, instances_path: str, server_ids: Sequence[str],
     :raises HostError: libvirt does not answer
     """
     uri = parts['uri', '']
-    if '://' not in uri or ('end', '') not in parts:
+    # The last line: a warning may come first.
+    if not re.search(r'^\S+://\S*\Z', uri, re.MULTILINE) or (
+            ('end', '') not in parts):
         raise remote.HostError(
             f'{host}: libvirt does not answer: '
             f'{" ".join(uri.split()) or f"no URI within {TIMEOUT_S} s"}')
@@ -153,7 +155,7 @@ def _parse(host: str, instances_path: str, server_ids: Sequence[str],
             if state else None,
             differences=tuple(differences(active, inactive)) if state else (),
             directory=None if 'directory' in unknown else
-            ' '.join(parts['directory', server_id].split()),
+            _directory(parts['directory', server_id]),
             interfaces=tuple(sorted({
                 *(name for name, owner in ports.items() if owner == server_id),
                 *(name for name in devices
@@ -165,6 +167,12 @@ def _parse(host: str, instances_path: str, server_ids: Sequence[str],
                   if name.startswith('tap') and name not in owned)
     return {server_id: msgspec.structs.replace(traces, stray_taps=stray)
             for server_id, traces in found.items()}
+
+
+def _directory(text: str) -> str:
+    inode, _, type_ = text.partition('\n')
+    # Else it went away between both commands.
+    return f'{inode} {type_}' if inode.isdecimal() and type_ else ''
 
 
 def _state(parts: _Parts, server_id: str) -> str:
@@ -190,8 +198,10 @@ def _ports(text: str) -> dict[str, str]:
     :raises ValueError: it is something else
     :raises LookupError: the same
     """
+    # The last line: a warning may come first.
+    table = json.loads(text.splitlines()[-1])
     return {name: dict(external_ids[1]).get('vm-uuid', '')
-            for name, external_ids in json.loads(text)['data']}
+            for name, external_ids in table['data']}
 
 
 def differences(active: str, inactive: str) -> Iterator[str]:

@@ -36,7 +36,7 @@ class Host:
     def run(self, *command, stdin='', timeout_s=30.0):
         return subprocess.run(
             command, input=stdin, text=True, capture_output=True, check=True,
-            timeout=timeout_s).stdout
+            timeout=timeout_s, errors=remote.ERRORS).stdout
 
 
 def local(age_s):
@@ -155,6 +155,10 @@ class ReadTest(base.TestCase):
             "a {'adminPass': '***'} b",
             'rabbit://nova:***@192.0.2.1:5672/ qemu+tcp://beta/system'),
             found.lines)
+
+    def test_bytes_that_are_no_text(self):
+        found = self.read(logs.LIBVIRTD, command=r"printf 'a\377b\n'")
+        self.assertEqual(('a\ufffdb',), found.lines)
 
     def test_several_logs(self):
         found = logs.read(

@@ -132,8 +132,18 @@ class ReadTest(base.TestCase):
         found = read(Host(domains=f'{ONE}\n{TWO}'))[TWO]
         self.assertEqual(('', None), (found.state, found.persistent))
 
+    def test_warnings_of_the_tools(self):
+        self.assertEqual(read(Host()), read(Host(
+            uri=f'sh: a warning\n{URI}', ports=f'a warning\n{PORTS}')))
+
+    def test_a_directory_that_goes_away_meanwhile(self):
+        found = read(Host(**{f'directory:{ONE}': "stat: cannot statx '/x'"}))
+        self.assertEqual('', found[ONE].directory)
+
     def test_libvirt_does_not_answer(self):
         for parts, text in (
+                ({'uri': 'error: no connection driver for qemu:///system'},
+                 'no connection driver'),
                 ({'uri': 'error: failed to connect\nerror: no socket'},
                  'failed to connect error: no socket'),
                 ({'uri': 'sh: 1: virsh: not found'}, 'not found'),
