@@ -25,6 +25,7 @@ from lab import faults
 from lab.layout import Layout
 from lab.topology import STORAGES
 from lm_tempest_plugin.migration.verdict import Kind
+from lm_tempest_plugin.results import schema
 
 
 class When(enum.StrEnum):
@@ -111,6 +112,8 @@ class Fault:
     :ivar consequences: slugs of checks that may fail as well
     :ivar present: returns why the fault is not there although it should be;
         empty if it is. Called when the verdict has fallen, before heal
+    :ivar told: returns what the stored line of the drain lacks although it
+        should tell it; empty if it does
     :ivar needs: servers and migration
     :ivar storages: kinds of storage for which it makes sense
     """
@@ -126,6 +129,8 @@ class Fault:
     prepare: Act = lambda place: None
     consequences: tuple[str, ...] = ()
     present: collections.abc.Callable[[Place], str] = lambda place: ''
+    told: collections.abc.Callable[[schema.DrainResult], str] = (
+        lambda drain: '')
     needs: Needs = Needs()
     storages: tuple[str, ...] = STORAGES
 

@@ -225,10 +225,11 @@ class Scene:
         true = truth(place, built.ports[hit[0]])
         outcome = Outcome(chosen, verdict, list(judged.values()),
                           run.problems, true, ())
-        absent = chosen.present(place)
+        absent, untold = chosen.present(place), chosen.told(run.drain)
         return dataclasses.replace(outcome, errors=[
             *_errors(outcome),
-            *([f'the fault was not there: {absent}'] if absent else ())])
+            *([f'the fault was not there: {absent}'] if absent else ()),
+            *([f'the result does not tell: {untold}'] if untold else ())])
 
     def _sweep(self, ports: collections.abc.Mapping[
             str, collections.abc.Sequence[str]],

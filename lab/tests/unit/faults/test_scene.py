@@ -213,7 +213,7 @@ class TestPlay(base.TestCase):
                 mock.Mock(status=status, **{
                     'request.server_id': server_id, 'server.host': host})
                 for server_id in reversed(ids)])
-        return mock.Mock(problems=self.problems, migrations=[
+        return mock.Mock(problems=self.problems, drain='drain-1', migrations=[
             mock.Mock(server_id=server_id,
                       verdict=new_verdict(Kind.COMPLETED))
             for server_id in ids])
@@ -269,6 +269,11 @@ class TestPlay(base.TestCase):
     def test_fault_that_is_not_there(self):
         played = new_fault(present=lambda place: f'{place.server_id} is well')
         self.assertEqual(['the fault was not there: server-0 is well'],
+                         self.scene.play(played).errors)
+
+    def test_result_that_lacks_something(self):
+        played = new_fault(told=lambda drain: f'{drain} has no clock')
+        self.assertEqual(['the result does not tell: drain-1 has no clock'],
                          self.scene.play(played).errors)
 
     def test_memory_is_written(self):
