@@ -73,9 +73,21 @@ def _let_end(place: Place) -> None:
         "'running' AND migration_type = 'live-migration';"))
 
 
-def _is_kept(place: Place) -> str:
+def _fail_event(place: Place) -> None:
+    fleet.sql(place.layout, (
+        'CREATE TRIGGER lm_event_fails BEFORE UPDATE ON '
+        'instance_actions_events FOR EACH ROW SET NEW.result = '
+        "IF(NEW.event = 'compute_pre_live_migration', 'Error', "
+        'NEW.result);'))
+
+
+def _let_events_be(place: Place) -> None:
+    fleet.sql(place.layout, 'DROP TRIGGER IF EXISTS lm_event_fails;')
+
+
+def _is_planted(trigger: str, place: Place) -> str:
     found = [name for name, *_ in fleet.sql(place.layout, 'SHOW TRIGGERS;')]
-    return '' if 'lm_never_ends' in found else 'the trigger is gone'
+    return '' if trigger in found else 'the trigger is gone'
 
 
 def _reset_state(place: Place) -> None:
@@ -315,12 +327,18 @@ def _clock_is_moved(place: Place) -> str:
 FAULTS = (
     Fault('record', "the record is kept from ending in nova's database",
           When.BEFORE, _keep_running, _let_end, (Kind.STUCK,),
-          cause=r'the record never ends', present=_is_kept,
-          checks=('one-record',)),
+          cause=r'the record never ends', checks=('one-record',),
+          present=functools.partial(_is_planted, 'lm_never_ends')),
+    Fault('event', "an event is kept as failed in nova's database, though it "
+          'did not fail', When.BEFORE, _fail_event, _let_events_be,
+          (Kind.COMPLETED,), cause=r'compute_pre_live_migration',
+          checks=('events',),
+          present=functools.partial(_is_planted, 'lm_event_fails')),
     Fault('reset-state', 'an administrator resets the state of the server '
           'while copying', When.RUNNING, _reset_state, _nothing,
-          (Kind.COMPLETED, Kind.INCONSISTENT),
-          cause=r'resetState',
+          # nova ends the copy, and then stumbles over the state.
+          (Kind.INCONSISTENT,), cause=r'resetState',
+          checks=('server-status', 'allocations', 'port-bindings'),
           present=functools.partial(_acted, 'resetState')),
     Fault('delete', 'the server is deleted while copying', When.RUNNING,
           _delete, _nothing, (Kind.LOST,), checks=('server-exists',),
@@ -331,6 +349,7 @@ FAULTS = (
     Fault('conductor', 'nova-conductor hangs before it makes the record',
           When.BEFORE, _pause_conductor, _resume_conductor, (Kind.STUCK,),
           cause=r'the request was accepted and nothing followed',
+          checks=('server-status', 'left-migrating', 'one-record'),
           present=functools.partial(_is_paused, 'nova-conductor')),
     Fault('mariadb-15s', 'MariaDB hangs for 15 s while copying',
           When.RUNNING, functools.partial(_pause_for, DATABASE_S, 'mariadb'),

@@ -163,15 +163,20 @@ class TestPlacement(TestCase):
 
 class TestDatabase(TestCase):
 
-    def test_record(self):
-        each = self.faults['record']
-        each.inject(self.place)
-        self.assertIn('CREATE TRIGGER', self.statements[-1])
-        self.assertEqual('the trigger is gone', each.present(self.place))
-        self.rows = [['lm_never_ends', 'UPDATE']]
-        self.assertEqual('', each.present(self.place))
-        each.heal(self.place)
-        self.assertIn('DROP TRIGGER', self.statements[-2])
+    def test_triggers(self):
+        for name, trigger in (('record', 'lm_never_ends'),
+                              ('event', 'lm_event_fails')):
+            each = self.faults[name]
+            self.rows = []
+            each.inject(self.place)
+            self.assertIn(f'CREATE TRIGGER {trigger}', self.statements[-1])
+            self.assertEqual('the trigger is gone', each.present(self.place))
+            self.rows = [[trigger, 'UPDATE']]
+            self.assertEqual('', each.present(self.place))
+            del self.statements[:]
+            each.heal(self.place)
+            self.assertIn(f'DROP TRIGGER IF EXISTS {trigger}',
+                          self.statements[0])
 
     def test_actions(self):
         for name, action, call in (
