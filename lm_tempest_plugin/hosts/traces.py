@@ -17,9 +17,9 @@ process and a few files.
 
 A tap device belongs to a server if the server's domain has it, or if Open
 vSwitch has a port of its name with the server's UUID, which os-vif stores
-there (vif_plug_ovs: external_ids:vm-uuid). A device that was left behind by
-another network backend shows its server in no way. It is among the stray ones
-then, and has the name of the device on the server's present host.
+there (vif_plug_ovs: external_ids:vm-uuid). A device that another network
+backend left behind does not show its server. It is among the stray ones, and
+the server's present host has a device of the same name.
 """
 
 from collections.abc import Iterator
@@ -144,29 +144,61 @@ def _parse(host: str, instances_path: str, server_ids: Sequence[str],
             f'{instances_path} cannot be listed (option instances_path): '
             f'{parts["instances", ""]}')
     devices = parts['devices', ''].split()
-    found = {}
-    for server_id in server_ids:
-        state = _state(parts, server_id)
-        active, inactive = (parts[name, server_id] if state else ''
-                            for name in ('active', 'inactive'))
-        found[server_id] = schema.HostTraces(
-            host=host, state=state,
-            persistent=server_id in parts['persistent', ''].split()
-            if state else None,
-            differences=tuple(differences(active, inactive)) if state else (),
-            directory=None if 'directory' in unknown else
-            _directory(parts['directory', server_id]),
-            interfaces=tuple(sorted({
-                *(name for name, owner in ports.items() if owner == server_id),
-                *(name for name in devices
-                  if f"<target dev='{name}'" in active)})),
-            unknown=unknown)
-    owned = {*ports, *(name for traces in found.values()
-                       for name in traces.interfaces or ())}
-    stray = tuple(name for name in devices
-                  if name.startswith('tap') and name not in owned)
+    found = {
+        server_id: _of_server(host, server_id, parts, ports, devices, unknown)
+        for server_id in server_ids}
+    owned = {name for traces in found.values()
+             for name in traces.interfaces or ()}
+    ids = set(map(_port_id, ports))
+    stray = tuple(name for name in devices if name.startswith('tap') and
+                  name not in owned and _port_id(name) not in ids)
     return {server_id: msgspec.structs.replace(traces, stray_taps=stray)
             for server_id, traces in found.items()}
+
+
+def _of_server(host: str, server_id: str, parts: _Parts,
+               ports: Mapping[str, str], devices: Sequence[str],
+               unknown: Mapping[str, str]) -> schema.HostTraces:
+    """Return the traces of one server, without stray devices.
+
+    :param ports: UUID of the server of each port of Open vSwitch
+    :param devices: names of all interfaces of the host
+    :param unknown: parts that are not known of any server
+    """
+    state = _state(parts, server_id)
+    active, inactive = (parts[name, server_id] if state else ''
+                        for name in ('active', 'inactive'))
+    changed: tuple[str, ...] = ()
+    unknown = dict(unknown)
+    if state:
+        try:
+            changed = tuple(differences(active, inactive))
+        except ValueError:
+            # It went away meanwhile, or libvirt refuses.
+            unknown['differences'] = ' '.join(
+                text for text in (active, inactive)
+                if not text.startswith('<'))
+    own = {name for name, owner in ports.items() if owner == server_id}
+    ids = set(map(_port_id, own))
+    own |= {name for name in devices if _port_id(name) in ids or
+            f"<target dev='{name}'" in active}
+    return schema.HostTraces(
+        host=host, state=state, differences=changed, unknown=unknown,
+        persistent=server_id in parts['persistent', ''].split()
+        if state else None,
+        directory=None if 'directory' in unknown else
+        _directory(parts['directory', server_id]),
+        interfaces=tuple(sorted(own)))
+
+
+def _port_id(name: str) -> str:
+    """Return the begin of a port's UUID in the name of its interface.
+
+    tapX and, with a bridge for iptables, qbrX, qvbX and qvoX belong to one
+    port (os-vif: vif_plug_ovs/ovs.py). Only qvoX is in Open vSwitch then.
+    """
+    found = re.fullmatch(r'(?:tap|qbr|qvb|qvo)([0-9a-f]{8}-[0-9a-f]{2})', name)
+    return found[1] if found else name
 
 
 def _directory(text: str) -> str:

@@ -291,8 +291,8 @@ class HostTraces(_Part, frozen=True, kw_only=True):
         the server; null if that is not known
     :ivar stray_taps: tap devices of the host that belong to no server that
         was asked for, and to no port of Open vSwitch
-    :ivar unknown: why ``directory`` is null, or ports of Open vSwitch are
-        missing in ``interfaces``, by the name of the field
+    :ivar unknown: why ``directory`` is null, or ``differences`` or ports of
+        Open vSwitch in ``interfaces`` are missing, by the name of the field
     """
 
     host: str

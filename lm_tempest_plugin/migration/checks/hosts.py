@@ -211,7 +211,7 @@ def domains(seen: registry.Observation) -> Iterator[schema.Problem]:
 @registry.check
 def domain_xml(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect a server to keep its devices when its guest is started anew."""
-    for each in _placed(seen):
+    for each in _placed(seen, 'differences'):
         for found in filter(None, (each.home, *each.others)):
             for text in found.differences:
                 yield each.judged.problem(

@@ -136,6 +136,19 @@ class ReadTest(base.TestCase):
         self.assertEqual(read(Host()), read(Host(
             uri=f'sh: a warning\n{URI}', ports=f'a warning\n{PORTS}')))
 
+    def test_xml_that_cannot_be_read(self):
+        found = read(Host(**{f'inactive:{ONE}': 'error: no'}))[ONE]
+        self.assertEqual(('running', ()), (found.state, found.differences))
+        self.assertEqual({'differences': 'error: no'}, found.unknown)
+
+    def test_bridges_for_iptables(self):
+        names = [f'{kind}77777777-77' for kind in ('qbr', 'qvb', 'tap')]
+        found = read(Host(devices='\n'.join(['lo', *names])))
+        self.assertEqual(
+            ('qbr77777777-77', 'qvb77777777-77', 'qvo77777777-77',
+             'tap77777777-77'), found[TWO].interfaces)
+        self.assertEqual((), found[TWO].stray_taps)
+
     def test_a_directory_that_goes_away_meanwhile(self):
         found = read(Host(**{f'directory:{ONE}': "stat: cannot statx '/x'"}))
         self.assertEqual('', found[ONE].directory)
@@ -157,7 +170,6 @@ class ReadTest(base.TestCase):
         for parts in (
                 {f'state:{ONE}': 'error: Timed out'},
                 {f'state:{ONE}': 'state.state=99'},
-                {f'inactive:{ONE}': 'error: no'},
                 {'devices': None}):
             exc = self.assertRaises(remote.HostError, read, Host(**parts))
             self.assertIn('alpha: traces of servers cannot', str(exc))
