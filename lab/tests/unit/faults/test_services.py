@@ -257,5 +257,8 @@ class TestPrograms(TestCase):
                 seconds=seconds)
             self.cloud.compute.get.return_value.headers = {
                 'Date': email.utils.format_datetime(now, usegmt=True)}
-            self.assertEqual(present, not self.faults['clock'].present(
-                self.place))
+            each = self.faults['clock']
+            self.assertEqual(present, not each.present(self.place))
+            self.assertEqual(present, not each.told(mock.Mock(
+                cloud_clock_ahead_s=seconds + 0.4)))
+        self.assertTrue(each.told(mock.Mock(cloud_clock_ahead_s=None)))
