@@ -11,12 +11,15 @@
 # under the License.
 
 
+import contextlib
 import os
 import shutil
 import socket
 import subprocess
 import sys
 import threading
+import time
+from unittest import mock
 
 import fixtures
 
@@ -30,8 +33,8 @@ class OutboundTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        for name in ('CONNECT_S', 'ECHO_S'):
-            self.patch(outbound, name, 2.0)
+        for name in ('CONNECT_S', 'LINE_S'):
+            self.patch(outbound, name, 5.0)
         self.workload = outbound.OutboundWorkload('127.0.0.1')
         self.addCleanup(self.workload.close)
         self.commands = []
@@ -39,7 +42,7 @@ class OutboundTest(base.TestCase):
     def run_here(self, *tools):
         """Return a function that runs a command with these tools only."""
         folder = self.useFixture(fixtures.TempDir()).path
-        for tool in ('grep', *tools):
+        for tool in ('cat', 'sleep', *tools):
             found = shutil.which(tool)
             if tool == 'python3':
                 # Not a script that starts it.
@@ -50,9 +53,9 @@ class OutboundTest(base.TestCase):
 
         def run(command):
             return subprocess.run(
-                ['/bin/sh', '-euc', command], env={'PATH': folder},
-                check=True, stdout=subprocess.PIPE, text=True,
-                timeout=30).stdout.strip()
+                ['/bin/sh', '-euc', command.replace('sleep 1', 'sleep 0.1')],
+                env={'PATH': folder}, check=True, stdout=subprocess.PIPE,
+                text=True, timeout=30).stdout.strip()
 
         return run
 
@@ -63,7 +66,9 @@ class OutboundTest(base.TestCase):
 
             def connect():
                 with socket.create_connection(('127.0.0.1', port)) as guest:
-                    behave(guest)
+                    # The workload may close it at any time.
+                    with contextlib.suppress(OSError):
+                        behave(guest)
 
             thread = threading.Thread(target=connect)
             thread.start()
@@ -92,15 +97,31 @@ class OutboundTest(base.TestCase):
     def test_ncat(self):
         self._test_lives('ncat')
 
-    def test_busybox(self):
-        self._test_lives('busybox')
+    def test_nc(self):
+        self._test_lives('nc')
+
+    def test_the_client_ends_with_the_connection(self):
+        self._test_lives('python3')
+        port = self.workload._connection.getsockname()[1]
+        self.workload.close()
+
+        def clients():
+            return subprocess.run(
+                ['pgrep', '-f', f'127.0.0.1 {port}'], check=False,
+                stdout=subprocess.PIPE).stdout
+
+        for _ in range(50):
+            if not clients():
+                break
+            time.sleep(0.1)
+        self.assertEqual(b'', clients())
 
     def skipped(self, run):
         return str(self.assertRaises(
             workloads.Skipped, self.workload.start, run))
 
     def test_no_tool(self):
-        self.assertIn('has no socat, python3, bash',
+        self.assertIn('has no socat, nc, ncat, python3 or bash',
                       self.skipped(self.run_here()))
 
     def test_a_guest_that_does_not_connect(self):
@@ -119,39 +140,62 @@ class OutboundTest(base.TestCase):
         self.workload = outbound.OutboundWorkload('2001:db8::zz')
         self.assertIn('cannot listen', self.skipped(None))
 
-    def test_a_client_that_sends_nothing_back(self):
+    def test_a_client_that_sends_nothing(self):
         self.assertIn('socat in the guest: the guest has closed',
-                      self.skipped(self.client(
-                          lambda guest: guest.recv(10))))
+                      self.skipped(self.client(lambda guest: None)))
+        self.assertEqual(-1, self.workload._connection.fileno())
 
-    def _test_problem(self, behave, text):
+    def problem(self, behave):
+        """Return the problem of a guest that sends one line first."""
         def once(guest):
-            guest.sendall(guest.recv(10))
+            guest.sendall(b'1\n')
+            guest.recv(10)
             behave(guest)
 
         self.workload.start(self.client(once))
-        found = self.workload.verify(None)
-        self.assertIn(text, found)
-        self.assertIn('the guest', found)
+        return self.workload.verify(None)
 
     def test_a_guest_that_has_closed(self):
-        self._test_problem(lambda guest: guest.recv(10), 'has closed')
+        self.assertIn('the guest has closed', self.problem(
+            lambda guest: None))
 
     def test_a_connection_that_was_reset(self):
-        self._test_problem(
+        self.assertIn('broke: ', self.problem(
             lambda guest: guest.setsockopt(
-                socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0'),
-            'broke')
+                socket.SOL_SOCKET, socket.SO_LINGER, b'\1\0\0\0\0\0\0\0')))
 
     def test_no_line_in_time(self):
-        self.patch(outbound, 'ECHO_S', 0.1)
-        self._test_problem(lambda guest: guest.recv(10) and guest.recv(10),
-                           'nothing came back within 0.1 s')
+        self.patch(outbound, 'LINE_S', 0.1)
+        self.assertIn('nothing came within 0.1 s', self.problem(
+            lambda guest: guest.recv(10)))
 
-    def test_another_line(self):
-        self._test_problem(
-            lambda guest: guest.recv(10) and guest.sendall(b'9\n'),
-            r"b'9\n' for b'2\n'")
+    def test_lines_from_before_are_no_proof(self):
+        self.patch(outbound, 'LINE_S', 0.1)
+        sent = threading.Event()
+
+        def behave(guest):
+            guest.sendall(b'1\n')
+            guest.recv(10)
+            guest.sendall(b'2\n' * 100000)
+            sent.set()
+            guest.recv(10)
+
+        self.workload.start(self.client(behave))
+        self.assertTrue(sent.wait(5))
+        self.assertIn('nothing came within 0.1 s', self.workload.verify(None))
+
+    def test_our_line_has_to_be_acknowledged(self):
+        self.patch(outbound, 'LINE_S', 0.1)
+
+        def behave(guest):
+            for _ in range(10):
+                guest.sendall(b'2\n')
+                time.sleep(0.05)
+
+        with mock.patch.object(outbound, '_unacknowledged',
+                               side_effect=[0, *[5] * 1000]):
+            self.assertIn('does not acknowledge a line within 0.1 s',
+                          self.problem(behave))
 
     def test_an_ipv6_address_for_socat(self):
         self.assertIn("host='[2001:db8::1]' port=7\n",
