@@ -56,6 +56,7 @@ class TestMain(base.TestCase):
                 (fleet, 'administrator', lambda: None),
                 (fault, 'discover', lambda: FAULTS),
                 (layout, 'state_folder', lambda: self.layout.root),
+                (main.LOG, 'exception', lambda *args: None),
                 (main, 'Scene', lambda *args: self.scene)):
             self.patch(module, name, value)
         output = io.StringIO()
@@ -108,9 +109,9 @@ class TestMain(base.TestCase):
         status, output = self._run(
             one=errors.LabError('is not up'), two=fault.Missing('none here'))
         self.assertEqual((1, ['one', 'two']), (status, self.scene.played))
-        self.assertIn('FAILED: is not up', output)
+        self.assertIn('FAILED: LabError: is not up', output)
         self.assertIn('skipped: none here', output)
-        self.assertEqual(('one', 'none', 'is not up'), self._kept()[0])
+        self.assertEqual(('one', 'none', 'LabError: is not up'), self._kept()[0])
 
     def test_interrupted(self):
         status, output = self._run(two=KeyboardInterrupt())
