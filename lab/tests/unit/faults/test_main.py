@@ -111,7 +111,8 @@ class TestMain(base.TestCase):
         self.assertEqual((1, ['one', 'two']), (status, self.scene.played))
         self.assertIn('FAILED: LabError: is not up', output)
         self.assertIn('skipped: none here', output)
-        self.assertEqual(('one', 'none', 'LabError: is not up'), self._kept()[0])
+        self.assertEqual(('one', 'none', 'LabError: is not up'),
+                         self._kept()[0])
 
     def test_interrupted(self):
         status, output = self._run(two=KeyboardInterrupt())
