@@ -123,6 +123,8 @@ def set_variables(conf: pathlib.Path, names: collections.abc.Iterable[str],
                   variables: collections.abc.Mapping[str, str]) -> None:
     """Restart programs with variables beside those that they have.
 
+    Programs that have them already are left alone.
+
     :param conf: configuration file of the supervisor
     :param names: names of the supervisor programs
     :param variables: replace those of an earlier call; empty for none
@@ -130,11 +132,12 @@ def set_variables(conf: pathlib.Path, names: collections.abc.Iterable[str],
     """
     added = ''.join(f'{MARK}{name}="{value}"'
                     for name, value in variables.items())
-    text = conf.read_text()
+    old = text = conf.read_text()
     for name in names:
         text = re.sub(
             rf'(?m)(^\[program:{re.escape(name)}\]\n(?:.+\n)*?'
             rf'environment = .*?)(?:{MARK}.*)?$',
             lambda match: match[1] + added, text, count=1)
-    layout.write(conf, text, mode=0o600)
-    supervisor().reread(names)
+    if text != old:
+        layout.write(conf, text, mode=0o600)
+        supervisor().reread(names)

@@ -112,7 +112,8 @@ class TestVariables(base.TestCase):
             self.assertEqual(
                 [{'PATH': '/bin:/sbin', 'NAME': 'a b', **variables},
                  {'PATH': '/bin'}], self._environments())
-        programs.set_variables(self.conf, ['a'], {})
+        for _ in range(2):
+            programs.set_variables(self.conf, ['a'], {})
         self.assertEqual(CONF, self.conf.read_text())
         self.assertEqual([mock.call(['a'])] * 3,
                          self.supervisor.reread.mock_calls)
