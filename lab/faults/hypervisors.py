@@ -58,6 +58,8 @@ live_migration_completion_timeout = 1
 #: Devices that a domain of the same UUID on another host must not have: it
 #: would write the disk of the real one, or need files and interfaces.
 OF_THE_GUEST = ('disk', 'interface', 'serial', 'console')
+#: Checks of a guest that answers no probes.
+SILENT = ('outage', 'stall')
 
 
 def _nothing(place: Place) -> None:
@@ -329,16 +331,19 @@ def _forbid_post_copy(place: Place) -> None:
 
 FAULTS = (
     Fault('guest-destroyed', 'the guest is destroyed on arrival',
-          When.ARRIVED, _destroy, _nothing, (Kind.LOST,), cause='shut off',
+          When.ARRIVED, _destroy, _nothing, (Kind.LOST,),
+          checks=SILENT, cause='the guest is dead: .*shut off',
+          # nova calls a server SHUTOFF 15 s after its guest has ended.
+          consequences=('domains', 'server-status'),
           present=functools.partial(_is, 'shut off')),
     Fault('guest-paused', 'the guest is paused on arrival', When.ARRIVED,
-          _suspend, _nothing, (Kind.LOST,), cause='paused',
+          _suspend, _nothing, (Kind.LOST,), checks=(*SILENT, 'domains'),
+          cause='does not answer.*: paused',
           present=functools.partial(_is, 'paused'),
           needs=Needs(return_s=20)),
     Fault('guest-4s', 'the guest is paused for 4 s on arrival', When.ARRIVED,
           _suspend_for_a_while, _nothing, (Kind.COMPLETED,),
-          checks=('outage', 'clock'), cause='clock',
-          consequences=('stall', 'tcp-stream', 'outbound'),
+          checks=(*SILENT, 'clock'), cause='wall clock is 4',
           present=functools.partial(_is, 'running')),
     Fault('qemu-post-copy', "the source's QEMU is killed in post-copy",
           When.POST_COPY, _kill_qemu, _forbid_post_copy, (Kind.LOST,),
@@ -346,11 +351,12 @@ FAULTS = (
           needs=Needs(memory_mib=32, return_s=20)),
     Fault('domain-twice', "the server's domain is defined on the source as "
           'well', When.ARRIVED, _define, _remove_domain, (Kind.COMPLETED,),
-          checks=('domains',), cause='defined|shut off',
+          checks=('domains',), cause='shut off on host compute1',
           present=functools.partial(_is_on_source, 'shut off')),
     Fault('runs-twice', 'a domain with the UUID of the server runs on the '
           'source as well', When.ARRIVED, _start_second, _remove_domain,
-          (Kind.RUNS_TWICE,), checks=('domains',), cause='both',
+          (Kind.RUNS_TWICE,), checks=('domains',),
+          cause='runs the guest on hosts compute1 and compute2',
           present=functools.partial(_is_on_source, 'running')),
     Fault('directory', 'a directory of the server is left on the source',
           When.ARRIVED, _leave_directory, _remove_directory,
