@@ -331,7 +331,7 @@ def _log_command(path: str, *units: str) -> str:
     """
     return (f'if test -s /var/log/{path}; then tail -c 50M /var/log/{path}; '
             f'else journalctl {" ".join(f"-u {unit}" for unit in units)} '
-            '--since=@{since} -o short-iso --no-pager -q; fi')
+            '--since=@{since} -o short-iso --no-pager -aq; fi')
 
 
 hosts_group = cfg.OptGroup(

@@ -48,11 +48,12 @@ TIMEOUT_S = 15
 MAX_LINES, MAX_BYTES = 2000, 256 * 1024
 
 # mawk has no {n} in regular expressions. Errors of the command come with the
-# mark, and are not filtered.
+# mark, and are not filtered. devstack has colours in its logs.
 _FILTER = r"""
 index($0, mark) == 1 { print; next }
 {
     number++
+    gsub(/\033\[[0-9;]*m/, "")
     begin = substr($0, 1, 19)
     dated = begin ~ /^[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9][T ][0-9]/
     if (dated) {

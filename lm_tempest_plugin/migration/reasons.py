@@ -97,8 +97,9 @@ _NOVA = re.compile(r' (?:ERROR|CRITICAL|WARNING) [\w.]+ '
                    r'(?:\[instance: [^]]*\] )?((?!\[instance: )\S.*)')
 _FAILURE, _LIBVIRT_ERROR = 'Live Migration failure: ', 'libvirt.libvirtError: '
 _EXCEPTION = re.compile(r'.*\b(?:[a-z_]\w*\.)+[A-Z]\w+: (.+)')
-# virLogFormatString(): time, thread, priority, function and line.
-_LIBVIRTD = re.compile(r': error : \w+:\d+ : (.+)')
+# virLogFormatString(): time, thread, priority, function and line. The journal
+# has the message alone.
+_LIBVIRTD = re.compile(r'(?:: error : \w+:\d+ : |\w\[\d+\]: )(.+)')
 # error_report().
 _QEMU = re.compile(r'\bqemu-[\w-]+: (?!warning: |info: )(.+)')
 

@@ -87,6 +87,19 @@ class ReadTest(base.TestCase):
         self.assertEqual(wanted, list(found.lines))
         self.assertEqual('', found.error)
 
+    def test_lines_of_devstack(self):
+        begin = f'{NOW:%FT%T}+0000 alpha nova-compute[360]: '
+        found = self.read(
+            logs.NOVA_COMPUTE,
+            f'{begin}\033[01;31mERROR nova [\033[01;36mNone {REQUEST} '
+            'admin\033[01;31m] \033[01;35mit failed\033[00m',
+            f'{begin}ERROR nova \033[01;35mTraceback\033[00m',
+            f'{begin}\033[01;31mERROR nova [\033[01;36mNone req-2 '
+            'admin\033[01;31m] other')
+        self.assertEqual((
+            f'{begin}ERROR nova [None {REQUEST} admin] it failed',
+            f'{begin}ERROR nova Traceback'), found.lines)
+
     def test_a_request_without_an_id(self):
         self.assertEqual((), self.read(
             logs.NOVA_COMPUTE, f'{local(9)} 360 INFO nova [None req-1] other',

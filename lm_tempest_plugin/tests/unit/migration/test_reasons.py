@@ -155,6 +155,12 @@ class ClassifyTest(base.TestCase):
                     libvirtd(REFUSED)],
                 other_libvirtd=[libvirtd(KEEPALIVE, '00:14:15.441')]))
 
+    def test_libvirtd_in_the_journal(self):
+        self.assertEqual(
+            reasons.Reason('connection-refused', REFUSED), self.classify(
+                [failure(CLOSED)], ['2026-11-28T00:14:31+0000 alpha '
+                                    f'virtqemud[93]: {REFUSED}']))
+
     def test_libvirtd_explains_no_end_of_qemu(self):
         # It may have migrated another domain meanwhile.
         self.assertEqual('qemu-ended', self.classify(
