@@ -36,7 +36,7 @@ LOG = logging.getLogger(__name__)
 NS = poll.NS
 # nova itself asks libvirt every 5 s by default.
 PROGRESS_INTERVAL_NS = 2 * NS
-# A person who reads the log sees that a long copy is no standstill.
+# A person who reads the log sees that a long migration is no standstill.
 TOLD_INTERVAL_NS = 30 * NS
 
 OnPoll = Callable[[poll.Snapshot, Sequence[follow.Migration]], None]
@@ -206,6 +206,8 @@ class Drain:
         if self._on_poll is not None:
             self._on_poll(snapshot, self._migrations)
         self._read_progress(snapshot)
+        for each in self._in_flight:
+            self._tell(each, snapshot.at_ns)
         if len(in_flight) > len(self._in_flight):
             LOG.info('%d of %d live migrations have ended, %d are in flight',
                      sum(each.ended for each in self._migrations),
@@ -240,15 +242,18 @@ class Drain:
             return
         if found is not None and migration_records.is_progress_known(found):
             chosen.progress.append(found)
-            self._tell(chosen, snapshot.at_ns)
 
     def _tell(self, migration: follow.Migration, at_ns: int) -> None:
-        """Log how a long copy goes on, now and then."""
-        told_ns = self._told_ns.setdefault(migration.request.server_id, at_ns)
+        """Log the state of a long migration, now and then."""
+        server_id = migration.request.server_id
+        if migration.status == 'queued':
+            self._told_ns[server_id] = at_ns
+        told_ns = self._told_ns.setdefault(server_id, at_ns)
         if at_ns - told_ns < TOLD_INTERVAL_NS:
             return
-        self._told_ns[migration.request.server_id] = at_ns
-        LOG.info('%s, %.0f s after the request: %s', migration,
+        self._told_ns[server_id] = at_ns
+        LOG.info('%s, %.0f s after the request: record %s; %s', migration,
                  migration.since_request_s(at_ns),
+                 migration.status or 'missing',
                  copying.of_progress(migration.progress) or
-                 'the pace of the copy is not known')
+                 'the pace of a copy is not known')

@@ -164,7 +164,7 @@ class Evidence:
 
     @functools.cached_property
     def running_on(self) -> tuple[str, ...]:
-        """Hosts of which libvirt says that they run the guest."""
+        """Hosts on which libvirt runs the guest."""
         return tuple(each.host for each in self.traces
                      if each.state in _RUNNING)
 

@@ -210,14 +210,16 @@ class PollTest(DrainTestCase):
         self.assertGreaterEqual(min(numbers), 8)
         self.assertLessEqual(max(numbers) - min(numbers), 1)
 
-    def test_a_long_copy_is_told_now_and_then(self):
-        cloud = simulation.Cloud(1)
+    def test_a_long_migration_is_told_now_and_then(self):
+        """But not one that waits in the queue."""
+        cloud = simulation.Cloud(2)
         cloud.durations_s['server-0'] = 100
         with self.assertLogs(drain.__name__, 'INFO') as logged:
-            self.drain(cloud, plan.ONE_AT_A_TIME, timeout_s=200)
-        told = [line for line in logged.output if 'the copy' in line]
+            self.drain(cloud, plan.window(2), timeout_s=200)
+        told = [line for line in logged.output if 'the request' in line]
         self.assertEqual(3, len(told), logged.output)
-        self.assertIn('stands still', told[0])
+        self.assertIn('server-0', told[0])
+        self.assertIn('record running; the copy stands still', told[0])
 
     def test_progress_that_cannot_be_read_does_no_harm(self):
         cloud = simulation.Cloud(1)
