@@ -354,15 +354,15 @@ class OptionsTest(fakes.TempestTestCase):
     def test_a_neighbour_is_built_side_by_side(self):
         self.conf.live_migration_ha.leave_out_checks = []
         self.test.builder = self.builder
-        for hosts, same in ((('alpha', 'alpha'), True),
-                            (('alpha', 'beta'), False)):
-            self.test.neighbour = None
-            self.builder.build.side_effect = [[
-                fakes.guest(f'server-{host}', host) for host in hosts]]
-            guests = self.test.build()
-            self.builder.build.assert_called_with(2, host='')
-            self.assertEqual(1, len(guests))
-            self.assertEqual(same, self.test.neighbour is not None)
+        guests = self.test.build()
+        self.builder.build.assert_called_once_with(2, host='')
+        self.assertEqual(self.guests, [*guests, self.test.neighbour])
+
+    def test_a_volume_cannot_be_the_neighbour_s_too(self):
+        self.conf.live_migration_ha.leave_out_checks = []
+        self.test.builder = self.builder
+        self.test.build(image_id='', block_device_mapping_v2=[])
+        self.assertIsNone(self.test.neighbour)
 
     def test_guests_are_built_on_the_configured_host(self):
         for host, expected in ((None, ''), ('alpha', 'alpha')):
