@@ -62,7 +62,7 @@ def inspect(run: workloads.Run,
 
     :param run: runs a command in the guest; its errors are raised
     :param leave_out: slugs of checks whose facts are not read
-    :raises InspectionError: the guest did not even print its boot id
+    :raises InspectionError: the guest did not print them
     """
     parts = [part for part in PARTS if part not in leave_out]
     before_ns, before_wall_s = time.monotonic_ns(), time.time()
@@ -78,7 +78,7 @@ def parse(output: str, before_ns: int, after_ns: int,
     :param before_ns: CLOCK_MONOTONIC before the command
     :param after_ns: CLOCK_MONOTONIC after it
     :param before_wall_s: our wall clock before the command
-    :raises InspectionError: there is no boot id
+    :raises InspectionError: they are not complete
     """
     said: dict[str, list[str]] = {}
     for line in output.splitlines():
@@ -98,22 +98,22 @@ def parse(output: str, before_ns: int, after_ns: int,
         return {name.removeprefix(kind): values[-1]
                 for name, values in said.items() if name.startswith(kind)}
 
-    if not one('boot_id'):
+    started_s, ended_s = number('started_s'), number('ended_s')
+    wall_s = number('wall_s')
+    if not one('boot_id') or started_s is None or ended_s is None:
         raise InspectionError(
-            f'the guest printed no boot id, but {output[-200:]!r}')
-    started_s, wall_s = number('started_s'), number('wall_s')
+            f'the guest did not print its facts, but {output[-200:]!r}')
     # The guest read its clocks first of all. SSH took the rest of the time,
     # before that or after the command: half of it is the error.
-    in_guest_s = max(0.0, (number('ended_s') or 0.0) - (started_s or 0.0))
-    error_s = max(0.0, (after_ns - before_ns) / 1e9 - in_guest_s) / 2
+    error_s = max(
+        0.0, (after_ns - before_ns) / 1e9 - (ended_s - started_s)) / 2
     at_ns = before_ns + round(error_s * 1e9)
     # busybox's date knows whole seconds only.
     coarse_s = 0.0 if '.' in one('wall_s') else 0.5
     disk_write_cs = number('disk_write_cs')
     return schema.GuestInspection(
         boot_id=one('boot_id'), at_ns=at_ns,
-        uptime_ahead_s=None if started_s is None
-        else started_s - at_ns / 1e9, uptime_error_s=error_s,
+        uptime_ahead_s=started_s - at_ns / 1e9, uptime_error_s=error_s,
         wall_ahead_s=None if wall_s is None
         else wall_s + coarse_s - (before_wall_s + error_s),
         wall_error_s=error_s + coarse_s,

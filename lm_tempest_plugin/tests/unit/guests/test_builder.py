@@ -270,7 +270,8 @@ class FlavorTest(BuilderTestCase):
 class RunTest(BuilderTestCase):
 
     def test_an_inspection(self):
-        self.remote.exec_command.return_value = 'boot_id=boot-1\n'
+        self.remote.exec_command.return_value = (
+            'boot_id=boot-1\nstarted_s=1\nended_s=2\n')
         self.assertEqual(
             'boot-1', self.builder.inspect(guest(), ['metadata']).boot_id)
         self.remote.exec_command.assert_called_once_with(

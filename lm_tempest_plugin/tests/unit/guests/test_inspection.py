@@ -282,7 +282,8 @@ class ParseTest(base.TestCase):
 
     def parse(self, *lines, after_ns=12 * S):
         return inspection.parse(
-            '\n'.join(['boot_id=b', *lines]), 10 * S, after_ns, 1000.0)
+            '\n'.join(['boot_id=b', 'started_s=1', 'ended_s=2', *lines]),
+            10 * S, after_ns, 1000.0)
 
     def test_the_error_of_the_clocks_is_the_time_of_ssh(self):
         # 2 s in all and 1.5 s in the guest leave 0.25 s before or after.
@@ -298,10 +299,8 @@ class ParseTest(base.TestCase):
         self.assertEqual((3.25, 0.75),
                          (found.wall_ahead_s, found.wall_error_s))
 
-    def test_no_clock(self):
-        found = self.parse('wall_s=')
-        self.assertEqual((None, None),
-                         (found.uptime_ahead_s, found.wall_ahead_s))
+    def test_no_wall_clock(self):
+        self.assertIsNone(self.parse('wall_s=').wall_ahead_s)
 
     def test_a_disk_that_was_written_meanwhile(self):
         found = self.parse('written:vda=1', 'written:vdb=5', 'written:vda=2',
@@ -312,17 +311,19 @@ class ParseTest(base.TestCase):
         found = self.parse('Welcome', '', 'skipped:metadata=no curl = no')
         self.assertEqual({'metadata': 'no curl = no'}, found.skipped)
 
-    def test_no_boot_id(self):
-        exc = self.assertRaises(inspection.InspectionError, inspection.parse,
-                                'sh: not found', 0, 1, 0.0)
-        self.assertIn('sh: not found', str(exc))
+    def test_other_output(self):
+        for output in ('sh: not found', 'started_s=1\nboot_id=b'):
+            exc = self.assertRaises(
+                inspection.InspectionError, inspection.parse, output, 0, 1,
+                0.0)
+            self.assertIn(repr(output), str(exc))
 
     def test_inspect(self):
         commands = []
 
         def run(command):
             commands.append(command)
-            return 'boot_id=b'
+            return 'boot_id=b\nstarted_s=1\nended_s=2'
 
         self.assertEqual('b', inspection.inspect(run, ['metadata']).boot_id)
         self.assertEqual(
