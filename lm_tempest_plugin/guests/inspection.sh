@@ -37,6 +37,8 @@ SUMS_CS=200
 # Of each file no more than this.
 FILE_MIB=2
 
+no_room='the guest has no room for temporary files'
+
 newline='
 '
 # Of a message of several lines, the last one.
@@ -237,14 +239,16 @@ find_direct() {
 
 # A sum of a part of a device or file: NAME INPUT SKIP_BLOCKS BLOCKS BLOCK_SIZE
 sum() {
-    # To a file first: a pipe would lose the exit status of dd.
+    # To a file first: a pipe takes longer, and loses the status of dd.
     if reason=$(dd if="$2" of="$folder/$part.piece" bs="$5" skip="$3" \
-            count="$4" $direct 2>&1) &&
-            [ -s "$folder/$part.piece" ]; then
+            count="$4" $direct 2>&1); then
         value=$($hash < "$folder/$part.piece")
         say "$part:$1" "${value%% *}"
     else
-        say "failed:$part" "$1 cannot be read: $reason"
+        case $reason in
+            (*'No space left'*) say "skipped:$part" "$no_room" ;;
+            (*) say "failed:$part" "$1 cannot be read: $reason" ;;
+        esac
     fi
     rm -f "$folder/$part.piece"
 }
@@ -390,13 +394,14 @@ say started_s "$started"
 say wall_s "$now"
 say boot_id "$(cat /proc/sys/kernel/random/boot_id)"
 
-# In memory: a disk that hangs must not keep the facts from being told.
-for place in /dev/shm /run /tmp; do
+# In memory: a disk that hangs must not keep the facts from being told. The
+# workload memory may fill /dev/shm.
+for place in /run /dev/shm /tmp; do
     folder=$(mktemp -d $place/lm-XXXXXX 2> /dev/null) && break
 done
 if [ -z "$folder" ]; then
     for part; do
-        say "skipped:$part" 'the guest has no room for temporary files'
+        say "skipped:$part" "$no_room"
     done
     set --
 fi

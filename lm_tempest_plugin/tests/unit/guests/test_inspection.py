@@ -121,7 +121,7 @@ class ScriptTest(base.TestCase):
             command = re.sub(f'^{name}=.*', f'{name}={value}', command,
                              flags=re.MULTILINE)
         for path, replacement in (
-                ('/dev/shm', f'{self.folder}/shm'),
+                ('/run /dev/shm /tmp', f'{self.folder}/shm'),
                 ('/sys/block', f'{self.folder}/block'),
                 ('"/dev/$', f'"{self.folder}/dev/$'),
                 ('/proc/mounts', f'{self.folder}/mounts'),
@@ -256,6 +256,16 @@ class ScriptTest(base.TestCase):
         (self.folder / 'dev' / 'vda1').unlink()
         self.assert_failed('base-image', 'vda1@', 'cannot be read',
                            'No such file')
+
+    def test_no_room_in_memory(self):
+        self.program('dd', """case $* in
+            *of=/dev/null*) exit ;;
+        esac
+        echo 'dd: No space left on device' >&2; exit 1""")
+        found = self.inspect('base-image')
+        self.assertEqual(
+            ({'base-image': 'the guest has no room for temporary files'},
+             {}, {}), (found.skipped, found.failed, found.base_image))
 
     def test_disks_of_root_only(self):
         (self.folder / 'dev' / 'vda').unlink()
