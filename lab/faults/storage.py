@@ -38,7 +38,10 @@ FULL_DISK = '6m'
 #: The boot partition of the guest's disk begins at 1 MiB and ends before
 #: 40 MiB: the kernel has read it, and nobody writes it. These bytes lie
 #: beyond its files.
-ALTERED_AT, ALTERED_BYTES = 38 << 20, 4096
+IN_IMAGE = 38 << 20
+#: The check reads the first 4 MiB of every 64 MiB of an ephemeral disk.
+IN_EPHEMERAL = 3 << 20
+ALTERED_BYTES = 4096
 SLOW_IOPS = 1
 ROOT_DISK = 'vda'
 #: Names of nova's cached files: an image's is a digest of its UUID.
@@ -81,15 +84,19 @@ def _cached(place: Place, kind: str) -> list[tuple[pathlib.Path,
     return [(folders[0] / name, folders[1] / name) for name in names]
 
 
-def _alter(kind: str, place: Place) -> None:
-    """Give the destination base images that differ from the source's."""
+def _alter(kind: str, at: int, place: Place) -> None:
+    """Give the destination base images that differ from the source's.
+
+    :param kind: pattern of their names
+    :param at: first byte that differs
+    """
     for source, destination in _cached(place, kind):
         destination.parent.mkdir(parents=True, exist_ok=True)
         _copy(source, destination)
         with open(destination, 'r+b') as stream:
-            stream.seek(ALTERED_AT)
+            stream.seek(at)
             found = stream.read(ALTERED_BYTES)
-            stream.seek(ALTERED_AT)
+            stream.seek(at)
             stream.write(bytes(byte ^ 0xff for byte in found))
 
 
@@ -176,12 +183,12 @@ FAULTS = (
           # With Ceph nothing is written to it.
           storages=(BLOCK,)),
     Fault('base-image', "the destination's cached base image differs",
-          When.BEFORE, functools.partial(_alter, IMAGE),
+          When.BEFORE, functools.partial(_alter, IMAGE, IN_IMAGE),
           functools.partial(_mend_base, IMAGE), (Kind.COMPLETED,),
           checks=('base-image',), present=functools.partial(
               _is_altered, IMAGE), storages=(BLOCK,)),
     Fault('ephemeral-disk', "the destination's cached ephemeral disk differs",
-          When.BEFORE, functools.partial(_alter, EPHEMERAL),
+          When.BEFORE, functools.partial(_alter, EPHEMERAL, IN_EPHEMERAL),
           functools.partial(_mend_base, EPHEMERAL), (Kind.COMPLETED,),
           checks=('ephemeral-disks',), present=functools.partial(
               _is_altered, EPHEMERAL), needs=Needs(ephemeral=True),

@@ -26,7 +26,6 @@ class TestFaults(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        self.patch(storage, 'ALTERED_AT', 4)
         self.place = Place(self.layout, 'compute1', 'compute2', 'server')
         self.commands, self.output = [], ''
         self.patch(storage.fleet, 'inside', self._inside)
@@ -37,32 +36,36 @@ class TestFaults(base.TestCase):
         self.bases = [self.layout.data(host) / 'instances' / '_base'
                       for host in ('compute1', 'compute2')]
         for name in (IMAGE, 'ephemeral_1_abc', 'swap_1'):
-            self.write(self.bases[0] / name, f'the content of {name}')
+            self.write(self.bases[0] / name)
         self.faults = {each.name: each for each in storage.FAULTS}
 
     def _inside(self, host, *command, check=True):
         self.commands.append((host, *command))
         return types.SimpleNamespace(stdout=self.output)
 
-    def _cached(self, name):
-        path = self.bases[1] / name
-        return path.read_text('latin-1') if path.exists() else None
-
     def test_files_that_differ(self):
-        for name, file in (('base-image', IMAGE),
-                           ('ephemeral-disk', 'ephemeral_1_abc')):
-            each, true = self.faults[name], f'the content of {file}'
-            for earlier in (None, true):
-                self.assertEqual(earlier, self._cached(file))
+        for name, file, at in (('base-image', IMAGE, storage.IN_IMAGE),
+                               ('ephemeral-disk', 'ephemeral_1_abc',
+                                storage.IN_EPHEMERAL)):
+            each = self.faults[name]
+            source, destination = (base / file for base in self.bases)
+            with open(source, 'wb') as stream:
+                stream.truncate(at + 2 * storage.ALTERED_BYTES)
+            for is_cached in (False, True):
+                self.assertEqual(is_cached, destination.exists())
                 each.inject(self.place)
                 self.assertEqual('', each.present(self.place))
+                content = destination.read_bytes()
                 self.assertEqual(
-                    (len(true), 'the '),
-                    (len(self._cached(file)), self._cached(file)[:4]))
+                    (b'\0\xff', b'\xff\0', storage.ALTERED_BYTES),
+                    (content[at - 1:at + 1],
+                     content[at + storage.ALTERED_BYTES - 1:][:2],
+                     content.count(b'\xff')))
                 each.heal(self.place)
                 self.assertIn('not altered', each.present(self.place))
-            self.assertEqual(true, self._cached(file))
-        self.assertIsNone(self._cached('swap_1'))
+                self.assertEqual(source.read_bytes(),
+                                 destination.read_bytes())
+        self.assertFalse((self.bases[1] / 'swap_1').exists())
 
     def test_no_base_image(self):
         for path in self.bases[0].iterdir():
