@@ -241,7 +241,7 @@ def _mend_and_restart(place: Place) -> None:
     heartbeat fails each RPC cast to it is lost.
     """
     _mend(place)
-    programs.supervisor().restart(f'{place.destination}-nova-compute')
+    settings.restart_compute(place.layout, place.destination)
 
 
 def _cut_for_a_while(place: Place) -> None:

@@ -16,9 +16,18 @@ from __future__ import annotations
 
 import pathlib
 
+from lab import errors
 from lab.faults import programs
+from lab import fleet
 from lab import layout
 from lab.layout import Layout
+from lm_tempest_plugin import utils
+
+#: Time until a nova-compute that has started serves requests.
+SERVE_SECONDS = 90
+POLL_SECONDS = 0.5
+REPORTS = ('SELECT host, report_count FROM services WHERE `binary` = '
+           "'nova-compute' AND deleted = 0;")
 
 
 def change(paths: Layout, host: str, text: str) -> None:
@@ -35,7 +44,7 @@ def change(paths: Layout, host: str, text: str) -> None:
         # It holds passwords.
         layout.write(kept, old, mode=0o600)
     layout.write(conf, f'{old}\n{text}', mode=0o600)
-    programs.supervisor().restart(f'{host}-nova-compute')
+    restart_compute(paths, host)
 
 
 def restore(paths: Layout, host: str) -> None:
@@ -47,7 +56,31 @@ def restore(paths: Layout, host: str) -> None:
     conf, kept = _files(paths, host)
     if kept.exists():
         kept.rename(conf)
-        programs.supervisor().restart(f'{host}-nova-compute')
+        restart_compute(paths, host)
+
+
+def restart_compute(paths: Layout, host: str) -> None:
+    """Restart a nova-compute, and wait until the new one serves requests.
+
+    Until then it takes a migration for one that its end has interrupted, and
+    resets the server. It first reports when it serves.
+
+    :param paths: paths of the lab
+    :param host: name of the host
+    :raises errors.LabError: if it does not stop, start or report
+    """
+    name, supervisor = f'{host}-nova-compute', programs.supervisor()
+    if supervisor.state(name).up:
+        supervisor.stop(name)
+
+    def reports() -> str:
+        return dict(fleet.sql(paths, REPORTS))[host]
+
+    before = reports()
+    supervisor.start(name)
+    utils.wait_until(
+        lambda count: count != before, reports, f'{name} to report',
+        SERVE_SECONDS, POLL_SECONDS, error=errors.LabError)
 
 
 def is_changed(paths: Layout, host: str) -> bool:

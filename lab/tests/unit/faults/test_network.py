@@ -46,6 +46,7 @@ class TestFaults(base.TestCase):
         for owner, name in (
                 (network.fleet, 'sql'), (network.network, 'set_management'),
                 (network.settings, 'change'), (network.settings, 'restore'),
+                (network.settings, 'restart_compute'),
                 (network.programs, 'pause'), (network.programs, 'resume')):
             self.patch(owner, name, side_effect=self._note(name))
         self.patch(network.settings, 'is_changed', return_value=True)

@@ -22,8 +22,7 @@ class TestSettings(base.TestCase):
         super().setUp()
         self.conf = self.write(
             self.layout.etc('compute1') / 'nova.conf', '[DEFAULT]\na = 1\n')
-        self.restart = self.patch(
-            settings.programs, 'supervisor').return_value.restart
+        self.restart = self.patch(settings, 'restart_compute')
 
     def test_changed_and_restored(self):
         settings.change(self.layout, 'compute1', '[libvirt]\nb = 2\n')
@@ -38,9 +37,36 @@ class TestSettings(base.TestCase):
         settings.restore(self.layout, 'compute1')
         self.assertEqual('[DEFAULT]\na = 1\n', self.conf.read_text())
         self.assertFalse(settings.is_changed(self.layout, 'compute1'))
-        self.assertEqual([mock.call('compute1-nova-compute')] * 3,
+        self.assertEqual([mock.call(self.layout, 'compute1')] * 3,
                          self.restart.call_args_list)
 
     def test_nothing_to_restore(self):
         settings.restore(self.layout, 'compute1')
         self.restart.assert_not_called()
+
+
+class TestRestartCompute(base.TestCase):
+
+    def _restart(self, *reports, up=True):
+        self.supervisor = self.patch(
+            settings.programs, 'supervisor').return_value
+        self.supervisor.state.return_value.up = up
+        self.patch(settings.fleet, 'sql', side_effect=[
+            [['compute2', '1'], ['compute1', report]] for report in reports])
+        self.patch(settings, 'POLL_SECONDS', 0)
+        settings.restart_compute(self.layout, 'compute1')
+
+    def test_waits_for_its_report(self):
+        self._restart('7', '7', '7', '8')
+        self.assertEqual(
+            ['state', 'stop', 'start'],
+            [name for name, _, _ in self.supervisor.method_calls])
+
+    def test_one_that_is_not_up(self):
+        self._restart('7', '8', up=False)
+        self.supervisor.stop.assert_not_called()
+
+    def test_never_reports(self):
+        self.patch(settings, 'SERVE_SECONDS', 0)
+        self.assertIn('compute1-nova-compute to report', self.refused(
+            self._restart, '7', '7', '7'))
