@@ -75,15 +75,20 @@ _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
      r'Length mismatch|Not a migration stream|'
      r'load of migration failed: Invalid argument'),
     ('unsupported', r'unsupported configuration|is not supported'),
+    # VIR_DOMAIN_SHUTOFF_DAEMON: a libvirtd that starts ends the guests whose
+    # migration it does not know any more.
+    ('libvirtd-restarted', r'reason=daemon'),
     # _get_neutron_events_for_live_migration().
     ('vif-plug', r'Timeout waiting for .*network-vif-plugged'),
-    ('time-out', r'[Tt]imed out|keepalive timeout|MessagingTimeout|'
-     r'not completed after'),
+    # Not the lock of a domain, for which everybody waits during a migration.
+    ('time-out', r'[Tt]imed out(?! during operation: cannot acquire)|'
+     r'keepalive timeout|MessagingTimeout|not completed after'),
 ))
 # A sign that something else has happened before.
 _GENERIC = tuple((slug, re.compile(pattern)) for slug, pattern in (
     ('qemu-ended', r"domain '.*' is not running|Unable to read from monitor|"
-     r'closed the monitor|guest unexpectedly quit|terminating on signal'),
+     r'closed the monitor|guest unexpectedly quit|'
+     r'reason=(crashed|destroyed)'),
     ('connection-lost', r'client socket is closed|Connection reset by peer|'
      r'Broken pipe|received hangup|Unable to write to socket|'
      r'Input/output error'),
@@ -100,8 +105,8 @@ _EXCEPTION = re.compile(r'.*\b(?:[a-z_]\w*\.)+[A-Z]\w+: (.+)')
 # virLogFormatString(): time, thread, priority, function and line. The journal
 # has the message alone.
 _LIBVIRTD = re.compile(r'(?:: error : \w+:\d+ : |\w\[\d+\]: )(.+)')
-# error_report().
-_QEMU = re.compile(r'\bqemu-[\w-]+: (?!warning: |info: )(.+)')
+# QEMU's error_report(), and libvirt's notes in QEMU's log.
+_QEMU = re.compile(r'(?:\bqemu-[\w-]+|\+0000): (?!warning: |info: )(.+)')
 
 
 @dataclasses.dataclass(frozen=True)

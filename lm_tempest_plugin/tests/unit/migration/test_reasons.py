@@ -92,8 +92,8 @@ class ClassifyTest(base.TestCase):
                  "0x0 of device '0000:00:02.0/virtio-net'"),
                 ('unsupported', 'unsupported configuration: Unable to find '
                  'security driver for model selinux'),
-                ('time-out', 'Timed out during operation: cannot acquire '
-                 'state change lock (held by monitor=remoteDispatch)'),
+                ('time-out', 'unable to connect to server at '
+                 "'beta:49152': Connection timed out"),
                 ('qemu-ended', 'Unable to read from monitor: Connection '
                  'reset by peer'),
                 ('connection-lost', CLOSED),
@@ -145,6 +145,25 @@ class ClassifyTest(base.TestCase):
                              'feature: CPUID.1H'),
                         qemu('terminating on signal 15 from pid 70'),
                         qemu(text, program)]))
+
+    def test_notes_of_libvirt_in_the_log_of_qemu(self):
+        for text, slug in (
+                ('initiating migration', None),
+                ('shutting down, reason=migrated', None),
+                ('shutting down, reason=failed', None),
+                ('shutting down, reason=destroyed', 'qemu-ended'),
+                ('shutting down, reason=daemon', 'libvirtd-restarted')):
+            found = self.classify((), (), [
+                f'2026-11-28 00:49:28.405+0000: {text}',
+                # As after each migration.
+                qemu('terminating on signal 15 from pid 60 (libvirtd)')])
+            self.assertEqual(
+                reasons.Reason(slug, text) if slug else None, found)
+
+    def test_waiting_for_the_lock_of_a_domain_is_no_reason(self):
+        self.assertIsNone(self.classify((), [libvirtd(
+            'Timed out during operation: cannot acquire state change lock '
+            '(held by monitor=remoteDispatchDomainMigrateFinish3Params)')]))
 
     def test_the_first_message_of_libvirtd_counts(self):
         self.assertEqual(
