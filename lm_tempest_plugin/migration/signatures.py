@@ -183,6 +183,13 @@ SIGNATURES = (
         '(LiveMigrationNotSubmitted)',
         lambda evidence: _stuck(evidence, 'error') and evidence.begun),
     Signature(
+        'post-copy-failed',
+        'post-copy failed: a part of the memory was on the source only, so '
+        'the guest cannot go on, and nothing can be rolled back',
+        lambda evidence: (evidence.post_copied and
+                          evidence.guest.answers is False and
+                          evidence.status in ('error', 'failed'))),
+    Signature(
         'post-failed',
         'an exception after the copy: networks or volumes on the '
         'destination, or messages to it (such as bugs 1879787, 1843639, '
@@ -237,9 +244,9 @@ SIGNATURES = (
                           not evidence.begun and evidence.status == 'error')),
     Signature(
         'error-with-running-guest',
-        'nova lost the migration in an exception and set the server to ERROR '
-        'while its guest runs on one of the two hosts (such as bugs 1905944 '
-        'and 1982284)', _error_with_guest),
+        'nova lost the migration in an exception and set the server to '
+        'ERROR, although its guest runs (such as bugs 1905944 and 1982284)',
+        _error_with_guest),
     # nova-compute starts and finds nothing to abort on the source.
     Signature(
         'source-restarted-copy-continued',

@@ -180,11 +180,14 @@ def allocations(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect allocations of the server on its host, and no other ones.
 
     Providers below the host's own one, such as those of bandwidth and VGPUs,
-    and those that share with it belong to the host. The migration record
-    holds allocations while its migration runs.
+    and those that share with it belong to the host. A migration that goes on
+    is not judged: its record holds the allocations of the source.
     """
     client = seen.clients.providers
     for each, server in seen.existing():
+        records = seen.records[each.server_id]
+        if not all(map(migration_records.is_terminal, records)):
+            continue
         held = placement.allocations(seen.clients.placement, server.server_id)
         root = seen.providers.get(server.host, '')
         if root not in held or not all(
@@ -192,7 +195,7 @@ def allocations(seen: registry.Observation) -> Iterator[schema.Problem]:
             yield each.problem(
                 'allocations', f'the server is on host {server.host}, and '
                 f'its allocations are on {_names(seen, held)}')
-        for record in seen.records[each.server_id]:
+        for record in records:
             left = placement.allocations(seen.clients.placement, record.uuid)
             if left:
                 yield each.problem(

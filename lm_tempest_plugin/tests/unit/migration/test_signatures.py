@@ -227,6 +227,17 @@ class KnownCausesTest(SignatureTestCase):
                 actions.PRE, host='beta', finish=finish)),
             'collected_at': builders.second(40), **changes}
 
+    def test_post_copy_failed(self):
+        for kind, changes in (
+                (Kind.INCONSISTENT, {'server': builders.server(host='beta')}),
+                (Kind.LOST, {'server': builders.server(
+                    status='ERROR', host='beta')})):
+            self.assert_verdict(
+                kind, 'post-copy-failed', 'cannot go on',
+                guest=builders.SILENT, records=(builders.record('error'),),
+                transitions=builders.transitions(
+                    'running', 'running (post-copy)', 'error'), **changes)
+
     def test_neutron_s_event_does_not_come(self):
         self.assert_stuck('vif-plug-timeout', 'network-vif-plugged',
                           'vif_plugging_timeout', **self.waiting())
@@ -288,7 +299,8 @@ class AllTest(base.TestCase):
              'request-lost', 'checks-not-ended', 'job-not-accepted',
              'source-down', 'abort-before-begin', 'stopped-while-queued',
              'conductor-failed', 'vif-plug-timeout', 'setup-failed',
-             'job-not-submitted', 'post-failed', 'post-copy-stuck',
+             'job-not-submitted', 'post-copy-failed', 'post-failed',
+             'post-copy-stuck',
              'copy-not-converging', 'copy-stands-still', 'copy-slow',
              'copy-not-ended', 'running-forever', 'record-abandoned',
              'completed-on-source', 'precheck-failed',

@@ -396,6 +396,11 @@ class AllocationsTest(NovaTestCase):
         self.assert_problem(
             self.observation(), 'record 7 still holds allocations on alpha')
 
+    def test_a_migration_that_goes_on_is_not_judged(self):
+        self.allocations['uuid-7'] = ['uuid-of-alpha']
+        self.assert_passes(self.observation(self.rolled_back(
+            records=(builders.record('running'),), timed_out='waited')))
+
     def test_each_of_several_servers(self):
         other = builders.new_request(
             server=builders.server(server_id=OTHER_ID, name='second'))
