@@ -62,6 +62,8 @@ live_migration_completion_timeout = 1
 OF_THE_GUEST = ('disk', 'interface', 'serial', 'console')
 #: Checks of a guest that answers no probes.
 SILENT = ('outage', 'stall')
+#: Checks of a server whose migration goes on.
+GOES_ON = ('left-migrating', 'one-record', 'server-status')
 
 
 def _nothing(place: Place) -> None:
@@ -391,29 +393,38 @@ FAULTS = (
     Fault('libvirtd', "the destination's libvirtd is killed while copying",
           When.RUNNING, _kill_libvirtd, _restart_compute,
           (Kind.ROLLED_BACK, Kind.INCONSISTENT, Kind.FAILED),
-          cause=r'lost the migration|compute_live_migration|driver',
+          cause=r'client socket is closed|driver',
+          # The server may be in ERROR.
+          consequences=('server-status',),
           present=functools.partial(_restarted, 'destination', 'libvirtd')),
     Fault('libvirtd-destination', "the destination's libvirtd hangs before "
           'the request', When.BEFORE,
           functools.partial(_pause_libvirtd, 'destination'),
           functools.partial(_resume_libvirtd, 'destination'),
-          (Kind.STUCK,), cause='compute2',
+          (Kind.STUCK,), checks=(*GOES_ON, 'host-access'),
+          cause='waited .* for compute_check_can_live_migrate_destination on '
+          'host compute2',
           present=functools.partial(_is_paused, 'destination'),
           needs=Needs(timeout_s=40)),
     Fault('libvirtd-source', "the source's libvirtd hangs while copying",
           When.RUNNING, functools.partial(_pause_libvirtd, 'source'),
           functools.partial(_resume_libvirtd, 'source'), (Kind.STUCK,),
-          cause='compute1',
+          checks=(*GOES_ON, 'host-access'),
+          cause="libvirt.* of .*source.* does not answer|stands still",
+          # QEMU pauses the guest and waits for libvirt before it hands over.
+          consequences=SILENT,
           present=functools.partial(_is_paused, 'source'),
           needs=Needs(timeout_s=40)),
     Fault('copy-slow', 'the bandwidth of the copy is limited to 1 MiB/s',
           When.BEFORE, functools.partial(_limit, SLOW_MIB_S), _lift_limit,
-          (Kind.STUCK,), cause='forecast|left',
+          (Kind.STUCK,), checks=GOES_ON,
+          cause=r'the copy moves: .* MiB/s, about \d+ s more',
           present=functools.partial(_is_limited, SLOW_MIB_S),
           needs=Needs(timeout_s=30)),
     Fault('copy-not-converging', 'the guest writes its memory faster than it '
           'is sent', When.BEFORE, functools.partial(_limit, NARROW_MIB_S),
-          _abort, (Kind.STUCK,), cause='writes',
+          _abort, (Kind.STUCK,), checks=GOES_ON,
+          cause='the copy does not converge: the guest writes',
           present=functools.partial(_is_limited, NARROW_MIB_S),
           needs=Needs(memory_mib=32, timeout_s=40)),
     Fault('compute-running', "the source's nova-compute is killed while "
