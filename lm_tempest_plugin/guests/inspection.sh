@@ -33,7 +33,7 @@ METADATA_S=10
 # no longer than SUMS_CS hundredths of a second.
 PIECE_MIB=4
 SAMPLES=16
-SUMS_CS=200
+SUMS_CS=300
 # Of each file no more than this.
 FILE_MIB=2
 
