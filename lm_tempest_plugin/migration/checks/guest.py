@@ -20,9 +20,9 @@ from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import evidence
 from lm_tempest_plugin.results import schema
 
-# Time for four writes of 4 KiB, each of three or more operations of the disk: a
-# disk that needs longer does less than two operations a second. A guest in
-# software emulation needs 0.2 s, and 2 s on a machine with too many of them.
+# Time for four writes of 4 KiB, each of three or more operations: a disk that
+# needs longer does less than two operations a second. A guest in software
+# emulation needs 0.2 s, and 2 s on a machine with too many of them.
 MAX_DISK_WRITE_S = 10.0
 # Services that compare clocks live with this, such as Ceph's and etcd's.
 MAX_CLOCK_CHANGE_S = 1.0
