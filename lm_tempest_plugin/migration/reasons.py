@@ -19,13 +19,15 @@ while QEMU or libvirtd of either host know why.
 """
 
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
 import dataclasses
 import re
 
 from lm_tempest_plugin.hosts import logs as host_logs
 from lm_tempest_plugin.results import schema
 
-OTHER = 'other'
+OTHER, TIME_OUT = 'other', 'time-out'
 # The first match counts.
 _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
     # virDomainAbortJob().
@@ -81,8 +83,8 @@ _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
     # _get_neutron_events_for_live_migration().
     ('vif-plug', r'Timeout waiting for .*network-vif-plugged'),
     # Not the lock of a domain, for which everybody waits during a migration.
-    ('time-out', r'[Tt]imed out(?! during operation: cannot acquire)|'
-     r'keepalive timeout|MessagingTimeout|not completed after'),
+    (TIME_OUT, r'[Tt]imed out(?! during operation: cannot acquire)|'
+     r'keepalive timeout|MessagingTimeout'),
 ))
 # A sign that something else has happened before.
 _GENERIC = tuple((slug, re.compile(pattern)) for slug, pattern in (
@@ -100,6 +102,8 @@ _GENERIC = tuple((slug, re.compile(pattern)) for slug, pattern in (
 _NOVA = re.compile(r' (?:ERROR|CRITICAL|WARNING) [\w.]+ '
                    r'(?:\[(?:None )?(?:req-|-)[^]]*\] )?'
                    r'(?:\[instance: [^]]*\] )?((?!\[instance: )\S.*)')
+# should_trigger_timeout_action() in nova/virt/libvirt/migration.py.
+_NOT_COMPLETED = 'Live migration not completed after'
 _FAILURE, _LIBVIRT_ERROR = 'Live Migration failure: ', 'libvirt.libvirtError: '
 _EXCEPTION = re.compile(r'.*\b(?:[a-z_]\w*\.)+[A-Z]\w+: (.+)')
 # virLogFormatString(): time, thread, priority, function and line. The journal
@@ -114,7 +118,8 @@ class Reason:
     """The reason that a log shows.
 
     :ivar slug: its class, such as certificate
-    :ivar text: the message, without its time
+    :ivar text: the message, without its time; with log and host unless nova
+        logged it
     """
 
     slug: str
@@ -129,7 +134,12 @@ def classify(logs: Iterable[schema.HostLog]) -> Reason | None:
 
     :param logs: lines that belong to one migration
     """
-    failures, others = _messages(logs)
+    failures, others = _messages(list(logs))
+    if any(_CLASSES[0][1].search(text) for text in failures):
+        # nova aborts after its own time-out, or switches to post-copy.
+        for text in others:
+            if _NOT_COMPLETED in text:
+                return Reason(TIME_OUT, text)
     for classes in (_CLASSES, _GENERIC):
         for text in (*failures, *others):
             for slug, pattern in classes:
@@ -139,30 +149,32 @@ def classify(logs: Iterable[schema.HostLog]) -> Reason | None:
     return Reason(OTHER, failures[0]) if failures else None
 
 
-def _messages(logs: Iterable[schema.HostLog]) -> tuple[list[str], list[str]]:
+def _messages(logs: Sequence[schema.HostLog]) -> tuple[list[str], list[str]]:
     """Return the messages of failed migrations, and all other errors.
 
     The nearest to the cause come first.
     """
-    lines: dict[str, list[str]] = {}
-    for log in logs:
-        lines.setdefault(log.name, []).extend(log.lines)
-    nova = [found[1] for found in map(
-        _NOVA.search, lines.get(host_logs.NOVA_COMPUTE, ())) if found]
+    def found(name: str, pattern: re.Pattern[str]) -> Iterator[str]:
+        # The first of both hosts is the cause of the others. Lines of libvirt
+        # and QEMU begin with the time in UTC.
+        for line, host in sorted((line, log.host) for log in logs
+                                 if log.name == name for line in log.lines):
+            match = pattern.search(line)
+            if match:
+                yield f'{name} on host {host}: {match[1]}'
+
+    nova = [match[1] for log in logs if log.name == host_logs.NOVA_COMPUTE
+            for match in map(_NOVA.search, log.lines) if match]
     # oslo.log appends the exception, which has the same text.
     failures = [
         text.partition(_FAILURE)[2].partition(f': {_LIBVIRT_ERROR}')[0]
         for text in nova if _FAILURE in text]
-    qemu = [found[1] for found in map(
-        _QEMU.search, lines.get(host_logs.QEMU, ())) if found]
     # Lines of libvirtd may belong to other migrations at the same time. If
     # QEMU ended, its own log says why.
     ended = any(_GENERIC[0][1].search(text) for text in failures)
-    # The first of both hosts is the cause of the others. All begin with the
-    # time in UTC.
-    libvirtd = [found[1] for found in map(_LIBVIRTD.search, sorted(
-        () if ended else lines.get(host_logs.LIBVIRTD, ()))) if found]
     return failures, [
         *(text.rpartition(_LIBVIRT_ERROR)[2] for text in nova
           if _LIBVIRT_ERROR in text),
-        *qemu, *libvirtd, *(_EXCEPTION.sub(r'\1', text) for text in nova)]
+        *found(host_logs.QEMU, _QEMU),
+        *(() if ended else found(host_logs.LIBVIRTD, _LIBVIRTD)),
+        *(_EXCEPTION.sub(r'\1', text) for text in nova)]

@@ -135,11 +135,24 @@ class ClassifyTest(base.TestCase):
                 '2026-11-28 00:14:31.791 360 WARNING nova.compute.manager '
                 f'{CONTEXT}{text}']))
 
+    def test_the_time_out_of_nova(self):
+        text = 'Live migration not completed after 800 sec'
+        line = ('2026-11-28 00:45:21.174 6275 WARNING '
+                f'nova.virt.libvirt.migration {CONTEXT}{text}')
+        aborted = "operation aborted: job 'migration out' canceled by client"
+        for nova, reason in (
+                ([line, failure(aborted)], ('time-out', text)),
+                ([failure(aborted)], ('aborted', aborted)),
+                # nova may switch to post-copy instead.
+                ([line, failure(CLOSED)], ('connection-lost', CLOSED))):
+            self.assertEqual(reasons.Reason(*reason), self.classify(nova))
+
     def test_qemu_of_the_other_host_knows_the_cause(self):
         text = 'cannot set up guest memory \'pc.ram\': Cannot allocate memory'
         for program in ('qemu-system-x86_64', 'qemu-kvm'):
             self.assertEqual(
-                reasons.Reason('out-of-memory', text), self.classify(
+                reasons.Reason('out-of-memory', f'qemu on host beta: {text}'),
+                self.classify(
                     [failure(CLOSED)], [], [
                         qemu('warning: host doesn\'t support requested '
                              'feature: CPUID.1H'),
@@ -158,7 +171,8 @@ class ClassifyTest(base.TestCase):
                 # As after each migration.
                 qemu('terminating on signal 15 from pid 60 (libvirtd)')])
             self.assertEqual(
-                reasons.Reason(slug, text) if slug else None, found)
+                reasons.Reason(slug, f'qemu on host beta: {text}')
+                if slug else None, found)
 
     def test_waiting_for_the_lock_of_a_domain_is_no_reason(self):
         self.assertIsNone(self.classify((), [libvirtd(
@@ -167,7 +181,8 @@ class ClassifyTest(base.TestCase):
 
     def test_the_first_message_of_libvirtd_counts(self):
         self.assertEqual(
-            reasons.Reason('time-out', KEEPALIVE), self.classify(
+            reasons.Reason('time-out', f'libvirtd on host beta: {KEEPALIVE}'),
+            self.classify(
                 [failure(CLOSED)], [
                     libvirtd("Failed to open file '/sys/fs/cgroup': No such "
                              'file or directory', '00:14:10.000'),
@@ -176,7 +191,9 @@ class ClassifyTest(base.TestCase):
 
     def test_libvirtd_in_the_journal(self):
         self.assertEqual(
-            reasons.Reason('connection-refused', REFUSED), self.classify(
+            reasons.Reason(
+                'connection-refused', f'libvirtd on host alpha: {REFUSED}'),
+            self.classify(
                 [failure(CLOSED)], ['2026-11-28T00:14:31+0000 alpha '
                                     f'virtqemud[93]: {REFUSED}']))
 
