@@ -349,6 +349,13 @@ def _kill_qemu(place: Place) -> None:
     os.kill(int(pid.stdout), signal.SIGKILL)
 
 
+def _is_in_failed_post_copy(place: Place) -> str:
+    # libvirt calls such a domain running, though its guest waits for memory
+    # that is lost.
+    found = _virsh(place.destination, 'domstate', place, '--reason').strip()
+    return '' if 'post-copy failed' in found else f'the guest is {found}'
+
+
 def _forbid_post_copy(place: Place) -> None:
     settings.restore(place.layout, place.source)
 
@@ -371,7 +378,10 @@ FAULTS = (
           present=functools.partial(_is, 'running')),
     Fault('qemu-post-copy', "the source's QEMU is killed in post-copy",
           When.POST_COPY, _kill_qemu, _forbid_post_copy, (Kind.LOST,),
-          cause='post-copy', prepare=_permit_post_copy,
+          checks=SILENT, cause='post-copy failed', prepare=_permit_post_copy,
+          # nova handles it in several ways, none of which it cleans up.
+          consequences=('allocations', 'events', 'port-bindings',
+                        'server-status'), present=_is_in_failed_post_copy,
           needs=Needs(memory_mib=32, return_s=20)),
     Fault('domain-twice', "the server's domain is defined on the source as "
           'well', When.ARRIVED, _define, _remove_domain, (Kind.COMPLETED,),

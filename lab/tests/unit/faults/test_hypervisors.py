@@ -249,5 +249,10 @@ class TestCopy(FaultsCase):
         self.answers['cat', '/run/libvirt/qemu/instance-1.pid'] = '99'
         chosen.inject(self.place)
         self.signals.assert_called_once_with(99, signal.SIGKILL)
+        for state, wanted in (
+                ('running (post-copy failed)', ''),
+                ('running (migrated)', 'the guest is running (migrated)')):
+            self.answers['virsh', 'domstate'] = f'{state}\n\n'
+            self.assertEqual(wanted, chosen.present(self.place))
         chosen.heal(self.place)
         restore.assert_called_once_with(self.layout, 'compute1')
