@@ -420,7 +420,7 @@ FAULTS = (
           When.RUNNING, functools.partial(_pause_libvirtd, 'source'),
           functools.partial(_resume_libvirtd, 'source'), (Kind.STUCK,),
           checks=(*GOES_ON, 'host-access'),
-          cause="libvirt.* of .*source.* does not answer|stands still",
+          cause='libvirt.* of .*source.* does not answer|stands still',
           # QEMU pauses the guest and waits for libvirt before it hands over.
           consequences=SILENT,
           present=functools.partial(_is_paused, 'source'),
