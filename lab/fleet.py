@@ -58,6 +58,7 @@ SECOND_SUBNET = '198.19.0.0/24'
 SECOND_GATEWAY = '198.19.0.1'
 SUBPORT_SUBNET = '198.19.1.0/24'
 SUBPORT_VLAN = 100
+POST_COPY_FAILED = 'post-copy failed'
 BUILD_SECONDS = 300
 GONE_SECONDS = 120
 #: virsh waits without end for a libvirtd that hangs.
@@ -328,19 +329,22 @@ def domain_state(host: str, server_id: str) -> str:
 
     :param host: name of the host
     :param server_id: UUID of the server
-    :returns: such as ``running``; empty if libvirt knows no such domain
+    :returns: such as ``running``; ``post-copy failed`` for a guest that waits
+        for lost memory for ever; empty if libvirt knows no such domain
     :raises errors.LabError: if libvirtd does not answer
     """
     try:
         result = inside(host, 'timeout', str(VIRSH_SECONDS), 'virsh',
-                        'domstate', server_id)
+                        'domstate', '--reason', server_id)
     except subprocess.CalledProcessError as error:
         if 'failed to get domain' in error.stderr:
             return ''
         raise errors.LabError(
             f'libvirtd of {host} does not tell the state of {server_id}: '
             f'{error.stderr.strip() or "it does not answer"}.') from error
-    return result.stdout.strip()
+    state, _, reason = result.stdout.strip().partition(' (')
+    # libvirt 9.0.0 calls such a domain running.
+    return POST_COPY_FAILED if reason == f'{POST_COPY_FAILED})' else state
 
 
 def inside(host: str, *command: str, check: bool = True

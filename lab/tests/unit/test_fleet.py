@@ -158,8 +158,11 @@ class TestTruth(base.TestCase):
                          fleet.running_on(['compute1', 'compute2']))
 
     def test_domain_state(self):
-        self.result.stdout = 'paused\n\n'
-        self.assertEqual('paused', fleet.domain_state('compute1', 'uuid-1'))
+        for said, state in (
+                ('paused (migrating)', 'paused'), ('shut off', 'shut off'),
+                ('running (post-copy failed)', 'post-copy failed')):
+            self.result.stdout = f'{said}\n\n'
+            self.assertEqual(state, fleet.domain_state('compute1', 'uuid-1'))
 
     def test_no_domain_differs_from_no_answer(self):
         self.patch(fleet, 'inside', side_effect=[
