@@ -72,9 +72,10 @@ _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
      r'[Cc]annot access storage|error connecting: |error reading header|'
      r"Failed to get (shared )?[\"'](write|consistent read)|"
      r'Could not (open|read) |Block node is read-only|No such image'),
-    # QEMU's migration/savevm.c, vmstate.c, ram.c.
-    ('device-state', r'error while loading state|Unknown (savevm|ramblock)|'
-     r'Length mismatch|Not a migration stream|'
+    # QEMU's migration/savevm.c, vmstate.c, ram.c. Where it is not of a device
+    # ("section id 2(ram)"), the stream broke.
+    ('device-state', r'error while loading state for|'
+     r'Unknown (savevm|ramblock)|Length mismatch|Not a migration stream|'
      r'load of migration failed: Invalid argument'),
     ('unsupported', r'unsupported configuration|is not supported'),
     # VIR_DOMAIN_SHUTOFF_DAEMON: a libvirtd that starts ends the guests whose
@@ -88,8 +89,8 @@ _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
 ))
 # A sign that something else has happened before.
 _GENERIC = tuple((slug, re.compile(pattern)) for slug, pattern in (
-    ('qemu-ended', r"domain '.*' is not running|Unable to read from monitor|"
-     r'closed the monitor|guest unexpectedly quit|'
+    ('qemu-ended', r"domain( '.*')? is not running|closed the monitor|"
+     r'Unable to read from monitor|guest unexpectedly quit|'
      r'reason=(crashed|destroyed)'),
     ('connection-lost', r'client socket is closed|Connection reset by peer|'
      r'Broken pipe|received hangup|Unable to write to socket|'

@@ -17,17 +17,18 @@ of 2017 compared tunnelling on and off, and it was never switched.
 
 Servers are judged after their migrations have ended: before, both hosts have
 a domain, a directory and interfaces. A server is where nova says it is, and
-all other hosts of the drain must have nothing of it.
+all other hosts of the drain must have nothing of it. No host may have anything
+of a server that does not exist any more.
 """
 
 from collections.abc import Iterator
 import dataclasses
 
-from lm_tempest_plugin.cloud.servers import Server
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import sockets
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import settings
+from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin.results import schema
 
 # libvirt's states of the domain by nova's status of the server. A server of
@@ -142,15 +143,23 @@ class _Placed:
     """A server whose migration has ended, with its traces.
 
     :ivar judged: its migration
-    :ivar server: the server now
-    :ivar home: traces on the host that nova names; None if unknown
+    :ivar status: status of the server now; GONE if it does not exist
+    :ivar host: its host; empty if it does not exist
+    :ivar home: traces on this host; None if they are not known
     :ivar others: traces on the other hosts
     """
 
     judged: registry.Judged
-    server: Server
+    status: str
+    host: str
     home: schema.HostTraces | None
     others: tuple[schema.HostTraces, ...]
+
+    @property
+    def place(self) -> str:
+        """Where the server is, as a clause."""
+        return (f'nova calls the server {self.status} on host {self.host}'
+                if self.host else 'the server does not exist any more')
 
 
 def _placed(seen: registry.Observation, field: str = ''
@@ -164,24 +173,28 @@ def _placed(seen: registry.Observation, field: str = ''
     """
     missing: dict[str, None] = {}
     none = True
-    for each, server in seen.existing():
-        if each.migration.timed_out or not server.host:
+    for each in seen.migrations:
+        server = seen.servers[each.server_id]
+        # One that is shelved exists, and has no host.
+        if each.verdict.kind is Kind.STUCK or server and not server.host:
             continue
         none = False
+        host = server.host if server else ''
         traces = {found.host: found
                   for found in seen.traces.get(each.server_id, ())}
         facts = each.verdict.evidence
-        for host in sorted({facts.source, facts.destination, server.host}):
-            if host and host not in traces:
-                missing[f'host {host} cannot be asked'] = None
+        for name in sorted({facts.source, facts.destination, host} - {''}):
+            if name not in traces:
+                missing[f'host {name} cannot be asked'] = None
         for found in traces.values():
             if field in found.unknown:
                 missing[f'host {found.host}: {found.unknown[field]}'] = None
-        yield _Placed(each, server, traces.get(server.host), tuple(
-            found for found in traces.values() if found.host != server.host))
+        yield _Placed(
+            each, server.status if server else 'GONE', host,
+            traces.get(host), tuple(found for found in traces.values()
+                                    if found.host != host))
     if none:
-        raise registry.SkipCheck('no migration of a server that exists has '
-                                 'ended')
+        raise registry.SkipCheck('no migration has ended')
     if missing:
         raise registry.SkipCheck('; '.join(missing))
 
@@ -190,22 +203,23 @@ def _placed(seen: registry.Observation, field: str = ''
 def domains(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect one domain of each server, on its host, in its state."""
     for each in _placed(seen):
-        expected = STATES.get(each.server.status)
+        expected = STATES.get(each.status)
         if any(found.state for found in each.others) or (
                 each.home and expected and each.home.state not in expected):
             shown = ', '.join(
                 f'{found.state or "no domain"} on host {found.host}'
                 for found in filter(None, (each.home, *each.others)))
-            words = ' or '.join(state or 'no domain' for state in expected
-                                ) if expected else 'a domain'
+            words = (' or '.join(state or 'no domain' for state in expected)
+                     if expected else 'a domain')
+            words = (f'{words} there, and no domain elsewhere' if each.host
+                     else 'no domain')
             yield each.judged.problem(
-                'domains', f'nova calls the server {each.server.status} on '
-                f'host {each.server.host}, and libvirt shows: {shown}; '
-                f'expected: {words} there, and no domain elsewhere')
+                'domains', f'{each.place}, and libvirt shows: {shown}; '
+                f'expected: {words}')
         if each.home and each.home.persistent is False:
             yield each.judged.problem(
-                'domains', f'the domain on host {each.server.host} is not '
-                'defined: it will be gone when its guest ends')
+                'domains', f'the domain on host {each.host} is not defined: '
+                'it will be gone when its guest ends')
 
 
 @registry.check
@@ -229,17 +243,15 @@ def instance_directories(seen: registry.Observation
         home = each.home.directory if each.home else None
         if home == '':
             yield each.judged.problem(
-                'instance-directories', 'no instance directory on host '
-                f'{each.server.host}, where nova calls the server '
-                f'{each.server.status}')
+                'instance-directories', 'there is no instance directory on '
+                f'host {each.host}, and {each.place}')
         for found in each.others:
             if found.directory and (
-                    found.directory.partition(' ')[2] in LOCAL or
-                    home and found.directory != home):
+                    not each.host or home and found.directory != home or
+                    found.directory.partition(' ')[2] in LOCAL):
                 yield each.judged.problem(
                     'instance-directories', 'the instance directory is left '
-                    f'on host {found.host}, and the server is on host '
-                    f'{each.server.host}')
+                    f'on host {found.host}, and {each.place}')
 
 
 @registry.check
@@ -252,6 +264,5 @@ def interfaces(seen: registry.Observation) -> Iterator[schema.Problem]:
                 name for name in found.stray_taps if name in own)}
             if left:
                 yield each.judged.problem(
-                    'interfaces', f'left on host {found.host}: '
-                    f'{", ".join(sorted(left))}; the server is on host '
-                    f'{each.server.host}')
+                    'interfaces', f'{", ".join(sorted(left))} left on host '
+                    f'{found.host}, and {each.place}')

@@ -10,12 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 from unittest import mock
 
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import sockets
 from lm_tempest_plugin.migration.checks import hosts
 from lm_tempest_plugin.migration.checks import registry
+from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
@@ -222,24 +224,26 @@ class TransportTest(base.CheckTestCase):
 class PlacedTestCase(base.CheckTestCase):
     """A server that went from alpha to beta, unless a test moves it."""
 
-    def observation(self, *traces, host='beta', ended=True, **changes):
+    def observation(self, *traces, host='beta', kind=None, exists=True,
+                    **changes):
         """Return the observation of a server.
 
         :param traces: of the server on the hosts
         :param host: its host
-        :param ended: whether its migration has ended
+        :param kind: verdict on its migration; completed by default
+        :param exists: whether it still exists
         :param changes: of the server
         """
-        server = builders.server(host=host, **changes)
-        followed = builders.completed() if ended else builders.migration(
-            builders.snapshot(99, [builders.record('running')], server),
-            timed_out=[fakes.SERVER_ID])
+        judged = builders.judged()
+        if kind:
+            judged = dataclasses.replace(judged, verdict=dataclasses.replace(
+                judged.verdict, kind=kind))
         seen = builders.observation(
-            builders.judged(migration=followed),
-            read_traces=lambda hosts, server_ids: dict.fromkeys(
+            judged, read_traces=lambda hosts, server_ids: dict.fromkeys(
                 server_ids, traces))
         # A cached property.
-        seen.__dict__['servers'] = {fakes.SERVER_ID: server}
+        seen.__dict__['servers'] = {fakes.SERVER_ID: builders.server(
+            host=host, **changes) if exists else None}
         return seen
 
 
@@ -280,6 +284,15 @@ class DomainsTest(PlacedTestCase):
             'running on host alpha, paused on host beta',
             'expected: running or blocked there, and no domain elsewhere')
 
+    def test_a_server_that_does_not_exist(self):
+        self.assert_passes(self.observation(
+            traces('alpha'), traces('beta'), exists=False))
+        self.assert_problem(
+            self.observation(
+                traces('alpha'), traces('beta', 'paused'), exists=False),
+            'the server does not exist any more, and libvirt shows: no domain '
+            'on host alpha, paused on host beta; expected: no domain')
+
     def test_a_domain_that_is_not_defined(self):
         self.assert_problem(
             self.observation(
@@ -302,7 +315,7 @@ class DomainsTest(PlacedTestCase):
     def test_nothing_is_judged_that_has_not_ended(self):
         both = traces('alpha', 'running'), traces('beta', 'paused')
         for seen in (
-                self.observation(*both, ended=False),
+                self.observation(*both, kind=verdict.Kind.STUCK),
                 # A server that is shelved has no host.
                 self.observation(*both, host='')):
             self.assert_skipped(seen, 'no migration')
@@ -349,11 +362,15 @@ class InstanceDirectoriesTest(PlacedTestCase):
                 ('7 xfs', None), ('7 nfs', '8 nfs')):
             self.assert_problem(
                 self.two(alpha, beta), 'left on host alpha',
-                'the server is on host beta')
+                'nova calls the server ACTIVE on host beta')
+        for type_ in ('nfs', 'xfs'):
+            self.assert_problem(
+                self.two('', f'7 {type_}', exists=False), 'left on host beta',
+                'the server does not exist any more')
 
     def test_missing(self):
         self.assert_problem(
-            self.two('', ''), 'no instance directory on host beta')
+            self.two('', ''), 'there is no instance directory on host beta')
 
     def test_not_known(self):
         self.assert_skipped(
@@ -367,11 +384,12 @@ class InterfacesTest(PlacedTestCase):
 
     check = staticmethod(hosts.interfaces)
 
-    def two(self, alpha=(), beta=('tap1',), stray=(), **unknown):
+    def two(self, alpha=(), beta=('tap1',), stray=(), exists=True,
+            **unknown):
         return self.observation(
             traces('alpha', interfaces=alpha, stray_taps=stray,
                    unknown=unknown),
-            traces('beta', interfaces=beta))
+            traces('beta', interfaces=beta), exists=exists)
 
     def test_expected(self):
         self.assert_passes(self.two())
@@ -382,9 +400,13 @@ class InterfacesTest(PlacedTestCase):
     def test_left_behind(self):
         self.assert_problem(
             self.two(alpha=('tap1', 'qvo1')),
-            'left on host alpha: qvo1, tap1; the server is on host beta')
+            'qvo1, tap1 left on host alpha, and nova calls the server ACTIVE '
+            'on host beta')
         self.assert_problem(
-            self.two(stray=('tap1', 'tap2')), 'left on host alpha: tap1;')
+            self.two(stray=('tap1', 'tap2')), 'tap1 left on host alpha')
+        self.assert_problem(
+            self.two(exists=False), 'tap1 left on host beta, and the server '
+            'does not exist any more')
 
     def test_not_known(self):
         self.assert_skipped(
