@@ -39,6 +39,11 @@ _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
     # VIR_ERR_AUTH_*; ssh; SASL.
     ('authentication', r'[Aa]uthentication (failed|unavailable|cancelled)|'
      r'Host key verification failed|Permission denied[ ,]+(\(|please)|SASL'),
+    # GlanceConnectionFailed, ImageNotFound, ImageUnacceptable.
+    ('image', r'glance host|Image \S+ (could not be found|is unacceptable)'),
+    # keystoneauth: another service of OpenStack. Its text names the error of
+    # the connection, too.
+    ('api', r'Unable to establish connection to http'),
     # getaddrinfo(); QEMU's util/qemu-sockets.c.
     ('name-resolution', r'Name or service not known|[Uu]nable to resolve|'
      r'address resolution failed|Temporary failure in name resolution|'
@@ -64,8 +69,6 @@ _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
     ('out-of-memory', r'[Cc]annot allocate memory|[Oo]ut of memory|'
      r'cannot set up guest memory|Lack of memory|'
      r'Insufficient free host memory'),
-    # GlanceConnectionFailed, ImageNotFound, ImageUnacceptable.
-    ('image', r'glance host|Image \S+ (could not be found|is unacceptable)'),
     # VIR_ERR_MIGRATE_UNSAFE, InvalidSharedStorage, InvalidLocalStorage; RBD;
     # locks of disks, NBD exports and backing files in QEMU's block layer.
     ('storage', r'Unsafe migration|not on (shared|local) storage|'

@@ -115,7 +115,13 @@ class ClassifyTest(base.TestCase):
                 ('cpu', "Unacceptable CPU info: CPU doesn't have "
                  'compatibility.', 'InvalidCPUInfo'),
                 ('image', 'Connection to glance host http://198.18.0.10:9292 '
-                 'failed: Error finding address', 'GlanceConnectionFailed'),
+                 'failed: Error finding address for http://198.18.0.10:9292: '
+                 'Unable to establish connection to http://198.18.0.10:9292: '
+                 'Failed to establish a new connection: [Errno 111] '
+                 'Connection refused', 'GlanceConnectionFailed'),
+                ('api', 'Unable to establish connection to '
+                 'http://198.18.0.10:9696/networking/v2.0/ports: [Errno 111] '
+                 'Connection refused', 'ConnectFailure'),
                 ('storage', '/var/lib/nova/instances is not on shared '
                  'storage: Shared storage migration requires it',
                  'InvalidSharedStorage')):
