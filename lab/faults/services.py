@@ -346,12 +346,16 @@ FAULTS = (
     Fault('reset-state', 'an administrator resets the state of the server '
           'while copying', When.RUNNING, _reset_state, _nothing,
           # nova ends the copy, and then stumbles over the state.
-          (Kind.INCONSISTENT,), cause=r'resetState',
+          (Kind.INCONSISTENT,), cause=r'meanwhile resetState by user',
           checks=('server-status', 'allocations', 'port-bindings'),
           present=functools.partial(_acted, 'resetState')),
     Fault('delete', 'the server is deleted while copying', When.RUNNING,
           _delete, _nothing, (Kind.LOST,), checks=('server-exists',),
-          cause=r'delete', present=functools.partial(_acted, 'delete')),
+          # The copy may end before nova-compute gets to it.
+          consequences=('outage', 'stall', 'instance-directories',
+                        'interfaces', 'domains'),
+          cause=r'meanwhile delete by user',
+          present=functools.partial(_acted, 'delete')),
     Fault('rabbitmq', 'RabbitMQ is restarted while copying', When.RUNNING,
           _restart_rabbitmq, _nothing,
           (Kind.COMPLETED, Kind.ROLLED_BACK, Kind.STUCK, Kind.INCONSISTENT)),

@@ -200,7 +200,8 @@ FAULTS = (
     Fault('slow-disk', "the guest's disk does one operation a second from "
           'its arrival', When.ARRIVED, functools.partial(_limit, SLOW_IOPS),
           _unlimit, (Kind.COMPLETED,), checks=('disk-write',),
-          consequences=('disk',), present=_is_limited),
+          # The workload that reads the disk does not end, either.
+          consequences=('disk', 'workloads'), present=_is_limited),
     Fault('ceph-secret', "the destination's libvirt lacks the key for Ceph",
           When.BEFORE, _forget_secret, _define_secret,
           (Kind.ROLLED_BACK, Kind.FAILED), cause=r'(?i)secret',

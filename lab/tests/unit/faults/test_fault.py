@@ -18,7 +18,7 @@ from lm_tempest_plugin.migration import checks  # noqa: F401 (registers)
 from lm_tempest_plugin.migration.checks import registry
 
 #: Checks of the workloads, which are not in the list of checks.
-WORKLOADS = {'disk', 'memory', 'volume', 'outbound'}
+WORKLOADS = {'disk', 'memory', 'volume', 'outbound', 'workloads'}
 
 
 class TestDiscover(base.TestCase):
