@@ -21,7 +21,7 @@ class PortBinding:
     """One binding of a server's port to a host.
 
     :ivar port_id: the port's UUID
-    :ivar host: name of the host
+    :ivar host: name of the host; empty for the binding of an unbound port
     :ivar status: ACTIVE or INACTIVE
     """
 
@@ -35,7 +35,8 @@ class PortBinding:
         return self.status == 'ACTIVE'
 
     def __str__(self) -> str:
-        return f'port {self.port_id} bound to {self.host} ({self.status})'
+        return (f'port {self.port_id} bound to {self.host or "no host"} '
+                f'({self.status})')
 
 
 @dataclasses.dataclass(frozen=True)

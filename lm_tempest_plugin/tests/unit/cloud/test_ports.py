@@ -90,3 +90,6 @@ class BindingsTest(base.TestCase):
         self.assertEqual(
             'port one bound to beta (INACTIVE)',
             str(ports.PortBinding('one', 'beta', 'INACTIVE')))
+        # neutron shows an unbound port as ACTIVE, on no host.
+        self.assertEqual('port one bound to no host (ACTIVE)',
+                         str(ports.PortBinding('one', '', 'ACTIVE')))
