@@ -18,6 +18,7 @@ libvirt's and that of nova's database, without nova's API.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import io
@@ -56,6 +57,11 @@ SSH_SECONDS = 60
 SECOND_NAME = f'{NAME}-second'
 SECOND_SUBNET = '198.19.0.0/24'
 SECOND_GATEWAY = '198.19.0.1'
+#: Its network card may be found after the guest has fetched this.
+SECOND_CARD = """\
+#!/bin/sh
+until ip addr add {address} dev eth1; do sleep 1; done
+"""
 SUBPORT_SUBNET = '198.19.1.0/24'
 SUBPORT_VLAN = 100
 POST_COPY_FAILED = 'post-copy failed'
@@ -161,13 +167,15 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
             if second:
                 ports.append(self._make_port(first.network_id, second))
             nics = [{'port': port} for port in ports]
+            data = {'user_data': self._set_second_address(
+                ports[1])} if second else {}
             if subport:
                 ports.append(self._make_port(*subport))
                 self._make_trunk(ports[0], ports[-1])
             server = compute.create_server(
                 name=f'{NAME}-{number + 1}', image_id=image.id,
                 flavor_id=flavor, networks=nics, key_name=NAME,
-                availability_zone=f'nova:{self._host}')
+                availability_zone=f'nova:{self._host}', **data)
             self._stack.callback(self._await_deletion, server)
             made.append(server)
             self.ports[server.id] = ports
@@ -217,30 +225,27 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         if not self._shape.second_port:
             return ''
         networks = self._cloud.network
+        # A subnet with DHCP gives the network's metadata port an address.
+        # When that port changes, neutron 29.0.0 writes mtu=None to it in OVN,
+        # at once and minutes later, and no guest gets metadata any more.
         made = networks.create_subnet(
             name=SECOND_NAME, network_id=network_id, ip_version=4,
-            cidr=SECOND_SUBNET, gateway_ip=SECOND_GATEWAY)
-        self._stack.callback(self._mend_metadata_port, network_id)
+            cidr=SECOND_SUBNET, gateway_ip=SECOND_GATEWAY,
+            is_dhcp_enabled=False)
         self._stack.callback(networks.delete_subnet, made)
-        self._mend_metadata_port(network_id)
         prefix = int(SECOND_SUBNET.partition('/')[2])
         network.set_provider_address(SECOND_GATEWAY, prefix, present=True)
         self._stack.callback(network.set_provider_address, SECOND_GATEWAY,
                              prefix, present=False)
         return str(made.id)
 
-    def _mend_metadata_port(self, network_id: str) -> None:
-        """Put back the MTU of a network's metadata port in OVN.
-
-        neutron 29.0.0 writes None there when a subnet comes or goes, and
-        then no metadata agent serves the network any more.
-        """
-        networks = self._cloud.network
-        mtu = networks.get_network(network_id).mtu
-        for port in networks.ports(network_id=network_id,
-                                   device_owner='network:distributed'):
-            nbctl('set', 'Logical_Switch_Port', port.id,
-                  f'external_ids:"neutron:mtu"={mtu}')
+    def _set_second_address(self, port: str) -> str:
+        """Return user data that give the second card its address."""
+        address = self._cloud.network.get_port(port).fixed_ips[0][
+            'ip_address']
+        prefix = SECOND_SUBNET.partition('/')[2]
+        return base64.b64encode(SECOND_CARD.format(
+            address=f'{address}/{prefix}').encode()).decode()
 
     def _make_subport_network(self) -> tuple[str, str] | None:
         """Return network and subnet of subports; None for none."""
@@ -251,7 +256,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         self._stack.callback(networks.delete_network, made)
         subnet = networks.create_subnet(
             name=f'{NAME}-subports', network_id=made.id, ip_version=4,
-            cidr=SUBPORT_SUBNET)
+            cidr=SUBPORT_SUBNET, is_dhcp_enabled=False)
         return made.id, subnet.id
 
     def _make_port(self, network_id: str, subnet_id: str) -> str:

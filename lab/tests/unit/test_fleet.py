@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import base64
 import subprocess
 import types
 from unittest import mock
@@ -39,10 +40,7 @@ class TestFleet(base.TestCase):
             thing(id=f'port-{number}') for number in range(1, 9)]
         self.network.get_port.side_effect = lambda port: thing(
             fixed_ips=[{'ip_address': f'198.18.4.{port[-1]}'}])
-        self.network.ports.return_value = [thing(id='metadata')]
-        self.network.get_network.return_value.mtu = 1500
         self.address = self.patch(fleet.network, 'set_provider_address')
-        self.nbctl = self.patch(fleet, 'nbctl')
 
     def _deletions(self):
         """Return the calls that delete something, in order."""
@@ -91,11 +89,12 @@ class TestFleet(base.TestCase):
             (trunk['port_id'], trunk['sub_ports'][0]['port_id']))
         self.address.assert_called_with(
             fleet.SECOND_GATEWAY, 24, present=False)
-        # Once the subnet is there, and once it is gone.
-        self.assertEqual([mock.call(
-            'set', 'Logical_Switch_Port', 'metadata',
-            'external_ids:"neutron:mtu"=1500')] * 2,
-            self.nbctl.call_args_list)
+        # DHCP there would cost the guests their metadata.
+        second = self.network.create_subnet.call_args_list[0].kwargs
+        self.assertFalse(second['is_dhcp_enabled'])
+        data = self.compute.create_server.call_args.kwargs['user_data']
+        self.assertIn('ip addr add 198.18.4.2/24 dev eth1',
+                      base64.b64decode(data).decode())
         # neutron refuses to delete something that is in use.
         self.assertEqual(
             ['delete_server', 'delete_server', 'delete_trunk', 'delete_port',
