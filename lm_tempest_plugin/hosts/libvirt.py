@@ -67,6 +67,12 @@ STATES = ('no state', 'running', 'blocked', 'paused', 'shutting down',
 # States in which a guest may answer again by itself.
 ALIVE = frozenset(('running', 'blocked', 'paused',
                    'suspended by its power management'))
+# State of a guest that waits for memory which post-copy did not bring. Only an
+# administrator can go on with the migration: libvirt and nova never do. It is
+# no state of libvirt, but VIR_DOMAIN_RUNNING_POSTCOPY_FAILED or
+# VIR_DOMAIN_PAUSED_POSTCOPY_FAILED: the state and its reason.
+POST_COPY_FAILED = 'post-copy failed'
+_POST_COPY_FAILED = ((1, 11), (3, 13))
 # virDomainJobType and virDomainJobOperation in the same file.
 _BOUNDED, _UNBOUNDED, _COMPLETED = 1, 2, 3
 _UNKNOWN, _MIGRATION_IN, _MIGRATION_OUT = 0, 4, 5
@@ -193,11 +199,26 @@ def libvirt_version(host: remote.Remote, virsh: Sequence[str]) -> str:
     return remote.ask(host, version, *virsh, 'version', '--daemon')
 
 
+def parse_state(output: str) -> str:
+    """Return the state of a domain in the output of virsh domstats --raw.
+
+    :param output: name=value on each line
+    :returns: one of STATES, or POST_COPY_FAILED
+    :raises KeyError: there is no state
+    :raises IndexError: the state is unknown
+    """
+    values = dict(re.findall(r'state\.(state|reason)=(\d+)', output))
+    state, reason = int(values['state']), int(values.get('reason', 0))
+    if (state, reason) in _POST_COPY_FAILED:
+        return POST_COPY_FAILED
+    return STATES[state]
+
+
 @dataclasses.dataclass(frozen=True)
 class DomainStats:
     """Counters of a guest.
 
-    :ivar state: one of STATES
+    :ivar state: one of STATES, or POST_COPY_FAILED
     :ivar cpu_s: time of all virtual CPUs together
     :ivar received: packets that all interfaces received
     :ivar sent: packets that they sent
@@ -229,15 +250,20 @@ def guest_state(host: remote.Remote, virsh: Sequence[str], domain: str,
         parsed
     """
     def ask() -> DomainStats:
-        return remote.ask(host, parse_stats, *virsh, 'domstats', '--raw',
-                          '--state', '--vcpu', '--interface', domain)
+        # Some figures need the lock of the domain, which a migration holds.
+        return remote.ask(
+            host, parse_stats, *virsh, 'domstats', '--raw', '--nowait',
+            '--state', '--vcpu', '--interface', domain)
 
     first, begin_s = ask(), clock()
     sleep(interval_s)
     second, end_s = ask(), clock()
     cpu_s, sent = second.cpu_s - first.cpu_s, second.sent - first.sent
     # STATES: no state, running, blocked.
-    if second.state not in STATES[:3]:
+    if second.state == POST_COPY_FAILED:
+        conclusion = ('the guest waits for memory that post-copy did not '
+                      'bring')
+    elif second.state not in STATES[:3]:
         conclusion = f'the guest is {second.state}'
     elif sent:
         conclusion = ('the guest runs and sends: the network does not follow '
@@ -271,6 +297,6 @@ def parse_stats(output: str) -> DomainStats:
                    if re.fullmatch(pattern, name))
 
     return DomainStats(
-        STATES[int(values['state.state'])],
+        parse_state(output),
         total(r'vcpu\.\d+\.time') / NS, total(r'net\.\d+\.rx\.pkts'),
         total(r'net\.\d+\.tx\.pkts'))

@@ -210,9 +210,8 @@ def _directory(text: str) -> str:
 def _state(parts: _Parts, server_id: str) -> str:
     """Return the state of a domain; empty if there is none."""
     text = parts['state', server_id]
-    found = re.search(r'state\.state=(\d+)', text)
-    if found is not None:
-        return libvirt.STATES[int(found[1])]
+    if 'state.state=' in text:
+        return libvirt.parse_state(text)
     # It may go away after it was listed.
     if (server_id in parts['domains', ''].split() and
             'failed to get domain' not in text):

@@ -279,8 +279,8 @@ class HostTraces(_Part, frozen=True, kw_only=True):
     """Traces of one server on one compute host.
 
     :ivar host: name of the host
-    :ivar state: libvirt's state of the domain, such as ``running``; empty if
-        libvirt knows no such domain
+    :ivar state: libvirt's state of the domain, such as ``running``, or
+        ``post-copy failed``; empty if libvirt knows no such domain
     :ivar persistent: whether the domain outlives its guest; null if there is
         no domain
     :ivar differences: devices that the domain will lose, get or exchange at

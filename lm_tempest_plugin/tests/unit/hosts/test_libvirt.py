@@ -215,11 +215,12 @@ class LibvirtVersionTest(base.TestCase):
             self.assertIn(part, raised)
 
 
-def stats(state=1, cpu_ns=(1_000_000_000, 500_000_000), received=7, sent=3):
+def stats(state=1, cpu_ns=(1_000_000_000, 500_000_000), received=7, sent=3,
+          reason=3):
     """Return the output of virsh for a guest with two CPUs."""
     return '\n'.join([
         "Domain: 'instance-00000001'", f'  state.state={state}',
-        '  state.reason=3', '  vcpu.current=2', '  vcpu.maximum=2',
+        f'  state.reason={reason}', '  vcpu.current=2', '  vcpu.maximum=2',
         *(f'  vcpu.{number}.{name}={value}'
           for number, time_ns in enumerate(cpu_ns)
           for name, value in (('state', 1), ('time', time_ns), ('wait', 0))),
@@ -246,12 +247,14 @@ class GuestStateTest(base.TestCase):
             'it hangs', found)
         self.assertEqual([2.0], self.slept)
         self.assertEqual([[
-            *VIRSH, 'domstats', '--raw', '--state', '--vcpu', '--interface',
-            'server-1']] * 2, self.host.asked)
+            *VIRSH, 'domstats', '--raw', '--nowait', '--state', '--vcpu',
+            '--interface', 'server-1']] * 2, self.host.asked)
 
     def test_conclusions(self):
         for second, conclusion in (
                 (stats(sent=99), 'the network does not follow it'),
+                (stats(reason=11, sent=99), 'memory that post-copy did not '
+                 'bring'),
                 (stats(), 'the CPUs of the guest stand still'),
                 (stats(5, sent=99), 'the guest is shut off')):
             self.assertTrue(self.take(stats(), second).endswith(conclusion))
@@ -259,6 +262,13 @@ class GuestStateTest(base.TestCase):
     def test_states(self):
         self.assertEqual('paused', libvirt.parse_stats(stats(3)).state)
         self.assertEqual('crashed', libvirt.parse_stats(stats(6)).state)
+        for state, reason, text in (
+                (1, 11, libvirt.POST_COPY_FAILED),
+                (3, 13, libvirt.POST_COPY_FAILED),
+                (1, 10, 'running'), (3, 11, 'paused')):
+            self.assertEqual(text, libvirt.parse_state(
+                f'  state.state={state}\n  state.reason={reason}\n'))
+        self.assertNotIn(libvirt.POST_COPY_FAILED, libvirt.ALIVE)
 
     def test_without_interfaces(self):
         self.assertEqual(libvirt.DomainStats('running', 0.0, 0, 0),
