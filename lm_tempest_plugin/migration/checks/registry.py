@@ -200,7 +200,7 @@ def run(observation: Observation,
     """Run all checks, and return the problems and which checks ran.
 
     A check that finds problems is run again AGAIN_S later, with everything
-    read anew, and only the second result counts.
+    read anew, and only the second result counts, unless it is skipped then.
 
     :param observation: a drain that has ended
     :param sleep: takes seconds
@@ -217,8 +217,11 @@ def run(observation: Observation,
         sleep(AGAIN_S)
         # A copy has none of the cached answers.
         fresh = dataclasses.replace(observation, known_traces=None)
-        results.update({name: _run(name, checks[name], fresh)
-                        for name in again})
+        for name in again:
+            found, outcome = _run(name, checks[name], fresh)
+            # A host that does not answer the second time proves nothing.
+            if outcome.outcome != SKIPPED:
+                results[name] = found, outcome
     problems = [problem for found, _ in results.values() for problem in found]
     # The verdict is the most important news.
     problems.sort(key=lambda problem: problem.check != 'verdict')

@@ -93,6 +93,17 @@ class RunTest(base.TestCase):
         self.assertEqual(
             ([], [('left-over', 'passed', '')]), self.run_checks())
 
+    def test_a_problem_that_cannot_be_looked_for_again(self):
+        @registry.check
+        def left_over(seen):
+            if seen.known_traces is None:
+                raise registry.SkipCheck('host alpha cannot be asked')
+            yield schema.Problem(check='left-over', text='one')
+
+        problems, outcomes = self.run_checks(known_traces={})
+        self.assertEqual(['one'], [each.text for each in problems])
+        self.assertEqual([('left-over', 'failed', '')], outcomes)
+
     def test_the_second_time_everything_is_read_anew(self):
         seen_traces = []
 
