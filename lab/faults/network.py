@@ -148,6 +148,13 @@ def _unbind(place: Place) -> None:
         _second_port(place), binding_host_id='')
 
 
+def _bind(place: Place) -> None:
+    """Bind the port where the server is: nova unplugs no unbound port."""
+    if not _is_bound(place):
+        openstack.connect().network.update_port(
+            _second_port(place), binding_host_id=place.destination)
+
+
 def _is_bound(place: Place) -> str:
     port = _second_port(place)
     host = openstack.connect().network.get_port(port).binding_host_id
@@ -274,7 +281,7 @@ FAULTS = (
           present=lambda place: _is_up(_subport(place)),
           needs=Needs(subport=True)),
     Fault('second-port-unbound', 'the second port of the server loses its '
-          'binding', When.ARRIVED, _unbind, lambda place: None,
+          'binding', When.ARRIVED, _unbind, _bind,
           (Kind.COMPLETED,), checks=('port-bindings',), cause='bindings',
           consequences=('port-status', 'addresses'), present=_is_bound,
           needs=Needs(second_port=True)),
