@@ -177,11 +177,13 @@ class Inspector:
         """
         timeouts = self._plan.timeouts
         time.sleep(timeouts.grace_s)
-        if any(self._silence_s(each) > HUSH_S for each in migrations):
+        hushed = [each for each in migrations
+                  if self._silence_s(each) > HUSH_S]
+        if hushed:
             # Nobody knows yet whether it is silent for too long.
             time.sleep(self._plan.bounds.max_outage_s)
-            self._watched(migrations)
-        silent = self._silent(migrations)
+            self._watched(hushed)
+        silent = self._silent(hushed)
         if silent:
             LOG.warning(
                 'Guests of servers %s do not answer; they are watched for up '
@@ -223,9 +225,12 @@ class Inspector:
             return True
         if server is None or server.status != 'ACTIVE':
             return False
-        # libvirt restarts no guest by itself.
-        states = {each.state for each in self._traces_of(migration)}
-        return not states or bool(states & libvirt.ALIVE)
+        # libvirt restarts no guest by itself. A host that cannot be asked may
+        # have the guest.
+        traces = self._traces_of(migration)
+        return not {*hosts_of(migration), server.host} <= {
+            each.host for each in traces} or any(
+                each.state in libvirt.ALIVE for each in traces)
 
     def _traces_of(self, migration: follow.Migration
                    ) -> tuple[schema.HostTraces, ...]:
@@ -286,11 +291,15 @@ class Inspector:
         address = self._plan.planned(server_id).address
         if self._probes is None or not address:
             return None
-        end_ns = (migration.ended_ns or 0) + round(
-            self._plan.timeouts.grace_s * poll.NS)
+        end_ns = max((migration.ended_ns or 0) + round(
+            self._plan.timeouts.grace_s * poll.NS),
+            self._watched_ns.get(server_id, 0))
+        # In a drain, a guest may return before the last migration ends: its
+        # outage then has an end.
+        answered_ns = self._probes.answered_after_ns(address, end_ns)
         return self._probes.continuity(
             address, migration.request.requested_ns,
-            max(end_ns, self._watched_ns.get(server_id, 0)))
+            end_ns if answered_ns is None else answered_ns + 1)
 
     def _activity(self, migration: follow.Migration) -> str:
         """Return what a silent guest does, as libvirt shows it."""

@@ -158,6 +158,19 @@ class Watch:
                     else int(seen.answered_ns[last]))
         return (time.monotonic_ns() - since_ns) / schedule.NS
 
+    def answered_after_ns(self, address: str, at_ns: int) -> int | None:
+        """Return when a guest's first answer to ICMP after a time came.
+
+        :param address: as the caller gave it
+        :param at_ns: CLOCK_MONOTONIC
+        :returns: CLOCK_MONOTONIC; None if no answer has come since then
+        :raises ProbeError: a prober has died
+        """
+        came_ns = self._icmp.seen(address).answered_ns
+        # UNANSWERED is less than any time.
+        later_ns = came_ns[came_ns > at_ns]
+        return int(later_ns.min()) if later_ns.size else None
+
     def continuity(self, address: str, start_ns: int,
                    end_ns: int) -> schema.Continuity:
         """Return the continuity of a guest in one window.

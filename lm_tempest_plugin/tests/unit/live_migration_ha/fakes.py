@@ -171,6 +171,7 @@ class TempestTestCase(LiveMigrationHaTestCase):
             builder, 'GuestBuilder', return_value=self.builder)).mock
         self.probes = mock.create_autospec(watch.Watch, instance=True)
         self.probes.silent_s.return_value = 0.0
+        self.probes.answered_after_ns.return_value = None
         self.probes.finish.side_effect = lambda timeout_s: {
             each.address: self.streams.get(each.address, stream())
             for each in self.guests}

@@ -71,6 +71,7 @@ class EngineTestCase(base.TestCase):
         self.probes = mock.create_autospec(watch.Watch, instance=True)
         self.probes.continuity.return_value = builders.continuity()
         self.probes.silent_s.return_value = 0.05
+        self.probes.answered_after_ns.return_value = None
         self.packets = self.useFixture(fixtures.MockPatchObject(
             reachability, 'look', return_value={})).mock
         self.guests = mock.create_autospec(

@@ -21,6 +21,7 @@ from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import inspector
 from lm_tempest_plugin.migration import plan
+from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.probes import reachability
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
@@ -48,6 +49,7 @@ class InspectorTestCase(base.TestCase):
         self.probes = mock.create_autospec(watch.Watch, instance=True)
         self.probes.silent_s.side_effect = self.silent_s
         self.probes.continuity.return_value = builders.continuity()
+        self.probes.answered_after_ns.return_value = None
         self.server = builders.server(host='beta')
         self.servers = mock.Mock()
         self.servers.show_server.side_effect = lambda server_id: {
@@ -149,6 +151,11 @@ class AwaitGuestsTest(InspectorTestCase):
         self.servers.show_server.side_effect = lib_exc.ServerFault('no')
         self.assertEqual(31.0, self.await_guest())
 
+    def test_a_guest_may_be_on_the_host_that_cannot_be_asked(self):
+        self.silence(-9, 9999)
+        self.domains = {'alpha': '', 'beta': None}
+        self.assertEqual(31.0, self.await_guest())
+
     def test_guests_that_are_not_probed_are_not_awaited(self):
         self.silence(-9, 9999)
         self.assertEqual(0, self.await_guest(probes=False))
@@ -201,6 +208,18 @@ class InspectTest(InspectorTestCase):
             (builders.INSPECTION, {'disk': ''}, 'boot-1', ''),
             (found.inspection, found.workloads, found.guest.boot_id_after,
              found.guest.boot_id_error))
+
+
+    def test_a_guest_that_returned_before_the_drain_ended(self):
+        """Its outage began in the window of its migration."""
+        end_ns = self.migration.ended_ns
+        self.inspect()
+        self.probes.answered_after_ns.assert_called_once_with(ADDRESS, end_ns)
+        self.assertEqual(end_ns, self.probes.continuity.call_args.args[2])
+        self.probes.answered_after_ns.return_value = end_ns + 60 * poll.NS
+        self.inspect()
+        self.assertEqual(end_ns + 60 * poll.NS + 1,
+                         self.probes.continuity.call_args.args[2])
 
 
 class ReachabilityTest(InspectorTestCase):

@@ -282,6 +282,19 @@ class ContinuityTest(WatchTestCase):
             continuity, schema.Continuity, from_attributes=True))
 
 
+class AnsweredAfterTest(WatchTestCase):
+
+    def test_the_first_answer_after_a_time(self):
+        with self.watch(GUEST) as watched:
+            watched.await_answers(PATIENCE_S)
+            came_ns = self.seen(watched).answered_ns
+            came_ns = came_ns[came_ns > 0]
+            self.assertEqual(came_ns[1], watched.answered_after_ns(
+                GUEST, int(came_ns[0])))
+            self.assertIsNone(watched.answered_after_ns(
+                GUEST, time.monotonic_ns() + S))
+
+
 class LifeTest(WatchTestCase):
 
     def test_to_stop_twice_does_no_harm(self):
