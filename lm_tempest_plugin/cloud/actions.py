@@ -22,6 +22,8 @@ from lm_tempest_plugin.results import schema
 # Events of a live migration in order, as of nova 34 (compute/manager.py). JOB
 # ends when the migration is queued on the source host.
 CHECKS = 'conductor_live_migrate_instance'
+CANDIDATE_CHECKS = ('compute_check_can_live_migrate_destination',
+                    'compute_check_can_live_migrate_source')
 JOB = 'compute_live_migration'
 PRE = 'compute_pre_live_migration'
 POST_AT_DESTINATION = 'compute_post_live_migration_at_destination'

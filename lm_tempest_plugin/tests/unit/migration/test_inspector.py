@@ -209,7 +209,6 @@ class InspectTest(InspectorTestCase):
             (found.inspection, found.workloads, found.guest.boot_id_after,
              found.guest.boot_id_error))
 
-
     def test_a_guest_that_returned_before_the_drain_ended(self):
         """Its outage began in the window of its migration."""
         end_ns = self.migration.ended_ns

@@ -62,7 +62,7 @@ class NovaTestCase(base.CheckTestCase):
 
     def list_migrations(self, instance_uuid, **kwargs):
         return {'migrations': list(map(
-            simulation.record_body, self.records[instance_uuid]))}
+            simulation.record_body, self.records.get(instance_uuid, ())))}
 
     def show_server(self, server_id):
         if self.server is None:
@@ -198,6 +198,16 @@ class EventsTest(NovaTestCase):
             'compute_post_live_migration_at_destination on host beta: Error '
             '(no port)')
 
+    def test_hosts_that_the_scheduler_tried_before(self):
+        for name in actions.CANDIDATE_CHECKS:
+            refused = builders.action(builders.event(
+                name, 'Error', host='gamma', details='CPU'))
+            self.assert_passes(self.observation(builders.new_evidence(
+                action=refused, request=builders.new_request(
+                    destination=''))))
+            self.assert_problem(self.observation(builders.new_evidence(
+                action=refused)), name)
+
     def test_of_other_verdicts_they_are_the_cause(self):
         self.assert_passes(self.observation(
             self.rolled_back(action=self.failed)))
@@ -269,6 +279,19 @@ class LeftMigratingTest(NovaTestCase):
             self.assert_problem(
                 self.observation(), 'server other (guest) is left in',
                 each.state, server_id=OTHER_ID)
+
+    def test_others_may_migrate_their_servers(self):
+        self.on_hosts['alpha'] = [builders.migrating(server_id=OTHER_ID)]
+        seen = self.observation()
+        self.records[OTHER_ID] = (builders.record('running'),)
+        self.assert_passes(seen)
+        self.records[OTHER_ID] = (builders.record('error'),)
+        self.assert_problem(seen, server_id=OTHER_ID)
+
+    def test_our_own_is_told_whatever_its_record_is(self):
+        self.on_hosts['alpha'] = [builders.migrating()]
+        self.assert_problem(self.observation(builders.new_evidence(
+            records=(builders.record('running'),))), 'is left in')
 
     def test_a_destination_that_was_never_chosen(self):
         self.assert_passes(self.observation(self.refused(destination='')))
@@ -350,6 +373,11 @@ class AllocationsTest(NovaTestCase):
         self.allocations = {}
         self.assert_problem(self.observation(),
                             'its allocations are on none')
+
+    def test_a_server_that_was_shelved_meanwhile(self):
+        self.server = builders.server(status='SHELVED_OFFLOADED', host='')
+        self.allocations = {}
+        self.assert_passes(self.observation())
 
     def serve(self, **changes):
         """Add a provider on which the server has an allocation."""
