@@ -248,12 +248,12 @@ class _Run:
         judged = self._judge_each(migrations, inspected)
         doubtful = [each.migration for each in judged
                     if each.verdict.kind not in each.expected]
-        if not doubtful:
-            return judged
-        time.sleep(registry.AGAIN_S)
-        again = {each.server_id: each
-                 for each in self._judge_each(doubtful, inspected)}
-        return [again.get(each.server_id, each) for each in judged]
+        if doubtful:
+            time.sleep(registry.AGAIN_S)
+            again = {each.server_id: each
+                     for each in self._judge_each(doubtful, inspected)}
+            judged = [again.get(each.server_id, each) for each in judged]
+        return list(map(self._explain, judged))
 
     def _judge_each(self, migrations: Sequence[follow.Migration],
                     inspected: Mapping[str, inspector.Inspected]
@@ -283,22 +283,6 @@ class _Run:
             traces=tuple(each for host in hosts for each in traces
                          if each.host == host))
         judged = verdict.judge(facts)
-        if not (judged.kind in (verdict.Kind.COMPLETED,
-                                verdict.Kind.CANCELLED) or
-                migration.request.cleanly_refused):
-            # The reason costs time, and a good migration has none.
-            ours = [name for name, ids in (
-                (actions.CANCEL, self._aborted),
-                (actions.FORCE_COMPLETE, self._forced)) if server_id in ids]
-            judged = verdict.judge(dataclasses.replace(
-                facts, other_actions=evidence.list_other_actions(
-                    self._clients, migration.request, ours),
-                copy=self._inspector.copy(migration)
-                # A domain on both hosts: the copy may go on behind nova.
-                if migration.timed_out or len(facts.alive_on or ()) > 1
-                else None,
-                logs=self._inspector.logs(migration, self._time(
-                    migration.request.requested_ns))))
         return registry.Judged(
             migration, judged,
             (verdict.Kind.CANCELLED,) if aborted else self._plan.expected,
@@ -310,6 +294,33 @@ class _Run:
             inspected.workloads, inspected.inspection,
             self._inspector.reachable_before.get(server_id),
             self._forced.get(server_id))
+
+    def _explain(self, judged: registry.Judged) -> registry.Judged:
+        """Add the reason to the verdict on a migration that went wrong.
+
+        It costs seconds for each server, and a good migration has none.
+        """
+        migration, kind = judged.migration, judged.verdict.kind
+        if (kind is verdict.Kind.COMPLETED or
+                # Who has aborted it if we have not?
+                kind is verdict.Kind.CANCELLED and kind in judged.expected or
+                migration.request.cleanly_refused):
+            return judged
+        facts = judged.verdict.evidence
+        ours = [name for name, ids in (
+            (actions.CANCEL, self._aborted),
+            (actions.FORCE_COMPLETE, self._forced))
+            if judged.server_id in ids]
+        return dataclasses.replace(judged, verdict=verdict.judge(
+            dataclasses.replace(
+                facts, other_actions=evidence.list_other_actions(
+                    self._clients, migration.request, ours),
+                copy=self._inspector.copy(migration)
+                # A domain on both hosts: the copy may go on behind nova.
+                if migration.timed_out or len(facts.alive_on or ()) > 1
+                else None,
+                logs=self._inspector.logs(migration, self._time(
+                    migration.request.requested_ns)))))
 
     def _store_results(self, drained: drain.Drained,
                        judged: Sequence[registry.Judged],

@@ -717,10 +717,25 @@ class DoubtTest(OneServerTestCase):
             reasons, 'classify', return_value=reasons.Reason(
                 'certificate', 'libvirt: certificate has expired'))).mock
         self.run_plan(hosts=self.hosts)
+        # It takes seconds for each server.
+        self.assertEqual(['alpha', 'beta'], [
+            call.args[0] for call in self.hosts.logs.call_args_list])
         classify.assert_called_with(tuple(logs))
         stored, = self.read().migrations
         self.assertEqual('certificate', stored.reason)
         self.assertIn('certificate has expired (certificate)', stored.cause)
+
+    def test_a_migration_that_a_user_has_aborted(self):
+        self.cloud.outcomes['server-0'] = 'cancelled'
+        self.cloud.list_instance_actions = lambda server_id: {
+            'instanceActions': [
+                {'action': name, 'request_id': f'req-{number}',
+                 'user_id': 'u', 'start_time': '2026-01-01T00:00:00.000000'}
+                for number, name in ((2, actions.CANCEL),
+                                     (1, 'live-migration'))]}
+        self.assert_problem(
+            self.run_plan(), 'verdict',
+            'cancelled: meanwhile live_migration_cancel by user u')
 
     def test_a_clean_refusal_has_no_log(self):
         self.cloud.refusals['server-0'] = lib_exc.Conflict(
