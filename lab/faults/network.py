@@ -47,6 +47,9 @@ STAYS_DOWN = (
     'CREATE TRIGGER lm_stays_down BEFORE UPDATE ON ports FOR EACH ROW SET '
     "NEW.status = IF(NEW.id = 'PORT', 'DOWN', NEW.status);")
 GOES_DOWN = "UPDATE ports SET status = 'DOWN' WHERE id = 'PORT';"
+#: nova 34.0.0 rolls back what libvirt refuses, and then sets the server to
+#: ERROR, although its guest runs on the source as before.
+ENDS_IN_ERROR = (Kind.INCONSISTENT,)
 SMALL_MTU, MTU = 900, 1500
 #: The port group of OVN with the rules that drop everything else.
 DROP_GROUP = 'neutron_pg_drop'
@@ -286,12 +289,13 @@ FAULTS = (
           consequences=('port-status', 'addresses'), present=_is_bound,
           needs=Needs(second_port=True)),
     Fault('migration-ports', 'a firewall refuses the ports of QEMU on the '
-          'destination', When.BEFORE, _refuse, _accept, (Kind.ROLLED_BACK,),
-          cause='connection-refused', present=_is_accepted),
+          'destination', When.BEFORE, _refuse, _accept, ENDS_IN_ERROR,
+          checks=('server-status',), cause='connection-refused',
+          present=_is_accepted),
     Fault('inbound-address', 'live_migration_inbound_addr of the destination '
           'is a name that nobody knows', When.BEFORE, _set_wrong_address,
-          _restore_address, (Kind.ROLLED_BACK,), cause='name-resolution',
-          present=_is_restored),
+          _restore_address, ENDS_IN_ERROR, checks=('server-status',),
+          cause='name-resolution', present=_is_restored),
     Fault('mtu', "the MTU of the destination's provider network is 900",
           When.BEFORE, lambda place: _set_mtu(place, SMALL_MTU),
           lambda place: _set_mtu(place, MTU), (Kind.COMPLETED,),
