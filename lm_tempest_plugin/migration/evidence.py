@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import dataclasses
 import datetime
 import functools
+import math
 from typing import Any
 
 from oslo_log import log as logging
@@ -253,7 +254,11 @@ class Evidence:
             return 0.0
         end = datetime.datetime.fromisoformat(
             self.newest.updated_at).replace(tzinfo=datetime.UTC)
-        return (end - pre.finish).total_seconds()
+        # Two hosts stamped these, and their clocks may differ. By ours it did
+        # not take longer than until the end was seen.
+        seen_s = max((each.at_s for each in self.transitions
+                      if each.state == self.status), default=math.inf)
+        return min((end - pre.finish).total_seconds(), seen_s)
 
     def copied(self) -> str:
         """Return the last known progress of the copy; empty if none is."""

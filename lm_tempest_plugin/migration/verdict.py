@@ -17,6 +17,7 @@ import dataclasses
 import enum
 
 from lm_tempest_plugin.cloud import actions
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.migration.evidence import describe_actions
 from lm_tempest_plugin.migration.evidence import Evidence
 from lm_tempest_plugin.migration.evidence import rebooted
@@ -207,6 +208,12 @@ def _details(kind: Kind, evidence: Evidence) -> Iterator[str]:
         if kind is not Kind.LOST:
             yield _silence(evidence)
         yield evidence.guest.libvirt_state
+    if (kind is Kind.STUCK and evidence.server is not None and
+            evidence.server.settled and evidence.newest is not None and
+            migration_records.is_terminal(evidence.newest)):
+        yield (f'nova has finished since then: the record is '
+               f'{evidence.status}, and the server is '
+               f'{evidence.server_status} on host {evidence.server.host}')
     if evidence.copy is not None:
         yield str(evidence.copy)
     if evidence.reason is not None:

@@ -254,6 +254,13 @@ class KnownCausesTest(SignatureTestCase):
         self.assert_stuck('setup-failed', **self.waiting(
             collected_at=builders.second(9)))
 
+    def test_clocks_of_hosts_that_differ_show_no_wait(self):
+        self.assert_verdict(
+            Kind.ROLLED_BACK, '', 'before the copy',
+            server=builders.server(), **self.waiting(
+                status='failed', transitions=builders.transitions(
+                    'queued', 'preparing', 'failed')))
+
     def test_a_copy_that_began_did_not_wait(self):
         self.assert_verdict(
             Kind.ROLLED_BACK, '', 'while copying', server=builders.server(),

@@ -131,6 +131,12 @@ class JudgeTest(JudgeTestCase):
             records=(builders.record('cancelled'),),
             server=builders.migrating())
 
+    def test_stuck_and_finished_since_then(self):
+        self.assert_kind(
+            Kind.STUCK, 'waited 60 s', 'nova has finished since then: the '
+            'record is completed, and the server is ACTIVE on host beta',
+            timed_out='waited 60 s')
+
     def test_stuck_record(self):
         self.assert_kind(
             Kind.STUCK, 'waited for the record',
