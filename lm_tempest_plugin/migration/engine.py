@@ -276,12 +276,15 @@ class _Run:
         server_id = migration.request.server_id
         aborted = server_id in self._aborted
         hosts = inspector.hosts_of(migration)
+        known = {each.host: each for each in traces}
         facts = evidence.collect(
             self._clients, migration, services=services,
             guest=inspected.guest, abort_requested=aborted,
             cloud_clock_ahead_s=self._clock_ahead_s,
-            traces=tuple(each for host in hosts for each in traces
-                         if each.host == host))
+            traces=tuple(known[host] for host in hosts if host in known),
+            silent_hosts=tuple(
+                host for host in hosts if host not in known and
+                self._hosts is not None and self._hosts.has(host)))
         judged = verdict.judge(facts)
         return registry.Judged(
             migration, judged,

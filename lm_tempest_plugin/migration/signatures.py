@@ -200,6 +200,12 @@ SIGNATURES = (
         'post-copy does not end: the guest waits for memory that the source '
         'has not sent, or the network is cut',
         lambda evidence: _stuck(evidence, migration_records.POST_COPY)),
+    Signature(
+        'source-silent',
+        'libvirt of the source host does not answer: nova waits for it, and '
+        'the copy stands still or is not handed over',
+        lambda evidence: (_stuck(evidence, 'running') and
+                          evidence.source in evidence.silent_hosts)),
     # nova gives up after 800 s per GiB.
     Signature(
         'copy-not-converging',

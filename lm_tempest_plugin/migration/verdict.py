@@ -226,6 +226,8 @@ def _details(kind: Kind, evidence: Evidence) -> Iterator[str]:
             yield f'nova has waited {waited_s:.0f} s for {event}'
         elif event.failed:
             yield str(event)
+    for host in evidence.silent_hosts:
+        yield f'host {host} does not answer (SSH or libvirt)'
     if evidence.alive_on:
         yield f'libvirt: {evidence.domains()}'
     if evidence.server is not None and evidence.server.fault:

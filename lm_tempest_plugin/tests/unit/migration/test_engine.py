@@ -754,6 +754,18 @@ class DoubtTest(OneServerTestCase):
         self.assertEqual('copy-slow', run.results[0].signature)
         self.assertIn('by libvirt', run.results[0].cause)
 
+    def test_a_source_that_does_not_answer(self):
+        self.cloud.stuck.add('server-0')
+        self.hosts.traces.side_effect = remote.HostError('alpha: no URI')
+        run = self.run_plan(hosts=self.hosts)
+        self.assertEqual('source-silent', run.results[0].signature)
+
+    def test_a_source_without_access_is_not_silent(self):
+        self.cloud.stuck.add('server-0')
+        self.hosts.has.return_value = False
+        run = self.run_plan(hosts=self.hosts)
+        self.assertEqual('copy-stands-still', run.results[0].signature)
+
 
 class CloudClockTest(OneServerTestCase):
 

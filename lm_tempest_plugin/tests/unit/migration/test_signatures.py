@@ -205,6 +205,16 @@ class KnownCausesTest(SignatureTestCase):
                 slug, 'the copy as measured', status='running',
                 copy=copying.Copying(pace, 'as measured'))
 
+    def test_libvirt_of_the_source_does_not_answer(self):
+        """nova's figures are old then, and show nothing."""
+        self.assert_stuck(
+            'source-silent', 'host alpha does not answer', status='running',
+            silent_hosts=('alpha',), copy=copying.Copying(
+                Pace.MOVES, 'by nova'))
+        self.assert_stuck(
+            'running-forever', 'host beta does not answer', status='running',
+            silent_hosts=('beta',))
+
     def test_the_pace_of_the_copy_is_not_known(self):
         for progress in ({'memory_remaining': GIB}, {'disk_remaining': GIB}):
             self.assert_stuck(
@@ -307,7 +317,7 @@ class AllTest(base.TestCase):
              'source-down', 'abort-before-begin', 'stopped-while-queued',
              'conductor-failed', 'vif-plug-timeout', 'setup-failed',
              'job-not-submitted', 'post-copy-failed', 'post-failed',
-             'post-copy-stuck',
+             'post-copy-stuck', 'source-silent',
              'copy-not-converging', 'copy-stands-still', 'copy-slow',
              'copy-not-ended', 'running-forever', 'record-abandoned',
              'completed-on-source', 'precheck-failed',
