@@ -299,7 +299,9 @@ FAULTS = (
     Fault('mtu', "the MTU of the destination's provider network is 900",
           When.BEFORE, lambda place: _set_mtu(place, SMALL_MTU),
           lambda place: _set_mtu(place, MTU), (Kind.COMPLETED,),
-          checks=('full-size-packets',), cause='MTU', present=_is_large),
+          checks=('full-size-packets',), cause='MTU',
+          # The first packet of SSH from either side may be too long.
+          consequences=('boot-id',), present=_is_large),
     Fault('security-group', 'the security group of the server is not applied '
           'on the destination', When.ARRIVED, _open_everything, _close_again,
           (Kind.COMPLETED,), checks=('closed-port',),
