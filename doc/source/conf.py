@@ -110,13 +110,14 @@ def _settings():
 def _faults():
     """Return the table of faults; the lab is read, and never imported."""
     rows = []
-    for path in sorted(pathlib.Path(TOP, 'lab', 'faults').glob('*.py')):
+    for path in pathlib.Path(TOP, 'lab', 'faults').glob('*.py'):
         for node in ast.walk(ast.parse(path.read_text('utf-8'))):
             if isinstance(node, ast.Call) and getattr(
                     node.func, 'id', '') == 'Fault':
                 name, action = map(ast.literal_eval, node.args[:2])
-                rows.append((f'``{name}``', action[0].upper() + action[1:]))
-    return _table(('Fault', 'Injection'), *sorted(rows))
+                rows.append((name, action))
+    return _table(('Fault', 'Injection'), *(
+        (f'``{name}``', action) for name, action in sorted(rows)))
 
 
 def _schema_classes(lines):
