@@ -248,11 +248,11 @@ _probe_opts = [
         'the migration. It should be larger than max_stall.'),
     cfg.FloatOpt(
         'return_timeout', default=330.0, min=0.0, max=7200.0,
-        help='Time for which a guest that answers no longer after its '
-        'migration is watched, in seconds, while its server is ACTIVE. If it '
-        'answers again, the migration is completed with a long outage, else '
-        'the guest is lost. The default is longer than 300 s, after which '
-        'switches forget where an address was.'),
+        help='Time to wait for a guest that does not answer after its '
+        'migration, in seconds, while its server is ACTIVE. If it answers '
+        'again, the migration is completed with a long outage, else the '
+        'guest is lost. The default is longer than 300 s, after which '
+        'switches usually forget on which port an address was.'),
     cfg.ListOpt(
         'leave_out_checks', default=[],
         help='Names of checks that do not run, such as metadata,dhcp-lease. '
@@ -402,7 +402,7 @@ hosts_opts = [
         help='Command for sh on a compute host that prints the log of '
         'nova-compute, to tell why a live migration failed. Each line has to '
         'begin with its time, such as 2026-01-31 00:00:00. {server} stands '
-        'for the UUID of the server, {since} for the begin in seconds since '
+        'for the UUID of the server, {since} for the start in seconds since '
         '1970. The lines of the migration are filtered on the host. "tail -c '
         '50M /var/log/kolla/nova/nova-compute.log" or "docker logs --since '
         '{since} nova_compute 2>&1" for a container. Empty to read no such '
