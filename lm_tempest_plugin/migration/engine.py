@@ -319,9 +319,10 @@ class _Run:
                 facts, other_actions=evidence.list_other_actions(
                     self._clients, migration.request, ours),
                 copy=self._inspector.copy(migration)
-                # A domain on both hosts: the copy may go on behind nova.
-                if migration.timed_out or len(facts.alive_on or ()) > 1
-                else None,
+                # A domain on both hosts: the copy may go on behind nova. A
+                # source that is silent is not waited for again.
+                if (migration.timed_out or len(facts.alive_on or ()) > 1) and
+                facts.source not in facts.silent_hosts else None,
                 logs=self._inspector.logs(migration, self._time(
                     migration.request.requested_ns)))))
 

@@ -759,6 +759,7 @@ class DoubtTest(OneServerTestCase):
         self.hosts.traces.side_effect = remote.HostError('alpha: no URI')
         run = self.run_plan(hosts=self.hosts)
         self.assertEqual('source-silent', run.results[0].signature)
+        self.hosts.running_job.assert_not_called()
 
     def test_a_source_without_access_is_not_silent(self):
         self.cloud.stuck.add('server-0')
