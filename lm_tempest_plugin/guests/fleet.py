@@ -199,7 +199,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
                     if guest.server_id == server_id)
 
     def final_problems(self) -> list[schema.Problem]:
-        """End the TCP streams, and return what happened to the guests.
+        """End the TCP streams, and return the problems of the guests.
 
         Migrations are checked one by one, and this is the check of the whole
         time: connections that broke between two migrations, the last message

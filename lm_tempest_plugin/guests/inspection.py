@@ -39,7 +39,7 @@ $run env HOME="$HOME" SSH_CONNECTION="${{SSH_CONNECTION-}}" \
 
 
 class InspectionError(exceptions.TempestException):
-    """A guest did not print what was asked for."""
+    """A guest did not print the facts."""
 
     message = 'Guest cannot be inspected'
 
@@ -123,7 +123,7 @@ def parse(output: str, before_ns: int, after_ns: int,
         read_only=tuple(said.get('read_only', ())),
         read_write=tuple(said.get('read_write', ())),
         kernel_lines=tuple(said.get('kernel', ())),
-        # Where something was written meanwhile, a checksum means nothing.
+        # A part that was written while it was read has no valid checksum.
         written_sectors={
             name.removeprefix('written:'): int(values[0])
             for name, values in said.items()

@@ -192,7 +192,7 @@ def _of_server(host: str, server_id: str, parts: _Parts,
 
 
 def _port_id(name: str) -> str:
-    """Return the begin of a port's UUID in the name of its interface.
+    """Return the first part of a port's UUID, from its interface's name.
 
     tapX and, with a bridge for iptables, qbrX, qvbX and qvoX belong to one
     port (os-vif: vif_plug_ovs/ovs.py). Only qvoX is in Open vSwitch then.

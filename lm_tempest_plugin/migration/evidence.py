@@ -173,7 +173,7 @@ class Evidence:
                      if each.state in _RUNNING)
 
     def domains(self) -> str:
-        """Return what libvirt shows on each host; empty if none was asked."""
+        """Return the domain's state on each host; empty if none was asked."""
         return ', '.join(
             f'{each.state or "no domain"} on host {each.host}'
             for each in self.traces)

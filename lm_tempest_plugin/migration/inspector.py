@@ -41,9 +41,9 @@ from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
 
-# Time between two looks at guests that are silent.
+# Time between two snapshots of guests that are silent.
 RETURN_INTERVAL_S = 5.0
-# A guest that answers is not silent for so long.
+# A shorter silence is a lost probe or two, not the start of an outage.
 HUSH_S = 0.5
 # Time between two readings of the figures of a copy.
 COPY_INTERVAL_S = 5.0
@@ -302,7 +302,7 @@ class Inspector:
             end_ns if answered_ns is None else answered_ns + 1)
 
     def _activity(self, migration: follow.Migration) -> str:
-        """Return what a silent guest does, as libvirt shows it."""
+        """Return the activity of a silent guest, as libvirt shows it."""
         alive = [each.host for each in self._traces_of(migration)
                  if each.state in libvirt.ALIVE]
         if self._hosts is None or not alive:

@@ -10,7 +10,6 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 """Classes of reasons for which a migration failed, by the hosts' logs.
 
 Texts are those of libvirt 9 to 11, QEMU 7 to 10 and nova 34. nova-compute on

@@ -563,7 +563,7 @@ class LibvirtJob(_Part, frozen=True, kw_only=True):
 
     Times without ``_net`` include the difference of both hosts' clocks.
 
-    :ivar total_ms: from the begin of the job until the guest ran on the
+    :ivar total_ms: from the start of the job until the guest ran on the
         destination
     :ivar total_net_ms: the same without the hand-over between the hosts
     :ivar downtime_ms: guest pause: from the stop of the CPUs on the source

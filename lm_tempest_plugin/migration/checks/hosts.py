@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Checks of settings and of servers by what the hosts show.
+"""Checks of settings and of servers by facts from the hosts.
 
 A setting that nobody has observed is a label, not a result: the white paper
 of 2017 compared tunnelling on and off, and it was never switched.

@@ -41,7 +41,6 @@ LOG = logging.getLogger(__name__)
 
 PASSED, FAILED, SKIPPED = 'passed', 'failed', 'skipped'
 
-
 # nova writes "completed" before it deletes the allocation of the migration,
 # and a rollback on the destination is an RPC cast. So a problem counts only
 # if it is found a second time after this.
