@@ -18,6 +18,7 @@ import pathlib
 import pkgutil
 import re
 import sys
+import typing
 
 from sphinx.util import docutils
 
@@ -123,10 +124,22 @@ def _faults():
 def _schema_classes(lines):
     """Return the classes of the schema: lines of a file, or their parts."""
     schema = importlib.import_module(SCHEMA)
-    found = [name for name, each in vars(schema).items()
-             if isinstance(each, type) and each.__module__ == SCHEMA and
-             each is not schema._Part and
-             issubclass(each, schema.Line) == lines]
+    classes = {name: each for name, each in vars(schema).items()
+               if isinstance(each, type) and each.__module__ == SCHEMA and
+               each is not schema._Part}
+    found = [name for name, each in classes.items()
+             if issubclass(each, schema.Line)]
+    if not lines:
+        # Without structures that no line contains, such as GuestInspection.
+        of_lines, parts = found, set()
+        while of_lines:
+            of_lines = {part for name in of_lines
+                        for hint in typing.get_type_hints(
+                            classes[name]).values()
+                        for part in re.findall(rf'{SCHEMA}\.(\w+)', str(hint))
+                        } - parts
+            parts |= of_lines
+        found = [name for name in classes if name in parts]
     inheritance = '   :show-inheritance:' if lines else ''
     return [text for name in found
             for text in (f'.. autoclass:: {SCHEMA}.{name}', '   :members:',

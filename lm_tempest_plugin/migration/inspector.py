@@ -76,8 +76,8 @@ class GuestAccess(Protocol):
         """Return the addresses that answer a guest that is not migrated.
 
         :param addresses: of each server, by its UUID
-        :returns: by the server's UUID; without the servers on whose source
-            there is no such guest
+        :returns: by the server's UUID; empty if there is no such guest, or
+            it cannot be asked
         """
 
 

@@ -59,14 +59,15 @@ def look(addresses: Mapping[str, Sequence[str]],
          ) -> dict[str, schema.Reachability]:
     """Send single packets to all servers, and return their answers.
 
-    It takes TRIES times INTERVAL_S, whatever the number of servers. An
-    address that this machine has no route to counts as a silent one.
+    It takes TRIES times INTERVAL_S for any number of servers. An address
+    without a route from this machine does not answer, and the state of its
+    port is missing.
 
     :param addresses: addresses of each server, IPv4 and IPv6, by its UUID
     :param before: answers before the migration, by the server's UUID: each
         address gets full-size packets of the length that passed then; empty
         before the migration, where all lengths are tried
-    :raises ProbeError: an address is none
+    :raises ProbeError: a text is no address
     """
     targets = {address: icmp_echo.resolve(address)
                for each in addresses.values() for address in each}

@@ -52,8 +52,12 @@ class BlockMigrationTest(base.LiveMigrationHaTest):
           on the disk in time, the clocks run on, and the kernel's log shows
           no new failure;
         * a connection that the guest opened to this machine lives;
-        * another guest on the first host still reaches the guest;
-        * no allocation, port binding or migration record is leaked.
+        * all its addresses still answer, full-size packets pass, and a port
+          that no security group opens stays closed; its ports are ACTIVE;
+        * another guest, which is not migrated, still reaches the guest;
+        * no allocation, port binding or migration record is leaked; with
+          access to the hosts, no domain, instance directory or interface is
+          left on the source, and its active and inactive domain XML agree.
 
         At the end the last message that was sent has come back.
         """
