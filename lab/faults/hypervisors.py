@@ -350,10 +350,10 @@ def _kill_qemu(place: Place) -> None:
 
 
 def _is_in_failed_post_copy(place: Place) -> str:
-    # libvirt calls such a domain running, though its guest waits for memory
-    # that is lost.
+    # libvirt goes on to call such a domain running, with the reason post-copy
+    # or post-copy failed; after a good migration it is another one.
     found = _virsh(place.destination, 'domstate', place, '--reason').strip()
-    return '' if 'post-copy failed' in found else f'the guest is {found}'
+    return '' if '(post-copy' in found else f'the guest is {found}'
 
 
 def _forbid_post_copy(place: Place) -> None:
@@ -380,7 +380,7 @@ FAULTS = (
           When.POST_COPY, _kill_qemu, _forbid_post_copy, (Kind.LOST,),
           checks=SILENT, cause='post-copy failed', prepare=_permit_post_copy,
           # nova handles it in several ways, none of which it cleans up.
-          consequences=('allocations', 'events', 'port-bindings',
+          consequences=('allocations', 'domains', 'events', 'port-bindings',
                         'server-status'), present=_is_in_failed_post_copy,
           needs=Needs(memory_mib=32, return_s=20)),
     Fault('domain-twice', "the server's domain is defined on the source as "
@@ -420,7 +420,7 @@ FAULTS = (
           When.RUNNING, functools.partial(_pause_libvirtd, 'source'),
           functools.partial(_resume_libvirtd, 'source'), (Kind.STUCK,),
           checks=(*GOES_ON, 'host-access'),
-          cause='libvirt.* of .*source.* does not answer|stands still',
+          cause='libvirt of the source host does not answer',
           # QEMU pauses the guest and waits for libvirt before it hands over.
           consequences=SILENT,
           present=functools.partial(_is_paused, 'source'),

@@ -251,6 +251,7 @@ class TestCopy(FaultsCase):
         self.signals.assert_called_once_with(99, signal.SIGKILL)
         for state, wanted in (
                 ('running (post-copy failed)', ''),
+                ('running (post-copy)', ''),
                 ('running (migrated)', 'the guest is running (migrated)')):
             self.answers['virsh', 'domstate'] = f'{state}\n\n'
             self.assertEqual(wanted, chosen.present(self.place))
