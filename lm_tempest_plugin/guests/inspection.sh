@@ -426,8 +426,8 @@ for part; do
     cat "$folder/$part.out"
     [ -e "$folder/$part.done" ] || case $part in
         (metadata|dhcp-lease|disk-write)
-            say "failed:$part" "it did not end within $DEADLINE_S s" ;;
-        (*) say "skipped:$part" "it did not end within $DEADLINE_S s" ;;
+            say "failed:$part" "its commands did not end within $DEADLINE_S s" ;;
+        (*) say "skipped:$part" "its commands did not end within $DEADLINE_S s" ;;
     esac
 done
 [ -z "$folder" ] || rm -rf "$folder"

@@ -156,13 +156,13 @@ class OutboundWorkload:
             connection.sendall(b'seen\n')
             while _unacknowledged(connection):
                 if time.monotonic() > deadline_s:
-                    return ('on the connection that the guest opened to this '
-                            'machine the guest does not acknowledge a line '
-                            f'within {timeout_s:g} s')
+                    return ('the guest acknowledged no line within '
+                            f'{timeout_s:g} s on the connection that it '
+                            'opened to this machine')
                 time.sleep(LOOK_S)
         except TimeoutError:
-            return ('on the connection that the guest opened to this machine '
-                    f'nothing came within {timeout_s:g} s')
+            return (f'nothing came from the guest within {timeout_s:g} s on '
+                    'the connection that it opened to this machine')
         except OSError as exc:
             return ('the connection that the guest opened to this machine '
                     f'broke: {exc}')

@@ -284,7 +284,7 @@ class ScriptTest(base.TestCase):
         self.program('dd', 'exec sleep 4')
         # It is killed, and nothing waits for what it has started.
         found = self.inspect('disk-write', 'kernel-log', DEADLINE_S=1)
-        self.assertEqual({'disk-write': 'it did not end within 1 s'},
+        self.assertEqual({'disk-write': 'its commands did not end within 1 s'},
                          found.failed)
 
 

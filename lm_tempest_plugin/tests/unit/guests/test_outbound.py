@@ -166,7 +166,7 @@ class OutboundTest(base.TestCase):
 
     def test_no_line_in_time(self):
         self.patch(outbound, 'LINE_S', 0.1)
-        self.assertIn('nothing came within 0.1 s', self.problem(
+        self.assertIn('nothing came from the guest within 0.1 s', self.problem(
             lambda guest: guest.recv(10)))
 
     def test_lines_from_before_are_no_proof(self):
@@ -182,7 +182,8 @@ class OutboundTest(base.TestCase):
 
         self.workload.start(self.client(behave))
         self.assertTrue(sent.wait(5))
-        self.assertIn('nothing came within 0.1 s', self.workload.verify(None))
+        self.assertIn('nothing came from the guest within 0.1 s',
+                      self.workload.verify(None))
 
     def test_our_line_has_to_be_acknowledged(self):
         self.patch(outbound, 'LINE_S', 0.1)
@@ -194,7 +195,7 @@ class OutboundTest(base.TestCase):
 
         with mock.patch.object(outbound, '_unacknowledged',
                                side_effect=[0, *[5] * 1000]):
-            self.assertIn('does not acknowledge a line within 0.1 s',
+            self.assertIn('acknowledged no line within 0.1 s',
                           self.problem(behave))
 
     def test_an_ipv6_address_for_socat(self):
