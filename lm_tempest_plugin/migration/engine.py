@@ -342,7 +342,6 @@ class _Run:
                 if problem.server_id == each.server_id))
             results.append(result)
             self._append(result)
-            self._store.keep_logs(result.migration, each.verdict.evidence.logs)
             LOG.info('%s', messages.summary_line(result))
         drain_result = schema.DrainResult(
             started_at=self._time(drained.started_ns),
@@ -355,6 +354,9 @@ class _Run:
             sockets=sockets, hosts=samples,
             cloud_clock_ahead_s=self._clock_ahead_s, **self._drain_fields)
         self._append(drain_result)
+        # Last of all: a full disk costs no result.
+        for result, each in zip(results, judged, strict=True):
+            self._store.keep_logs(result.migration, each.verdict.evidence.logs)
         LOG.info('Drained %s to %s in %.1f s, %s',
                  drain_result.source or 'several hosts',
                  drain_result.destination or "the scheduler's choice",

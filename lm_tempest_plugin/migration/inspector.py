@@ -270,7 +270,9 @@ class Inspector:
         try:
             inspection = self._guests.inspect(server_id)
             workloads = self._guests.verify(server_id)
-        except (exceptions.TempestException, OSError, EOFError) as exc:
+        except (exceptions.TempestException, OSError, EOFError,
+                # It printed no text.
+                ValueError) as exc:
             # Whatever the guest does, its migration is judged.
             error = utils.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',

@@ -48,6 +48,7 @@ from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import simulation
 from lm_tempest_plugin.tests.unit.results import builders as results
+from lm_tempest_plugin import utils
 
 Kind = verdict.Kind
 SOCKETS = schema.Sockets(
@@ -627,6 +628,13 @@ class GuestsTest(OneServerTestCase):
         self.assertEqual(('failed', 'passed'),
                          (outcomes['disk'], outcomes['memory']))
 
+    def test_a_guest_that_prints_no_text_costs_no_result(self):
+        self.guests.inspect.side_effect = [
+            UnicodeDecodeError('utf-8', b'\xff', 0, 1, 'no text')]
+        run = self.run_plan()
+        self.assert_problem(run, 'boot-id', 'cannot be read')
+        self.assertEqual(Kind.COMPLETED, run.migrations[0].verdict.kind)
+
     def test_workloads_that_cannot_be_verified(self):
         self.guests.verify.side_effect = lib_exc.SSHTimeout(
             host='192.0.2.1', user='root', password='secret')
@@ -736,6 +744,17 @@ class DoubtTest(OneServerTestCase):
         self.assert_problem(
             self.run_plan(), 'verdict',
             'cancelled: meanwhile live_migration_cancel by user u')
+
+    def test_a_log_that_cannot_be_kept_costs_no_result(self):
+        self.cloud.outcomes['server-0'] = 'failed'
+        self.hosts.logs.return_value = [schema.HostLog(
+            host='alpha', name='qemu', lines=('one',))]
+        self.useFixture(fixtures.MockPatchObject(
+            utils, 'write_atomically', side_effect=OSError(28, 'full')))
+        self.assertRaises(store.ResultsError, self.run_plan,
+                          hosts=self.hosts)
+        read = self.read()
+        self.assertEqual((1, 1), (len(read.migrations), len(read.drains)))
 
     def test_a_clean_refusal_has_no_log(self):
         self.cloud.refusals['server-0'] = lib_exc.Conflict(
