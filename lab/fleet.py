@@ -64,7 +64,6 @@ until ip addr add {address} dev eth1; do sleep 1; done
 """
 SUBPORT_SUBNET = '198.19.1.0/24'
 SUBPORT_VLAN = 100
-POST_COPY_FAILED = 'post-copy failed'
 BUILD_SECONDS = 300
 GONE_SECONDS = 120
 #: virsh waits without end for a libvirtd that hangs.
@@ -334,8 +333,9 @@ def domain_state(host: str, server_id: str) -> str:
 
     :param host: name of the host
     :param server_id: UUID of the server
-    :returns: such as ``running``; ``post-copy failed`` for a guest that waits
-        for lost memory for ever; empty if libvirt knows no such domain
+    :returns: such as ``running``; ``post-copy`` or ``post-copy failed`` for a
+        guest that needs memory of another host; empty if libvirt knows no
+        such domain
     :raises errors.LabError: if libvirtd does not answer
     """
     try:
@@ -348,8 +348,9 @@ def domain_state(host: str, server_id: str) -> str:
             f'libvirtd of {host} does not tell the state of {server_id}: '
             f'{error.stderr.strip() or "it does not answer"}.') from error
     state, _, reason = result.stdout.strip().partition(' (')
-    # libvirt 9.0.0 calls such a domain running.
-    return POST_COPY_FAILED if reason == f'{POST_COPY_FAILED})' else state
+    # libvirt 9.0.0 calls such a domain running, also if the other QEMU has
+    # died and the guest waits for its memory for ever.
+    return reason.rstrip(')') if reason.startswith('post-copy') else state
 
 
 def inside(host: str, *command: str, check: bool = True

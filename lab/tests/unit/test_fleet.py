@@ -159,6 +159,7 @@ class TestTruth(base.TestCase):
     def test_domain_state(self):
         for said, state in (
                 ('paused (migrating)', 'paused'), ('shut off', 'shut off'),
+                ('running (post-copy)', 'post-copy'),
                 ('running (post-copy failed)', 'post-copy failed')):
             self.result.stdout = f'{said}\n\n'
             self.assertEqual(state, fleet.domain_state('compute1', 'uuid-1'))
