@@ -350,7 +350,9 @@ def domain_state(host: str, server_id: str) -> str:
     state, _, reason = result.stdout.strip().partition(' (')
     # libvirt 9.0.0 calls such a domain running, also if the other QEMU has
     # died and the guest waits for its memory for ever.
-    return reason.rstrip(')') if reason.startswith('post-copy') else state
+    waits = reason == 'post-copy failed)' or (
+        (state, reason) == ('running', 'post-copy)'))
+    return reason.rstrip(')') if waits else state
 
 
 def inside(host: str, *command: str, check: bool = True

@@ -159,7 +159,9 @@ class TestTruth(base.TestCase):
     def test_domain_state(self):
         for said, state in (
                 ('paused (migrating)', 'paused'), ('shut off', 'shut off'),
+                ('paused (post-copy)', 'paused'),
                 ('running (post-copy)', 'post-copy'),
+                ('paused (post-copy failed)', 'post-copy failed'),
                 ('running (post-copy failed)', 'post-copy failed')):
             self.result.stdout = f'{said}\n\n'
             self.assertEqual(state, fleet.domain_state('compute1', 'uuid-1'))
