@@ -38,7 +38,7 @@ from lm_tempest_plugin.cloud import api
 
 LOG = logging.getLogger(__name__)
 SOURCE, DESTINATION = 'compute1', 'compute2'
-#: One fault takes about as long, as long as none was played.
+#: Estimate of the time of one fault, until one was played.
 SECONDS_EACH = 120.0
 INTERRUPTED = 130
 COLUMNS = ('FAULT', 'INJECTED', 'VERDICT', 'FAILED CHECKS', 'CAUSE', 'TRUTH',

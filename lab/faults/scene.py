@@ -70,7 +70,7 @@ class Truth:
     :ivar row: host, state, task, and status of the migration record
     :ivar states: libvirt's state of the domain, by the name of the host;
         empty where libvirt knows none
-    :ivar traces: what each host has of the server, by the name of the host
+    :ivar traces: traces of the server on each host, by the name of the host
     """
 
     kind: Kind
@@ -355,8 +355,8 @@ def _errors(outcome: Outcome) -> collections.abc.Iterator[str]:
     if not any(re.search(chosen.cause, text) for text in texts):
         yield f'neither cause nor problem matches {chosen.cause!r}'
     failed, left = set(outcome.failed), set()
-    # Nothing is left over while a migration goes on, and nobody can tell
-    # what is on a host that does not answer.
+    # While a migration goes on, nothing is left over, and a host that does not
+    # answer hides its leftovers.
     if kind is not Kind.STUCK and 'host-access' not in failed:
         left = {TOLD_BY[trace] for trace in outcome.truth.left}
     wanted = {*chosen.checks, *left}
