@@ -403,7 +403,8 @@ FAULTS = (
     Fault('libvirtd', "the destination's libvirtd is killed while copying",
           When.RUNNING, _kill_libvirtd, _restart_compute,
           (Kind.ROLLED_BACK, Kind.INCONSISTENT, Kind.FAILED),
-          cause=r'client socket is closed|driver',
+          cause='client socket is closed|Lost connection to destination host|'
+          'libvirtd-restarted',
           # The server may be in ERROR.
           consequences=('server-status',),
           present=functools.partial(_restarted, 'destination', 'libvirtd')),
