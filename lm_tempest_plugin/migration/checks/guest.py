@@ -64,7 +64,7 @@ def dhcp_lease(seen: registry.Observation) -> Iterator[schema.Problem]:
         if after.leased_address not in ('', before.leased_address):
             yield each.problem(
                 'dhcp-lease', f'DHCP offers address {after.leased_address}, '
-                f'and {before.leased_address} before')
+                f'and offered {before.leased_address} before')
         yield from _failed(each, after, 'dhcp-lease')
 
 

@@ -149,8 +149,8 @@ def addresses(seen: registry.Observation) -> Iterator[schema.Problem]:
         silent = _silent(before, after)
         if silent:
             yield each.problem(
-                'addresses', 'answered echo requests before, and does not '
-                f'now: {", ".join(silent)}')
+                'addresses', 'addresses that answered echo requests before '
+                f'and do not now: {", ".join(silent)}')
 
 
 def _silent(before: schema.Reachability,
@@ -174,8 +174,8 @@ def full_size_packets(seen: registry.Observation) -> Iterator[schema.Problem]:
             address not in after.full_size_bytes]
         if dropped:
             yield each.problem(
-                'full-size-packets', 'packets with DF pass no longer, and '
-                f'shorter ones do: {", ".join(dropped)}: MTU black hole')
+                'full-size-packets', 'packets with DF do not pass any more, '
+                f'and shorter ones do: {", ".join(dropped)}: MTU black hole')
 
 
 @registry.check
@@ -221,9 +221,9 @@ def neighbour(seen: registry.Observation) -> Iterator[schema.Problem]:
                   if address not in known]
         if silent:
             yield each.problem(
-                'neighbour', 'answers this machine, and no longer the second '
-                f'guest: {", ".join(silent)}: stale forwarding (FDB) or ARP '
-                'entries')
+                'neighbour', 'addresses that answered before and are silent '
+                f'now for the second guest: {", ".join(silent)}: stale '
+                'forwarding (FDB) or ARP entries')
 
 
 def _ended(seen: registry.Observation

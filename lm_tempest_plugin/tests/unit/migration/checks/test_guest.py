@@ -139,7 +139,7 @@ class DhcpLeaseTest(InspectionTestCase):
     def test_another_address(self):
         self.assert_problem(
             self.seen(leased_address='192.0.2.9'),
-            'offers address 192.0.2.9, and 192.0.2.1 before')
+            'address 192.0.2.9, and offered 192.0.2.1 before')
 
 
 class DiskWriteTest(InspectionTestCase):
