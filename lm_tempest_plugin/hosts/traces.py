@@ -69,7 +69,7 @@ def read(host: remote.Remote, virsh: Sequence[str], ovs_vsctl: Sequence[str],
     try:
         return _parse(
             host.name, instances_path, server_ids, _parts(mark, output))
-    except (ValueError, LookupError) as exc:
+    except (ValueError, LookupError, TypeError, AttributeError) as exc:
         raise remote.HostError(f'{host.name}: traces of servers cannot be '
                                f'parsed: {exc!r}') from exc
 
@@ -131,11 +131,18 @@ def _parse(host: str, instances_path: str, server_ids: Sequence[str],
         raise remote.HostError(
             f'{host}: libvirt does not answer: '
             f'{" ".join(uri.split()) or f"no URI within {TIMEOUT_S} s"}')
+    # The default of every user but root. It has none of nova's domains, so
+    # each guest would look dead.
+    if '/session' in uri.splitlines()[-1]:
+        raise remote.HostError(
+            f"{host}: virsh is connected to {uri}, which has none of nova's "
+            'domains. Set the option sudo, or virsh_command to "virsh '
+            '--connect qemu:///system"')
     unknown = {}
     ports: Mapping[str, str] = {}
     try:
         ports = _ports(parts['ports', ''])
-    except (ValueError, LookupError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         reason = (' '.join(parts['ports', ''].split()) or
                   f'no answer within {TIMEOUT_S} s')
         unknown['interfaces'] = f'Open vSwitch cannot be asked: {reason}'

@@ -166,6 +166,11 @@ class ReadTest(base.TestCase):
             self.assertIn('alpha: libvirt does not answer', str(exc))
             self.assertIn(text, str(exc))
 
+    def test_a_libvirt_without_nova_s_domains(self):
+        exc = self.assertRaises(remote.HostError, read, Host(
+            uri='a warning\nqemu:///session', domains=''))
+        self.assertIn('--connect qemu:///system', str(exc))
+
     def test_answers_that_cannot_be_parsed(self):
         for parts in (
                 {f'state:{ONE}': 'error: Timed out'},
@@ -177,6 +182,7 @@ class ReadTest(base.TestCase):
     def test_without_open_vswitch(self):
         for answer, text in (('sh: 1: ovs-vsctl: not found', 'not found'),
                              ('', 'no answer within'),
+                             ('null', 'null'), ('{"data": 1}', 'data'),
                              ('{"data": [[1]]}', 'data')):
             found = read(Host(ports=answer))
             self.assertEqual(

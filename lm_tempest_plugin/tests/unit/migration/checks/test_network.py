@@ -12,6 +12,8 @@
 
 from unittest import mock
 
+from tempest.lib import exceptions
+
 from lm_tempest_plugin.migration.checks import network
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import fakes
@@ -397,6 +399,11 @@ class PortBindingsTest(base.CheckTestCase):
         self.bindings['port-1'] = []
         self.seen.__dict__['servers'] = {fakes.SERVER_ID: None}
         self.assert_skipped(self.seen, 'no migration of a server that exists')
+
+    def test_a_cloud_that_does_not_show_bindings(self):
+        self.seen.clients.ports.list_resources.side_effect = (
+            exceptions.NotFound('no such resource'))
+        self.assert_skipped(self.seen, 'binding-extended', 'no such resource')
 
     def test_a_migration_that_goes_on_has_two_bindings(self):
         self.bindings['port-1'].append(('alpha', 'INACTIVE'))
