@@ -47,7 +47,10 @@ _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
     ('name-resolution', r'Name or service not known|[Uu]nable to resolve|'
      r'address resolution failed|Temporary failure in name resolution|'
      r'No address associated with hostname|Could not resolve'),
-    ('connection-refused', r'Connection refused'),
+    # A libvirtd that starts looks for the QEMU processes of before. Its banner
+    # ("libvirt version") is no sign of a start: it comes with the first
+    # message, however long after it.
+    ('connection-refused', r'(?<!monitor socket: )Connection refused'),
     ('no-route', r'No route to host|Network is unreachable|'
      r'Cannot assign requested address'),
     # InvalidCPUInfo, CPU comparison; VIR_ERR_CPU_INCOMPATIBLE; QEMU's -cpu
@@ -95,6 +98,7 @@ _GENERIC = tuple((slug, re.compile(pattern)) for slug, pattern in (
      r'Unable to read from monitor|guest unexpectedly quit|'
      r'reason=(crashed|destroyed)'),
     ('connection-lost', r'client socket is closed|Connection reset by peer|'
+     r'Lost connection to destination host|'
      r'Broken pipe|received hangup|Unable to write to socket|'
      r'Input/output error'),
 ))

@@ -195,6 +195,19 @@ class ClassifyTest(base.TestCase):
                     libvirtd(REFUSED)],
                 other_libvirtd=[libvirtd(KEEPALIVE, '00:14:15.441')]))
 
+    def test_libvirtd_of_the_destination_was_killed(self):
+        """When it starts again, it finds the sockets of dead processes."""
+        started = libvirtd('failed to connect to monitor socket: Connection '
+                           'refused', '00:14:10.000')
+        lost = 'operation failed: Lost connection to destination host'
+        self.assertEqual(
+            reasons.Reason('connection-lost', CLOSED),
+            self.classify([failure(CLOSED)], [started]))
+        self.assertEqual(
+            reasons.Reason('connection-lost',
+                           f'libvirtd on host beta: {lost}'),
+            self.classify((), [started], other_libvirtd=[libvirtd(lost)]))
+
     def test_libvirtd_in_the_journal(self):
         self.assertEqual(
             reasons.Reason(
