@@ -441,11 +441,14 @@ FAULTS = (
     Fault('compute-running', "the source's nova-compute is killed while "
           'copying', When.RUNNING, _kill_compute, _destroy_orphans,
           (Kind.INCONSISTENT, Kind.ROLLED_BACK),
-          cause=r'nova-compute on the source host restarted',
+          cause='nova-compute on the source host restarted',
+          # The copy goes on without nova: neither allocations nor ports
+          # follow the guest, and so its metadata requests go nowhere.
+          consequences=('allocations', 'metadata', 'port-bindings'),
           present=functools.partial(_restarted, 'source', 'nova-compute')),
     Fault('compute-queued', "the source's nova-compute is killed while a "
           'migration is queued', When.QUEUED, _kill_compute, _end_queued,
-          (Kind.STUCK,), cause=r'nova-compute on the source host ended while',
+          (Kind.STUCK,), cause='nova-compute on the source host ended while',
           present=functools.partial(_restarted, 'source', 'nova-compute'),
           needs=Needs(servers=2)),
 )
