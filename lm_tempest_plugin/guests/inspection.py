@@ -38,6 +38,11 @@ $run env HOME="$HOME" SSH_CONNECTION="${{SSH_CONNECTION-}}" \
 """
 
 
+# Our wall clock when CLOCK_MONOTONIC was 0. Read once: NTP may step the wall
+# clock, and the guest's would seem to have changed.
+_WALL_S = time.time() - time.monotonic()
+
+
 class InspectionError(exceptions.TempestException):
     """A guest did not print the facts."""
 
@@ -65,9 +70,10 @@ def inspect(run: workloads.Run,
     :raises InspectionError: the guest did not print them
     """
     parts = [part for part in PARTS if part not in leave_out]
-    before_ns, before_wall_s = time.monotonic_ns(), time.time()
+    before_ns = time.monotonic_ns()
     output = run(command(parts))
-    return parse(output, before_ns, time.monotonic_ns(), before_wall_s)
+    return parse(output, before_ns, time.monotonic_ns(),
+                 _WALL_S + before_ns / 1e9)
 
 
 def parse(output: str, before_ns: int, after_ns: int,

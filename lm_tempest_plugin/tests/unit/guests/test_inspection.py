@@ -16,6 +16,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 import fixtures
 
@@ -338,3 +339,15 @@ class ParseTest(base.TestCase):
         self.assertEqual('b', inspection.inspect(run, ['metadata']).boot_id)
         self.assertEqual(
             [inspection.command(inspection.PARTS[1:])], commands)
+
+    def test_a_step_of_our_own_wall_clock(self):
+        """NTP may set it between two inspections."""
+        now_s = time.time()
+        found = []
+        for step_s in (0, 3600):
+            self.useFixture(fixtures.MockPatchObject(
+                time, 'time', return_value=now_s + step_s))
+            found.append(inspection.inspect(
+                lambda command: 'boot_id=b\nstarted_s=1\nended_s=1\n'
+                f'wall_s={now_s}').wall_ahead_s)
+        self.assertAlmostEqual(*found, places=1)
