@@ -45,6 +45,10 @@ LOG = logging.getLogger(__name__)
 RETURN_INTERVAL_S = 5.0
 # A shorter silence is a lost probe or two, not the start of an outage.
 HUSH_S = 0.5
+# Guests are read one after the other, and Tempest tries SSH to each for
+# [validation]ssh_timeout, 300 s by default. After so much time in vain, the
+# others are not tried: the results would come too late, or never.
+LOST_S = 450.0
 # Time between two readings of the figures of a copy.
 COPY_INTERVAL_S = 5.0
 # Checks that need single packets.
@@ -133,6 +137,7 @@ class Inspector:
         self._hosts = hosts
         self._guests = guests
         self._watched_ns: dict[str, int] = {}
+        self._lost_s = 0.0
         self.reachable_before: Mapping[str, schema.Reachability] = {}
         self.host_errors: list[str] = []
 
@@ -265,11 +270,25 @@ class Inspector:
         if planned.inspection is None or self._guests is None:
             return Inspected(continuity, schema.GuestState(
                 answers=answers, boot_id_before=before))
-        inspection, error = None, ''
-        workloads: Mapping[str, str] = {}
+        inspection, workloads, error = self._read(self._guests, server_id)
+        return Inspected(
+            continuity, schema.GuestState(
+                answers=answers, boot_id_before=before,
+                boot_id_after=inspection.boot_id if inspection else '',
+                boot_id_error='' if inspection else error),
+            inspection, workloads)
+
+    def _read(self, guests: GuestAccess, server_id: str) -> tuple[
+            schema.GuestInspection | None, Mapping[str, str], str]:
+        """Return facts and workloads of a guest, and why there are none."""
+        if self._lost_s >= LOST_S:
+            return None, {}, (f'not tried: SSH to other guests took '
+                              f'{self._lost_s:.0f} s in vain')
+        inspection = None
+        begin_s = time.monotonic()
         try:
-            inspection = self._guests.inspect(server_id)
-            workloads = self._guests.verify(server_id)
+            inspection = guests.inspect(server_id)
+            return inspection, guests.verify(server_id), ''
         except (exceptions.TempestException, OSError, EOFError,
                 # It printed no text.
                 ValueError) as exc:
@@ -277,15 +296,12 @@ class Inspector:
             error = utils.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',
                       server_id, error)
-            if inspection:
-                # Nobody knows which of them it was.
-                workloads = {'workloads': f'cannot be verified: {error}'}
-        return Inspected(
-            continuity, schema.GuestState(
-                answers=answers, boot_id_before=before,
-                boot_id_after=inspection.boot_id if inspection else '',
-                boot_id_error='' if inspection else error),
-            inspection, workloads)
+        self._lost_s += time.monotonic() - begin_s
+        workloads: Mapping[str, str] = {}
+        if inspection:
+            # Nobody knows which of them it was.
+            workloads = {'workloads': f'cannot be verified: {error}'}
+        return inspection, workloads, error
 
     def _continuity(self, migration: follow.Migration
                     ) -> schema.Continuity | None:

@@ -209,6 +209,19 @@ class InspectTest(InspectorTestCase):
             (found.inspection, found.workloads, found.guest.boot_id_after,
              found.guest.boot_id_error))
 
+    def test_ssh_that_never_works_ends(self):
+        def fail(server_id):
+            self.clock.sleep(300)
+            raise lib_exc.TempestException('no SSH')
+
+        self.guests.inspect.side_effect = fail
+        tried = self.inspector()
+        errors = [tried.inspect(self.migration).guest.boot_id_error
+                  for _ in range(3)]
+        self.assertEqual(2, self.guests.inspect.call_count)
+        self.assertEqual(
+            'not tried: SSH to other guests took 600 s in vain', errors[2])
+
     def test_a_guest_that_returned_before_the_drain_ended(self):
         """Its outage began in the window of its migration."""
         end_ns = self.migration.ended_ns
