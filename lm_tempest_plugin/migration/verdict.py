@@ -104,7 +104,8 @@ def _kind(evidence: Evidence) -> tuple[Kind, str]:
     if evidence.alive_on == ():
         if guest.answers:
             return Kind.INCONSISTENT, (
-                f'the guest answers, and libvirt shows {evidence.domains()}')
+                f'the guest answers, and libvirt shows {evidence.domains()}: '
+                'libvirt has lost it, or virsh_command asks another libvirt')
         return Kind.LOST, f'the guest is dead: {evidence.domains()}; {state}'
     if rebooted(guest):
         return Kind.LOST, (

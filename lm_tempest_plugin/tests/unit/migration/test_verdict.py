@@ -274,7 +274,7 @@ class HostsTest(JudgeTestCase):
     def test_it_answers_and_libvirt_knows_no_living_domain(self):
         self.assert_kind(
             Kind.INCONSISTENT, 'the guest answers, and libvirt shows no '
-            'domain on host alpha, no domain on host beta',
+            'domain on host alpha, no domain on host beta', 'virsh_command',
             traces=builders.traces(alpha='', beta=''))
 
     def test_it_runs_elsewhere_and_its_host_cannot_be_asked(self):
