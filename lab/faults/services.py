@@ -123,7 +123,8 @@ def _resume_conductor(place: Place) -> None:
     """Let nova-conductor go on, and wait until the late migration ends."""
     programs.resume('nova-conductor')
     utils.wait_until(
-        lambda rows: all(task == 'NULL' and record in (
+        # First there is none.
+        lambda rows: bool(rows) and all(task == 'NULL' and record in (
             'completed', 'failed', 'error', 'cancelled')
             for _, _, _, task, record in rows),
         lambda: [row for row in fleet.sql(place.layout, fleet.STATES)
@@ -370,7 +371,10 @@ FAULTS = (
           (Kind.COMPLETED, Kind.ROLLED_BACK)),
     Fault('neutron-30s', "neutron's API hangs for 30 s", When.PREPARING,
           functools.partial(_pause_for, NEUTRON_S, 'neutron'),
-          functools.partial(_resume, 'neutron'), (Kind.COMPLETED,)),
+          functools.partial(_resume, 'neutron'), (Kind.COMPLETED,),
+          # Seen: neutron takes OVN's news in another order, and leaves it
+          # DOWN.
+          consequences=('port-status',)),
     Fault('nested-provider', "a provider below the destination's holds an "
           'allocation of the server, which is right', When.ARRIVED,
           functools.partial(_allocate_extra, True), _release_extra,

@@ -27,6 +27,7 @@ from lab.faults.fault import Needs
 from lab.faults.fault import Place
 from lab.faults.fault import When
 from lab.faults import programs
+from lab.faults import settings
 from lab import fleet
 from lab.services import ceph
 from lab.topology import BLOCK
@@ -54,15 +55,20 @@ def _fill(place: Place) -> None:
 
 
 def _empty(place: Place) -> None:
-    fleet.inside(place.destination, 'umount', '--lazy',
-                 str(place.layout.instances), check=False)
+    """Give the destination its disk back, and let nova know how large it is.
+
+    Its inventory in placement is that of the small disk.
+    """
+    if not _is_full(place):
+        fleet.inside(place.destination, 'umount', '--lazy',
+                     str(place.layout.instances))
+        settings.restart_compute(place.layout, place.destination)
 
 
 def _is_full(place: Place) -> str:
-    found = fleet.inside(place.destination, 'findmnt', '--noheadings',
-                         '--output', 'SOURCE', '--target',
-                         str(place.layout.instances)).stdout
-    return '' if found.strip() == 'full' else 'the full disk is gone'
+    found = fleet.inside(place.destination, 'stat', '--file-system',
+                         '--format=%T', str(place.layout.instances)).stdout
+    return '' if found.strip() == 'tmpfs' else 'the full disk is gone'
 
 
 def _cached(place: Place, kind: str) -> list[tuple[pathlib.Path,

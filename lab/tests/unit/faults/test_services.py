@@ -222,9 +222,10 @@ class TestPrograms(TestCase):
             self.programs.paused.return_value = paused
             self.assertEqual(paused, not each.present(self.place))
         self.patch(services, 'LATE_S', 0)
-        self.rows = [['server', 'compute1', 'active', 'migrating', 'running']]
-        self.assertIn('the late migration', self.refused(
-            each.heal, self.place))
+        for self.rows in ([], [['server', 'compute1', 'active', 'migrating',
+                                'running']]):
+            self.assertIn('the late migration', self.refused(
+                each.heal, self.place))
         self.rows = [['server', 'compute2', 'active', 'NULL', 'completed']]
         each.heal(self.place)
         self.programs.resume.assert_called_with('nova-conductor')

@@ -28,6 +28,7 @@ class TestFaults(base.TestCase):
         super().setUp()
         self.place = Place(self.layout, 'compute1', 'compute2', 'server')
         self.commands, self.output = [], ''
+        self.restart = self.patch(storage.settings, 'restart_compute')
         self.patch(storage.fleet, 'inside', self._inside)
         self.patch(storage.fleet, 'running_on',
                    lambda hosts: {'server': hosts})
@@ -89,7 +90,7 @@ class TestFaults(base.TestCase):
     def test_commands(self):
         secret = ceph.NOVA.secret_id
         for name, shown, injected, healed in (
-                ('disk', 'full\n', 'mount', 'umount'),
+                ('disk', 'tmpfs\n', 'mount', 'umount'),
                 ('slow-disk', 'a: 1\ntotal_iops_sec : 1\n', '1', '0'),
                 ('ceph-secret', 'UUID\nother', 'secret-undefine',
                  'secret-set-value')):
@@ -97,12 +98,16 @@ class TestFaults(base.TestCase):
             each.inject(self.place)
             self.assertIn(injected, self.commands[-1])
             self.assertEqual('', each.present(self.place))
-            self.output = secret
-            self.assertTrue(each.present(self.place))
             each.heal(self.place)
             self.assertIn(healed, self.commands[-1])
+            self.output = secret
+            self.assertTrue(each.present(self.place))
             self.assertEqual({'compute2'},
                              {host for host, *_ in self.commands})
+        self.restart.assert_called_once_with(self.layout, 'compute2')
+        # Healed twice: nothing is mounted.
+        self.faults['disk'].heal(self.place)
+        self.restart.assert_called_once()
 
     def test_limit_of_a_guest_that_is_gone(self):
         self.patch(storage.fleet, 'running_on', lambda hosts: {})
