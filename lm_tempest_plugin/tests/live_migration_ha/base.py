@@ -96,9 +96,6 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     TIMEOUT_SCALING_FACTOR = 2
 
     hosts: access.HostAccess | None = None
-    # A guest that is not migrated and is asked to reach the others. The
-    # scheduler chooses its host, unless the source is configured.
-    neighbour: builder.Guest | None = None
     settings = schema.Settings()
     # One for the process, which may run several test classes.
     results: results_file.ResultsFile | None = None
@@ -202,12 +199,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         :param kwargs: parameters of GuestBuilder.build()
         """
         kwargs.setdefault('host', CONF.compute.migration_source_host or '')
-        if 'neighbour' in CONF.live_migration_ha.leave_out_checks or (
-                set(kwargs) > {'host'}):
-            return self.builder.build(number, **kwargs)
-        # Side by side with the others, which costs little time.
-        *guests, self.neighbour = self.builder.build(number + 1, **kwargs)
-        return guests
+        return self.builder.build(number, **kwargs)
 
     def request_options(self, **kwargs: Any) -> request.RequestOptions:
         """Return the arguments of a request, as configured.
@@ -218,19 +210,20 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             CONF, **{'microversion': self.microversion, **kwargs})
 
     @contextlib.contextmanager
-    def observe(self, *guests: builder.Guest,
-                delete: bool = False) -> Iterator[Fleet]:
+    def observe(self, *guests: builder.Guest, delete: bool = False,
+                neighbour: builder.Guest | None = None) -> Iterator[Fleet]:
         """Observe guests; fail at the end if one was harmed meanwhile.
 
         :param guests: guests that answer, or will soon
         :param delete: whether to delete them at the end in any case
+        :param neighbour: another guest, which is asked to reach them
         """
         with contextlib.ExitStack() as stack:
             if delete:
                 stack.callback(self.builder.delete, *guests)
             fleet = stack.enter_context(Fleet(
                 self.builder, guests,
-                ProbeOptions.of(CONF.live_migration_ha), self.neighbour))
+                ProbeOptions.of(CONF.live_migration_ha), neighbour))
             yield fleet
             problems = fleet.final_problems()
             if problems:

@@ -61,8 +61,8 @@ class BlockMigrationTest(base.LiveMigrationHaTest):
 
         At the end the last message that was sent has come back.
         """
-        guest, = self.build()
+        guest, neighbour = self.build(2)
         options = self.request_options(block_migration=True)
-        with self.observe(guest) as fleet:
+        with self.observe(guest, neighbour=neighbour) as fleet:
             for host in (self.choose_destination(guest.host), guest.host):
                 self.migrate(fleet, host, options=options)

@@ -351,19 +351,6 @@ class OptionsTest(fakes.TempestTestCase):
             self.test, self.owner, self.clients,
             builder.GuestOptions.of(self.conf))
 
-    def test_a_neighbour_is_built_side_by_side(self):
-        self.conf.live_migration_ha.leave_out_checks = []
-        self.test.builder = self.builder
-        guests = self.test.build()
-        self.builder.build.assert_called_once_with(2, host='')
-        self.assertEqual(self.guests, [*guests, self.test.neighbour])
-
-    def test_a_volume_cannot_be_the_neighbour_s_too(self):
-        self.conf.live_migration_ha.leave_out_checks = []
-        self.test.builder = self.builder
-        self.test.build(image_id='', block_device_mapping_v2=[])
-        self.assertIsNone(self.test.neighbour)
-
     def test_guests_are_built_on_the_configured_host(self):
         for host, expected in ((None, ''), ('alpha', 'alpha')):
             self.conf.compute.migration_source_host = host
