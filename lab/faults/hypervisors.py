@@ -448,7 +448,10 @@ FAULTS = (
           present=functools.partial(_restarted, 'source', 'nova-compute')),
     Fault('compute-queued', "the source's nova-compute is killed while a "
           'migration is queued', When.QUEUED, _kill_compute, _end_queued,
-          (Kind.STUCK,), cause='nova-compute on the source host ended while',
+          (Kind.STUCK,), checks=('one-record',),
+          cause='nova-compute on the source host ended while',
+          # Of the other migration, which had begun.
+          consequences=('instance-directories', 'interfaces'),
           present=functools.partial(_restarted, 'source', 'nova-compute'),
-          needs=Needs(servers=2)),
+          needs=Needs(servers=2, timeout_s=40)),
 )
