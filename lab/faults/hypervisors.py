@@ -39,10 +39,11 @@ ENDED = ('completed', 'failed', 'error', 'cancelled')
 #: Time for a migration to end once its fault is healed, in seconds. libvirt
 #: notices after 30 s that its peer did not answer.
 END_S = 120
-#: nova's [libvirt]live_migration_monitor_interval and more.
+#: Time from the arrival of the server to the end of its record, in seconds.
 HAND_OVER_S = 30
 #: A start takes up to 15 s, and the first report comes 10 s later.
 REPORT_S = 60
+#: Time for which a guest is paused, in seconds.
 CLOCK_S = 4
 #: MiB/s. The guest's memory takes longer than the time-out of the engine.
 SLOW_MIB_S = 1
@@ -89,7 +90,7 @@ def _await_end(place: Place) -> None:
 
 
 def _await_completion(place: Place) -> None:
-    """Wait until nova has cleaned up the source, and would not once more.
+    """Wait until the record has ended: until then nova cleans up the source.
 
     :raises errors.LabError: if it has not within HAND_OVER_S
     """
@@ -297,7 +298,8 @@ def _limit(mib_s: int, place: Place) -> None:
 
 
 def _lift_limit(place: Place) -> None:
-    """Let the copy end. Without one, the domain is on the other host."""
+    """Let the copy end."""
+    # If it has ended meanwhile, the domain is on the other host.
     fleet.inside(place.source, 'virsh', 'migrate-setspeed', place.server_id,
                  str(UNLIMITED_MIB_S), check=False)
     _await_end(place)
