@@ -14,7 +14,12 @@
 import datetime
 import email.utils
 import json
+import shutil
+import subprocess
+import sys
+import time
 import types
+import unittest
 from unittest import mock
 
 from lab.faults import fault
@@ -239,18 +244,37 @@ class TestPrograms(TestCase):
         self.patch(services.base, 'wait_for_port')
         self.cloud.compute.services.side_effect = lambda: [
             types.SimpleNamespace(state='up')]
-        self.patch(services, 'CLOCK_LIBRARY', self.folder / 'faketime.so')
+        which = self.patch(services.shutil, 'which', return_value=None)
         self.assertRaises(fault.Missing, each.inject, self.place)
-        self.write(services.CLOCK_LIBRARY)
+        which.return_value = '/usr/bin/cc'
+        run = self.patch(services.base, 'run')
         each.inject(self.place)
         conf, names, variables = self.programs.set_variables.call_args.args
+        library = self.layout.data('controller') / 'tmp' / 'clock.so'
         self.assertEqual(
-            (self.layout.etc('controller') / 'supervisord.conf', '-600s',
-             True),
-            (conf, variables['FAKETIME'], 'nova-api' in names))
+            (self.layout.etc('controller') / 'supervisord.conf', True,
+             {'LD_PRELOAD': str(library)}),
+            (conf, 'nova-api' in names, variables))
+        self.assertIn('-DAHEAD_S=-600', run.call_args.args)
+        self.assertIn(library, run.call_args.args)
         each.heal(self.place)
         self.assertEqual({},
                          self.programs.set_variables.call_args.args[2])
+
+    @unittest.skipUnless(shutil.which('cc'), 'there is no C compiler')
+    def test_clock_of_a_program(self):
+        library = self.folder / 'clock.so'
+        subprocess.run(
+            ['cc', '-shared', '-fPIC', '-Wall', '-Wextra', '-Werror',
+             '-DAHEAD_S=-600', '-o', library, services.CLOCK_SOURCE],
+            check=True)
+        said = subprocess.run(
+            [sys.executable, '-c', 'import time; time.sleep(0.01); '
+             'print(time.time(), time.monotonic())'], check=True, text=True,
+            env={'LD_PRELOAD': str(library)}, stdout=subprocess.PIPE).stdout
+        wall_s, monotonic_s = map(float, said.split())
+        self.assertAlmostEqual(time.time() - 600, wall_s, delta=30)
+        self.assertAlmostEqual(time.monotonic(), monotonic_s, delta=30)
 
     def test_difference_of_the_clock(self):
         for seconds, present in ((-600, True), (0, False)):
