@@ -69,10 +69,10 @@ GONE_SECONDS = 120
 #: virsh waits without end for a libvirtd that hangs.
 VIRSH_SECONDS = 20
 #: State of every server and of its migrations in nova's database, the newest
-#: last.
+#: last. A server without one has NULL for its record.
 STATES = (
     'SELECT i.uuid, i.host, i.vm_state, i.task_state, m.status '
-    'FROM instances i JOIN migrations m ON m.instance_uuid = i.uuid '
+    'FROM instances i LEFT JOIN migrations m ON m.instance_uuid = i.uuid '
     'WHERE i.deleted = 0 ORDER BY m.id;')
 
 

@@ -11,6 +11,7 @@
 # under the License.
 
 import base64
+import sqlite3
 import subprocess
 import types
 from unittest import mock
@@ -183,6 +184,27 @@ class TestTruth(base.TestCase):
         command, kwargs = self.commands[0]
         self.assertNotIn('hidden', ' '.join(command))
         self.assertEqual('hidden', kwargs['env']['MYSQL_PWD'])
+
+    def test_states(self):
+        database = sqlite3.connect(':memory:')
+        self.addCleanup(database.close)
+        database.executescript("""
+            CREATE TABLE instances (uuid, host, vm_state, task_state,
+                                    deleted);
+            CREATE TABLE migrations (id, instance_uuid, status);
+            INSERT INTO instances VALUES
+                ('a', 'compute1', 'active', NULL, 0),
+                ('b', 'compute2', 'active', 'migrating', 0),
+                ('c', 'compute1', 'deleted', NULL, 3);
+            INSERT INTO migrations VALUES
+                (2, 'a', 'completed'), (1, 'a', 'error'), (3, 'c', 'error');
+        """)
+        self.assertEqual(
+            # The request of this one has not made a record.
+            [('b', 'compute2', 'active', 'migrating', None),
+             ('a', 'compute1', 'active', None, 'error'),
+             ('a', 'compute1', 'active', None, 'completed')],
+            database.execute(fleet.STATES).fetchall())
 
     def test_database_refuses(self):
         self.result = thing(returncode=1, stdout='', stderr='no such table\n')
