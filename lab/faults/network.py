@@ -19,6 +19,7 @@ import typing
 
 import openstack
 
+from lab import errors
 from lab.faults.fault import Fault
 from lab.faults.fault import Needs
 from lab.faults.fault import Place
@@ -28,6 +29,7 @@ from lab.faults import settings
 from lab import fleet
 from lab.hosts import network
 from lm_tempest_plugin.migration.verdict import Kind
+from lm_tempest_plugin import utils
 
 CUT_SECONDS = 20
 PAUSE_SECONDS = 60
@@ -47,6 +49,11 @@ STAYS_DOWN = (
     'CREATE TRIGGER lm_stays_down BEFORE UPDATE ON ports FOR EACH ROW SET '
     "NEW.status = IF(NEW.id = 'PORT', 'DOWN', NEW.status);")
 GOES_DOWN = "UPDATE ports SET status = 'DOWN' WHERE id = 'PORT';"
+#: nova's copy of the server's ports, SERVER for its UUID.
+KNOWN_PORTS = ('SELECT network_info FROM instance_info_caches WHERE '
+               "instance_uuid = 'SERVER';")
+UNBOUND = '"type": "unbound"'
+BIND_SECONDS = 60
 #: nova 34.0.0 rolls back what libvirt refuses, and then sets the server to
 #: ERROR, although its guest runs on the source as before.
 ENDS_IN_ERROR = (Kind.INCONSISTENT,)
@@ -152,10 +159,22 @@ def _unbind(place: Place) -> None:
 
 
 def _bind(place: Place) -> None:
-    """Bind the port where the server is: nova unplugs no unbound port."""
-    if not _is_bound(place):
-        openstack.connect().network.update_port(
-            _second_port(place), binding_host_id=place.destination)
+    """Bind the port where the server is, and tell nova.
+
+    nova unplugs no port that it takes for an unbound one.
+    """
+    cloud = openstack.connect()
+    port = _second_port(place)
+    if cloud.network.get_port(port).binding_host_id:
+        return
+    cloud.network.update_port(port, binding_host_id=place.destination)
+    cloud.compute.post('/os-server-external-events', json={'events': [{
+        'name': 'network-changed', 'server_uuid': place.server_id,
+        'tag': port}]})
+    utils.wait_until(
+        lambda known: UNBOUND not in known, lambda: str(fleet.sql(
+            place.layout, KNOWN_PORTS.replace('SERVER', place.server_id))),
+        'nova to know the binding', BIND_SECONDS, error=errors.LabError)
 
 
 def _is_bound(place: Place) -> str:
@@ -271,7 +290,9 @@ FAULTS = (
           needs=Needs(return_s=150)),
     Fault('vif-plug-timeout', "the destination's ovn-controller hangs before "
           'the request', When.BEFORE, _pause_controller, _resume_and_restore,
-          (Kind.ROLLED_BACK,), cause=r'network-vif-plugged',
+          (Kind.ROLLED_BACK,),
+          # neutron leaves the port DOWN.
+          checks=('port-status',), cause=r'network-vif-plugged',
           prepare=_wait_less_for_plug, present=_controller_runs),
     Fault('port-down', "a port is left DOWN in neutron's database",
           When.ARRIVED, lambda place: _keep_down(place, _port(place)),
@@ -285,8 +306,8 @@ FAULTS = (
           needs=Needs(subport=True)),
     Fault('second-port-unbound', 'the second port of the server loses its '
           'binding', When.ARRIVED, _unbind, _bind,
-          (Kind.COMPLETED,), checks=('port-bindings',), cause='bindings',
-          consequences=('port-status', 'addresses'), present=_is_bound,
+          (Kind.COMPLETED,), checks=('port-bindings', 'port-status'),
+          cause='bindings', present=_is_bound,
           needs=Needs(second_port=True)),
     Fault('migration-ports', 'a firewall refuses the ports of QEMU on the '
           'destination', When.BEFORE, _refuse, _accept, ENDS_IN_ERROR,

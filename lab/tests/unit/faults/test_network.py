@@ -40,6 +40,8 @@ class TestFaults(base.TestCase):
         api.network.get_port.side_effect = lambda port: self.port
         api.network.update_port.side_effect = (
             lambda *args, **kwargs: self.done.append(('update', args, kwargs)))
+        api.compute.post.side_effect = (
+            lambda *args, **kwargs: self.done.append(('post', args, kwargs)))
         self.patch(network.openstack, 'connect', return_value=api)
         self.patch(network.fleet, 'inside', self._run)
         self.patch(network.fleet.subprocess, 'run', self._run)
@@ -116,6 +118,16 @@ class TestFaults(base.TestCase):
             self.assertEqual(
                 each.name not in ('ovn-controller-60s', 'network-20s'),
                 bool(gone), each.name)
+
+    def test_nova_knows_the_binding(self):
+        each = next(each for each in network.FAULTS
+                    if each.name == 'second-port-unbound')
+        self.patch(network, 'BIND_SECONDS', 0)
+        self.patch(network.fleet, 'sql', lambda *args: [[network.UNBOUND]])
+        self.assertIn('nova to know the binding',
+                      self.refused(each.heal, self.place))
+        self.assertIn("'name': 'network-changed', 'server_uuid': 'server', "
+                      "'tag': 'port-2'", self._said())
 
     def test_time_out_of_the_source(self):
         each = next(each for each in network.FAULTS
