@@ -87,6 +87,11 @@ def _checks_open(evidence: Evidence) -> bool:
             event.open)
 
 
+def _unfinished(evidence: Evidence) -> bool:
+    return evidence.as_before and evidence.status in (
+        'accepted', *_UNFINISHED)
+
+
 def _post_failed(evidence: Evidence) -> bool:
     if evidence.server is None or evidence.as_before:
         return False
@@ -235,8 +240,13 @@ SIGNATURES = (
         'nova-compute on the source host ended while it held the migration: '
         'after its start it looks for running migrations only, so the record '
         'never ends',
-        lambda evidence: (evidence.as_before and evidence.status in (
-            'accepted', *_UNFINISHED))),
+        lambda evidence: (_unfinished(evidence) and
+                          not evidence.on_destination)),
+    Signature(
+        'record-not-ended',
+        'the server is on the destination, and nova did not end the record: '
+        'it could not write to its database, or an exception came after the '
+        'last step', _unfinished),
     Signature(
         'completed-on-source',
         'the record is completed, and nova shows the server on the source',

@@ -175,8 +175,11 @@ def _placed(seen: registry.Observation, field: str = ''
     none = True
     for each in seen.migrations:
         server = seen.servers[each.server_id]
-        # One that is shelved exists, and has no host.
-        if each.verdict.kind is Kind.STUCK or server and not server.host:
+        # nova does nothing more about a server without a task, even if it
+        # never ends the record. One that is shelved exists, and has no host.
+        goes_on = each.verdict.kind is Kind.STUCK and (
+            server is None or server.task_state is not None)
+        if goes_on or server and not server.host:
             continue
         none = False
         host = server.host if server else ''

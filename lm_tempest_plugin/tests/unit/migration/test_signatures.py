@@ -119,6 +119,11 @@ class KnownCausesTest(SignatureTestCase):
                 'record-abandoned', 'record never ends', status=status,
                 server=builders.server())
 
+    def test_a_record_that_cannot_be_written(self):
+        self.assert_stuck(
+            'record-not-ended', 'nova did not end the record',
+            status='running', server=builders.server(host='beta'))
+
     def test_an_exception_in_the_setup(self):
         for status in ('error', 'preparing'):
             self.assert_stuck(
@@ -320,7 +325,7 @@ class AllTest(base.TestCase):
              'post-copy-stuck', 'source-silent',
              'copy-not-converging', 'copy-stands-still', 'copy-slow',
              'copy-not-ended', 'running-forever', 'record-abandoned',
-             'completed-on-source', 'precheck-failed',
+             'record-not-ended', 'completed-on-source', 'precheck-failed',
              'error-with-running-guest',
              'source-restarted-copy-continued', 'source-restarted'],
             [each.slug for each in signatures.SIGNATURES])

@@ -315,10 +315,18 @@ class DomainsTest(PlacedTestCase):
     def test_nothing_is_judged_that_has_not_ended(self):
         both = traces('alpha', 'running'), traces('beta', 'paused')
         for seen in (
-                self.observation(*both, kind=verdict.Kind.STUCK),
+                self.observation(*both, kind=verdict.Kind.STUCK,
+                                 task_state='migrating'),
                 # A server that is shelved has no host.
                 self.observation(*both, host='')):
             self.assert_skipped(seen, 'no migration')
+
+    def test_a_record_that_was_abandoned(self):
+        self.assert_problem(
+            self.observation(
+                traces('alpha', 'running'), traces('beta', 'shut off'),
+                host='alpha', kind=verdict.Kind.STUCK),
+            'shut off on host beta')
 
 
 class DomainXmlTest(PlacedTestCase):
