@@ -336,7 +336,7 @@ def _moved(ahead_s: float | None) -> str:
 FAULTS = (
     Fault('record', "the record is kept from ending in nova's database",
           When.BEFORE, _keep_running, _let_end, (Kind.STUCK,),
-          cause=r'the record never ends', checks=('one-record',),
+          cause=r'nova did not end the record', checks=('one-record',),
           present=functools.partial(_is_planted, 'lm_never_ends')),
     Fault('event', "an event is kept as failed in nova's database, though it "
           'did not fail', When.BEFORE, _fail_event, _let_events_be,
