@@ -87,7 +87,10 @@ class Table:
 
     def print(self) -> None:
         """Print the table, and where it is kept."""
-        table = rich.table.Table(*COLUMNS, show_lines=True)
+        table = rich.table.Table(show_lines=True)
+        for name in COLUMNS:
+            # UUIDs are longer than a column, and have to be whole.
+            table.add_column(name, overflow='fold')
         for row in self.rows:
             table.add_row(*row)
         console = rich.console.Console(highlight=False, markup=False)
