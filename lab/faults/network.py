@@ -333,7 +333,9 @@ FAULTS = (
           # libvirt gives up after 30 s without an answer, and nova's reaction
           # varies. The verdict is compared with the database as well.
           (Kind.COMPLETED, Kind.ROLLED_BACK, Kind.INCONSISTENT),
-          cause=r'^$|failed while copying|lost the migration'),
+          cause=r'^$|failed while copying|lost the migration',
+          # QEMU may be in the middle of the handover, with the guest paused.
+          consequences=('server-status', 'clock', 'outage', 'stall')),
     Fault('network', 'the management network of the destination is cut for '
           'good while copying', When.RUNNING, _cut, _mend_and_restart,
           (Kind.INCONSISTENT, Kind.STUCK, Kind.ROLLED_BACK),
