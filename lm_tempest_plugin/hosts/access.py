@@ -79,6 +79,7 @@ class HostsObserver(contextlib.AbstractContextManager['HostsObserver']):
         self.sockets = watch
         self._samplers = list(samplers)
         self._stack = contextlib.ExitStack()
+        self._error: remote.HostError | None = None
 
     def __enter__(self) -> Self:
         # If one refuses, those that have started are stopped.
@@ -90,13 +91,22 @@ class HostsObserver(contextlib.AbstractContextManager['HostsObserver']):
         return self
 
     def __exit__(self, *args: object) -> None:
-        self._stack.close()
+        # A host that does not answer any more must not cost the results of
+        # the migrations.
+        try:
+            self._stack.close()
+        except remote.HostError as exc:
+            LOG.exception('The observation of the hosts')
+            self._error = exc
 
     def results(self) -> tuple[schema.Sockets, tuple[schema.HostSamples, ...]]:
         """Return the sockets, and the samples of each host.
 
-        :raises HostError: a sampler was ended by an error of another kind
+        :raises HostError: a sampler did not end in time, or was ended by an
+            error of another kind
         """
+        if self._error is not None:
+            raise self._error
         return self.sockets.results(), tuple(
             sampler.results() for sampler in self._samplers)
 

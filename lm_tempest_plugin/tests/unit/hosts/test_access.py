@@ -37,8 +37,9 @@ SAMPLES = schema.HostSamples(host='alpha', period_s=1.0, samples=())
 class Part:
     """Stands in for a SocketWatch or a Sampler."""
 
-    def __init__(self, results=None, refuses=False):
+    def __init__(self, results=None, refuses=False, hangs=False):
         self.refuses = refuses
+        self.hangs = hangs
         self.events = []
         self.results = lambda: results
 
@@ -49,6 +50,8 @@ class Part:
 
     def __exit__(self, *args):
         self.events.append('end')
+        if self.hangs:
+            raise remote.HostError('host alpha: does not end')
 
 
 class HostsObserverTest(base.TestCase):
@@ -70,6 +73,16 @@ class HostsObserverTest(base.TestCase):
                 watch, [sampler, Part(refuses=True)]).__enter__)
         self.assertEqual(['begin', 'end'], sampler.events)
         self.assertEqual([], watch.events)
+
+    def test_one_that_hangs_is_told_with_the_results(self):
+        # As if the host's network were cut: the drain goes on.
+        parts = Part(SOCKETS), Part(SAMPLES), Part(SAMPLES, hangs=True)
+        with access.HostsObserver(parts[0], parts[1:]) as found:
+            pass
+        self.assertEqual([['begin', 'end']] * 3, [
+            part.events for part in parts])
+        error = self.assertRaises(remote.HostError, found.results)
+        self.assertIn('does not end', str(error))
 
 
 class HostAccessTest(base.TestCase):
