@@ -358,7 +358,13 @@ FAULTS = (
           present=functools.partial(_acted, 'delete')),
     Fault('rabbitmq', 'RabbitMQ is restarted while copying', When.RUNNING,
           _restart_rabbitmq, _nothing,
-          (Kind.COMPLETED, Kind.ROLLED_BACK, Kind.STUCK, Kind.INCONSISTENT)),
+          # It depends on the message that is lost, if one is. The verdict is
+          # compared with the database and libvirt as well.
+          (Kind.COMPLETED, Kind.ROLLED_BACK, Kind.STUCK, Kind.INCONSISTENT),
+          cause=r'^$|MessagingTimeout|message|never got beyond running',
+          consequences=('server-status', 'allocations', 'port-bindings',
+                        'one-record', 'left-migrating',
+                        'instance-directories', 'interfaces')),
     Fault('conductor', 'nova-conductor hangs before it makes the record',
           When.BEFORE, _pause_conductor, _resume_conductor, (Kind.STUCK,),
           cause=r'the request was accepted and nothing followed',
