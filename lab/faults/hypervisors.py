@@ -41,8 +41,6 @@ ENDED = ('completed', 'failed', 'error', 'cancelled')
 END_S = 120
 #: Time from the arrival of the server to the end of its record, in seconds.
 HAND_OVER_S = 30
-#: A start takes up to 15 s, and the first report comes 10 s later.
-REPORT_S = 60
 #: Time for which a guest is paused, in seconds.
 CLOCK_S = 4
 #: MiB/s. The guest's memory takes longer than the time-out of the engine.
@@ -316,28 +314,8 @@ def _is_limited(mib_s: int, place: Place) -> str:
     return '' if found == mib_s else f'the limit is {found} MiB/s'
 
 
-def _await_report(place: Place, host: str) -> None:
-    """Wait until a nova-compute that was started anew is in service.
-
-    A migration that is requested earlier is taken for one that the start has
-    interrupted: nova-compute resets the server.
-
-    :raises errors.LabError: if it is not within REPORT_S
-    """
-    def reports() -> int:
-        return int(dict(fleet.sql(place.layout, (
-            "SELECT host, report_count FROM services WHERE `binary` = "
-            "'nova-compute' AND deleted = 0;")))[host])
-
-    before = reports()
-    utils.wait_until(lambda count: count > before, reports,
-                     f'nova-compute of {host} to report', REPORT_S,
-                     error=errors.LabError)
-
-
 def _permit_post_copy(place: Place) -> None:
     settings.change(place.layout, place.source, POST_COPY)
-    _await_report(place, place.source)
     _limit(NARROW_MIB_S, place)
     # Or post-copy would end before it is hit.
     _virsh(place.source, 'migrate-setspeed', place, str(SLOW_MIB_S),

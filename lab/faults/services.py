@@ -307,8 +307,8 @@ def _set_clock(variables: dict[str, str], place: Place) -> None:
 
 def _move_clock(place: Place) -> None:
     if shutil.which('cc') is None:
-        raise Missing('There is no C compiler: install the packages gcc and '
-                      'libc6-dev.')
+        raise Missing('There is no C compiler: end the lab, and install the '
+                      'packages gcc and libc6-dev.')
     library = place.layout.data(CONTROLLER.name) / 'tmp' / 'clock.so'
     base.run('cc', '-shared', '-fPIC', '-O2', f'-DAHEAD_S={CLOCK_S}', '-o',
              library, CLOCK_SOURCE)

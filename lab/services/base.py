@@ -52,8 +52,8 @@ DATABASES = 'databases'
 READY = 'ready'
 #: Tools that services call, and that people and faults use inside of the
 #: hosts.
-TOOLS = ('dosfstools', 'ethtool', 'gcc', 'iproute2', 'iputils-ping', 'kmod',
-         'libc6-dev', 'nftables', 'openssh-client', 'procps')
+TOOLS = ('dosfstools', 'ethtool', 'iproute2', 'iputils-ping', 'kmod',
+         'nftables', 'openssh-client', 'procps')
 
 Found = typing.TypeVar('Found', bound='Service')
 
