@@ -13,9 +13,11 @@
 """Requests, snapshots and concurrency of one drain."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
 import dataclasses
 import time
+import types
 from typing import Any
 
 from oslo_log import log as logging
@@ -131,7 +133,9 @@ class Drain:
                  plan: MigrationPlan,
                  servers: Sequence[Server],
                  requester: Any = None,
-                 on_poll: OnPoll | None = None) -> None:
+                 on_poll: OnPoll | None = None,
+                 known_records: Mapping[str, frozenset[str]] =
+                 types.MappingProxyType({})) -> None:
         """Prepare; nothing is requested yet.
 
         :param clients: of an administrator
@@ -141,11 +145,14 @@ class Drain:
         :param requester: tempest.lib's ServersClient for the requests; None
             for the administrator's
         :param on_poll: called after each snapshot, such as to abort one
+        :param known_records: UUIDs of earlier migration records by the
+            server's UUID; snapshots have recent ones only
         """
         self._clients = clients
         self._poller = poller
         self._plan = plan
         self._waiting = list(servers)
+        self._known = known_records
         self._requester = requester or clients.servers
         self._on_poll = on_poll
         self._migrations: list[follow.Migration] = []
@@ -187,8 +194,8 @@ class Drain:
         requested = request.live_migrate(
             self._requester, snapshot.servers.get(server_id) or server,
             self._plan.destination, self._plan.options,
-            frozenset(record.uuid
-                      for record in snapshot.records.get(server_id, ())))
+            self._known.get(server_id, frozenset()) | {
+                record.uuid for record in snapshot.records.get(server_id, ())})
         timeouts = self._plan.timeouts
         self._migrations.append(follow.Migration(
             requested, timeouts.migration_s(

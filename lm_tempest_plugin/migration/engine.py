@@ -34,6 +34,7 @@ from lm_tempest_plugin.cloud import actions
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import clock
 from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
@@ -148,6 +149,11 @@ class _Run:
             self._clients, compute_hosts.list_hosts(
                 self._clients.services, plan.avoid),
             before, plan.destination)
+        # Checks read all records of a server, and snapshots recent ones only.
+        known = {server.server_id: frozenset(
+            record.uuid for record in migration_records.list_of_server(
+                self._clients.migrations, server.server_id))
+            for server in before}
         self._read_clock()
         self._inspector.before(before)
         self._drain_fields = {
@@ -177,7 +183,7 @@ class _Run:
                 self._clients, poll.Poller(
                     self._clients, before, plan.timeouts.poll_interval_s,
                     plan.timeouts.poll_error_s, self._clock_ahead_s or 0.0),
-                plan, before, requester, polled).run()
+                plan, before, requester, polled, known).run()
         # One that ended in the last snapshot is in no later one.
         self._store_ended(drained.migrations)
         self._inspector.await_guests(drained.migrations)

@@ -111,6 +111,8 @@ class Cloud:
                 builders.server(server_id=f'server-{each}',
                                 name=f'guest-{each}', flavor='small')
                 for each in range(number))}
+        # Too old for snapshots.
+        self.old_records = []
         self.records = []
         self._ends_ns = {}
         self.clients = clients(**{
@@ -184,10 +186,13 @@ class Cloud:
         assert expected == status
 
     def list_migrations(self, **kwargs):
-        self._called('list_migrations')
+        self._called('list_migrations_of_server' if 'instance_uuid' in kwargs
+                     else 'list_migrations')
         newest = [
             each for each in reversed(self.records)
             if kwargs.get('instance_uuid', each.server_id) == each.server_id]
+        if 'instance_uuid' in kwargs:
+            newest += self.old_records
         begin = 0
         if 'marker' in kwargs:
             begin = 1 + [each.uuid for each in newest].index(

@@ -152,6 +152,15 @@ class RunTest(EngineTestCase):
         self.assertNotIn('failed', self.outcomes(run).values())
         self.assertEqual('passed', self.outcomes(run)['verdict'])
 
+    def test_records_that_snapshots_do_not_show_any_more(self):
+        for status in ('completed', 'error'):
+            self.cloud.old_records.append(builders.record(
+                status, 1000, server_id='server-0'))
+        run = self.run_plan()
+        self.assertEqual([], run.problems)
+        self.assertEqual([1], [
+            len(each.verdict.evidence.records) for each in run.migrations[:1]])
+
     def test_the_strategy(self):
         self.run_plan(self.plan(strategy=plan.ONE_AT_A_TIME))
         self.assertEqual([0, 0], [
