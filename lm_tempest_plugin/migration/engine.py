@@ -187,6 +187,11 @@ class _Run:
         # One that ended in the last snapshot is in no later one.
         self._store_ended(drained.migrations)
         self._inspector.await_guests(drained.migrations)
+        return self._conclude(drained, observed)
+
+    def _conclude(self, drained: drain.Drained,
+                  observed: access.HostsObserver | None) -> MigrationRun:
+        """Judge the migrations, run the checks, and store the results."""
         judged = self._judge_all(drained.migrations)
         sockets: schema.Sockets | None = None
         samples: tuple[schema.HostSamples, ...] = ()
@@ -196,7 +201,7 @@ class _Run:
             except remote.HostError as exc:
                 self._inspector.host_errors.append(str(exc))
         problems, outcomes = registry.run(registry.Observation(
-            plan, self._clients, judged, drained.concurrency,
+            self._plan, self._clients, judged, drained.concurrency,
             observed.sockets if observed else None,
             self._inspector.host_errors, self._inspector.traces,
             self._inspector.reachability,
