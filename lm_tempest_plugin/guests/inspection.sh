@@ -151,6 +151,8 @@ dhcp_lease() {
             'the guest has no udhcpc, dhcpcd, dhclient or networkctl'
         return
     fi
+    # Of the command in the branch that was taken.
+    # shellcheck disable=SC2181
     if [ $? -ne 0 ]; then
         say failed:dhcp-lease "no answer to a DHCP request: $answer"
         return
@@ -286,9 +288,9 @@ say_written() {
         rest=$((rest - written))
         names="$names ${path##*/}"
         read -r start < "$path/start"
-        [ "$start" -ge $first ] || first=$start
+        [ "$start" -ge "$first" ] || first=$start
     done
-    say "written:$1" $rest
+    say "written:$1" "$rest"
 }
 
 # A disk: what comes before its partitions and these, or all of it. Where

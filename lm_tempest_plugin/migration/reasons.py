@@ -66,7 +66,7 @@ _CLASSES = tuple((slug, re.compile(pattern)) for slug, pattern in (
     # ENOSPC; the driver's comparison of disks with the free space.
     ('disk-space', r'No space left on device|Disk of instance is too large'),
     # VIR_ERR_NO_SECRET, such as Ceph's.
-    ('secret', r'[Ss]ecret not found|no secret with matching'),
+    ('secret', r'(?i:secret not found)|no secret with matching'),
     # ENOMEM; the conductor's comparison of memory; huge pages.
     ('out-of-memory', r'[Cc]annot allocate memory|[Oo]ut of memory|'
      r'cannot set up guest memory|Lack of memory|'

@@ -154,10 +154,10 @@ class SkipTest(fakes.LiveMigrationHaTestCase):
 
     def test_a_check_that_does_not_exist_cannot_be_left_out(self):
         options = self.conf.live_migration_ha
-        options.leave_out_checks = ['metadta', 'disk', 'outage']
+        options.leave_out_checks = ['meta-data', 'disk', 'outage']
         exc = self.assertRaises(
             lib_exc.InvalidConfiguration, self.kind.skip_checks)
-        self.assertIn('names no check: metadta; there are: ', str(exc))
+        self.assertIn('names no check: meta-data; there are: ', str(exc))
         self.assertIn('outage', str(exc))
 
     def test_a_skip_of_tempest_does_not_hide_a_bad_value_either(self):
