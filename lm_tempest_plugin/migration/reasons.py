@@ -23,7 +23,9 @@ from collections.abc import Sequence
 import dataclasses
 import re
 
-from lm_tempest_plugin.hosts import logs as host_logs
+from lm_tempest_plugin.hosts.logs import LIBVIRTD
+from lm_tempest_plugin.hosts.logs import NOVA_COMPUTE
+from lm_tempest_plugin.hosts.logs import QEMU
 from lm_tempest_plugin.results import schema
 
 OTHER, TIME_OUT = 'other', 'time-out'
@@ -170,7 +172,7 @@ def _messages(logs: Sequence[schema.HostLog]) -> tuple[list[str], list[str]]:
             if match:
                 yield f'{name} on host {host}: {match[1]}'
 
-    nova = [match[1] for log in logs if log.name == host_logs.NOVA_COMPUTE
+    nova = [match[1] for log in logs if log.name == NOVA_COMPUTE
             for match in map(_NOVA.search, log.lines) if match]
     # oslo.log appends the exception, which has the same text.
     failures = [
@@ -182,6 +184,6 @@ def _messages(logs: Sequence[schema.HostLog]) -> tuple[list[str], list[str]]:
     return failures, [
         *(text.rpartition(_LIBVIRT_ERROR)[2] for text in nova
           if _LIBVIRT_ERROR in text),
-        *found(host_logs.QEMU, _QEMU),
-        *(() if ended else found(host_logs.LIBVIRTD, _LIBVIRTD)),
+        *found(QEMU, _QEMU),
+        *(() if ended else found(LIBVIRTD, _LIBVIRTD)),
         *(_EXCEPTION.sub(r'\1', text) for text in nova)]
