@@ -47,7 +47,7 @@ COLUMNS = ('FAULT', 'INJECTED', 'VERDICT', 'FAILED CHECKS', 'CAUSE', 'TRUTH',
 
 @dataclasses.dataclass
 class Table:
-    """The results so far; each is printed and stored as soon as it is known.
+    """Results of the faults; each is printed and stored at once.
 
     :ivar path: the file
     :ivar rows: one for each fault

@@ -112,8 +112,8 @@ class Fault:
     :ivar consequences: slugs of checks that may fail as well
     :ivar present: returns why the fault is not there although it should be;
         empty if it is. Called when the verdict has fallen, before heal
-    :ivar told: returns what the stored line of the drain lacks although it
-        should tell it; empty if it does
+    :ivar told: returns the fact that is missing in the stored line of the
+        drain; empty if none is
     :ivar needs: servers and migration
     :ivar storages: kinds of storage for which it makes sense
     """

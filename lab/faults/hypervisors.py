@@ -359,7 +359,7 @@ FAULTS = (
     Fault('qemu-post-copy', "the source's QEMU is killed in post-copy",
           When.POST_COPY, _kill_qemu, _forbid_post_copy, (Kind.LOST,),
           checks=SILENT, cause='post-copy failed', prepare=_permit_post_copy,
-          # nova handles it in several ways, none of which it cleans up.
+          # nova reacts in several ways, and leaves something each time.
           consequences=('allocations', 'domains', 'events', 'port-bindings',
                         'server-status'), present=_is_in_failed_post_copy,
           needs=Needs(memory_mib=32, return_s=20)),

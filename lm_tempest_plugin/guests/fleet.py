@@ -228,8 +228,8 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
                     guest, inspection.PARTS).boot_id
                 if now != before:
                     texts['boot-id'] = [
-                        f'the guest has booted again: boot id {now}, before '
-                        f'{before}']
+                        'the guest has booted again: boot id '
+                        f'{now}, before {before}']
                 for name, text in self.verify(server_id).items():
                     texts[name] = [text] if text else []
             except exceptions.TempestException as exc:

@@ -251,8 +251,8 @@ class _Run:
         """Inspect the guests, and judge each migration.
 
         nova goes on after the end of the record: it deletes allocations, and
-        rolls the destination back with a cast. So an unexpected verdict is
-        reached twice before it counts.
+        rolls the destination back with an RPC cast. So an unexpected verdict
+        is judged again some seconds later, and the second one counts.
         """
         inspected = {each.request.server_id: self._inspector.inspect(each)
                      for each in migrations}

@@ -70,8 +70,8 @@ class Evidence:
     :ivar guest: state of the guest
     :ivar abort_requested: whether nova was asked to abort it
     :ivar traces: traces of the server on the hosts to which there is access
-    :ivar silent_hosts: hosts to which there is access, and of which SSH or
-        libvirt does not answer
+    :ivar silent_hosts: hosts with access whose SSH or libvirt does not
+        answer
     :ivar logs: logs of the hosts; empty for a good migration
     :ivar copy: the pace of a copy that goes on; None if none is known to
     :ivar other_actions: instance actions that others asked for meanwhile
