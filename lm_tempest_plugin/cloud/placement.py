@@ -175,7 +175,7 @@ def provider_name(providers_client: Any, uuid: str) -> str:
 def serves(providers_client: Any, uuid: str, root: str) -> bool:
     """Return whether a provider serves the servers on a host.
 
-    That are the providers in the host's tree, such as those of bandwidth,
+    These are the providers in its tree, such as those of bandwidth,
     VGPUs and PCI devices, and those that share with it, such as a shared
     disk.
 
