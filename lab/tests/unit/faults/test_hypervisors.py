@@ -222,11 +222,10 @@ class TestCopy(FaultsCase):
 
     def test_limited(self):
         for name, limit in (('copy-slow', '1'),
-                            ('copy-not-converging', '8')):
+                            ('copy-not-converging', '4')):
             chosen = self.faults[name]
             chosen.inject(self.place)
             self.assertEqual(
-                ('compute1', 'virsh', 'migrate-setspeed', 'server', limit),
                 self.commands[-1])
             for found, wanted in ((limit, ''), (
                     '99', 'the limit is 99 MiB/s')):
