@@ -389,6 +389,11 @@ hosts_opts = [
         'by spaces; "docker exec openvswitch_vswitchd ovs-vsctl" for a '
         'container. It lists ports that were left behind.'),
     cfg.StrOpt(
+        'ovn_appctl_command', default='ovn-appctl',
+        help='The same for ovn-appctl; "docker exec ovn_controller '
+        'ovn-appctl" for a container. It asks ovn-controller for its version. '
+        'Hosts without OVN need none.'),
+    cfg.StrOpt(
         'instances_path', default='',
         help='Path on a compute host of the directory with the instance '
         'directories, to find those that were left behind. Empty, the '

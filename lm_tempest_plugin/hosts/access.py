@@ -19,6 +19,7 @@ import datetime
 import pathlib
 import shlex
 from typing import Any
+from typing import NamedTuple
 from typing import Self
 
 from oslo_log import log as logging
@@ -111,6 +112,21 @@ class HostsObserver(contextlib.AbstractContextManager['HostsObserver']):
             sampler.results() for sampler in self._samplers)
 
 
+class HostVersions(NamedTuple):
+    """Versions of the programs that run on a host; empty if not known.
+
+    :ivar libvirt: of its daemon
+    :ivar hypervisor: of the QEMU that libvirt starts now
+    :ivar nova: of nova-compute
+    :ivar ovn: of ovn-controller
+    """
+
+    libvirt: str
+    hypervisor: str
+    nova: str
+    ovn: str
+
+
 class HostAccess:
     """Access to compute hosts.
 
@@ -133,6 +149,7 @@ class HostAccess:
                          for site in self._sites}
         self._virsh = shlex.split(options.virsh_command)
         self._ovs_vsctl = shlex.split(options.ovs_vsctl_command)
+        self._ovn_appctl = shlex.split(options.ovn_appctl_command)
         self._instances_paths: dict[str, str] = {}
 
     def check(self) -> None:
@@ -260,22 +277,16 @@ class HostAccess:
         return libvirt.guest_state(
             self._remotes[host], self._virsh, server_id)
 
-    def libvirt_versions(self) -> dict[str, str]:
-        """Return the version of libvirt by the name of the host.
+    def versions(self) -> dict[str, HostVersions]:
+        """Return the versions on each host, by its name.
 
-        :raises HostError: a host cannot be asked
+        :raises HostError: a host cannot be asked for that of libvirt
         """
-        return {name: libvirt.libvirt_version(host, self._virsh)
-                for name, host in self._remotes.items()}
-
-    def nova_versions(self) -> dict[str, str]:
-        """Return the version of nova-compute by the name of the host.
-
-        Hosts whose version is not known are missing. No error is raised.
-        """
-        found = {name: service.nova_version(host)
-                 for name, host in self._remotes.items()}
-        return {name: version for name, version in found.items() if version}
+        return {name: HostVersions(
+            *libvirt.daemon_versions(host, self._virsh),
+            service.nova_version(host),
+            service.ovn_version(host, self._ovn_appctl))
+            for name, host in self._remotes.items()}
 
     def changes(self) -> nova_conf.NovaConfChanges:
         """Return the object that sets options and restores the hosts.

@@ -181,22 +181,27 @@ def parse_job(output: str, *types: int) -> schema.LibvirtJob | None:
     return schema.LibvirtJob(**found)
 
 
-def libvirt_version(host: remote.Remote, virsh: Sequence[str]) -> str:
-    """Return the version of a host's libvirtd, such as 9.0.0.
+def daemon_versions(host: remote.Remote,
+                    virsh: Sequence[str]) -> tuple[str, str]:
+    """Return the versions of a host's libvirtd and of its hypervisor.
 
     :param host: the host
     :param virsh: command line of virsh
+    :returns: such as 9.0.0 and 10.0.2; the second one is that of the QEMU
+        which the daemon starts now, and is empty if it finds none
     :raises HostError: the host cannot be asked, or its answer cannot be
         parsed
     """
-    def version(output: str) -> str:
-        # The text is translated; the daemon's version is last.
-        found = re.search(r'(\d+\.\d+\.\d+)\s*$', output)
-        if found is None:
+    def parse(output: str) -> tuple[str, str]:
+        found = dict(re.findall(
+            r'^Running (against daemon|hypervisor):.*?(\d+\.\d+\.\d+)$',
+            output, re.MULTILINE))
+        if 'against daemon' not in found:
             raise ValueError(f'no version of libvirtd in {output!r}')
-        return found[1]
+        return found['against daemon'], found.get('hypervisor', '')
 
-    return remote.ask(host, version, *virsh, 'version', '--daemon')
+    return remote.ask(
+        host, parse, 'env', 'LC_ALL=C', *virsh, 'version', '--daemon')
 
 
 def parse_state(output: str) -> str:

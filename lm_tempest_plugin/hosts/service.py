@@ -18,6 +18,7 @@ must have reported to nova before a host is used.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import operator
 import posixpath
 import re
@@ -37,8 +38,15 @@ INTERVAL_S = 0.5
 # A nova-compute that cannot start exits within a few seconds, and a
 # supervisor that restarts it gives it a new process id each time.
 STEADY_S = 5.0
-VERSION_PROGRAM = (
-    'import importlib.metadata; print(importlib.metadata.version("nova"))')
+# pbr stores the commit from which a package was built. Two commits between
+# the same releases may have the same version.
+VERSION_PROGRAM = """\
+import importlib.metadata, json
+nova = importlib.metadata.distribution('nova')
+built = json.loads(nova.read_text('pbr.json') or '{}')
+print(nova.version + (
+    '' if built.get('is_release', True) else '+g' + built['git_version']))
+"""
 
 #: Returns the time at which a host's nova-compute last reported, as nova's
 #: API shows it; None if nova considers it down.
@@ -178,7 +186,8 @@ def nova_version(host: remote.Remote) -> str:
     process's user, never as a more powerful one.
 
     :param host: the host
-    :returns: such as 34.0.0; empty if it is not known
+    :returns: such as 34.0.0, or 34.0.0+g1234abc for a commit that is no
+        release; empty if it is not known
     """
     try:
         process = process_id(host)
@@ -217,3 +226,23 @@ def nova_version(host: remote.Remote) -> str:
         LOG.info('The version of nova-compute is not known: %s', exc)
         return ''
     return printed if re.fullmatch(r'\d[\w.+!-]*', printed) else ''
+
+
+def ovn_version(host: remote.Remote, ovn_appctl: Sequence[str]) -> str:
+    """Return the version of the ovn-controller that runs on a host.
+
+    Best effort. The process itself is asked: after an upgrade of the package,
+    the old one may still run.
+
+    :param host: the host
+    :param ovn_appctl: command line of ovn-appctl
+    :returns: such as 23.03.1; empty if none runs, or it does not answer
+    """
+    try:
+        printed = host.run(*ovn_appctl, '--timeout=5',
+                           '--target=ovn-controller', 'version')
+    except remote.HostError as exc:
+        LOG.info('The version of ovn-controller is not known: %s', exc)
+        return ''
+    found = re.match(r'ovn-controller (\d[\w.+~-]*)$', printed, re.MULTILINE)
+    return found[1] if found else ''

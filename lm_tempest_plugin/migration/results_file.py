@@ -14,6 +14,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 import datetime
 from importlib import metadata
 import json
@@ -21,6 +22,7 @@ import os
 import pathlib
 import re
 import subprocess
+from typing import Any
 
 from oslo_log import log as logging
 
@@ -132,24 +134,29 @@ def run_started(region: str, clients: api.Clients,
 
     :param region: name of the region
     :param clients: of an administrator
-    :param hosts: SSH to the compute hosts; None to leave out their versions
-        of libvirt and nova-compute
+    :param hosts: SSH to the compute hosts; None to leave out versions that
+        nova's API does not tell
     """
-    libvirt_versions = hosts.libvirt_versions() if hosts else {}
-    nova_versions = hosts.nova_versions() if hosts else {}
+    versions = hosts.versions() if hosts else {}
+    nothing_known = access.HostVersions('', '', '', '')
+
+    def describe(body: Mapping[str, Any]) -> schema.ComputeHost:
+        host = body['service']['host']
+        found = versions.get(host, nothing_known)
+        return schema.ComputeHost(
+            host=host, hypervisor_type=body['hypervisor_type'],
+            hypervisor_version=found.hypervisor or _dotted(
+                body['hypervisor_version']),
+            libvirt_version=found.libvirt or None,
+            nova_version=found.nova or None, ovn_version=found.ovn or None)
+
     return schema.RunStarted(
         started_at=datetime.datetime.now(datetime.UTC),
         plugin_version=metadata.version(PACKAGE), plugin_commit=commit(),
         region=region,
         compute_api=api.offered_microversions(clients.versions)[1],
-        hosts=tuple(schema.ComputeHost(
-            host=each['service']['host'],
-            hypervisor_type=each['hypervisor_type'],
-            hypervisor_version=_dotted(each['hypervisor_version']),
-            libvirt_version=libvirt_versions.get(each['service']['host']),
-            nova_version=nova_versions.get(each['service']['host']))
-            for each in clients.hypervisors.list_hypervisors(
-                detail=True)['hypervisors']))
+        hosts=tuple(map(describe, clients.hypervisors.list_hypervisors(
+            detail=True)['hypervisors'])))
 
 
 def commit() -> str:

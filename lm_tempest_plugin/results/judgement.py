@@ -32,6 +32,7 @@ tolerance.
 
 from collections.abc import Callable
 from collections.abc import Collection
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -319,7 +320,54 @@ def judge(before: store.Results, after: store.Results,
         [str(each) for each in first if each not in second],
         [str(each) for each in second if each not in first],
         tolerance_percent, list(dict.fromkeys(
-            [*before.remarks, *after.remarks])))
+            [*before.remarks, *after.remarks,
+             *version_changes(before.runs, after.runs)])))
+
+
+def version_changes(before: Iterable[schema.RunStarted],
+                    after: Iterable[schema.RunStarted]) -> list[str]:
+    """Return the versions that differ, one text for each program.
+
+    Hosts that both sides have are compared one by one; without any, all
+    hosts together. A version that one side does not know is no difference.
+
+    :param before: the runs of one side
+    :param after: the runs of the other side
+    """
+    def known(runs: Iterable[schema.RunStarted],
+              field: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for run in runs:
+            for host in run.hosts:
+                if version := getattr(host, field):
+                    found.setdefault(host.host, set()).add(version)
+        return found
+
+    before, after = list(before), list(after)
+    texts = []
+    for program, field in summary.PROGRAMS.items():
+        sides = [known(runs, field) for runs in (before, after)]
+        if not all(sides):
+            continue
+        common = sides[0].keys() & sides[1].keys()
+        if not common:
+            sides = [{'': set().union(*side.values())} for side in sides]
+        hosts: dict[tuple[str, str], list[str]] = {}
+        for host in sorted(common or {''}):
+            first, second = (' and '.join(sorted(side[host]))
+                             for side in sides)
+            if first != second:
+                hosts.setdefault((first, second), []).append(host)
+        texts += [
+            f'{program} differs{_on(names)}: {first} before, {second} after'
+            for (first, second), names in hosts.items()]
+    return texts
+
+
+def _on(hosts: Sequence[str]) -> str:
+    names = ', '.join(filter(None, hosts))
+    return f' on {"host" if len(hosts) == 1 else "hosts"} {names}' \
+        if names else ''
 
 
 def gather(results: store.Results, ignored: Collection[str] = ()) -> Sides:

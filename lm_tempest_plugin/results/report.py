@@ -15,6 +15,10 @@
 import collections
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+
+import numpy
 
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import plots
@@ -46,6 +50,10 @@ def build(results: store.Results, title: str = '') -> document.Document:
             document.Bullets(found.problems)]))
     sections.append(document.Section(
         'migrations', 'Live migrations', list(_migrations(material))))
+    if directions := summary.directions(results):
+        sections.append(document.Section(
+            'directions', 'Directions between versions',
+            [_directions(directions)]))
     if found.drains:
         sections += [
             document.Section('drains', 'Drains', [_drains(material)]),
@@ -138,6 +146,35 @@ def _migrations(material: plots.Material) -> Iterator[document.Node]:
         words=3 + len(together), outcome=3 + len(together))
 
 
+def _directions(found: Mapping[
+        summary.Direction, Sequence[schema.MigrationResult]]
+        ) -> document.Table:
+    rows = []
+    for (source, destination), migrations in sorted(found.items()):
+        cells = []
+        for quantity, figure in (
+                ('duration_s', numpy.median), ('outage_s', numpy.max),
+                ('stall_s', numpy.max), ('downtime_s', numpy.max)):
+            values = summary.values(migrations, quantity)
+            cells.append(document.number(float(figure(values)))
+                         if len(values) else document.UNKNOWN)
+        good = sum(not each.problems for each in migrations)
+        bad = collections.Counter(
+            each.verdict for each in migrations if each.problems)
+        rows.append(document.TableRow((
+            source, destination, ' '.join(filter(None, (
+                '✗' if bad else '✓', f'{good} of {len(migrations)}',
+                ', '.join(f'({count} {verdict})'
+                          for verdict, count in bad.most_common())))),
+            *cells), document.BAD if bad else document.GOOD))
+    return document.Table(
+        'Live migrations between hosts of different versions, and beside them '
+        'those between hosts of the same versions. Duration: median; outage, '
+        'stall and downtime by libvirt: longest.',
+        ('From', 'To', 'As expected', 'Duration (s)', 'Outage (s)',
+         'Stall (s)', 'Downtime (s)'), rows, words=2, outcome=3)
+
+
 def _as_expected(material: plots.Material, group: summary.Group) -> str:
     """Return how many migrations were as expected, refusals apart.
 
@@ -197,7 +234,8 @@ def hosts(found: Iterable[schema.ComputeHost]) -> str:
             f'{name} {version}'.strip() for name, version in (
                 (each.hypervisor_type, each.hypervisor_version),
                 ('libvirt', each.libvirt_version),
-                ('nova', each.nova_version)) if version)
+                ('nova', each.nova_version), ('OVN', each.ovn_version))
+            if version)
         kinds.setdefault(kind, []).append(each.host)
     return '; '.join(f'{", ".join(sorted(names))}: {kind}'
                      for kind, names in kinds.items()) or document.UNKNOWN

@@ -716,14 +716,21 @@ class HostSamples(_Part, frozen=True, kw_only=True):
 
 
 class ComputeHost(_Part, frozen=True, kw_only=True):
-    """Versions on one compute host.
+    """Versions on one compute host, when the run began.
+
+    Without access to the host, only nova's API tells versions, and it tells
+    none but that of the hypervisor.
 
     :ivar host: its name
     :ivar hypervisor_type: such as ``QEMU``
-    :ivar hypervisor_version: such as 10.0.2
-    :ivar libvirt_version: null without access to the host
-    :ivar nova_version: release of nova-compute; null without access to the
-        host
+    :ivar hypervisor_version: such as 10.0.2: with access to the host that of
+        the QEMU that libvirt starts now, without it the one that nova-compute
+        reported last
+    :ivar libvirt_version: of the daemon that runs; null without access
+    :ivar nova_version: of the nova-compute that runs, with the Git commit
+        (``+g1234abc``) if it is not a release; null without access
+    :ivar ovn_version: of the ovn-controller that runs; null without access,
+        and if there is none
     """
 
     host: str
@@ -731,6 +738,7 @@ class ComputeHost(_Part, frozen=True, kw_only=True):
     hypervisor_version: str
     libvirt_version: str | None = None
     nova_version: str | None = None
+    ovn_version: str | None = None
 
 
 class Line(_Part, frozen=True, kw_only=True, tag_field='kind'):

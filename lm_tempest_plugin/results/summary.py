@@ -46,6 +46,9 @@ _ALWAYS_COUNTED = ('outage_s', 'stall_s')
 # Queueing depends on the number of servers, so it is no trend of the cloud.
 TREND_QUANTITIES = ('duration_s', 'service_s', 'outage_s', 'stall_s',
                     'downtime_s')
+#: Fields of ComputeHost with versions, by the name of the program.
+PROGRAMS = {'nova': 'nova_version', 'QEMU': 'hypervisor_version',
+            'libvirt': 'libvirt_version', 'OVN': 'ovn_version'}
 LEAST_ROUND_TRIPS = 3
 STORAGE = 'storage'
 LIMIT = 'max_concurrent_live_migrations'
@@ -315,6 +318,8 @@ class Summary:
 
 
 Grouped = Mapping[Conditions, Sequence[schema.MigrationResult]]
+#: Versions on the source and on the destination, as texts.
+Direction = tuple[str, str]
 
 
 def summarize(results: store.Results) -> Summary:
@@ -348,6 +353,32 @@ def group(migrations: Iterable[schema.MigrationResult]) -> Grouped:
         found[Conditions.of(each)].append(each)
     return {key: found[key]
             for key in sorted(found, key=lambda key: key.order)}
+
+
+def directions(results: store.Results
+               ) -> dict[Direction, list[schema.MigrationResult]]:
+    """Return migrations by the versions on their two hosts.
+
+    Only programs count of which the hosts of a run have several versions. A
+    run whose hosts are all alike has no directions, and its migrations are
+    left out, as are those to or from a host that the run does not describe.
+    """
+    texts: dict[tuple[str, str], str] = {}
+    for run in results.runs:
+        differing = [
+            (program, field) for program, field in PROGRAMS.items()
+            if len({getattr(host, field) for host in run.hosts} - {None}) > 1]
+        if differing:
+            texts.update({(run.run, host.host): ', '.join(
+                f'{program} {getattr(host, field) or "of unknown version"}'
+                for program, field in differing) for host in run.hosts})
+    found: dict[Direction, list[schema.MigrationResult]] = {}
+    for each in results.migrations:
+        ends = [texts.get((each.run, host))
+                for host in (each.source, each.destination)]
+        if ends[0] and ends[1]:
+            found.setdefault((ends[0], ends[1]), []).append(each)
+    return found
 
 
 def drains_of(results: store.Results) -> tuple[DrainWithMigrations, ...]:

@@ -221,13 +221,18 @@ class HostAccessTest(base.TestCase):
         changes.close()
         self.access.close()
 
-    def test_versions_of_nova(self):
-        with mock.patch.object(service, 'nova_version',
-                               side_effect=['34.0.0', '']):
-            self.assertEqual({'alpha': '34.0.0'}, self.access.nova_versions())
-
-    def test_versions_of_libvirt(self):
-        with mock.patch.object(libvirt, 'libvirt_version',
-                               side_effect=['9.0.0', '10.0.0']):
-            self.assertEqual({'alpha': '9.0.0', 'beta': '10.0.0'},
-                             self.access.libvirt_versions())
+    def test_versions(self):
+        with mock.patch.object(
+                service, 'nova_version', side_effect=['34.0.0', '']), \
+                mock.patch.object(
+                    libvirt, 'daemon_versions',
+                    side_effect=[('9.0.0', '10.0.2'), ('10.0.0', '')]), \
+                mock.patch.object(
+                    service, 'ovn_version', side_effect=['23.03.1', '']
+                ) as ovn:
+            found = self.access.versions()
+        self.assertEqual({
+            'alpha': access.HostVersions(
+                '9.0.0', '10.0.2', '34.0.0', '23.03.1'),
+            'beta': access.HostVersions('10.0.0', '', '', '')}, found)
+        self.assertEqual(['ovn-appctl'], ovn.call_args.args[1])

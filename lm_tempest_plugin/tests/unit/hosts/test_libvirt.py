@@ -195,7 +195,7 @@ class RunningJobTest(base.TestCase):
                           remote.CommandFailed('failed to connect'))
 
 
-class LibvirtVersionTest(base.TestCase):
+class DaemonVersionsTest(base.TestCase):
 
     def test_of_the_daemon(self):
         host = fakes.Answering(
@@ -204,12 +204,20 @@ class LibvirtVersionTest(base.TestCase):
             'Using API: QEMU 9.0.1\n'
             'Running hypervisor: QEMU 10.0.2\n'
             'Running against daemon: 9.0.0\n\n')
-        self.assertEqual('9.0.0', libvirt.libvirt_version(host, VIRSH))
-        self.assertEqual([[*VIRSH, 'version', '--daemon']], host.asked)
+        self.assertEqual(('9.0.0', '10.0.2'),
+                         libvirt.daemon_versions(host, VIRSH))
+        self.assertEqual([['env', 'LC_ALL=C', *VIRSH, 'version', '--daemon']],
+                         host.asked)
+
+    def test_a_daemon_that_finds_no_qemu(self):
+        self.assertEqual(('9.0.0', ''), libvirt.daemon_versions(
+            fakes.Answering(
+                'Cannot extract running QEMU hypervisor version\n'
+                'Running against daemon: 9.0.0\n'), VIRSH))
 
     def test_malformed_output_names_the_host(self):
         raised = str(self.assertRaises(
-            remote.HostError, libvirt.libvirt_version,
+            remote.HostError, libvirt.daemon_versions,
             fakes.Answering('what?'), VIRSH))
         for part in ('compute1', 'what?'):
             self.assertIn(part, raised)

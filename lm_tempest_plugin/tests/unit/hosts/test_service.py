@@ -11,8 +11,13 @@
 # under the License.
 
 import importlib.metadata
+import json
+import os
+import pathlib
 import subprocess
 import sys
+
+import fixtures
 
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import service
@@ -191,9 +196,48 @@ class NovaVersionTest(base.TestCase):
                   for last in (fakes.refusal(), 'Traceback\nx\n', ''))):
             self.assertEqual('', self.version(*answers))
 
+    def printed(self, package, **variables):
+        """Return what the program prints about another package."""
+        return subprocess.run(
+            [sys.executable, '-c', service.VERSION_PROGRAM.replace(
+                "'nova'", f"'{package}'")],
+            check=True, capture_output=True, text=True,
+            env={**os.environ, **variables}).stdout.strip()
+
     def test_the_program_prints_the_version_of_a_package(self):
-        program = service.VERSION_PROGRAM.replace('"nova"', '"oslo.config"')
-        printed = subprocess.run([sys.executable, '-c', program], check=True,
-                                 capture_output=True, text=True).stdout
         self.assertEqual(importlib.metadata.version('oslo.config'),
-                         printed.strip())
+                         self.printed('oslo.config'))
+
+    def test_the_program_prints_the_commit_of_no_release(self):
+        directory = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        info = directory / 'nova-34.1.0.dev5.dist-info'
+        info.mkdir()
+        info.joinpath('METADATA').write_text(
+            'Metadata-Version: 2.1\nName: nova\nVersion: 34.1.0.dev5\n')
+        for is_release, expected in (
+                (True, '34.1.0.dev5'), (False, '34.1.0.dev5+g1234abc')):
+            info.joinpath('pbr.json').write_text(json.dumps(
+                {'git_version': '1234abc', 'is_release': is_release}))
+            self.assertEqual(expected, self.printed(
+                'nova', PYTHONPATH=str(directory)))
+        self.assertEqual(expected, self.version(
+            '42\n', self.CMDLINE, self.STATUS, self.SAME, f'{expected}\n'))
+
+
+class OvnVersionTest(base.TestCase):
+
+    def version(self, answer):
+        self.host = fakes.Answering(answer)
+        return service.ovn_version(self.host, ['docker', 'exec', 'ovn'])
+
+    def test_of_the_running_process(self):
+        self.assertEqual('23.03.1', self.version(
+            'ovn-controller 23.03.1\nOpen vSwitch Library 3.1.0\n'
+            'SB DB Schema 20.27.0\n'))
+        self.assertEqual(
+            ['docker', 'exec', 'ovn', '--timeout=5',
+             '--target=ovn-controller', 'version'], self.host.asked[0])
+
+    def test_it_never_fails(self):
+        for answer in (fakes.refusal(), 'what?', ''):
+            self.assertEqual('', self.version(answer))

@@ -20,6 +20,7 @@ from unittest import mock
 
 import fixtures
 
+from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
@@ -154,24 +155,29 @@ class RunStartedTest(base.TestCase):
     def test_without_access_to_hosts(self):
         run = results_file.run_started('RegionOne', self.clients)
         self.assertEqual(
-            [('alpha', None, None), ('beta', None, None)],
-            [(each.host, each.libvirt_version, each.nova_version)
-             for each in run.hosts])
+            [('alpha', '10.0.2', None, None, None),
+             ('beta', '10.0.2', None, None, None)],
+            [(each.host, each.hypervisor_version, each.libvirt_version,
+              each.nova_version, each.ovn_version) for each in run.hosts])
 
     def test_plugin_and_cloud(self):
         run = results_file.run_started('RegionOne', self.clients, mock.Mock(
-            libvirt_versions=lambda: {'alpha': '9.0.0'},
-            nova_versions=lambda: {'beta': '34.0.0'}))
+            versions=lambda: {
+                'alpha': access.HostVersions('9.0.0', '10.0.3', '', ''),
+                'beta': access.HostVersions(
+                    '9.0.0', '', '34.0.0', '23.03.1')}))
         self.assertEqual(
             ('RegionOne', '2.104', metadata.version('lm-tempest-plugin')),
             (run.region, run.compute_api, run.plugin_version))
         self.assertEqual(
             (schema.ComputeHost(
                 host='alpha', hypervisor_type='QEMU',
-                hypervisor_version='10.0.2', libvirt_version='9.0.0'),
+                # Of the QEMU that libvirt starts now.
+                hypervisor_version='10.0.3', libvirt_version='9.0.0'),
              schema.ComputeHost(
                 host='beta', hypervisor_type='QEMU',
-                hypervisor_version='10.0.2', nova_version='34.0.0')),
+                hypervisor_version='10.0.2', libvirt_version='9.0.0',
+                nova_version='34.0.0', ovn_version='23.03.1')),
             run.hosts)
         self.assertAlmostEqual(
             run.started_at, datetime.datetime.now(datetime.UTC),

@@ -107,6 +107,53 @@ class PValuesTest(base.TestCase):
             {'a': [1.0, 3.0]}, after))
 
 
+class VersionChangesTest(base.TestCase):
+
+    def changes(self, before, after):
+        """Return the texts; the sides are versions of nova by host."""
+        return judgement.version_changes(*([builders.run(hosts=tuple(
+            schema.ComputeHost(
+                host=host, hypervisor_type='QEMU',
+                hypervisor_version='10.0.2', nova_version=version)
+            for host, version in side.items()))] for side in (before, after)))
+
+    def test_equal_versions(self):
+        self.assertEqual([], self.changes({'a': '33.0.2'}, {'a': '33.0.2'}))
+
+    def test_hosts_with_the_same_change_share_a_text(self):
+        self.assertEqual(
+            ['nova differs on hosts a, b: 33.0.2 before, 34.0.0 after',
+             'nova differs on host c: 32.1.0 before, 34.0.0 after'],
+            self.changes({'b': '33.0.2', 'a': '33.0.2', 'c': '32.1.0'},
+                         dict.fromkeys('abc', '34.0.0')))
+
+    def test_one_of_two_hosts(self):
+        self.assertEqual(
+            ['nova differs on host a: 33.0.2 before, 34.0.0 after'],
+            self.changes({'a': '33.0.2', 'b': '33.0.2'},
+                         {'a': '34.0.0', 'b': '33.0.2'}))
+
+    def test_no_host_in_common(self):
+        self.assertEqual(
+            ['nova differs: 33.0.2 before, 33.0.2 and 34.0.0 after'],
+            self.changes({'a': '33.0.2'}, {'c': '34.0.0', 'd': '33.0.2'}))
+
+    def test_a_version_that_is_not_known_is_no_difference(self):
+        self.assertEqual([], self.changes({'a': None}, {'a': '34.0.0'}))
+
+    def test_other_programs(self):
+        before, after = (builders.run(hosts=(schema.ComputeHost(
+            host='a', hypervisor_type='QEMU', hypervisor_version=qemu,
+            libvirt_version=libvirt, ovn_version=ovn),))
+            for qemu, libvirt, ovn in (
+                ('10.0.2', '9.0.0', '23.03.1'), ('11.1.3', '11.0.0', '25.09')))
+        self.assertEqual(
+            ['QEMU differs on host a: 10.0.2 before, 11.1.3 after',
+             'libvirt differs on host a: 9.0.0 before, 11.0.0 after',
+             'OVN differs on host a: 23.03.1 before, 25.09 after'],
+            judgement.version_changes([before], [after]))
+
+
 class GroupsTest(base.TestCase):
 
     def gathered(self, ignored=(), **keywords):

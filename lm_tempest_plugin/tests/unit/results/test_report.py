@@ -135,6 +135,56 @@ class ChecksTest(base.TestCase):
         self.assertEqual(['bad', ''], [row.mark for row in rows])
 
 
+class DirectionsTest(base.TestCase):
+
+    def build(self, *versions, **changes):
+        """Return the report of a migration there and one back.
+
+        :param versions: of nova on compute1 and on compute2
+        """
+        results = builders.read([
+            builders.migration(0, source='compute1', destination='compute2'),
+            builders.migration(1, source='compute2', destination='compute1',
+                               **changes)])
+        results.runs[:] = [msgspec.structs.replace(
+            results.runs[0], hosts=tuple(
+                schema.ComputeHost(
+                    host=f'compute{number}', hypervisor_type='QEMU',
+                    hypervisor_version='10.0.2', nova_version=version)
+                for number, version in enumerate(versions, 1)))]
+        found = report.build(results)
+        sections = {each.key: each for each in found.sections}
+        if 'directions' not in sections:
+            return None
+        table, = materials.tables_of(sections['directions'])
+        for row in table.rows:
+            self.assertEqual(len(table.columns), len(row.cells))
+        return table.rows
+
+    def test_both_directions(self):
+        back, there = self.build('33.0.2', '32.1.0')
+        self.assertEqual(
+            (('nova 32.1.0', 'nova 33.0.2'), ('nova 33.0.2', 'nova 32.1.0')),
+            (back.cells[:2], there.cells[:2]))
+        self.assertEqual(
+            ('✓ 1 of 1', '9.00', '0.250', '0.400', '0.180'), there.cells[2:])
+        self.assertEqual('good', there.mark)
+
+    def test_one_direction_that_fails(self):
+        back, there = self.build(
+            '33.0.2', '32.1.0', verdict='stuck',
+            problems=(builders.problem(),))
+        self.assertEqual(('✗ 0 of 1 (1 stuck)', 'bad', '✓ 1 of 1', 'good'),
+                         (back.cells[2], back.mark, there.cells[2],
+                          there.mark))
+        self.assertEqual(document.UNKNOWN, back.cells[3])
+
+    def test_hosts_of_equal_versions_have_no_directions(self):
+        self.assertIsNone(self.build('33.0.2', '33.0.2'))
+        # Nothing tells whether the other one differs.
+        self.assertIsNone(self.build('33.0.2', None))
+
+
 class RunsTest(base.TestCase):
 
     def test_everything_known(self):
@@ -148,15 +198,17 @@ class RunsTest(base.TestCase):
 
     def test_release_of_nova(self):
         self.assertEqual(
-            'a, b: QEMU 10.0.2, libvirt 9.0.0, nova 29.2.0; c: QEMU 10.0.2',
+            'a, b: QEMU 10.0.2, libvirt 9.0.0, nova 29.2.0, OVN 23.03.1; '
+            'c: QEMU 10.0.2',
             report.hosts([
                 schema.ComputeHost(
                     host=host, hypervisor_type='QEMU',
                     hypervisor_version='10.0.2', libvirt_version=libvirt,
-                    nova_version=nova)
-                for host, libvirt, nova in (
-                    ('b', '9.0.0', '29.2.0'), ('a', '9.0.0', '29.2.0'),
-                    ('c', None, None))]))
+                    nova_version=nova, ovn_version=ovn)
+                for host, libvirt, nova, ovn in (
+                    ('b', '9.0.0', '29.2.0', '23.03.1'),
+                    ('a', '9.0.0', '29.2.0', '23.03.1'),
+                    ('c', None, None, None))]))
 
     def test_no_host_known(self):
         self.assertEqual(document.UNKNOWN, report.hosts([]))
