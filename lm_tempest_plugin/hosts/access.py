@@ -227,7 +227,8 @@ class HostAccess:
             self._instances_paths[host] = self._instances_path(host)
         return traces.read(
             self._remotes[host], self._virsh, self._ovs_vsctl,
-            self._instances_paths[host], server_ids)
+            self._instances_paths[host],
+            str(self._options.qemu_log).replace('{host}', host), server_ids)
 
     def _instances_path(self, host: str) -> str:
         """Return the directory of the instance directories on a host."""

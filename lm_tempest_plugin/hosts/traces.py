@@ -15,6 +15,11 @@
 One command reads them for all servers: one virsh process, one ovs-vsctl
 process and a few files.
 
+No interface of libvirt tells which QEMU runs a guest: after an upgrade of the
+package, libvirt starts the new one, and older guests run on in the old one.
+The monitor of QEMU tells it, but its use marks the domain as tainted. The log
+of the domain has it in the line with which libvirt begins each start.
+
 A tap device belongs to a server if the server's domain has it, or if Open
 vSwitch has a port of its name with the server's UUID, which os-vif stores
 there (vif_plug_ovs: external_ids:vm-uuid). A device that another network
@@ -45,12 +50,15 @@ TIMEOUT_S = 8
 _SOURCE = ('file', 'dev', 'dir', 'protocol', 'name', 'pool', 'volume',
            'bridge', 'network', 'mode', 'path')
 
+# Policies of a CPU's feature, as libvirt shows them of a running domain.
+_POLICIES = {'require': '+', 'force': '+', 'disable': '-', 'forbid': '-'}
+
 # Parts of the answer, by name and UUID of the server.
 _Parts = Mapping[tuple[str, str], str]
 
 
 def read(host: remote.Remote, virsh: Sequence[str], ovs_vsctl: Sequence[str],
-         instances_path: str, server_ids: Sequence[str]
+         instances_path: str, qemu_log: str, server_ids: Sequence[str]
          ) -> dict[str, schema.HostTraces]:
     """Return the traces of servers on a host, by the server's UUID.
 
@@ -58,6 +66,8 @@ def read(host: remote.Remote, virsh: Sequence[str], ovs_vsctl: Sequence[str],
     :param virsh: command line of virsh
     :param ovs_vsctl: command line of ovs-vsctl
     :param instances_path: directory of the instance directories
+    :param qemu_log: command for sh on the host that prints the log of a
+        domain; {server} stands for the UUID of the server; empty for none
     :param server_ids: UUIDs of the servers
     :raises HostError: the host cannot be asked, libvirt does not answer, or
         an answer cannot be parsed
@@ -65,7 +75,7 @@ def read(host: remote.Remote, virsh: Sequence[str], ovs_vsctl: Sequence[str],
     # XML contains text of users, such as the name of a server.
     mark = secrets.token_hex(16)
     output = host.run('env', 'LC_ALL=C', 'sh', '-s', stdin=_script(
-        mark, virsh, ovs_vsctl, instances_path, server_ids))
+        mark, virsh, ovs_vsctl, instances_path, qemu_log, server_ids))
     try:
         return _parse(
             host.name, instances_path, server_ids, _parts(mark, output))
@@ -75,7 +85,8 @@ def read(host: remote.Remote, virsh: Sequence[str], ovs_vsctl: Sequence[str],
 
 
 def _script(mark: str, virsh: Sequence[str], ovs_vsctl: Sequence[str],
-            instances_path: str, server_ids: Sequence[str]) -> str:
+            instances_path: str, qemu_log: str,
+            server_ids: Sequence[str]) -> str:
     """Return a program for sh that prints all parts."""
     # virsh goes on after a command that fails, such as for a domain that
     # does not exist. It prints its URI only if it is connected.
@@ -106,7 +117,12 @@ def _script(mark: str, virsh: Sequence[str], ovs_vsctl: Sequence[str],
         path = shlex.quote(f'{instances_path}/{each}')
         lines += [f'echo {mark}:directory:{each}:',
                   f'test ! -d {path} || {{ stat -c %i {path} && '
-                  f'stat -f -c %T {path}; }}']
+                  f'stat -f -c %T {path}; }}',
+                  f'echo {mark}:qemu:{each}:']
+        if qemu_log:
+            log = limited('sh', '-c', qemu_log.replace('{server}', each))
+            lines.append(f'{log} 2>/dev/null | '
+                         "grep -aoE 'qemu version: *[0-9.]+' | tail -n 1")
     return '\n'.join([*lines, 'exit 0', ''])
 
 
@@ -176,10 +192,14 @@ def _of_server(host: str, server_id: str, parts: _Parts,
     active, inactive = (parts[name, server_id] if state else ''
                         for name in ('active', 'inactive'))
     changed: tuple[str, ...] = ()
+    found: schema.GuestHardware | None = None
     unknown = dict(unknown)
     if state:
         try:
             changed = tuple(differences(active, inactive))
+            # The XML of a domain that is shut off is no guest's.
+            if state not in ('shut off', 'crashed'):
+                found = hardware(active, parts['qemu', server_id])
         except ValueError:
             # It went away meanwhile, or libvirt refuses.
             unknown['differences'] = ' '.join(
@@ -195,7 +215,7 @@ def _of_server(host: str, server_id: str, parts: _Parts,
         if state else None,
         directory=None if 'directory' in unknown else
         _directory(parts['directory', server_id]),
-        interfaces=tuple(sorted(own)))
+        interfaces=tuple(sorted(own)), hardware=found)
 
 
 def _port_id(name: str) -> str:
@@ -263,6 +283,29 @@ def differences(active: str, inactive: str) -> Iterator[str]:
         if now.get(name) != later.get(name):
             yield (f'{name} is {now.get(name, "absent")}, and after a new '
                    f'start it is {later.get(name, "absent")}')
+
+
+def hardware(active: str, log: str = '') -> schema.GuestHardware:
+    """Return the virtual hardware of a guest.
+
+    :param active: XML of the running domain
+    :param log: part of the domain's log that names QEMU's version
+    :raises ValueError: it is no XML
+    """
+    try:
+        domain = ElementTree.fromstring(active)
+    except ElementTree.ParseError as exc:
+        raise ValueError(f'the XML of the domain: {exc}') from exc
+    kind, cpu = domain.find('os/type'), domain.find('cpu')
+    words: list[str | None] = []
+    if cpu is not None:
+        words = [cpu.get('mode'), cpu.findtext('model'), *sorted(
+            _POLICIES.get(each.get('policy', ''), '?') + each.get('name', '')
+            for each in cpu.iterfind('feature'))]
+    return schema.GuestHardware(
+        machine=kind.get('machine', '') if kind is not None else '',
+        cpu=' '.join(filter(None, words)),
+        qemu_version=log.rpartition(' ')[2])
 
 
 def _devices(domain: ElementTree.Element) -> Iterator[tuple[str, str]]:

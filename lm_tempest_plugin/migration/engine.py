@@ -307,7 +307,8 @@ class _Run:
             if judged.kind is verdict.Kind.COMPLETED else None,
             inspected.workloads, inspected.inspection,
             self._inspector.reachable_before.get(server_id),
-            self._forced.get(server_id))
+            self._forced.get(server_id),
+            self._inspector.hardware_before.get(server_id))
 
     def _explain(self, judged: registry.Judged) -> registry.Judged:
         """Add the reason to the verdict on a migration that went wrong.
@@ -416,6 +417,7 @@ class _Run:
             job=judged.job, traces=facts.traces,
             other_actions=facts.other_actions,
             reason=facts.reason.slug if facts.reason else '',
+            hardware_before=judged.hardware_before,
             max_outage_s=self._plan.bounds.max_outage_s,
             max_stall_s=self._plan.bounds.max_stall_s,
             **{**self._drain_fields, 'source': facts.source,

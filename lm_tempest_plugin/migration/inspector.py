@@ -117,6 +117,10 @@ class Inspector:
     """Inspects guests and hosts after a drain.
 
     :ivar host_errors: why hosts could not be asked
+    :ivar reachable_before: answers to single packets before the migrations,
+        by the server's UUID
+    :ivar hardware_before: virtual hardware of the guests then, the same;
+        without those of hosts that cannot be asked
     """
 
     def __init__(self, plan: MigrationPlan, clients: api.Clients,
@@ -139,14 +143,23 @@ class Inspector:
         self._watched_ns: dict[str, int] = {}
         self._lost_s = 0.0
         self.reachable_before: Mapping[str, schema.Reachability] = {}
+        self.hardware_before: dict[str, schema.GuestHardware] = {}
         self.host_errors: list[str] = []
 
     def before(self, planned: Iterable[servers.Server]) -> None:
-        """Send single packets to the servers, to compare the answers later.
+        """Read facts to compare with later: answers and virtual hardware.
 
         :param planned: the servers before the first request
         """
+        planned = list(planned)
         self.reachable_before = self.reachability(planned)
+        by_host: dict[str, list[str]] = {}
+        for each in planned:
+            by_host.setdefault(each.host, []).append(each.server_id)
+        for host, server_ids in by_host.items():
+            for server_id, found in self.traces([host], server_ids).items():
+                if found[0].hardware is not None:
+                    self.hardware_before[server_id] = found[0].hardware
 
     def reachability(self, planned: Iterable[servers.Server]
                      ) -> Mapping[str, schema.Reachability]:

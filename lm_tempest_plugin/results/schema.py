@@ -275,6 +275,21 @@ class Reachability(_Part, frozen=True, kw_only=True):
     from_neighbour: tuple[str, ...] | None = None
 
 
+class GuestHardware(_Part, frozen=True, kw_only=True):
+    """Virtual hardware that a running guest sees, and the QEMU that runs it.
+
+    :ivar machine: machine type, such as ``pc-i440fx-9.2``
+    :ivar cpu: mode, model and features that differ from the model, such as
+        ``custom Nehalem +x2apic -vmx``; empty if libvirt leaves it to QEMU
+    :ivar qemu_version: by the log of the domain, which libvirt begins when it
+        starts a QEMU; empty if the log does not show it
+    """
+
+    machine: str
+    cpu: str = ''
+    qemu_version: str = ''
+
+
 class HostTraces(_Part, frozen=True, kw_only=True):
     """Traces of one server on one compute host.
 
@@ -291,6 +306,7 @@ class HostTraces(_Part, frozen=True, kw_only=True):
         the server; null if that is not known
     :ivar stray_taps: tap devices of the host that belong to no server that
         was asked for, and to no port of Open vSwitch
+    :ivar hardware: of the running guest; null if none runs
     :ivar unknown: why ``directory`` is null, or ``differences`` or ports of
         Open vSwitch in ``interfaces`` are missing, by the name of the field
     """
@@ -302,6 +318,7 @@ class HostTraces(_Part, frozen=True, kw_only=True):
     directory: str | None = None
     interfaces: tuple[str, ...] | None = None
     stray_taps: tuple[str, ...] = ()
+    hardware: GuestHardware | None = None
     unknown: dict[str, str] = {}
 
 
@@ -875,6 +892,8 @@ class MigrationResult(_OfDrain, frozen=True, kw_only=True, tag='migration'):
     :ivar job: libvirt's statistics; null if they are not known
     :ivar traces: traces on the source and on the destination; empty without
         access to the hosts
+    :ivar hardware_before: virtual hardware of the guest before the request;
+        null without access to the source
     :ivar other_actions: other instance actions meanwhile
     :ivar reason: class of the reason that the logs of the hosts show, such as
         ``certificate``; empty if they show none
@@ -912,6 +931,7 @@ class MigrationResult(_OfDrain, frozen=True, kw_only=True, tag='migration'):
     continuity: Continuity | None
     job: LibvirtJob | None
     traces: tuple[HostTraces, ...] = ()
+    hardware_before: GuestHardware | None = None
     other_actions: tuple[OtherAction, ...] = ()
     reason: str = ''
     max_outage_s: float

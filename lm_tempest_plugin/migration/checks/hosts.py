@@ -236,6 +236,41 @@ def domain_xml(seen: registry.Observation) -> Iterator[schema.Problem]:
 
 
 @registry.check
+def machine_and_cpu(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect the guest to keep its machine type and its CPU.
+
+    Both are a promise to the running kernel: another machine type means other
+    devices, and a CPU without a feature ends programs that use it.
+    """
+    known = False
+    for each in _placed(seen):
+        before = each.judged.hardware_before
+        after = each.home.hardware if each.home else None
+        if before is None or after is None:
+            continue
+        known = True
+        qemu = ' to '.join(
+            f'QEMU {found.qemu_version or "of unknown version"}'
+            for found in (before, after))
+        if before.machine != after.machine:
+            yield each.judged.problem(
+                'machine-and-cpu', f'the machine type was {before.machine}, '
+                f'and is {after.machine} on host {each.host} ({qemu})')
+        if before.cpu != after.cpu:
+            had, has = before.cpu.split(), after.cpu.split()
+            lost, new = (' '.join(
+                word for word in one if word not in other) or 'nothing'
+                for one, other in ((had, has), (has, had)))
+            yield each.judged.problem(
+                'machine-and-cpu', f'the CPU was {before.cpu or "the default"}'
+                f', and has lost {lost} and got {new} on host {each.host} '
+                f'({qemu})')
+    if not known:
+        raise registry.SkipCheck('no virtual hardware is known from before '
+                                 'the migrations and from after them')
+
+
+@registry.check
 def instance_directories(seen: registry.Observation
                          ) -> Iterator[schema.Problem]:
     """Expect the instance directory on the server's host, and on no other.

@@ -76,6 +76,8 @@ class Judged:
         None if none were sent
     :ivar forced_ns: when nova was asked to force its end, CLOCK_MONOTONIC;
         None if it was not
+    :ivar hardware_before: virtual hardware of the guest before the migration;
+        None if it is not known
     """
 
     migration: follow.Migration
@@ -87,6 +89,7 @@ class Judged:
     inspection: schema.GuestInspection | None = None
     reachable_before: schema.Reachability | None = None
     forced_ns: int | None = None
+    hardware_before: schema.GuestHardware | None = None
 
     @property
     def server_id(self) -> str:

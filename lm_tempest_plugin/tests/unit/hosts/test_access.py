@@ -95,6 +95,7 @@ class HostAccessTest(base.TestCase):
         self.options.addresses = {'beta': '192.0.2.2'}
         self.options.nova_conf = '/etc/{host}/nova.conf'
         self.options.pid_command = 'pid {{.State.Pid}} of {host}'
+        self.options.qemu_log = 'log of {server} on {host}'
         self.services = fakes.services(
             ('alpha', 'enabled', 'up'), ('beta', 'enabled', 'down'))
         self.access = access.HostAccess(
@@ -162,6 +163,7 @@ class HostAccessTest(base.TestCase):
         self.assertIs(read.return_value, found)
         self.assertEqual((['virsh'], ['ovs-vsctl']),
                          read.call_args.args[1:3])
+        self.assertEqual('log of {server} on beta', read.call_args.args[4])
         return [call.args[3] for call in read.call_args_list]
 
     def test_instances_path_is_read_once(self):

@@ -11,8 +11,11 @@
 # under the License.
 
 import json
+import pathlib
 import re
 import subprocess
+
+import fixtures
 
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.hosts import traces
@@ -29,6 +32,16 @@ RUNNING = "Domain: 'instance-00000001'\n  state.state=1\n  state.reason=5\n"
 ACTIVE = """\
 <domain type='qemu' id='7'>
   <name>instance-00000001</name>
+  <os>
+    <type arch='x86_64' machine='pc-i440fx-9.2'>hvm</type>
+  </os>
+  <cpu mode='custom' match='exact' check='full'>
+    <model fallback='forbid'>Nehalem</model>
+    <topology sockets='1' dies='1' cores='1' threads='1'/>
+    <feature policy='require' name='x2apic'/>
+    <feature policy='disable' name='vmx'/>
+    <feature policy='require' name='hypervisor'/>
+  </cpu>
   <devices>
     <disk type='file' device='disk'>
       <driver name='qemu' type='qcow2' cache='none'/>
@@ -93,6 +106,9 @@ class Host:
             'end': '', 'ports': PORTS, 'devices': DEVICES.replace(' ', '\n'),
             'instances': f'{INSTANCES}/.',
             f'directory:{ONE}': '2252829\next2/ext3', f'directory:{TWO}': '',
+            f'qemu:{ONE}': 'qemu version: 10.0.2',
+            # An earlier guest of this name.
+            f'qemu:{TWO}': 'qemu version: 7.2.9',
             **parts}
         self.command, self.program = (), ''
 
@@ -104,9 +120,9 @@ class Host:
             for name, text in self.parts.items() if text is not None)
 
 
-def read(host):
+def read(host, qemu_log="cat 'log of'/{server}"):
     return traces.read(host, ['virsh'], ['docker', 'exec', 'o v s'],
-                       INSTANCES, [ONE, TWO])
+                       INSTANCES, qemu_log, [ONE, TWO])
 
 
 class ReadTest(base.TestCase):
@@ -117,7 +133,11 @@ class ReadTest(base.TestCase):
                 host='alpha', state='running', persistent=True,
                 directory='2252829 ext2/ext3',
                 interfaces=('tap2f35f434-9b',),
-                stray_taps=('tap99999999-99',)),
+                stray_taps=('tap99999999-99',),
+                hardware=schema.GuestHardware(
+                    machine='pc-i440fx-9.2',
+                    cpu='custom Nehalem +hypervisor +x2apic -vmx',
+                    qemu_version='10.0.2')),
             # Its tap device is gone, its port has stayed.
             TWO: schema.HostTraces(
                 host='alpha', directory='', interfaces=('qvo77777777-77',),
@@ -198,6 +218,32 @@ class ReadTest(base.TestCase):
         self.assertIn(f'{INSTANCES} cannot be listed',
                       found.unknown['directory'])
 
+    def test_a_guest_that_does_not_run_has_no_hardware(self):
+        # libvirt shows the definition instead.
+        shut_off = RUNNING.replace('state.state=1', 'state.state=5')
+        found = read(Host(**{f'state:{ONE}': shut_off}))[ONE]
+        self.assertEqual(('shut off', None), (found.state, found.hardware))
+
+    def test_the_version_of_qemu(self):
+        log = pathlib.Path(self.useFixture(fixtures.TempDir()).path, 'log')
+        log.write_bytes(b'\xff\n' + b''.join(
+            b'2026-01-0%d 00:00:00.000+0000: starting up libvirt version: '
+            b'9.0.0, package: 9.0.0-4, qemu version: %s, kernel: 6.1.0\n'
+            % each for each in ((1, b'7.2.9Debian 1:7.2+dfsg-7'),
+                                (2, b'10.0.2Debian 1:10.0.2+ds-2'))))
+        host = Host()
+        for command, expected in (
+                (f'cat {log}', 'qemu version: 10.0.2\n'),
+                (f'cat {log} # {{server}}', 'qemu version: 10.0.2\n'),
+                ('echo >&2 no; exit 1', ''), ('', '')):
+            read(host, command)
+            printed = subprocess.run(
+                ['sh', '-s'], text=True, capture_output=True, check=True,
+                input=host.program.replace('exec 2>&1', '')).stdout
+            self.assertEqual(expected, printed.partition(
+                f':qemu:{ONE}:\n')[2].partition(
+                    re.search('[0-9a-f]{32}', printed)[0])[0])
+
     def test_the_program(self):
         host = Host()
         read(host)
@@ -207,6 +253,21 @@ class ReadTest(base.TestCase):
         # A syntax error would end the shell before it runs anything.
         subprocess.run(['sh', '-n'], input=host.program, text=True,
                        check=True)
+
+
+class HardwareTest(base.TestCase):
+
+    def test_a_cpu_that_qemu_chooses(self):
+        self.assertEqual(
+            schema.GuestHardware(machine='q35'), traces.hardware(
+                "<domain><os><type machine='q35'/></os></domain>"))
+
+    def test_a_cpu_of_the_host(self):
+        self.assertEqual('host-passthrough', traces.hardware(
+            "<domain><cpu mode='host-passthrough'/></domain>").cpu)
+
+    def test_no_xml(self):
+        self.assertRaises(ValueError, traces.hardware, 'error: no domain')
 
 
 class DifferencesTest(base.TestCase):

@@ -720,8 +720,8 @@ class DoubtTest(OneServerTestCase):
         self.assertNotIn(registry.AGAIN_S, self.cloud.clock.slept_s)
         self.hosts.logs.assert_not_called()
         self.hosts.running_job.assert_not_called()
-        # Once on each host, for the verdict and for the checks.
-        self.assertEqual(['alpha', 'beta'], [
+        # Before, and then once on each host, for the verdict and the checks.
+        self.assertEqual(['alpha', 'alpha', 'beta'], [
             call.args[0] for call in self.hosts.traces.call_args_list])
 
     def test_the_log_tells_the_reason(self):

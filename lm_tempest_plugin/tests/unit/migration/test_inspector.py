@@ -264,6 +264,30 @@ class ReachabilityTest(InspectorTestCase):
         self.assertEqual(tried.reachable_before,
                          self.look.call_args.args[1])
 
+    def test_the_hardware_before(self):
+        found = schema.GuestHardware(machine='pc-i440fx-9.2')
+        self.hosts.traces.side_effect = lambda host, server_ids: {
+            server_id: schema.HostTraces(
+                host=host, hardware=found if number else None)
+            for number, server_id in enumerate(server_ids)}
+        tried = self.inspector(probes=False)
+        tried.before([
+            builders.server(server_id=server_id, host=host)
+            for server_id, host in (
+                ('one', 'alpha'), ('two', 'beta'), ('three', 'alpha'))])
+        # One command on each host; the first guest there does not run.
+        self.assertEqual(
+            [mock.call('alpha', ['one', 'three']), mock.call('beta', ['two'])],
+            self.hosts.traces.call_args_list)
+        self.assertEqual({'three': found}, tried.hardware_before)
+
+    def test_the_hardware_before_of_a_host_that_does_not_answer(self):
+        self.domains['alpha'] = None
+        tried = self.inspector()
+        tried.before([builders.server()])
+        self.assertEqual({}, tried.hardware_before)
+        self.assertEqual(['alpha: no SSH'], tried.host_errors)
+
     def test_nothing_is_sent_in_vain(self):
         for changes in (
                 {'probes': False},

@@ -225,16 +225,17 @@ class PlacedTestCase(base.CheckTestCase):
     """A server that went from alpha to beta, unless a test moves it."""
 
     def observation(self, *traces, host='beta', kind=None, exists=True,
-                    **changes):
+                    hardware_before=None, **changes):
         """Return the observation of a server.
 
         :param traces: of the server on the hosts
         :param host: its host
         :param kind: verdict on its migration; completed by default
         :param exists: whether it still exists
+        :param hardware_before: of its guest
         :param changes: of the server
         """
-        judged = builders.judged()
+        judged = builders.judged(hardware_before=hardware_before)
         if kind:
             judged = dataclasses.replace(judged, verdict=dataclasses.replace(
                 judged.verdict, kind=kind))
@@ -342,6 +343,61 @@ class DomainXmlTest(PlacedTestCase):
             self.observation(traces('alpha'), traces(
                 'beta', 'running', differences=('disk vda is no more',))),
             'host beta: disk vda is no more')
+
+    def test_without_access(self):
+        self.assert_skipped(self.observation(), 'cannot be asked')
+
+
+class MachineAndCpuTest(PlacedTestCase):
+
+    check = staticmethod(hosts.machine_and_cpu)
+
+    def seen(self, before, after):
+        """Return what the check sees.
+
+        :param before: machine, CPU and version of QEMU before; None if they
+            are not known
+        :param after: the same on the destination
+        """
+        known, found = (each and schema.GuestHardware(
+            machine=each[0], cpu=each[1], qemu_version=each[2])
+            for each in (before, after))
+        return self.observation(
+            traces('alpha'), traces('beta', 'running', hardware=found),
+            hardware_before=known)
+
+    def test_kept(self):
+        # Another QEMU is the reason to look, and no problem.
+        self.assert_passes(self.seen(
+            ('pc-i440fx-9.2', 'custom Nehalem +x2apic', '10.0.2'),
+            ('pc-i440fx-9.2', 'custom Nehalem +x2apic', '11.1.3')))
+
+    def test_another_machine_type(self):
+        self.assert_problem(
+            self.seen(('pc-i440fx-9.2', '', '10.0.2'),
+                      ('pc-i440fx-11.1', '', '')),
+            'was pc-i440fx-9.2, and is pc-i440fx-11.1 on host beta',
+            '(QEMU 10.0.2 to QEMU of unknown version)')
+
+    def test_another_cpu(self):
+        for before, after, lost, new in (
+                ('custom Nehalem +ht +x2apic', 'custom Nehalem +x2apic -vmx',
+                 '+ht', '-vmx'),
+                ('custom Nehalem', 'custom SandyBridge', 'Nehalem',
+                 'SandyBridge'),
+                ('', 'custom Nehalem', 'nothing', 'custom Nehalem'),
+                ('custom Nehalem -vmx', 'custom Nehalem', '-vmx',
+                 'nothing')):
+            self.assert_problem(
+                self.seen(('pc', before, '9'), ('pc', after, '9')),
+                f'lost {lost} and got {new} on host beta',
+                before or 'the default')
+
+    def test_not_known(self):
+        known = ('pc', '', '')
+        for before, after in ((None, known), (known, None)):
+            self.assert_skipped(self.seen(before, after),
+                                'no virtual hardware is known')
 
     def test_without_access(self):
         self.assert_skipped(self.observation(), 'cannot be asked')
