@@ -142,6 +142,21 @@ def parser() -> argparse.ArgumentParser:
                         help='print each fault, and inject none')
     faults.add_argument('--part', metavar='N/M',
                         help='inject only the Nth of M parts')
+    bugs = commands.add_parser(
+        'bugs', help='put old bugs of nova into the cloud and see whether '
+        'tests see them', usage='run-lab.sh bugs [--list | --clear] '
+        '[NAME ...]', description="Puts one bug after the other into nova's "
+        'services, runs the smallest test that has to see it, compares the '
+        'check that failed with the one that had to, and takes the bug out.')
+    bugs.add_argument('arguments', nargs='*', metavar='NAME',
+                      help='names of bugs, corrections and controls '
+                      '(default: all)')
+    modes = bugs.add_mutually_exclusive_group()
+    modes.add_argument('--list', dest='list_bugs', action='store_true',
+                       help='print each bug, and test none')
+    modes.add_argument('--clear', action='store_true',
+                       help='take out a bug that an interrupted command has '
+                       'left, and test none')
     commands.add_parser(
         'down', help='end the cloud; keep everything that is installed')
     commands.add_parser('destroy',

@@ -21,6 +21,7 @@ import subprocess
 import rich.console
 import rich.table
 
+from lab.bugs import loader
 from lab import cli
 from lab import errors
 from lab.hosts import sandbox
@@ -51,6 +52,7 @@ def dispatch(options: argparse.Namespace, paths: layout.Layout) -> int:
             # A cloud that is up keeps its storage unless the user names one.
             lifecycle.up(paths, cli.chosen_topology(options),
                          options.storage is not None)
+            _tell_bugs(paths)
             return 0
         case 'run':
             return run_tempest(paths, options.arguments, options.profile)
@@ -65,6 +67,8 @@ def dispatch(options: argparse.Namespace, paths: layout.Layout) -> int:
                  *([f'--part={options.part}'] if options.part else []),
                  *options.arguments],
                 layout.REPOSITORY)
+        case 'bugs':
+            return put_bugs(paths, options)
         case 'status':
             return status(paths)
         case 'logs':
@@ -104,6 +108,7 @@ def run_tempest(paths: layout.Layout, arguments: list[str],
     :returns: exit code of Tempest
     :raises errors.LabError: if the profile cannot be read
     """
+    _tell_bugs(paths)
     command = ['tempest', 'run', *arguments]
     if profile is not None:
         try:
@@ -161,6 +166,34 @@ def execute(paths: layout.Layout, host: str, command: list[str],
         env=sandbox.environment(**values)))
 
 
+def put_bugs(paths: layout.Layout, options: argparse.Namespace) -> int:
+    """Put old bugs of nova into the cloud, or list them.
+
+    :param paths: paths of the lab
+    :param options: of the command line
+    :returns: exit code
+    :raises errors.LabError: if no cloud is up
+    """
+    if options.list_bugs:
+        # Imported here: it needs Tempest, which takes seconds.
+        from lab.bugs import __main__ as bugs
+        bugs.print_list()
+        return 0
+    return execute(
+        paths, CONTROLLER.name,
+        ['python', '-m', 'lab.bugs', *(['--clear'] if options.clear else []),
+         *options.arguments], layout.REPOSITORY)
+
+
+def _tell_bugs(paths: layout.Layout) -> None:
+    """Print the bugs that nova has in this cloud, if any."""
+    names = loader.active(paths.cloud / loader.FOLDER)
+    if names:
+        print(f'nova has a bug in this cloud ({", ".join(names)}): '
+              f'tools/run-lab.sh bugs is under way or was killed; '
+              f'tools/run-lab.sh bugs --clear takes it out.', flush=True)
+
+
 def _require_cloud(paths: layout.Layout
                    ) -> tuple[sandbox.Process, Topology]:
     process = sandbox.find(paths.root)
@@ -208,6 +241,7 @@ def status(paths: layout.Layout) -> int:
     if not console.is_terminal:
         console.width = 250
     console.print(table)
+    _tell_bugs(paths)
     return 0 if all(state.up for state in states) else 1
 
 

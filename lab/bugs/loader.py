@@ -48,11 +48,11 @@ import traceback
 import types
 import typing
 
-BUG, CORRECTION, CONTROL = 'bug', 'correction', 'control'
+DEFECT, CORRECTION, CONTROL = 'bug', 'correction', 'control'
 APPLIED, FIRED, BROKEN = 'applied', 'fired', 'broken'
-#: The file that names the active bugs, separated by blanks, and the log; both
-#: in the folder that :func:`start` gets.
-ACTIVE, LOG = 'active', 'fired.log'
+#: Folder in that of the running cloud, with the file that names the active
+#: bugs, separated by blanks, and the log.
+FOLDER, ACTIVE, LOG = 'bugs', 'active', 'fired.log'
 
 Patch = collections.abc.Callable[[typing.Any], object]
 Wrapper = typing.TypeVar('Wrapper', bound=collections.abc.Callable)
@@ -92,7 +92,7 @@ class Bug:
     test: str
     check: str
     stock: bool
-    kind: str = BUG
+    kind: str = DEFECT
     profile: str = ''
     storage: str = ''
     needs: tuple[str, ...] = ()
@@ -261,6 +261,15 @@ def libvirt_error(message: str, code: str) -> Exception:
     return error
 
 
+def active(folder: pathlib.Path) -> list[str]:
+    """Return the names of the active bugs.
+
+    :param folder: the folder :data:`FOLDER`
+    """
+    path = folder / ACTIVE
+    return path.read_text().split() if path.exists() else []
+
+
 _patches: dict[str, list[Patch]] = {}
 _folder = pathlib.Path()
 
@@ -268,12 +277,12 @@ _folder = pathlib.Path()
 def start(folder: str) -> None:
     """Import the active bugs, and wait for nova's modules.
 
-    :param folder: the folder of the file of active bugs and the log
+    :param folder: the folder :data:`FOLDER`
     """
     global _folder
     _folder = pathlib.Path(folder)
     sys.meta_path.insert(0, _Finder())
-    for name in (_folder / ACTIVE).read_text().split():
+    for name in active(_folder):
         try:
             importlib.import_module(f'lab.bugs.{name}')
         except Exception:  # noqa: BLE001
