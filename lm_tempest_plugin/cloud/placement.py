@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+import json
 import math
 from typing import Any
 
@@ -27,6 +28,7 @@ from lm_tempest_plugin.cloud import servers
 
 UNLIMITED = -1
 # Aggregates came with 1.1, traits with 1.6, the root of a provider with 1.14.
+# Since 1.28, new allocations need the generation of their consumer.
 MICROVERSION = '1.14'
 SHARING = 'MISC_SHARES_VIA_AGGREGATE'
 
@@ -146,6 +148,37 @@ def allocations(placement_client: Any, consumer: str) -> frozenset[str]:
     """
     found = placement_client.list_allocations(consumer)
     return frozenset(found['allocations'])
+
+
+def allocate(placement_client: Any, consumer: str, provider_uuid: str,
+             **resources: int) -> None:
+    """Allocate resources of a provider to a consumer that is no server.
+
+    nova leaves allocations of consumers alone that it does not know
+    (_remove_deleted_instances_allocations() in compute/resource_tracker.py).
+
+    :param placement_client: tempest.lib's PlacementClient, of an admin
+    :param consumer: new UUID
+    :param provider_uuid: UUID of the provider
+    :param resources: amounts by the names of resource classes
+    """
+    with _use_microversion(MICROVERSION):
+        resp, _ = placement_client.put(
+            f'/allocations/{consumer}', json.dumps({
+                'allocations': {provider_uuid: {'resources': resources}},
+                'project_id': placement_client.project_id,
+                'user_id': placement_client.user_id}))
+    placement_client.expected_success(204, resp.status)
+
+
+def release(placement_client: Any, consumer: str) -> None:
+    """Delete the allocations of a consumer.
+
+    :param placement_client: tempest.lib's PlacementClient, of an admin
+    :param consumer: its UUID
+    """
+    resp, _ = placement_client.delete(f'/allocations/{consumer}')
+    placement_client.expected_success(204, resp.status)
 
 
 @contextlib.contextmanager

@@ -10,10 +10,12 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import json
 from unittest import mock
 
 from tempest.lib import exceptions as lib_exc
 from tempest.lib.services.placement import base_placement_client
+from tempest.lib.services.placement import placement_client
 
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
@@ -155,6 +157,45 @@ class AllocationsTest(base.TestCase):
     def test_a_consumer_that_placement_does_not_know(self):
         self.assertEqual(frozenset(), placement.allocations(
             fakes.placement(), 'consumer'))
+
+
+class AllocateTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.client = fakes.placement()
+        self.client.configure_mock(project_id='project', user_id='user')
+        self.client.put.side_effect = self.put
+        self.client.expected_success.side_effect = (
+            placement_client.PlacementClient.expected_success)
+        self.sent, self.status = [], 204
+
+    def put(self, url, body):
+        self.sent.append((base_placement_client.PLACEMENT_MICROVERSION, url,
+                          json.loads(body)))
+        return fakes.Response(self.status), ''
+
+    def test_allocate(self):
+        placement.allocate(self.client, 'consumer', 'provider',
+                           MEMORY_MB=512)
+        self.assertEqual([('1.14', '/allocations/consumer', {
+            'allocations': {'provider': {'resources': {'MEMORY_MB': 512}}},
+            'project_id': 'project', 'user_id': 'user'})], self.sent)
+        self.assertIsNone(base_placement_client.PLACEMENT_MICROVERSION)
+
+    def test_release(self):
+        self.client.delete.return_value = fakes.Response(204), ''
+        placement.release(self.client, 'consumer')
+        self.client.delete.assert_called_once_with('/allocations/consumer')
+
+    def test_other_answers(self):
+        self.status = 200
+        self.assertRaises(
+            lib_exc.InvalidHttpSuccessCode, placement.allocate, self.client,
+            'consumer', 'provider', VCPU=1)
+        self.client.delete.return_value = fakes.Response(200), ''
+        self.assertRaises(lib_exc.InvalidHttpSuccessCode, placement.release,
+                          self.client, 'consumer')
 
 
 class FreeOnHostTest(base.TestCase):
