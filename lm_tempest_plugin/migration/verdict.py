@@ -21,6 +21,7 @@ from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.migration.evidence import describe_actions
 from lm_tempest_plugin.migration.evidence import Evidence
 from lm_tempest_plugin.migration.evidence import rebooted
+from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import signatures
 
 
@@ -101,7 +102,9 @@ def _kind(evidence: Evidence) -> tuple[Kind, str]:
     if not evidence.as_before:
         state += f', and was {evidence.request.server.status}'
     guest = evidence.guest
-    if evidence.alive_on == ():
+    # Servers of other statuses had no living domain before.
+    if (evidence.alive_on == () and
+            evidence.request.server.status in preflight.MIGRATABLE):
         if guest.answers:
             return Kind.INCONSISTENT, (
                 f'the guest answers, and libvirt shows {evidence.domains()}: '

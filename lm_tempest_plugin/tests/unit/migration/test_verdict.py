@@ -271,6 +271,18 @@ class HostsTest(JudgeTestCase):
                     **changes)
                 self.assertIn(states['beta'] or 'no domain', found.cause)
 
+    def test_it_was_off_before(self):
+        for status in ('SHUTOFF', 'SUSPENDED'):
+            server = builders.server(status=status)
+            for state in ('shut off', ''):
+                self.assert_kind(
+                    Kind.FAILED, 'nova refused (HTTP 409): no',
+                    signature=None, server=server, records=(),
+                    transitions=(), action=None, guest=evidence.NOT_INSPECTED,
+                    traces=builders.traces(alpha=state, beta=''),
+                    request=builders.new_request(
+                        server=server, refusal=builders.refusal()))
+
     def test_it_answers_and_libvirt_knows_no_living_domain(self):
         self.assert_kind(
             Kind.INCONSISTENT, 'the guest answers, and libvirt shows no '
