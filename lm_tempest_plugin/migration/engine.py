@@ -104,7 +104,8 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
         expected verdict of these is cancelled
     :param forced: when on_poll forced migrations to complete, CLOCK_MONOTONIC
         in ns, by the server's UUID
-    :raises CannotMigrate: the plan cannot succeed; nothing was requested
+    :raises CannotMigrate: the plan cannot succeed, or the obstacle that it
+        names is not there; nothing was requested
     :raises ApiUnavailable: the compute API did not answer for too long
     :raises ResultsError: a result cannot be written
     """
@@ -145,10 +146,11 @@ class _Run:
         before = [servers.show(self._clients.servers, each.server_id)
                   for each in plan.servers]
         sources = sorted({server.host for server in before})
+        refusal = plan.expected_refusal
         preflight.check(
             self._clients, compute_hosts.list_hosts(
                 self._clients.services, plan.avoid),
-            before, plan.destination)
+            before, plan.destination, refusal.obstacle if refusal else None)
         # Checks read all records of a server, and snapshots recent ones only.
         known = {server.server_id: frozenset(
             record.uuid for record in migration_records.list_of_server(
@@ -174,10 +176,10 @@ class _Run:
                 on_poll(snapshot, migrations)
 
         # Where the scheduler chooses, nobody knows in advance which host to
-        # observe.
+        # observe. Requests that are refused send nothing between hosts.
         observed = (self._hosts.observe(sources[0], plan.destination)
                     if self._hosts and plan.destination and
-                    len(sources) == 1 else None)
+                    len(sources) == 1 and not refusal else None)
         with observed or contextlib.nullcontext():
             drained = drain.Drain(
                 self._clients, poll.Poller(
@@ -415,9 +417,9 @@ class _Run:
             server_host=facts.server.host if facts.server else None,
             guest=facts.guest, continuity=judged.continuity,
             job=judged.job, traces=facts.traces,
+            hardware_before=judged.hardware_before,
             other_actions=facts.other_actions,
             reason=facts.reason.slug if facts.reason else '',
-            hardware_before=judged.hardware_before,
             max_outage_s=self._plan.bounds.max_outage_s,
             max_stall_s=self._plan.bounds.max_stall_s,
             **{**self._drain_fields, 'source': facts.source,

@@ -17,6 +17,7 @@ import dataclasses
 from typing import Any
 
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.results import schema
@@ -178,6 +179,21 @@ class PlannedServer:
 
 
 @dataclasses.dataclass(frozen=True)
+class ExpectedRefusal:
+    """The refusal of requests that nova must not carry out.
+
+    :ivar status: HTTP status with which nova has to answer; 202 where it
+        checks after the answer, and the instance action has to say that the
+        checks failed
+    :ivar obstacle: the reason, which has to be there before the requests, and
+        no other one; None for one that only nova can see
+    """
+
+    status: int
+    obstacle: preflight.Obstacle | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class MigrationPlan:
     """One drain: everything that its outcome depends on.
 
@@ -193,6 +209,8 @@ class MigrationPlan:
     :ivar expected_status: status that the servers have to have afterwards,
         on the source, where they are expected to stay; empty to accept the
         status that the verdict implies
+    :ivar expected_refusal: refusal of all requests; None where nova has to
+        begin with them
     :ivar avoid: regular expression of hosts that must not take part; empty
         for none
     :ivar test: id of the test, or name of the command
@@ -211,6 +229,7 @@ class MigrationPlan:
     settings: schema.Settings = schema.Settings()
     expected: tuple[verdict.Kind, ...] = (verdict.Kind.COMPLETED,)
     expected_status: str = ''
+    expected_refusal: ExpectedRefusal | None = None
     avoid: str = ''
     test: str = ''
     round_trip: int = 1

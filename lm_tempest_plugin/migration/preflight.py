@@ -13,7 +13,9 @@
 """Refusal of a plan that cannot succeed, before anything is migrated."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+import enum
 import functools
 import operator
 
@@ -34,9 +36,21 @@ class CannotMigrate(exceptions.TempestException):
     message = 'Cannot live-migrate'
 
 
+class Obstacle(enum.StrEnum):
+    """Reasons for which nova has to refuse a live migration."""
+
+    SERVER_STATE = 'state of the server'
+    UNKNOWN_HOST = 'unknown destination'
+    HOST_DISABLED = 'disabled destination'
+    HOST_DOWN = 'destination that is down'
+    SAME_HOST = 'destination that is the source'
+    NO_ROOM = 'destination without room'
+
+
 def check(clients: api.Clients,
           known: Iterable[compute_hosts.ComputeService],
-          servers: Sequence[Server], destination: str) -> None:
+          servers: Sequence[Server], destination: str,
+          expected: Obstacle | None = None) -> None:
     """Refuse servers and hosts that cannot take part in a live migration.
 
     A disabled source is fine: operators disable a host before they drain it.
@@ -45,35 +59,63 @@ def check(clients: api.Clients,
     :param known: the compute services of the cloud
     :param servers: the servers to migrate
     :param destination: name of the host; empty for the scheduler's choice
+    :param expected: the only obstacle that is accepted, and that has to be
+        there; None to accept none
     :raises CannotMigrate: names the server or the host and the reason
     """
     if not servers:
         raise CannotMigrate('there is no server to live-migrate')
-    for server in servers:
-        if server.status not in MIGRATABLE or server.task_state is not None:
-            raise CannotMigrate(
-                f'server {server.server_id} ({server.name}) cannot be '
-                f'live-migrated in its state: {server.state}; it has to be '
-                f'{" or ".join(MIGRATABLE)}, without a task')
     known = list(known)
     for source in sorted({server.host for server in servers}):
         check_source(known, source)
+    found = False
+    for obstacle, text in _obstacles(clients, known, servers, destination):
+        if obstacle is not expected:
+            raise CannotMigrate(text)
+        found = True
+    if expected is not None and not found:
+        raise CannotMigrate(
+            f'nova is expected to refuse because of a certain obstacle, '
+            f'{expected}, and it is not there')
+
+
+def _obstacles(clients: api.Clients,
+               known: Sequence[compute_hosts.ComputeService],
+               servers: Sequence[Server], destination: str
+               ) -> Iterator[tuple[Obstacle, str]]:
+    """Yield the obstacles with their descriptions."""
+    for server in servers:
+        if server.status not in MIGRATABLE or server.task_state is not None:
+            yield Obstacle.SERVER_STATE, (
+                f'server {server.server_id} ({server.name}) cannot be '
+                f'live-migrated in its state: {server.state}; it has to be '
+                f'{" or ".join(MIGRATABLE)}, without a task')
     if not destination:
         return
-    host = _find(known, 'destination', destination)
-    if not host.usable:
-        raise CannotMigrate(f'the destination, host {host.name}, is '
-                            f'{host.status} and {host.state}')
-    for server in servers:
-        if server.host == destination:
-            raise CannotMigrate(
-                f'server {server.server_id} ({server.name}) is already on '
-                f'host {destination}, the destination')
+    host = _find(known, destination)
+    if host is None:
+        yield Obstacle.UNKNOWN_HOST, _describe_unknown(
+            known, 'destination', destination)
+        return
+    text = (f'the destination, host {host.name}, is {host.status} and '
+            f'{host.state}')
+    if host.status != 'enabled':
+        yield Obstacle.HOST_DISABLED, text
+    if host.state != 'up':
+        yield Obstacle.HOST_DOWN, text
+    there = [server for server in servers if server.host == destination]
+    for server in there:
+        yield Obstacle.SAME_HOST, (
+            f'server {server.server_id} ({server.name}) is already on '
+            f'host {destination}, the destination')
+    if there:
+        # They hold their room already.
+        return
     needed = functools.reduce(
         operator.add, map(placement.Resources.of, servers), placement.NOTHING)
     lacking = needed.beyond(placement.free_on_host(clients, destination))
     if lacking:
-        raise CannotMigrate(
+        yield Obstacle.NO_ROOM, (
             f'the destination, host {destination}, has no room for '
             f'{len(servers)} servers: {"; ".join(lacking)}')
 
@@ -88,17 +130,20 @@ def check_source(known: Iterable[compute_hosts.ComputeService],
     """
     if not source:
         return
-    host = _find(known, 'source', source)
+    known = list(known)
+    host = _find(known, source)
+    if host is None:
+        raise CannotMigrate(_describe_unknown(known, 'source', source))
     if host.state != 'up':
         raise CannotMigrate(f'the source, host {host.name}, is {host.state}')
 
 
-def _find(known: Iterable[compute_hosts.ComputeService], role: str,
-          name: str) -> compute_hosts.ComputeService:
-    known = list(known)
-    for host in known:
-        if host.name == name:
-            return host
-    raise CannotMigrate(
-        f'the {role}, host {name}, has no nova-compute service; hosts with '
-        f'one: {compute_hosts.describe(known)}')
+def _find(known: Iterable[compute_hosts.ComputeService],
+          name: str) -> compute_hosts.ComputeService | None:
+    return next((host for host in known if host.name == name), None)
+
+
+def _describe_unknown(known: Iterable[compute_hosts.ComputeService],
+                      role: str, name: str) -> str:
+    return (f'the {role}, host {name}, has no nova-compute service; hosts '
+            f'with one: {compute_hosts.describe(known)}')

@@ -25,6 +25,7 @@ from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin.results import schema
 
+ACCEPTED = 202
 GIB = 2 ** 30
 # nova's monitor looks for a request to force the end every 0.5 s.
 FORCED_S = 10.0
@@ -38,6 +39,34 @@ def verdict(seen: registry.Observation) -> Iterator[schema.Problem]:
             yield each.problem(
                 'verdict', f'the verdict is {each.verdict}; expected: '
                 f'{" or ".join(each.expected)}')
+
+
+@registry.check
+def answer(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect the planned refusal: HTTP status, or failed checks later.
+
+    nova checks before its answer or after it, in the conductor. Then only the
+    instance action tells a user that nothing was done.
+    """
+    wanted = seen.plan.expected_refusal
+    if wanted is None:
+        raise registry.SkipCheck('the plan expects no refusal')
+    for each in seen.migrations:
+        refusal = each.migration.request.refusal
+        status = refusal.status if refusal else ACCEPTED
+        if status != wanted.status:
+            said = f': {refusal.message}' if refusal else ''
+            yield each.problem(
+                'answer', f'nova answered with HTTP {status or "nothing"}'
+                f'{said}; expected: HTTP {wanted.status}')
+            continue
+        action = each.verdict.evidence.action
+        if status == ACCEPTED and not any(
+                event.failed for event in (action.events if action else ())):
+            yield each.problem(
+                'answer', 'nova accepted the request, which it had to '
+                'refuse, and no event of the instance action failed: '
+                f'{action.describe() if action else "no action"}')
 
 
 @registry.check

@@ -230,6 +230,70 @@ class RefusedPlanTest(EngineTestCase):
         self.assertEqual([], os.listdir(self.directory))
 
 
+class ExpectedRefusalTest(OneServerTestCase):
+
+    def refused(self, status=400):
+        return lib_exc.BadRequest(
+            'no such host', resp=fakes.Response(status, date='today'))
+
+    def planned(self, status=400, obstacle=preflight.Obstacle.UNKNOWN_HOST,
+                **changes):
+        return self.plan(**{
+            'destination': 'gamma', 'expected': (Kind.FAILED,),
+            'expected_refusal': plan.ExpectedRefusal(status, obstacle),
+            **changes})
+
+    def test_the_request_is_sent_in_spite_of_the_obstacle(self):
+        self.cloud.refusals['server-0'] = self.refused()
+        run = self.run_plan(self.planned(), hosts=self.hosts)
+        self.assertEqual([], run.problems)
+        self.assertEqual(1, len(self.cloud.requested))
+        self.assertEqual('passed', self.outcomes(run)['answer'])
+        self.assertEqual(400, run.results[0].refusal.status)
+        # There is nothing between the hosts to observe.
+        self.hosts.observe.assert_not_called()
+
+    def test_another_answer(self):
+        self.cloud.refusals['server-0'] = self.refused(409)
+        self.assert_problem(self.run_plan(self.planned()), 'answer',
+                            'HTTP 409', 'no such host', 'expected: HTTP 400')
+
+    def test_the_obstacle_is_not_there(self):
+        self.assertRaises(preflight.CannotMigrate, self.run_plan,
+                          self.planned(destination='beta'))
+        self.assertEqual([], self.cloud.requested)
+
+    def test_the_server_is_left_migrating(self):
+        def refuse(server_id, **kwargs):
+            self.cloud.change(server_id, status='MIGRATING',
+                              task_state='migrating')
+            raise self.refused()
+
+        requester = mock.Mock()
+        requester.live_migrate_server.side_effect = refuse
+        run = self.run_plan(self.planned(), requester=requester)
+        self.assertEqual(
+            ['verdict', 'server-status', 'left-migrating'],
+            [each.check for each in run.problems])
+        self.assertEqual(Kind.STUCK, run.migrations[0].verdict.kind)
+
+    def test_it_is_accepted_and_fails_later(self):
+        self.cloud.outcomes['server-0'] = 'error'
+        self.cloud.durations_s['server-0'] = 0
+        failed = {'event': actions.CHECKS, 'result': 'Error',
+                  'start_time': simulation.now(),
+                  'finish_time': simulation.now()}
+        for events, expected in (([failed], []), ([], ['answer'])):
+            self.cloud.show_instance_action = mock.Mock(return_value={
+                'instanceAction': {
+                    'action': 'live-migration', 'message': 'Error',
+                    'start_time': simulation.now(), 'events': events}})
+            run = self.run_plan(self.planned(
+                202, None, destination='beta',
+                expected=(Kind.FAILED, Kind.ROLLED_BACK)))
+            self.assertEqual(expected, [each.check for each in run.problems])
+
+
 class StoredLinesTest(EngineTestCase):
 
     def test_order(self):

@@ -10,11 +10,13 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 from unittest import mock
 
 from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.migration import preflight
+from lm_tempest_plugin.migration.preflight import Obstacle
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
@@ -46,7 +48,7 @@ class SourceTest(base.TestCase):
             'alpha', 'disabled', 'up')], 'alpha')
 
 
-class CheckTest(base.TestCase):
+class CheckTestCase(base.TestCase):
 
     def setUp(self):
         super().setUp()
@@ -69,15 +71,20 @@ class CheckTest(base.TestCase):
         self.clients = simulation.clients(
             hypervisors=hypervisors, providers=providers)
 
-    def check(self, *servers, destination='beta', services=builders.UP):
+    def check(self, *servers, destination='beta', services=builders.UP,
+              **kwargs):
         preflight.check(
-            self.clients, iter(services), list(servers), destination)
+            self.clients, iter(services), list(servers), destination,
+            **kwargs)
 
     def assert_refused(self, parts, *servers, **kwargs):
         exc = self.assertRaises(
             preflight.CannotMigrate, self.check, *servers, **kwargs)
         for part in parts:
             self.assertIn(part, str(exc))
+
+
+class CheckTest(CheckTestCase):
 
     def test_good(self):
         self.check(builders.server(), builders.server(status='PAUSED'))
@@ -151,3 +158,51 @@ class CheckTest(base.TestCase):
             destination='gamma', services=[*builders.UP, gamma])
         for part in ('host gamma', 'no hypervisor'):
             self.assertIn(part, str(exc))
+
+
+class ExpectedObstacleTest(CheckTestCase):
+
+    def setUp(self):
+        super().setUp()
+        beta = builders.UP[1]
+        self.cases = {
+            Obstacle.SERVER_STATE: ([builders.server(status='SHUTOFF')], {}),
+            Obstacle.UNKNOWN_HOST: (
+                [builders.server()], {'destination': 'gamma'}),
+            Obstacle.HOST_DISABLED: ([builders.server()], {'services': [
+                builders.UP[0],
+                dataclasses.replace(beta, status='disabled')]}),
+            Obstacle.HOST_DOWN: ([builders.server()], {'services': [
+                builders.UP[0], dataclasses.replace(beta, state='down')]}),
+            Obstacle.SAME_HOST: (
+                [builders.server()], {'destination': 'alpha'}),
+            Obstacle.NO_ROOM: ([builders.server()] * 4, {})}
+
+    def test_each_is_accepted_alone(self):
+        self.assertEqual(set(Obstacle), set(self.cases))
+        for expected in Obstacle:
+            for found, (servers, changes) in self.cases.items():
+                if found is expected:
+                    self.check(*servers, expected=expected, **changes)
+                else:
+                    self.assertRaises(
+                        preflight.CannotMigrate, self.check, *servers,
+                        expected=expected, **changes)
+
+    def test_it_is_not_there(self):
+        for expected in Obstacle:
+            self.assert_refused(
+                ['expected to refuse', str(expected), 'is not there'],
+                builders.server(), expected=expected)
+
+    def test_another_one_is_there_as_well(self):
+        servers, changes = self.cases[Obstacle.HOST_DISABLED]
+        self.assert_refused(
+            ['no room for 4 servers'], *servers * 4,
+            expected=Obstacle.HOST_DISABLED, **changes)
+
+    def test_the_source_has_to_be_up_in_any_case(self):
+        self.assert_refused(
+            ['the source, host alpha, is down'], builders.server(),
+            services=builders.SOURCE_DOWN, expected=Obstacle.SAME_HOST,
+            destination='alpha')

@@ -118,6 +118,50 @@ class VerdictTest(NovaTestCase):
             'the verdict is completed; expected: failed or cancelled')
 
 
+class AnswerTest(NovaTestCase):
+
+    check = staticmethod(nova.answer)
+
+    def answered(self, status, wanted=409, **changes):
+        return self.observation(
+            self.rolled_back(request=builders.new_request(
+                refusal=builders.refusal(status) if status else None),
+                **changes),
+            expected_refusal=plan.ExpectedRefusal(wanted))
+
+    def test_no_refusal_is_expected(self):
+        self.assert_skipped(self.observation(), 'expects no refusal')
+
+    def test_the_expected_status(self):
+        for status in (400, 409):
+            self.assert_passes(self.answered(status, status))
+
+    def test_another_status(self):
+        for status in (400, 500):
+            self.assert_problem(
+                self.answered(status), f'answered with HTTP {status}: no',
+                'expected: HTTP 409')
+        self.assert_problem(self.answered(None), 'answered with HTTP 202')
+
+    def test_no_answer(self):
+        found = self.observation(
+            self.rolled_back(request=builders.new_request(
+                refusal=builders.refusal(0, 'reset'))),
+            expected_refusal=plan.ExpectedRefusal(409))
+        self.assert_problem(found, 'answered with HTTP nothing: reset')
+
+    def test_nova_finds_out_later(self):
+        self.assert_passes(self.answered(None, 202, action=builders.action(
+            builders.event(actions.CHECKS, result='Error'))))
+        for action, text in (
+                (builders.action(builders.event(actions.CHECKS)),
+                 f'{actions.CHECKS} on host alpha: Success'),
+                (None, 'no action')):
+            self.assert_problem(
+                self.answered(None, 202, action=action),
+                'no event of the instance action failed', text)
+
+
 class ServerExistsTest(NovaTestCase):
 
     check = staticmethod(nova.server_exists)

@@ -30,9 +30,9 @@ class ChecksTest(base.TestCase):
     def test_slugs(self):
         """Results hold them, so a changed slug changes the format."""
         self.assertEqual(
-            {'allocations', 'events', 'force-complete', 'left-behind',
-             'left-migrating', 'one-record', 'server-exists',
-             'server-status', 'server-stayed', 'verdict',
+            {'allocations', 'answer', 'events', 'force-complete',
+             'left-behind', 'left-migrating', 'one-record',
+             'server-exists', 'server-status', 'server-stayed', 'verdict',
              'volume-attachment', 'volume-copied'},
             {slug for slug, check in registry.CHECKS.items()
              if check.__module__ == nova.__name__})
