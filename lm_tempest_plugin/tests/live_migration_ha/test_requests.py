@@ -14,7 +14,6 @@
 
 from typing import Any
 
-from tempest.config import CONF
 from tempest.lib import decorators
 
 from lm_tempest_plugin.migration import messages
@@ -29,29 +28,6 @@ OLD = '2.24'
 @decorators.serial
 class OldApiTest(base.LiveMigrationHaTest):
     """Microversions with which nova's checks are part of the request."""
-
-    @decorators.idempotent_id('4c8c64c9-1f7b-4d63-8b0f-0f5f2c0c6f3e')
-    @decorators.attr(type=['slow', 'multinode', 'negative'])
-    def test_block_migration_flag_wrong(self) -> None:
-        """Request block migration on shared storage, or the other way round.
-
-        Asserted: nova refuses (HTTP 400) or rolls back; the server is
-        unchanged on its host, its guest and its disk are unharmed, and no
-        allocation, port binding or migration record is leaked.
-        """
-        right = (CONF.compute_feature_enabled
-                 .block_migration_for_live_migration)
-        guest, = self.build()
-        with self.observe(guest) as fleet:
-            run = self.migrate(
-                fleet, self.choose_destination(guest.host),
-                options=self.request_options(
-                    block_migration=not right, microversion=OLD),
-                expected=(verdict.Kind.FAILED, verdict.Kind.ROLLED_BACK),
-                expected_status='ACTIVE')
-            refusal = run.results[0].refusal
-            if refusal is not None:
-                self.assertEqual(400, refusal.status, refusal.message)
 
     @decorators.idempotent_id('c1a7b1ac-0f73-4a0e-9b3a-3c5a4f7d0b77')
     @decorators.attr(type=['slow', 'multinode'])

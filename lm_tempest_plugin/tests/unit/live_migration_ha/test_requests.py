@@ -13,7 +13,6 @@
 from unittest import mock
 
 from lm_tempest_plugin.migration import plan as plans
-from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.live_migration_ha import test_requests
@@ -37,38 +36,6 @@ class RequestsTestCase(fakes.TempestTestCase):
 
 
 class OldApiTest(RequestsTestCase):
-
-    def wrong_flag(self, right=True):
-        self.conf.compute_feature_enabled.block_migration_for_live_migration \
-            = right
-        return self.new(test_requests.OldApiTest,
-                        'test_block_migration_flag_wrong')
-
-    def test_the_flag_is_the_wrong_one(self):
-        self.refused(400)
-        for right in (True, False):
-            self.passes(self.wrong_flag(right))
-            plan = self.plans.pop()
-            self.assertEqual(request.RequestOptions(not right, '2.24'),
-                             plan.options)
-            self.assertEqual({Kind.FAILED, Kind.ROLLED_BACK},
-                             set(plan.expected))
-            # On the source: see the check server-stayed.
-            self.assertEqual('ACTIVE', plan.expected_status)
-        self.assertEqual(2, self.builder.write_disks.call_count)
-
-    def test_a_rollback_is_good_too(self):
-        self.passes(self.wrong_flag())
-        self.assert_disk_written()
-
-    def test_another_refusal(self):
-        for status in (500, 409, 0):
-            self.refused(status)
-            self.fails(self.wrong_flag(), 'by policy')
-
-    def test_a_server_that_is_not_as_before(self):
-        self.problems = [fakes.problem('server-stayed', 'gone')]
-        self.fails(self.wrong_flag(), 'server-stayed: gone')
 
     def test_without_auto(self):
         self.passes(self.new(test_requests.OldApiTest,
