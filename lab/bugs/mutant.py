@@ -51,7 +51,7 @@ MOST_LOGGED = 20
 #: Every call passes a context on. A wrong one is refused at once.
 CONTEXTS = ('context', 'ctxt', 'admin_context')
 #: Calls that write logs, translate, or make the exception to raise.
-IGNORED = re.compile(r'(LOG|exception|libvirt_driver_exc)\..+|_|time\.sleep')
+IGNORED = re.compile(r'(LOG|exception)\..+|_|time\.sleep')
 
 _HELPER = '_lm_mutant'
 _BUG = loader.Bug(__file__, number='', commit='', services=(), effect='',
@@ -272,33 +272,27 @@ def rewrite(module: str, tree: ast.Module, chosen: str) -> bool:
 
 def _mutate(call: ast.Call, mutant: str) -> None:
     """Change one call in place."""
-    parameter = mutant.rpartition(':')[2].partition('=')[2]
-    match operator_of(mutant):
-        case _ if parameter.isdecimal():
-            index = int(parameter) - 1
-            call.args[index] = _helper('wrong', call.args[index])
-        case _ if parameter:
-            keyword = next(each for each in call.keywords
-                           if each.arg == parameter)
-            keyword.value = _helper('wrong', keyword.value)
-        case 'wrong-return':
-            inner = ast.Call(call.func, call.args, call.keywords)
-            _become(call, _helper('wrong', inner))
-        case 'missing-call':
-            _become(call, _helper('skip'))
-        case _:
-            _become(call, _helper('fail'))
+    operator, _, parameter = mutant.rpartition(':')[2].partition('=')
+    if operator == WRONG_PARAMETER and parameter.isdecimal():
+        index = int(parameter) - 1
+        call.args[index] = _helper('wrong', call.args[index])
+    elif operator == WRONG_PARAMETER:
+        keyword = next(each for each in call.keywords
+                       if each.arg == parameter)
+        keyword.value = _helper('wrong', keyword.value)
+    else:
+        arguments = [ast.Call(call.func, call.args, call.keywords)] if (
+            operator == WRONG_RETURN) else []
+        other = _helper({WRONG_RETURN: 'wrong', MISSING_CALL: 'skip',
+                         EXCEPTION: 'fail'}[operator], *arguments)
+        call.func, call.args, call.keywords = (
+            other.func, other.args, other.keywords)
 
 
 def _helper(method: str, *arguments: ast.expr) -> ast.Call:
     return ast.Call(
         ast.Attribute(ast.Name(_HELPER, ast.Load()), method, ast.Load()),
         list(arguments), [])
-
-
-def _become(call: ast.Call, other: ast.Call) -> None:
-    call.func, call.args, call.keywords = (
-        other.func, other.args, other.keywords)
 
 
 def wrong_value(value: typing.Any) -> typing.Any:
@@ -406,7 +400,7 @@ class _Finder(importlib.abc.MetaPathFinder):
             return None
         spec = importlib.machinery.PathFinder.find_spec(
             fullname, path, target)
-        if spec is None or spec.origin is None:
+        if spec is None or spec.loader is None or spec.origin is None:
             return None
         source = pathlib.Path(spec.origin)
 
@@ -418,7 +412,8 @@ class _Finder(importlib.abc.MetaPathFinder):
             code = compile(tree, str(source), 'exec', dont_inherit=True)
             exec(code, vars(module))  # noqa: S102
 
-        setattr(spec.loader, 'exec_module', exec_module)
+        # The loader stays: inspect and pkgutil ask it for more.
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec
 
 
