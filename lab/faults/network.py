@@ -341,5 +341,7 @@ FAULTS = (
           (Kind.INCONSISTENT, Kind.STUCK, Kind.ROLLED_BACK),
           checks=('host-access',),
           cause=r'the copy does not end|never got beyond running|'
-          r'lost the migration|failed while copying', present=_is_mended),
+          r'lost the migration|failed while copying',
+          # The destination alone deletes its binding, once it can be reached.
+          consequences=('port-bindings',), present=_is_mended),
 )
