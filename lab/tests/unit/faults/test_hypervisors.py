@@ -226,6 +226,7 @@ class TestCopy(FaultsCase):
             chosen = self.faults[name]
             chosen.inject(self.place)
             self.assertEqual(
+                ('compute1', 'virsh', 'migrate-setspeed', 'server', limit),
                 self.commands[-1])
             for found, wanted in ((limit, ''), (
                     '99', 'the limit is 99 MiB/s')):
