@@ -28,6 +28,7 @@ import rich.console
 import rich.table
 from tempest.lib import exceptions
 
+from bench import detection
 import bench.mutants
 from bench.mutants import facts
 from bench.mutants import ledger
@@ -210,6 +211,7 @@ def main(arguments: list[str]) -> int:
     topology = lifecycle.recorded(paths) or Topology()
     with api.use_microversion(api.MICROVERSION), \
             Runner(paths, topology) as runner:
+        detection.refuse_stale(paths)
         stage = scenarios.Stage(openstack.connect(), fleet.administrator(),
                                 paths, runner.interruptible)
         bench_ = Bench(paths, runner, stage, book)

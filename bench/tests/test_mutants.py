@@ -273,6 +273,7 @@ class BenchTest(Folder):
                           self.book())
 
     def judge(self, name, runner, result):
+        self.enterContext(mock.patch.object(main, 'LOG'))
         return self.bench(runner, result).judge(name)
 
     def test_outcomes(self):
