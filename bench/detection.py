@@ -126,7 +126,8 @@ class Table:
     def save(self) -> None:
         """Write the file."""
         layout.write_json(self.path, {
-            'stock': self.stock, 'rows': list(self.rows.values())})
+            'stock': self.stock, 'rows': list(self.rows.values()),
+            'totals': totals(self.rows.values())})
 
 
 class Detection:

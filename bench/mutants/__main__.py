@@ -95,7 +95,7 @@ class Bench:
             self._book.executed[scenario.name] = sorted(executed)
             self._book.accepted[scenario.name] = [
                 facts.merge(leg) for leg in zip(*every, strict=True)]
-            self._book.save()
+            self._book.save_reference()
             print(f'  executes {len(executed)} of '
                   f'{len(self._book.catalogue.sites)} calls', flush=True)
 

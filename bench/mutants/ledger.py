@@ -95,11 +95,12 @@ class Catalogue:
 
 
 class Ledger:
-    """The results, in a file that is written after each change.
+    """The results, in files that are written after each change.
 
-    :param path: the file
+    :param path: the file of the results; one beside it, with the suffix
+        .reference.json, holds the facts of unchanged nova
     :param catalogue: all mutants
-    :raises errors.LabError: the file cannot be read, or is that of another
+    :raises errors.LabError: a file cannot be read, or is that of another
         nova
     :ivar executed: names of the calls that each scenario executes
     :ivar accepted: values of the facts with unchanged nova, for each
@@ -110,33 +111,46 @@ class Ledger:
     def __init__(self, path: pathlib.Path, catalogue: Catalogue) -> None:
         self.path = path
         self.catalogue = catalogue
-        self.executed: dict[str, list[str]] = {}
-        self.accepted: dict[str, list[dict[str, list[str]]]] = {}
-        self.rows: dict[str, Row] = {}
+        reference = self._read(self._reference)
+        self.executed: dict[str, list[str]] = reference.get('executed', {})
+        self.accepted: dict[str, list[dict[str, list[str]]]] = (
+            reference.get('accepted', {}))
+        self.rows = {row['mutant']: Row(**row | {
+            'checks': tuple(row['checks'])})
+            for row in self._read(path).get('rows', ())}
+
+    @property
+    def _reference(self) -> pathlib.Path:
+        return self.path.with_suffix('.reference.json')
+
+    def _read(self, path: pathlib.Path) -> dict[str, typing.Any]:
+        """Return the content of a file; nothing if there is none."""
         if not path.exists():
-            return
+            return {}
         try:
-            stored = json.loads(path.read_text())
-            self.executed, self.accepted = (
-                stored['executed'], stored['accepted'])
-            for row in stored['rows']:
-                row['checks'] = tuple(row['checks'])
-                self.rows[row['mutant']] = Row(**row)
+            stored: dict[str, typing.Any] = json.loads(path.read_text())
+            nova = stored['nova']
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise errors.LabError(
                 f'{path} cannot be read ({error}): use another --results, or '
                 'delete it.') from error
-        if stored['nova'] != catalogue.digest:
+        if nova != self.catalogue.digest:
             raise errors.LabError(
                 f'{path} has results of another nova: use another --results.')
+        return stored
 
     def save(self) -> None:
-        """Write the file."""
+        """Write the results."""
         layout.write_json(self.path, {
+            'nova': self.catalogue.digest, 'summary': self.summary(),
+            'rows': [dataclasses.asdict(row) for row in self.rows.values()]})
+
+    def save_reference(self) -> None:
+        """Write the calls and the facts of unchanged nova."""
+        layout.write_json(self._reference, {
             'nova': self.catalogue.digest, 'executed': self.executed,
-            'accepted': self.accepted,
-            'rows': [dataclasses.asdict(row) for row in self.rows.values()],
-            'summary': self.summary()})
+            'accepted': self.accepted})
+        self.save()
 
     def add(self, row: Row) -> None:
         """Store the result of a mutant."""

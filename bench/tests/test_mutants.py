@@ -170,6 +170,7 @@ class LedgerTest(Folder):
         book = self.book()
         row = ledger.Row(f'{PREPARE}:exception', ledger.KILLED, 'round-trip',
                          ('verdict',), 'stuck', 60.0)
+        book.save_reference()
         book.add(row)
         again = ledger.Ledger(self.path, catalogue())
         self.assertEqual(({row.mutant: row}, book.executed, book.accepted),

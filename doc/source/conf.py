@@ -13,6 +13,7 @@
 import ast
 import importlib
 import inspect
+import json
 import os
 import pathlib
 import pkgutil
@@ -121,6 +122,46 @@ def _faults():
         (f'``{name}``', action) for name, action in sorted(rows)))
 
 
+def _stored(name):
+    """Return the results of a benchmark's last full run; None without one."""
+    path = pathlib.Path(TOP, 'doc', 'source', name)
+    return json.loads(path.read_text('utf-8')) if path.exists() else None
+
+
+def _detection():
+    stored = _stored('detection.json')
+    if stored is None:
+        return ['There is no full run yet.']
+    not_run = {'result': '-', 'by': [], 'fired': '-', 'seconds': 0}
+    rows = []
+    for row in stored['rows']:
+        parts = [row.get(part, not_run)
+                 for part in ('ours', 'comparison', 'stock')]
+        rows.append((
+            f'``{row["bug"]}``', row['number'], row['commit'],
+            ', '.join(row['services']), row['effect'] or row['kind'],
+            ' / '.join(str(each['fired']) for each in parts),
+            *(', '.join([each['result'],
+                         *(f'``{check}``' for check in each['by'])])
+              for each in parts),
+            f'{sum(each["seconds"] for each in parts) / 60:.0f}'))
+    return [*_table(
+        ('Bug', 'Number', 'Commit', 'Service', 'Effect', 'Fired', 'Ours',
+         'Comparison', 'Stock', 'Minutes'), *rows),
+        '', *(f'* {line}' for line in stored['totals'])]
+
+
+def _mutants():
+    stored = _stored('mutants.json')
+    if stored is None:
+        return ['There is no full run yet.']
+    silent = [row for row in stored['rows'] if row['outcome'] == 'silent']
+    return [*_table(
+        [heading.capitalize() for heading in stored['summary'][0]],
+        *(list(map(str, line.values())) for line in stored['summary'])),
+        '', *(f'* silent: ``{row["mutant"]}``' for row in silent)]
+
+
 def _schema_classes(lines):
     """Return the classes of the schema: lines of a file, or their parts."""
     schema = importlib.import_module(SCHEMA)
@@ -160,6 +201,8 @@ FROM_CODE = {
     'signatures': _signatures,
     'settings': _settings,
     'faults': _faults,
+    'detection': _detection,
+    'mutants': _mutants,
     'schema-lines': lambda: _schema_classes(lines=True),
     'schema-parts': lambda: _schema_classes(lines=False),
     'tests': _tests,
