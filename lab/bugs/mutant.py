@@ -371,7 +371,7 @@ class Helper:
     def _log(self, text: str) -> None:
         self._effects += 1
         if self._effects <= MOST_LOGGED:
-            _BUG.fired(f'{self._chosen} {text}')
+            _BUG.fired(text)
 
 
 def _show(value: typing.Any) -> str:

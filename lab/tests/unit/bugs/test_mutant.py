@@ -269,8 +269,7 @@ class ProcessTest(unittest.TestCase):
         printed, log = self.run_nova(name)
         self.assertEqual(['begins', 'deleted'], printed)
         self.assertEqual([['applied', 'mutant', name],
-                          ['fired', 'mutant', f'{name} the call was left '
-                           'out']],
+                          ['fired', 'mutant', 'the call was left out']],
                          [[line[1], line[2], line[6]] for line in log])
 
     def test_trace(self):
