@@ -32,7 +32,7 @@ from lab.machine import debian
 from lab.machine import virtualenvs
 
 #: Commands that install all that is missing.
-INSTALLING = (None, 'up')
+INSTALLING = (None, 'up', 'gate')
 
 
 def main(arguments: list[str]) -> int:
@@ -66,7 +66,9 @@ def main(arguments: list[str]) -> int:
         from lab import use
         return use.dispatch(options, paths)
     except (errors.LabError, OSError) as error:
-        return errors.tell(error)
+        status = errors.tell(error)
+        # Its other exit codes are verdicts.
+        return cli.NO_VERDICT if options.command == 'gate' else status
     except KeyboardInterrupt:
         print('run-lab.sh: interrupted.', file=sys.stderr)
         return 130

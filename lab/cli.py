@@ -36,6 +36,8 @@ prepared databases and test results stay until "destroy".
 """
 #: Commands that may start a cloud.
 STARTING = (None, 'up')
+#: Exit code of the gate without a verdict: git bisect run skips the commit.
+NO_VERDICT = 125
 DEFAULT_RUN = ['--regex', 'live_migration_ha']
 
 
@@ -157,6 +159,28 @@ def parser() -> argparse.ArgumentParser:
     modes.add_argument('--clear', action='store_true',
                        help='take out a bug that an interrupted command has '
                        'left, and test none')
+    gate = commands.add_parser(
+        'gate', help='tell whether a change of nova makes live migrations '
+        'fail or worse', usage='run-lab.sh gate --nova PATH [--base REV] '
+        '[--profile quick|gate] [--limit MINUTES]',
+        description='Runs the nova of a checkout and of the revision that it '
+        'is compared with in turn on the same cloud, until the outages and '
+        'durations of their live migrations show whether it is worse. Exit '
+        'code: 0 no worse, 1 worse or fails, '
+        f'{NO_VERDICT} nothing decided.')
+    gate.add_argument('--nova', dest='checkout', metavar='PATH',
+                      required=True, help='Git checkout of nova with the '
+                      'change; uncommitted changes count')
+    gate.add_argument('--base', metavar='REV', help='revision of the checkout '
+                      'to compare with (default: HEAD if there are '
+                      'uncommitted changes, otherwise HEAD^)')
+    gate.add_argument('--profile', choices=('quick', 'gate'), default='quick',
+                      help='quick: only the comparison, whose live '
+                      'migrations go through all checks (the default); gate: '
+                      'first all tests, once, with the change')
+    gate.add_argument('--limit', metavar='MINUTES', type=_number(1, 1440),
+                      default=50, help='limit of the comparison (default: '
+                      '%(default)s)')
     commands.add_parser(
         'down', help='end the cloud; keep everything that is installed')
     commands.add_parser('destroy',

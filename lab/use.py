@@ -69,6 +69,8 @@ def dispatch(options: argparse.Namespace, paths: layout.Layout) -> int:
                 layout.REPOSITORY)
         case 'bugs':
             return put_bugs(paths, options)
+        case 'gate':
+            return gate(paths, options)
         case 'status':
             return status(paths)
         case 'logs':
@@ -185,10 +187,42 @@ def put_bugs(paths: layout.Layout, options: argparse.Namespace) -> int:
          *options.arguments], layout.REPOSITORY)
 
 
+def gate(paths: layout.Layout, options: argparse.Namespace) -> int:
+    """Tell whether a change of nova makes live migrations fail or worse.
+
+    A cloud that was not up is started before, and ended at the end.
+
+    :param paths: paths of the lab
+    :param options: of the command line
+    :returns: exit code
+    :raises errors.LabError: if an argument is wrong, or nova cannot be built
+    """
+    # Imported here: it needs scipy, which takes a second.
+    from lab.gate import preparation
+    plan = preparation.plan(paths, options.checkout, options.base,
+                            options.profile, 60 * options.limit)
+    print(plan.describe(), flush=True)
+    was_up = lifecycle.running(paths) is not None
+    if not was_up:
+        lifecycle.up(paths, Topology())
+    try:
+        _tell_bugs(paths)
+        # Nobody else may switch nova meanwhile.
+        with layout.locked(paths):
+            plan = preparation.install(paths, plan)
+            return execute(paths, CONTROLLER.name,
+                           ['python', '-m', 'lab.gate', plan.as_json()],
+                           layout.REPOSITORY)
+    finally:
+        if not was_up:
+            sandbox.down(paths)
+
+
 def _tell_bugs(paths: layout.Layout) -> None:
-    """Print the bugs that nova has in this cloud, if any."""
+    """Print the bugs that nova has in the cloud that is up, if any."""
     names = loader.active(paths.cloud / loader.FOLDER)
-    if names:
+    # The file of a cloud that has ended remains until the next one starts.
+    if names and lifecycle.running(paths) is not None:
         print(f'nova has a bug in this cloud ({", ".join(names)}): '
               f'tools/run-lab.sh bugs is under way or was killed; '
               f'tools/run-lab.sh bugs --clear takes it out.', flush=True)

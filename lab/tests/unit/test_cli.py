@@ -50,6 +50,18 @@ class TestParse(base.TestCase):
         topology = cli.chosen_topology(options)
         self.assertEqual((1, True), (topology.computes, topology.kvm))
 
+    def test_gate(self):
+        options = cli.parse(['gate', '--nova', '~/nova'])
+        self.assertEqual(('gate', '~/nova', None, 'quick', 50), (
+            options.command, options.checkout, options.base, options.profile,
+            options.limit))
+        for arguments, said in ((['gate'], '--nova'), (
+                ['gate', '--nova', 'x', '--limit', '0'], '1 to 1440'), (
+                ['gate', '--nova', 'x', '--profile', 'osic'], 'osic')):
+            code, text = self._exit(*arguments)
+            self.assertEqual(2, code)
+            self.assertIn(said, text)
+
     def test_options_before_the_command(self):
         topology = cli.chosen_topology(cli.parse(
             ['--computes', '3', '--kvm', '--storage', 'block', 'up']))

@@ -199,6 +199,13 @@ class TestRefusals(TestCase):
         self.patch(checks, 'system', side_effect=errors.LabError('Haiku.'))
         self.assertIn('Haiku.', self._refused('up'))
 
+    def test_gate_without_a_verdict(self):
+        # 1 would mean "worse".
+        self.patch(os, 'geteuid', return_value=1000)
+        status, said = self.main('gate', '--nova', '/nova')
+        self.assertEqual(125, status)
+        self.assertIn('as root', said)
+
     def test_state_folder_of_somebody_else(self):
         mine = self.write(self.layout.root / 'thesis.tex', 'mine')
         for arguments in (('up',), ('destroy',)):
