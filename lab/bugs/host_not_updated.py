@@ -12,7 +12,7 @@
 
 """An error after the copy leaves the server on the source.
 
-Mended by "[compute] always set instance.host in post_livemigration" (24.0.0):
+Mended by "[compute] always set instance.host in post_livemigration" (27.0.0):
 the guest runs on the destination, and an error of neutron or cinder kept nova
 from setting the server's host. The server is in ERROR on the source, and a
 hard reboot starts its guest a second time.

@@ -12,7 +12,7 @@
 
 """nova gives a migration up, and libvirt goes on with it.
 
-Mended by "libvirt: Abort live-migration job when monitoring fails" (23.0.0):
+Mended by "libvirt: Abort live-migration job when monitoring fails" (24.0.0):
 an error of the thread that watches the copy, such as a database that does not
 answer, set the server to ERROR on the source. The copy went on, and the guest
 then ran on the destination. A hard reboot starts it on the source as well.

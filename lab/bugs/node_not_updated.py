@@ -12,7 +12,7 @@
 
 """The server keeps the hypervisor of the source, and cannot leave again.
 
-Mended by "Update hypervisor_hostname after live migration" (2013.1): nova set
+Mended by "Update hypervisor_hostname after live migration" (2013.2): nova set
 the server's host and left its node alone. nova-compute of the destination
 does not count the server, and the next live migration is refused, because
 that host has no such node.

@@ -13,7 +13,7 @@
 """Where post-copy is permitted, a paused server cannot be live-migrated.
 
 Mended by "Allow live migrate paused instance when post copy is enabled"
-(27.0.0): libvirt refuses VIR_MIGRATE_POSTCOPY for a paused guest.
+(29.0.0): libvirt refuses VIR_MIGRATE_POSTCOPY for a paused guest.
 
 Place: ``_live_migration_operation`` of nova-compute on the source. The lab
 does not permit post-copy, so the flag is added for paused servers alone.

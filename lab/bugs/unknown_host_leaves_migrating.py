@@ -26,7 +26,8 @@ BUG = loader.Bug(
     services=('nova-api',),
     effect='a server that was to go to an unknown host is MIGRATING for ever',
     test='test_unknown_host', check='left-migrating', stock=False,
-    profile='[live_migration_ha]\nsettle_timeout = 20\n')
+    profile='[live_migration_ha]\nmigration_timeout = 60\n'
+    'settle_timeout = 20\n')
 
 
 @BUG.after('nova.compute.api')

@@ -43,11 +43,10 @@ def patch(driver):
         guest = self._host.get_guest(instance)
         domain = ElementTree.fromstring(
             guest.get_xml_desc(dump_inactive=True, dump_sensitive=True))
-        devices = domain.find('devices')
         # nova gives volumes their UUID as serial number, and other disks none.
-        volumes = [disk for disk in devices.findall('disk')
-                   if disk.find('serial') is not None]
-        for disk in volumes:
+        volumes = [(devices, disk) for devices in domain.iterfind('devices')
+                   for disk in devices.iterfind('disk[serial]')]
+        for devices, disk in volumes:
             devices.remove(disk)
             BUG.fired(f'volume {disk.findtext("serial")} of server '
                       f'{instance.uuid} is not defined')
