@@ -466,3 +466,116 @@ class SettledTest(unittest.TestCase):
     def test_reference_has_to_be_stable(self):
         self.assertEqual((GOOD, 2), self.settled(
             [{'instance': 'x'}, GOOD, GOOD], None))
+
+
+class StageTest(unittest.TestCase):
+    """Scenarios, with stand-ins for servers, engine and facts."""
+
+    def setUp(self):
+        self.events = []
+        self.plans = []
+        self.acts = True
+        self.problems = []
+        guest = mock.Mock(server_id=SERVER, address='198.18.4.9')
+        self.observed = mock.Mock()
+        self.observed.guests.guests = [guest]
+        self.observed.guests.inspections = {SERVER: mock.Mock(
+            boot_id='boot-1')}
+        self.observed.guests.final_problems.return_value = []
+        self.maker = mock.Mock()
+        self.cloud = mock.Mock()
+        stand_ins = {
+            'fleet.Fleet': lambda *args: self.context(
+                'server', mock.Mock(ids=[SERVER], ports={SERVER: [PORT]})),
+            'moves.observed': lambda *args: self.context(
+                'probes', self.observed),
+            'fleet.guest_builder': lambda clients: self.maker,
+            'fleet.sql': lambda *args: [[SERVER, 'record-1'],
+                                        ['other', 'record-2']],
+            'fleet.remove_traces': lambda paths, host, *args: (
+                self.events.append(f'traces on {host}')),
+            'fleet.qemu_processes': lambda server_id: [],
+            'engine.run': self.run_engine,
+            'facts.read': lambda *args: GOOD,
+            'config.CONF': mock.MagicMock(),
+            'plan.Bounds.of': lambda options: 'usual',
+            'plan.Bounds.forced': lambda options: 'forced',
+            'migration_records.show_progress': lambda *args: mock.Mock(
+                memory_total_bytes=1),
+            'migration_records.abort': lambda client, *args: (
+                self.events.append('abort')),
+            'migration_records.force_complete': lambda client, *args: (
+                self.events.append('force')),
+            'time.sleep': lambda seconds: None}
+        for name, stand_in in stand_ins.items():
+            self.enterContext(mock.patch(
+                f'bench.mutants.scenarios.{name}', stand_in))
+        self.stage = scenarios.Stage(
+            self.cloud, mock.Mock(), layout.Layout(pathlib.Path('/lab')),
+            lambda: self.context('interruptible', None))
+
+    @contextlib.contextmanager
+    def context(self, name, value):
+        self.events.append(f'{name} begins')
+        try:
+            yield value
+        finally:
+            self.events.append(f'{name} ends')
+
+    def run_engine(self, plan, clients, *, on_poll, aborted, forced,
+                   **observed):
+        self.plans.append(plan)
+        self.events.append(f'to {plan.destination}')
+        if on_poll and self.acts:
+            on_poll(None, [mock.Mock(
+                status='running', newest=mock.Mock(number=7),
+                request=mock.Mock(server_id=SERVER))])
+        self.acted_on = {*aborted, *forced}
+        return mock.Mock(problems=self.problems,
+                         migrations=[mock.Mock()])
+
+    def play(self, name):
+        return self.stage.play(scenarios.SCENARIOS[name],
+                               self.context('mutant', None))
+
+    def test_nova_is_changed_for_the_migrations_alone(self):
+        found = self.play('round-trip')
+        self.assertEqual([
+            'server begins', 'probes begins', 'mutant begins',
+            'interruptible begins', 'to compute2', 'to compute1',
+            'interruptible ends', 'mutant ends', 'probes ends',
+            'server ends', 'traces on compute1', 'traces on compute2'],
+            self.events)
+        self.assertEqual(((GOOD, GOOD), ()), (found.facts, found.problems))
+        self.cloud.placement.delete.assert_called_once_with(
+            '/allocations/record-1')
+        self.maker.start.assert_not_called()
+
+    def test_nothing_follows_a_problem(self):
+        self.problems = [schema.Problem(check='outage', text='long')]
+        found = self.play('round-trip')
+        self.assertEqual((1, (), ['outage']), (
+            len(self.plans), found.facts, found.checks))
+
+    def test_problems_of_the_guest_at_the_end(self):
+        self.observed.guests.final_problems.return_value = [
+            schema.Problem(check='tcp-stream', text='broken')]
+        self.assertEqual(['tcp-stream'], self.play('round-trip').checks)
+
+    def test_interventions(self):
+        for name, event, bounds in (('abort', 'abort', 'usual'),
+                                    ('force-complete', 'force', 'forced')):
+            with self.subTest(name):
+                self.play(name)
+                self.assertIn(event, self.events)
+                self.assertEqual({SERVER}, self.acted_on)
+                self.assertEqual(bounds, self.plans[-1].bounds)
+                self.maker.start.assert_called()
+
+    def test_nova_was_not_asked(self):
+        self.acts = False
+        self.assertRaises(scenarios.NotActed, self.play, 'abort')
+        self.assertIn('traces on compute2', self.events)
+        # A problem without it counts nevertheless.
+        self.problems = [schema.Problem(check='verdict', text='failed')]
+        self.assertEqual(['verdict'], self.play('abort').checks)
