@@ -18,6 +18,7 @@ import signal
 import subprocess
 import sys
 
+from lab.bugs import loader
 from lab import cli
 from lab import errors
 from lab.hosts import sandbox
@@ -83,6 +84,19 @@ class TestDispatch(base.TestCase):
                 self.layout, 'controller',
                 ['python', '-m', 'lab.faults', *arguments],
                 layout.REPOSITORY)
+
+    def test_bugs(self):
+        execute = self.patch(use, 'execute', autospec=True, return_value=1)
+        for arguments in (['executor_deadlock'], ['--clear'], []):
+            self.assertEqual(1, self._run('bugs', *arguments)[0])
+            execute.assert_called_with(
+                self.layout, 'controller',
+                ['python', '-m', 'lab.bugs', *arguments], layout.REPOSITORY)
+
+    def test_bugs_are_listed_without_a_cloud(self):
+        status, output = self._run('bugs', '--list')
+        self.assertEqual(0, status)
+        self.assertIn('executor_deadlock', output)
 
     def test_status(self):
         self.patch(use, 'status', autospec=True, return_value=3)
@@ -361,6 +375,13 @@ class TestStatus(TestCase):
         self.patch(supervisor.Supervisor, '__init__',
                    lambda self_, socket: asked.append(socket))
         self.patch(supervisor.Supervisor, 'states', states)
+
+    def test_active_bug(self):
+        active = self.layout.cloud / loader.FOLDER / loader.ACTIVE
+        text = 'nova has a bug in this cloud (executor_deadlock): '
+        self.assertNotIn(text, self.printed(use.status, self.layout)[1])
+        self.write(active, 'executor_deadlock\n')
+        self.assertIn(text, self.printed(use.status, self.layout)[1])
 
     def _rows(self):
         status, said = self.printed(use.status, self.layout)
