@@ -210,10 +210,11 @@ def main(arguments: list[str]) -> int:
         return 0
     topology = lifecycle.recorded(paths) or Topology()
     with api.use_microversion(api.MICROVERSION), \
-            Runner(paths, topology) as runner:
+            Runner(paths, topology) as runner, \
+            utils.SignalHandler(on_signal=_tell_signal) as signals:
         detection.refuse_stale(paths)
         stage = scenarios.Stage(openstack.connect(), fleet.administrator(),
-                                paths, runner.interruptible)
+                                paths, signals.interruptible)
         bench_ = Bench(paths, runner, stage, book)
         try:
             bench_.observe(options.references)
@@ -227,6 +228,11 @@ def main(arguments: list[str]) -> int:
     wrong = [row for row in book.rows.values()
              if row.outcome in (ledger.SILENT, ledger.FAILED)]
     return 1 if wrong else 0
+
+
+def _tell_signal(name: str, count: int) -> None:
+    print(f'{name}: the migration ends, the mutant is taken out, and the '
+          'server is deleted.', flush=True)
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
