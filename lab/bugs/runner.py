@@ -21,6 +21,7 @@ import dataclasses
 import fcntl
 import functools
 import importlib
+import json
 import pathlib
 import pkgutil
 import subprocess
@@ -272,12 +273,9 @@ class Runner(contextlib.AbstractContextManager['Runner']):
         """
         existing = {row[0] for row in fleet.sql(self._paths, SERVERS)}
         for host in (each.name for each in self._lab.topology.compute_hosts):
-            found = {*fleet.inside(host, 'virsh', '--quiet', 'list', '--all',
-                                   '--uuid').stdout.split()}
-            directories = self._paths.data(host) / 'instances'
-            found |= {path.name[:36] for path in directories.glob('*-*-*-*-*')}
-            for server_id in found - existing:
-                fleet.remove_traces(self._paths, host, server_id, ())
+            for server_id, ports in self._traced(host).items():
+                if server_id not in existing:
+                    fleet.remove_traces(self._paths, host, server_id, ports)
         fleet.sql(self._paths, END_RECORDS)
         nova_conf = self._paths.etc(CONTROLLER.name) / 'nova.conf'
         audit = subprocess.run(
@@ -288,6 +286,28 @@ class Runner(contextlib.AbstractContextManager['Runner']):
             raise errors.LabError(
                 'nova-manage cannot delete leaked allocations: '
                 f'{(audit.stderr or audit.stdout).strip()[-200:]}.')
+
+    def _traced(self, host: str) -> dict[str, list[str]]:
+        """Return the servers with traces on a host.
+
+        :returns: UUIDs of ports with an interface there, by the server's UUID
+        """
+        found: dict[str, list[str]] = {}
+        interfaces = json.loads(fleet.inside(
+            host, 'ovs-vsctl', '--format=json', '--columns=external_ids',
+            'list', 'Interface').stdout)
+        for (_, pairs), in interfaces['data']:
+            names = dict(pairs)
+            if 'vm-uuid' in names:
+                found.setdefault(names['vm-uuid'], []).append(
+                    names['iface-id'])
+        domains = fleet.inside(host, 'virsh', '--quiet', 'list', '--all',
+                               '--uuid').stdout.split()
+        directories = self._paths.data(host) / 'instances'
+        for server_id in (*domains, *(
+                path.name[:36] for path in directories.glob('*-*-*-*-*'))):
+            found.setdefault(server_id, [])
+        return found
 
     def log(self) -> list[Entry]:
         """Return the lines of the log since the last activation."""

@@ -11,30 +11,10 @@
 # under the License.
 
 
-import importlib
-import sys
 import types
 
 from lab.bugs import loader
-from lab.tests.unit import base
-
-
-class FakeInstance:
-
-    uuid = 'server-1'
-
-    def __init__(self):
-        self.saved = 0
-
-    def save(self, *args, **kwargs):
-        self.saved += 1
-
-
-class FakeMigration:
-
-    uuid = 'migration-1'
-    instance_uuid = 'server-1'
-    is_live_migration = True
+from lab.tests.unit.bugs import base
 
 
 class PreCheckError(Exception):
@@ -45,48 +25,7 @@ class LibvirtError(Exception):
     pass
 
 
-class BugTestCase(base.TestCase):
-    """A test of one bug, with a few classes that look like nova's."""
-
-    bug = ''
-
-    def setUp(self):
-        super().setUp()
-        # Patched by hand: nothing waits for the real modules.
-        self.patch(loader, '_patches', {})
-        self.patch(loader, '_folder', self.folder)
-        # Each import registers the patches.
-        sys.modules.pop(f'lab.bugs.{self.bug}', None)
-        self.module = importlib.import_module(f'lab.bugs.{self.bug}')
-        self.instance = FakeInstance()
-        self.migration = FakeMigration()
-        self.calls = []
-
-    def apply(self, **fakes):
-        """Apply the bug's patches to modules, by their last names."""
-        for module, patches in loader._patches.items():
-            for patch in patches:
-                patch(fakes[module.rpartition('.')[2]])
-        self.assertEqual([], self.events(loader.BROKEN))
-
-    def events(self, kind=loader.FIRED):
-        """Return the texts of the log."""
-        path = self.folder / loader.LOG
-        lines = path.read_text().splitlines() if path.exists() else []
-        return [text for _, found, *_, text in (
-            line.split('\t') for line in lines) if found == kind]
-
-    def fake(self, owner, *names, result='original', **values):
-        """Return a class whose methods note each call."""
-        def method(name):
-            def called(this, *args, **kwargs):
-                self.calls.append(name)
-                return result
-            return called
-        return type(owner, (), {name: method(name) for name in names} | values)
-
-
-class TestAbortQueued(BugTestCase):
+class TestAbortQueued(base.BugTestCase):
 
     bug = 'abort_queued_not_cleaned'
 
@@ -114,7 +53,7 @@ class TestAbortQueued(BugTestCase):
                          self.calls)
 
 
-class TestSourceAllocation(BugTestCase):
+class TestSourceAllocation(base.BugTestCase):
 
     bug = 'source_allocation_kept'
 
@@ -132,7 +71,7 @@ class TestSourceAllocation(BugTestCase):
         self.assertEqual(['_delete_allocation_after_move'], self.calls)
 
 
-class TestForcedHost(BugTestCase):
+class TestForcedHost(base.BugTestCase):
 
     bug = 'forced_host_not_allocated'
 
@@ -155,7 +94,7 @@ class TestForcedHost(BugTestCase):
         self.assertEqual(['claim'], self.calls)
 
 
-class TestBoundAfterMigration(BugTestCase):
+class TestBoundAfterMigration(base.BugTestCase):
 
     bug = 'bound_after_migration'
 
@@ -171,7 +110,7 @@ class TestBoundAfterMigration(BugTestCase):
                           'two'], self.events())
 
 
-class TestExecutorDeadlock(BugTestCase):
+class TestExecutorDeadlock(base.BugTestCase):
 
     bug = 'executor_deadlock'
 
@@ -185,7 +124,7 @@ class TestExecutorDeadlock(BugTestCase):
         self.assertEqual(1, len(self.events()))
 
 
-class TestFailedCheck(BugTestCase):
+class TestFailedCheck(base.BugTestCase):
 
     bug = 'failed_check_sets_error'
 
@@ -206,7 +145,7 @@ class TestFailedCheck(BugTestCase):
         self.assertEqual(['server server-1: no room'], self.events())
 
 
-class LiveMigrationTestCase(BugTestCase):
+class LiveMigrationTestCase(base.BugTestCase):
     """A test of the libvirt driver's _live_migration."""
 
     def driver(self, aborts=False, recovers=True):
@@ -263,7 +202,7 @@ class TestAbortLeavesError(LiveMigrationTestCase):
         self.assertEqual(['failed'], self.calls)
 
 
-class TestForceComplete(BugTestCase):
+class TestForceComplete(base.BugTestCase):
 
     bug = 'force_complete_leaves_paused'
 
@@ -288,7 +227,7 @@ class TestForceComplete(BugTestCase):
         self.assertEqual(['guest of server server-1 paused'], self.events())
 
 
-class TestSourceDirectory(BugTestCase):
+class TestSourceDirectory(base.BugTestCase):
 
     bug = 'source_directory_left'
 
@@ -307,7 +246,7 @@ class TestSourceDirectory(BugTestCase):
         self.assertEqual(['delete_instance_files'], self.calls)
 
 
-class TestMaxConcurrent(BugTestCase):
+class TestMaxConcurrent(base.BugTestCase):
 
     bug = 'max_concurrent_ignored'
 
@@ -324,7 +263,7 @@ class TestMaxConcurrent(BugTestCase):
         self.assertEqual(1, len(self.events(loader.APPLIED)))
 
 
-class TestPortSwitch(BugTestCase):
+class TestPortSwitch(base.BugTestCase):
 
     bug = 'port_switch_late'
 
@@ -355,7 +294,7 @@ class TestPortSwitch(BugTestCase):
                          (self.calls, len(self.events())))
 
 
-class TestRecordLeftRunning(BugTestCase):
+class TestRecordLeftRunning(base.BugTestCase):
 
     bug = 'record_left_running'
 
@@ -402,7 +341,7 @@ class TestRecordLeftRunning(BugTestCase):
         self.assertEqual([], self.events())
 
 
-class TestRollbackAllocation(BugTestCase):
+class TestRollbackAllocation(base.BugTestCase):
 
     bug = 'rollback_allocation_left'
 

@@ -14,6 +14,7 @@
 import ast
 import contextlib
 import io
+import json
 import pathlib
 import signal
 import subprocess
@@ -37,6 +38,10 @@ from lm_tempest_plugin import utils
 
 #: Workloads are checks as well. "test": the test itself fails; "": nothing.
 OTHER_CHECKS = {'disk', 'memory', 'volume', 'test', ''}
+#: Of a bridge, and of a server.
+INTERFACES = json.dumps({'headings': ['external_ids'], 'data': [
+    [['map', []]], [['map', [['iface-id', 'port-1'],
+                             ['vm-uuid', 'domain-1']]]]]})
 NOVA = """\
 class ComputeManager:
     def _delete_allocation_after_move(self, context, instance, migration):
@@ -133,9 +138,11 @@ class RunnerTestCase(base.TestCase):
         self.patch(fleet, 'sql', self._sql)
         self.removed = []
         self.patch(fleet, 'remove_traces', lambda paths, host, server, ports:
-                   self.removed.append((host, server)))
-        self.patch(fleet, 'inside', lambda host, *command:
-                   types.SimpleNamespace(stdout='domain-1\nserver-1\n'))
+                   self.removed.append((host, server, *ports)))
+        self.patch(fleet, 'inside', lambda host, program, *arguments:
+                   types.SimpleNamespace(stdout={
+                       'virsh': 'domain-1\nserver-1\n',
+                       'ovs-vsctl': INTERFACES}[program]))
         # "nova-manage placement audit" has deleted allocations.
         self.write(self.layout.venvs / 'cloud' / 'bin' / 'nova-manage',
                    f'#!/bin/sh\necho "$@" > {self.folder}/audit\nexit 4\n',
@@ -176,9 +183,9 @@ class TestActivated(RunnerTestCase):
         with self.runner, self.runner.activated(['one'], ('nova-compute',)):
             self.assertEqual([], self.removed)
         self.assertEqual(
-            [('compute1', 'domain-1'),
+            [('compute1', 'domain-1', 'port-1'),
              ('compute2', 'aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee'),
-             ('compute2', 'domain-1')], sorted(self.removed))
+             ('compute2', 'domain-1', 'port-1')], sorted(self.removed))
         self.assertIn(runner.END_RECORDS, self.statements)
         self.assertTrue((self.folder / 'audit').read_text().endswith(
             'placement audit --delete\n'))
