@@ -263,7 +263,9 @@ def main(arguments: list[str]) -> int:
     paths = layout.Layout(layout.state_folder())
     table = Table(options.results or paths.workspace / 'detection.json')
     parts = options.only or PARTS
-    pending = [(bug, part) for bug in chosen for part in parts
+    # Part by part, so that comparisons follow each other and share the round
+    # trips of unchanged nova.
+    pending = [(bug, part) for part in parts for bug in chosen
                if options.again or table.part(bug, part) is None]
     topology = lifecycle.recorded(paths) or Topology()
     with runner.Runner(paths, topology) as run:

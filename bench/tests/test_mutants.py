@@ -30,6 +30,7 @@ from lab import errors
 from lab import layout
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.results import schema
+from lm_tempest_plugin import utils
 
 SERVER, PORT = '11111111-aaaa', '2222222222-bbbb'
 SUBJECT = facts.Subject(SERVER, (PORT,), '198.18.4.9', 'boot-1')
@@ -421,6 +422,37 @@ class MainTest(Folder):
         self.assertEqual(0, code)
         self.assertIn(f'{COPY}:exception: killed\n', text)
         self.assertIn(f'{PREPARE}:exception: not played\n', text)
+
+    def play(self, row, **bench):
+        made = mock.Mock(judge=mock.Mock(side_effect=lambda name: (
+            ledger.Row(name, row))), **bench)
+        self.paths.workspace.mkdir(exist_ok=True)
+        book = self.book(self.paths.workspace / 'mutants.json')
+        book.save_reference()
+        for name in ('lifecycle', 'fleet', 'openstack.connect', 'Runner',
+                     'scenarios.Stage'):
+            self.enterContext(mock.patch(f'bench.mutants.__main__.{name}'))
+        main.Runner.return_value = mock.MagicMock()
+        with mock.patch.object(main, 'Bench', return_value=made):
+            return self.main('--sample', '2')
+
+    def test_sample(self):
+        for outcome, code in ((ledger.KILLED, 0), (ledger.SILENT, 1)):
+            with self.subTest(outcome):
+                self.paths.workspace.joinpath('mutants.json').unlink(
+                    missing_ok=True)
+                found, text = self.play(outcome)
+                self.assertEqual(code, found)
+                self.assertIn('2 of 2: ', text)
+                book = ledger.Ledger(
+                    self.paths.workspace / 'mutants.json', catalogue())
+                self.assertEqual(book.sample(2, 1), list(book.rows))
+
+    def test_signal(self):
+        code, text = self.play(ledger.KILLED, observe=mock.Mock(
+            side_effect=utils.Interrupted('SIGTERM')))
+        self.assertEqual(130, code)
+        self.assertIn('the same command goes on', text)
 
     def test_unknown_name(self):
         with self.assertRaisesRegex(errors.LabError, 'no mutant nonsense'):
