@@ -162,6 +162,31 @@ def _mutants():
         '', *(f'* silent: ``{row["mutant"]}``' for row in silent)]
 
 
+def _bugs():
+    """Return the table of bugs; the lab is read, and never imported."""
+    rows = []
+    for path in sorted(pathlib.Path(TOP, 'lab', 'bugs').glob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+            if isinstance(node, ast.Assign) and (
+                    getattr(node.targets[0], 'id', '') == 'BUG'
+                    and isinstance(node.value, ast.Call)):
+                values = {each.arg: ast.literal_eval(each.value)
+                          for each in node.value.keywords
+                          if isinstance(each.value, (
+                              ast.Constant, ast.Tuple))}
+                numbers = re.sub(
+                    r'\d{6,}', r'`\g<0> <https://bugs.launchpad.net/bugs/'
+                    r'\g<0>>`__', values['number'])
+                rows.append((
+                    f'``{path.stem}``', numbers, values['commit'],
+                    ', '.join(values['services']),
+                    values['effect'] or '(none: a control or a correction)',
+                    f'``{values["test"]}``', f'``{values["check"]}``'
+                    if values['check'] else '(none)'))
+    return _table(('Bug', 'Number', 'Commit', 'Service', 'Effect', 'Test',
+                   'Check'), *rows)
+
+
 def _schema_classes(lines):
     """Return the classes of the schema: lines of a file, or their parts."""
     schema = importlib.import_module(SCHEMA)
@@ -201,6 +226,7 @@ FROM_CODE = {
     'signatures': _signatures,
     'settings': _settings,
     'faults': _faults,
+    'bugs': _bugs,
     'detection': _detection,
     'mutants': _mutants,
     'schema-lines': lambda: _schema_classes(lines=True),
