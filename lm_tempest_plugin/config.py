@@ -181,6 +181,12 @@ _drain_opts = [
         'of the compute hosts. Tests that migrate several servers fail if '
         'they observe another number. 0, the default, to check nothing; '
         "nova's own default is 1."),
+    cfg.StrOpt(
+        'canary_key_file', default='',
+        help='Path of the private key of the canaries: servers that '
+        '`tempest live-migration-ha bootstrap --canaries` built, perhaps '
+        'before an upgrade, and that the tests of upgrades move. Empty, the '
+        'default, for none: these tests then build servers of their own.'),
     cfg.BoolOpt(
         'tunnelled',
         help='Value of [libvirt]live_migration_tunnelled in nova.conf of '

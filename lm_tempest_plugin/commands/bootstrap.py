@@ -19,6 +19,7 @@ from typing import TextIO
 from cliff import command
 
 from lm_tempest_plugin.cloud import setup
+from lm_tempest_plugin.cloud.setup import canaries
 from lm_tempest_plugin.cloud.setup import cleanup
 from lm_tempest_plugin.cloud.setup import configuration
 from lm_tempest_plugin.cloud.setup import discovery
@@ -125,6 +126,11 @@ class Bootstrap(CloudCommand):
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
+            '--canaries', metavar='NUMBER', type=_canaries, default=0,
+            help='build so many servers on each compute host and keep them: '
+            'before an upgrade, so that profile upgrade moves them after it '
+            '(default: build none)')
+        parser.add_argument(
             '--delete', action='store_true',
             help='delete the created resources, and report those in use')
         return parser
@@ -139,8 +145,8 @@ class Bootstrap(CloudCommand):
         if parsed_args.delete:
             return int(not delete(parsed_args.os_cloud, files, self.say))
         try:
-            create(parsed_args.os_cloud,
-                   cloud_arguments(parsed_args), files, self.say)
+            create(parsed_args.os_cloud, cloud_arguments(parsed_args), files,
+                   self.say, parsed_args.canaries)
         except KeyboardInterrupt:
             self.say('Resources that were created remain: the same command '
                      'continues with them, and --delete deletes them.')
@@ -150,14 +156,27 @@ class Bootstrap(CloudCommand):
         return 0
 
 
+def _canaries(text: str) -> int:
+    """Return a number of canaries.
+
+    :raises ArgumentTypeError: it is no number, or out of bounds
+    """
+    if text.isdecimal() and 1 <= int(text) <= canaries.MOST:
+        return int(text)
+    raise argparse.ArgumentTypeError(
+        f'{text!r} is no number from 1 to {canaries.MOST}')
+
+
 def create(cloud: str, wanted: preparation.Arguments,
-           files: workspace.Workspace, say: preparation.Say) -> None:
+           files: workspace.Workspace, say: preparation.Say,
+           number: int = 0) -> None:
     """Create all missing resources, and write tempest.conf.
 
     :param cloud: name of the cloud in clouds.yaml
     :param wanted: arguments of the command
     :param files: the workspace
     :param say: called with each line of progress
+    :param number: number of canaries for each compute host
     :raises SetupError: the cloud or an argument does not allow it; resources
         that were created remain, and the next call uses them
     """
@@ -165,6 +184,11 @@ def create(cloud: str, wanted: preparation.Arguments,
     plan = preparation.prepare(cloud, wanted, files)
     files.create()
     target, used = preparation.provide(plan, resources.SIZES, say)
+    if number:
+        for each in canaries.provide(
+                plan.access, target, files, number, plan.echo_port):
+            used.append(each)
+            say(str(each))
     changed = files.write(files.tempest_conf, configuration.render(
         configuration.build(target, files, plan.others)))
     files.save_arguments(cloud, dataclasses.asdict(plan.arguments))
@@ -192,6 +216,11 @@ def delete(cloud: str, files: workspace.Workspace,
     preparation.report_deletion(say, gone, stuck)
     outcome = cleanup.delete_marked(discovery.connect(cloud))
     preparation.report_deletion(say, outcome.deleted, outcome.kept)
+    if not outcome.kept:
+        # Last of all: without it, nobody gets into canaries that remain.
+        key_gone, key_stuck = files.delete(files.canary_key)
+        preparation.report_deletion(say, key_gone, key_stuck)
+        gone, stuck = [*gone, *key_gone], [*stuck, *key_stuck]
     if not any((gone, stuck, outcome.deleted, outcome.kept)):
         say('Nothing to delete: there are no resources of this plugin.')
     if remembered:

@@ -19,6 +19,8 @@ from collections.abc import Sequence
 import dataclasses
 import functools
 import importlib.resources
+import itertools
+import pathlib
 import shlex
 from typing import Any
 
@@ -30,6 +32,7 @@ from tempest.lib import exceptions
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.guests import inspection
 from lm_tempest_plugin.guests import workloads
 from lm_tempest_plugin.guests.workloads import disk
@@ -56,6 +59,16 @@ def echo_script(port: int) -> str:
     source = importlib.resources.files(__package__).joinpath('echo.sh')
     return source.read_text('utf-8').replace(
         '@PORT@', shlex.quote(str(port)))
+
+
+def bare_key(text: str) -> str:
+    """Return the private key in a file with a comment before it.
+
+    paramiko takes the first line for the begin of the key.
+
+    :param text: content of the file
+    """
+    return text[max(0, text.find('-----BEGIN')):]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,6 +200,40 @@ class GuestBuilder:
         except Exception:
             self._delete(server_ids)
             raise
+
+    def adopt(self, key_file: str) -> list[Guest]:
+        """Return the canaries: servers that an earlier command built.
+
+        They are not deleted at the end of the test.
+
+        :param key_file: path of the private key for SSH to them
+        :raises InvalidConfiguration: the file cannot be read
+        :raises TempestException: one of them is not ACTIVE
+        """
+        try:
+            text = pathlib.Path(key_file).expanduser().read_text('utf-8')
+        except (OSError, UnicodeDecodeError) as exc:
+            raise exceptions.InvalidConfiguration(
+                f'[live_migration_ha] canary_key_file: {key_file} cannot be '
+                f'read: {getattr(exc, "strerror", None) or exc}') from exc
+        found = []
+        for body in self._admin.servers.list_servers(
+                detail=True, all_tenants=True, tags=setup.TAG)['servers']:
+            if body['status'] != 'ACTIVE':
+                raise exceptions.TempestException(
+                    f'canary {body["name"]} ({body["id"]}) is '
+                    f'{body["status"]} on host '
+                    f'{body["OS-EXT-SRV-ATTR:host"]}, not ACTIVE: build it '
+                    'anew, or delete it')
+            addresses = [each for each in itertools.chain.from_iterable(
+                body['addresses'].values())
+                if each['version'] == self._options.ip_version]
+            # From outside, its own address leads nowhere behind a router.
+            addresses.sort(
+                key=lambda each: each['OS-EXT-IPS:type'] != 'floating')
+            found.append(Guest(body, body['OS-EXT-SRV-ATTR:host'],
+                               addresses[0]['addr'], bare_key(text)))
+        return sorted(found, key=lambda each: str(each.body['name']))
 
     def _built(self, server_id: str, private_key: str | None) -> Guest:
         server = self._wait_for(server_id, 'ACTIVE')

@@ -137,6 +137,23 @@ def run_started(region: str, clients: api.Clients,
     :param hosts: SSH to the compute hosts; None to leave out versions that
         nova's API does not tell
     """
+    return schema.RunStarted(
+        started_at=datetime.datetime.now(datetime.UTC),
+        plugin_version=metadata.version(PACKAGE), plugin_commit=commit(),
+        region=region,
+        compute_api=api.offered_microversions(clients.versions)[1],
+        hosts=describe_hosts(clients, hosts))
+
+
+def describe_hosts(clients: api.Clients,
+                   hosts: access.HostAccess | None = None
+                   ) -> tuple[schema.ComputeHost, ...]:
+    """Return the compute hosts with the versions of their programs.
+
+    :param clients: of an administrator
+    :param hosts: SSH to the compute hosts; None to leave out versions that
+        nova's API does not tell
+    """
     versions = hosts.versions() if hosts else {}
     nothing_known = access.HostVersions('', '', '', '')
 
@@ -150,13 +167,8 @@ def run_started(region: str, clients: api.Clients,
             libvirt_version=found.libvirt or None,
             nova_version=found.nova or None, ovn_version=found.ovn or None)
 
-    return schema.RunStarted(
-        started_at=datetime.datetime.now(datetime.UTC),
-        plugin_version=metadata.version(PACKAGE), plugin_commit=commit(),
-        region=region,
-        compute_api=api.offered_microversions(clients.versions)[1],
-        hosts=tuple(map(describe, clients.hypervisors.list_hypervisors(
-            detail=True)['hypervisors'])))
+    return tuple(map(describe, clients.hypervisors.list_hypervisors(
+        detail=True)['hypervisors']))
 
 
 def commit() -> str:

@@ -14,11 +14,16 @@
 
 * discovery: the connection, the account, and facts about the cloud
 * resources: image, flavors and network, created if they are missing
+* canaries: servers that outlive a run, to be moved after an upgrade
 * cleanup: deletes these, and leftovers of an interrupted run
 * configuration: tempest.conf for the cloud, and profiles
 * workspace: the directory with tempest.conf, logs and results
 * preparation: the steps that ``bootstrap`` and ``verify`` share
 """
+
+
+#: Tag of resources that this plugin created.
+TAG = 'live-migration-ha'
 
 
 class SetupError(Exception):

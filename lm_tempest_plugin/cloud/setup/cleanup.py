@@ -240,6 +240,23 @@ def _refuse_servers(connection: Any, **query: str) -> None:
 # How each kind is listed and deleted, in an order that can work.
 MARKED: dict[str, tuple[Callable[[Any], Iterable[Any]],
                         Callable[[Any, str], None]]] = {
+    'server': (lambda connection: connection.compute.servers(
+                   all_projects=True, tags=resources.TAG),
+               lambda connection, identifier: _delete_server(
+                   connection.compute, TIMEOUT_S, identifier)),
+    'floating IP': (lambda connection: connection.network.ips(
+                        description=resources.DESCRIPTION),
+                    lambda connection, identifier:
+                        connection.network.delete_ip(identifier)),
+    'security group': (lambda connection: connection.network.security_groups(
+                           description=resources.DESCRIPTION),
+                       lambda connection, identifier:
+                           connection.network.delete_security_group(
+                               identifier)),
+    # Of the account itself; the id of a key pair is its name.
+    'key pair': (lambda connection: connection.compute.keypairs(),
+                 lambda connection, identifier:
+                     connection.compute.delete_keypair(identifier)),
     'router': (lambda connection: _by_mark(connection.network.routers),
                _delete_router),
     'subnet': (lambda connection: _by_mark(connection.network.subnets),

@@ -227,7 +227,10 @@ def build(target: Target, files: workspace.Workspace,
             oslo_concurrency={'lock_path': files.locks},
             service_available={**target.facts.services, 'horizon': False}),
         _account_options(target.user), _guest_options(target), *others,
-        convert(live_migration_ha={'storage': target.storage or None}))
+        convert(live_migration_ha={
+            'storage': target.storage or None,
+            'canary_key_file': files.canary_key
+            if files.canary_key.exists() else None}))
     # Profiles cannot know ids of flavors.
     matrix = merged.get('live_migration_ha_matrix', {})
     if 'flavors' in matrix:

@@ -90,6 +90,7 @@ class Plan:
     :ivar flavors: the flavors that were named; empty to provide others
     :ivar storage: ``block`` or ``shared``; empty if it is not known
     :ivar others: options of the operator's file
+    :ivar echo_port: TCP port of the echo service in guests
     """
 
     access: discovery.Access
@@ -100,6 +101,7 @@ class Plan:
     flavors: tuple[resources.Resource, ...]
     storage: str
     others: configuration.Options
+    echo_port: int
 
 
 def prepare(cloud: str, arguments: Arguments, files: workspace.Workspace,
@@ -133,7 +135,7 @@ def prepare(cloud: str, arguments: Arguments, files: workspace.Workspace,
             'expectations depend on where the servers\' disks are, which no '
             'API tells: give --storage block or --storage shared')
     return Plan(access, facts, arguments, files, network, flavors, storage,
-                others)
+                others, conf.live_migration_ha.tcp_echo_port)
 
 
 def _changes_settings(conf: Any, profile: configuration.Profile) -> bool:

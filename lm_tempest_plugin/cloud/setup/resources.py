@@ -37,7 +37,7 @@ from openstack import exceptions
 from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.cloud.setup import discovery
 
-TAG = NAME = 'live-migration-ha'
+TAG = NAME = setup.TAG
 DESCRIPTION = 'Made by tempest live-migration-ha bootstrap'
 UPLOAD_TIMEOUT_S = 3600
 # First bytes of a file. A file that begins otherwise is uploaded as raw.
@@ -84,11 +84,14 @@ class Resource:
 def is_marked(resource: Any) -> bool:
     """Return whether this plugin created a resource.
 
-    :param resource: openstacksdk's, with tags or a description
+    :param resource: openstacksdk's, with tags, a description, or a public
+        key, which has the description as its comment
     """
     tags: Iterable[str] = getattr(resource, 'tags', None) or ()
+    public_key: str = getattr(resource, 'public_key', None) or ''
     return (TAG in tags or
-            getattr(resource, 'description', None) == DESCRIPTION)
+            getattr(resource, 'description', None) == DESCRIPTION or
+            public_key.endswith(f' {DESCRIPTION}'))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Workspace:
     :ivar directory: the same, as an absolute path
     :ivar tempest_conf: written by ``bootstrap``, for `tempest run` by hand
     :ivar verify_conf: written and deleted by ``verify``
+    :ivar canary_key: private key of the canaries
     :ivar locks: directory for Tempest's locks
     :ivar logs: directory for logs
     """
@@ -42,6 +43,7 @@ class Workspace:
         self.directory = pathlib.Path(directory).absolute()
         self.tempest_conf = self.directory / 'etc' / 'tempest.conf'
         self.verify_conf = self.directory / 'etc' / 'verify.conf'
+        self.canary_key = self.directory / 'etc' / 'canary.key'
         self.locks = self.directory / 'tempest_lock'
         self.logs = self.directory / 'logs'
 
@@ -60,7 +62,7 @@ class Workspace:
             directory cannot be created or written
         """
         for path in paths:
-            text = _read(path)
+            text = read(path)
             if text is not None and not _is_marked(text):
                 raise setup.SetupError(
                     f'{path} was not written by this command and is left '
@@ -90,7 +92,7 @@ class Workspace:
                 f'the workspace {self.directory} cannot be '
                 f'created: {exc.strerror}') from exc
         stestr = self.directory / '.stestr.conf'
-        text = _read(stestr)
+        text = read(stestr)
         # That of `tempest init` has the same content.
         if text is None or _is_marked(text):
             discovery = pathlib.Path(test_discover.__file__).parent
@@ -108,7 +110,7 @@ class Workspace:
         """
         self.check(path)
         text = f'{MARK}\n{text}'
-        changed = _read(path) != text
+        changed = read(path) != text
         if changed or path.stat().st_mode & 0o777 != mode:
             _write(path, text, mode)
         return changed
@@ -123,7 +125,7 @@ class Workspace:
         kept: list[str] = []
         for path in paths:
             try:
-                text = _read(path)
+                text = read(path)
                 if text is not None and _is_marked(text):
                     path.unlink(missing_ok=True)
                     deleted.append(str(path))
@@ -141,7 +143,7 @@ class Workspace:
             file cannot be read
         """
         path = self.directory / ARGUMENTS
-        text = _read(path)
+        text = read(path)
         if text is None:
             return {}
         try:
@@ -171,8 +173,12 @@ def _is_marked(text: str) -> bool:
     return text.partition('\n')[0] == MARK
 
 
-def _read(path: pathlib.Path) -> str | None:
-    """Return the content of a file; None if it does not exist."""
+def read(path: pathlib.Path) -> str | None:
+    """Return the content of a file; None if it does not exist.
+
+    :param path: the file
+    :raises SetupError: it cannot be read
+    """
     try:
         return path.read_text(encoding='utf-8')
     except FileNotFoundError:

@@ -15,6 +15,7 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 import time
+from typing import Any
 
 from tempest.config import CONF
 from tempest.lib import decorators
@@ -27,6 +28,22 @@ from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.tests.live_migration_ha import base
+
+
+def is_copying(servers_client: Any, migration: follow.Migration) -> bool:
+    """Return whether libvirt copies.
+
+    nova calls the migration running a moment earlier, when there is nothing
+    to abort yet.
+
+    :param servers_client: tempest.lib's ServersClient, of an admin
+    :param migration: one that goes on
+    """
+    if migration.status != 'running':
+        return False
+    found = migration_records.show_progress(
+        servers_client, migration.request.server_id)
+    return found is not None and migration_records.is_progress_known(found)
 
 
 class Intervention:
@@ -141,16 +158,7 @@ class InterventionTest(base.LiveMigrationHaTest):
                     f'copy. All migrations were completed: {lines}')
 
     def _is_copying(self, migration: follow.Migration) -> bool:
-        """Return whether libvirt copies.
-
-        nova calls the migration running a moment earlier, when there is
-        nothing to abort yet.
-        """
-        if migration.status != 'running':
-            return False
-        found = migration_records.show_progress(
-            self.clients.servers, migration.request.server_id)
-        return found is not None and migration_records.is_progress_known(found)
+        return is_copying(self.clients.servers, migration)
 
     def _abort(self, server_id: str, number: int) -> None:
         migration_records.abort(self.clients.servers, server_id, number)

@@ -106,6 +106,35 @@ class CreateAndDeleteTest(base.TestCase):
             ['Nothing to delete: there are no resources of this plugin.'],
             self.said)
 
+    def test_canaries(self):
+        self.create(image=str(self.image), storage='block')
+        self.assertNotIn('canary_key_file', self.conf()['live_migration_ha'])
+        for number in range(1, 3):
+            self.connection.network.all_ports.add(
+                device_id=f'server-{number}')
+        bootstrap.create('here', preparation.Arguments(), self.workspace,
+                         self.said.append, 1)
+        self.assertRegex('\n'.join(self.said),
+                         r'(?m)^canary live-migration-ha-canary-alpha-1 .*: '
+                         'created; on host alpha')
+        self.assertEqual(
+            [str(self.workspace.canary_key)],
+            self.conf()['live_migration_ha']['canary_key_file'])
+        # Later calls keep the option.
+        self.create()
+        self.assertIn('canary_key_file', self.conf()['live_migration_ha'])
+        self.assertTrue(self.delete())
+        self.assertEqual({}, dict(self.connection.compute.all_servers))
+        self.assertFalse(self.workspace.canary_key.exists())
+
+    def test_the_key_of_canaries_that_remain_is_kept(self):
+        self.create(image=str(self.image))
+        self.workspace.write(self.workspace.canary_key, 'key')
+        self.connection.network.in_use.update(
+            self.connection.network.all_routers)
+        self.assertFalse(self.delete())
+        self.assertTrue(self.workspace.canary_key.exists())
+
     def test_a_file_by_a_relative_path(self):
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.folder)
@@ -259,12 +288,26 @@ class CloudCommandTest(base.TestCase):
         self.patch(bootstrap, 'create', None)
         self.assertEqual(0, self.run_command(
             bootstrap.Bootstrap, '--image', 'i', '--storage', 'shared'))
-        (cloud, wanted, workspace, _), = self.calls
-        self.assertEqual('here', cloud)
+        (cloud, wanted, workspace, _, canaries), = self.calls
+        self.assertEqual(('here', 0), (cloud, canaries))
         self.assertEqual(preparation.Arguments(image='i', storage='shared'),
                          wanted)
         self.assertEqual('live-migration-ha-here', workspace.directory.name)
         self.assertIn('tempest run', self.stdout.getvalue())
+
+    def test_bootstrap_canaries(self):
+        self.patch(bootstrap, 'create', None)
+        for text in ('0', '-1', '101', 'two', ''):
+            stderr = io.StringIO()
+            self.useFixture(fixtures.MonkeyPatch('sys.stderr', stderr))
+            self.assertRaises(SystemExit, self.run_command,
+                              bootstrap.Bootstrap, '--canaries', text)
+            self.assertIn(f"'{text}' is no number from 1 to 100",
+                          stderr.getvalue())
+        self.assertEqual([], self.calls)
+        self.assertEqual(0, self.run_command(
+            bootstrap.Bootstrap, '--canaries', '2'))
+        self.assertEqual(2, self.calls[0][-1])
 
     def test_bootstrap_delete(self):
         for gone, code in ((True, 0), (False, 1)):

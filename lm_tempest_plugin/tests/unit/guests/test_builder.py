@@ -10,9 +10,11 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 import base64
+import pathlib
 import traceback
 from unittest import mock
 
+import fixtures
 import paramiko
 from tempest.lib import exceptions
 from tempest.scenario import manager
@@ -34,6 +36,17 @@ def guest(server_id='server-0', address='192.0.2.1'):
     """Return a guest that was built."""
     return builder.Guest(
         fakes.server(server_id=server_id), 'alpha', address, 'secret')
+
+
+class BareKeyTest(base.TestCase):
+
+    def test_a_comment_before_the_key(self):
+        key = '-----BEGIN KEY-----\nabc\n'
+        for text in (key, f'# Written by\n{key}'):
+            self.assertEqual(key, builder.bare_key(text))
+
+    def test_no_key(self):
+        self.assertEqual('abc', builder.bare_key('abc'))
 
 
 class BuilderTestCase(base.TestCase):
@@ -402,3 +415,57 @@ class ConsoleTest(BuilderTestCase):
         self.assertEqual(
             [], self.consoles('server-0', console_output=False))
         self.admin.servers.get_console_output.assert_not_called()
+
+
+class AdoptTest(BuilderTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.path = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path, 'key')
+        self.path.write_text('# Written by\n-----BEGIN KEY-----\n')
+
+    def canary(self, name, *addresses, status='ACTIVE'):
+        return {**fakes.server(status, server_id=f'id-of-{name}', host='beta'),
+                'name': name, 'addresses': {'net': [
+                    {'version': version, 'addr': address,
+                     'OS-EXT-IPS:type': kind}
+                    for version, address, kind in addresses]}}
+
+    def adopt(self, *bodies):
+        self.admin.servers.list_servers.return_value = {
+            'servers': list(bodies)}
+        return self.builder.adopt(str(self.path))
+
+    def test_canaries(self):
+        first, second = self.adopt(
+            self.canary('two', (6, '2001:db8::1', 'fixed'),
+                        (4, '192.0.2.1', 'fixed')),
+            self.canary('one', (4, '198.51.100.1', 'fixed'),
+                        (4, '203.0.113.1', 'floating')))
+        self.assertEqual(
+            [('id-of-one', 'beta', '203.0.113.1',
+              '-----BEGIN KEY-----\n'),
+             ('id-of-two', 'beta', '192.0.2.1',
+              '-----BEGIN KEY-----\n')],
+            [(each.server_id, each.host, each.address, each.private_key)
+             for each in (first, second)])
+        self.admin.servers.list_servers.assert_called_once_with(
+            detail=True, all_tenants=True, tags='live-migration-ha')
+        # They outlive the test.
+        self.assertEqual([], self.cleanups)
+
+    def test_none(self):
+        self.assertEqual([], self.adopt())
+
+    def test_one_in_error(self):
+        exc = self.assertRaises(
+            exceptions.TempestException, self.adopt,
+            self.canary('one', (4, '192.0.2.1', 'fixed'), status='ERROR'))
+        self.assertIn('canary one (id-of-one) is ERROR on host beta', str(exc))
+
+    def test_a_key_that_cannot_be_read(self):
+        self.path.unlink()
+        exc = self.assertRaises(exceptions.InvalidConfiguration, self.adopt)
+        for part in ('canary_key_file', str(self.path), 'No such file'):
+            self.assertIn(part, str(exc))

@@ -24,6 +24,7 @@ from keystoneauth1 import exceptions as auth_exc
 from openstack.block_storage.v3 import volume
 from openstack.compute.v2 import flavor
 from openstack.compute.v2 import hypervisor
+from openstack.compute.v2 import keypair
 from openstack.compute.v2 import server
 from openstack.compute.v2 import service
 from openstack import exceptions as sdk_exc
@@ -35,6 +36,7 @@ from openstack.network.v2 import network
 from openstack.network.v2 import port
 from openstack.network.v2 import router
 from openstack.network.v2 import security_group
+from openstack.network.v2 import security_group_rule
 from openstack.network.v2 import subnet
 
 from lm_tempest_plugin.cloud.setup import discovery
@@ -115,8 +117,10 @@ class Compute:
         # By ids of users.
         self.all_keypairs = {}
         self.keypair_writes = 0
+        # Id of the account.
+        self.user_id = 'user-of-the-account'
         self.oldest, self.newest = (2, 1), (2, 96)
-        self.error = None
+        self.error = self.build_error = None
 
     def get_endpoint_data(self):
         return types.SimpleNamespace(
@@ -143,13 +147,27 @@ class Compute:
     def delete_flavor(self, identifier):
         self.all_flavors.drop(identifier)
 
-    def servers(self, all_projects, flavor=None, image=None, name=None):
+    def servers(self, all_projects, flavor=None, image=None, name=None,
+                tags=None):
         assert all_projects
         for each in self.all_servers.listed():
             if ((flavor is None or each.flavor_id == flavor) and
                     (image is None or each.image_id == image) and
-                    (name is None or name in each.name)):
+                    (name is None or name in each.name) and
+                    (tags is None or tags in (each.tags or ()))):
                 yield each
+
+    def create_server(self, host, **attributes):
+        assert attributes['key_name'] in self.all_keypairs[self.user_id]
+        return self.all_servers.add(
+            status='BUILD', compute_host=host, **attributes)
+
+    def wait_for_server(self, server, wait):
+        assert wait
+        if self.build_error:
+            raise self.build_error
+        server._body.attributes['status'] = 'ACTIVE'
+        return server
 
     def get_server(self, identifier):
         if identifier not in self.all_servers:
@@ -159,12 +177,18 @@ class Compute:
     def delete_server(self, identifier):
         self.all_servers.drop(identifier)
 
-    def keypairs(self, user_id):
-        return iter(list(self.all_keypairs.get(user_id, {}).values()))
+    def keypairs(self, user_id=''):
+        return iter(list(self.all_keypairs.get(
+            user_id or self.user_id, {}).values()))
 
-    def delete_keypair(self, name, user_id):
+    def create_keypair(self, name, public_key):
         self.keypair_writes += 1
-        del self.all_keypairs[user_id][name]
+        self.all_keypairs.setdefault(self.user_id, {})[name] = (
+            keypair.Keypair(id=name, name=name, public_key=public_key))
+
+    def delete_keypair(self, name, user_id=''):
+        self.keypair_writes += 1
+        del self.all_keypairs[user_id or self.user_id][name]
 
 
 class Image:
@@ -220,6 +244,8 @@ class Network:
         self.all_routers = Store(router.Router, 'router')
         self.all_ports = Store(port.Port, 'port')
         self.all_groups = Store(security_group.SecurityGroup, 'group')
+        self.all_rules = Store(
+            security_group_rule.SecurityGroupRule, 'rule')
         self.all_ips = Store(floating_ip.FloatingIP, 'ip')
         # Ids of resources in use.
         self.in_use = set()
@@ -297,12 +323,24 @@ class Network:
     def security_groups(self, **query):
         return self.all_groups.listed(**query)
 
+    def create_security_group(self, **attributes):
+        return self.all_groups.add(**attributes)
+
+    def security_group_rules(self, **query):
+        return self.all_rules.listed(**query)
+
+    def create_security_group_rule(self, **attributes):
+        self.all_rules.add(**attributes)
+
     def delete_security_group(self, identifier):
         self._refuse(identifier)
         self.all_groups.drop(identifier)
 
-    def ips(self, project_id):
-        return self.all_ips.listed(project_id=project_id)
+    def ips(self, **query):
+        return self.all_ips.listed(**query)
+
+    def create_ip(self, **attributes):
+        return self.all_ips.add(**attributes)
 
     def delete_ip(self, identifier):
         self.all_ips.drop(identifier)

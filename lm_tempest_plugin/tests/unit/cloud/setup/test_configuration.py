@@ -229,7 +229,8 @@ class OptionsTest(base.TestCase):
 class ShippedTest(base.TestCase):
 
     def test_there_are_some(self):
-        self.assertEqual(['gate', 'osic', 'quick'], configuration.profiles())
+        self.assertEqual(['gate', 'osic', 'quick', 'upgrade'],
+                         configuration.profiles())
 
     def test_the_plugin_takes_their_options(self):
         hosts = pathlib.Path(self.useFixture(
@@ -241,7 +242,7 @@ class ShippedTest(base.TestCase):
             configuration.read_checked(profile.path, hosts)
 
     def test_only_the_white_papers_needs_hosts(self):
-        for name in ('gate', 'quick'):
+        for name in ('gate', 'quick', 'upgrade'):
             configuration.read_checked(configuration.load_profile(name).path)
         exc = self.assertRaises(setup.SetupError, configuration.read_checked,
                                 configuration.load_profile('osic').path)
@@ -282,7 +283,7 @@ class LoadTest(base.TestCase):
             setup.SetupError, configuration.load_profile, 'slow')
         self.assertEqual(
             'there is no profile slow: give the path of a file, or one of '
-            'gate, osic, quick', str(exc))
+            'gate, osic, quick, upgrade', str(exc))
 
     def test_mistakes(self):
         for text, said in (

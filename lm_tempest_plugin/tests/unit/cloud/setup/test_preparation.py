@@ -44,11 +44,13 @@ class NamesOfTestsTest(base.TestCase):
         self.assertIn(preparation.MATRIX_TEST, self.tests)
 
     def test_tests_that_need_storage(self):
-        self.assertEqual(2, sum(
+        self.assertEqual(1, sum(
             f'.{verify.NEED_STORAGE}.' in each for each in self.tests))
 
     def test_each_profile_matches_tests(self):
-        for name, number in (('quick', 1), ('gate', len(self.tests)),
+        upgrade = sum('test_upgrade.' in each for each in self.tests)
+        for name, number in (('quick', 1), ('upgrade', upgrade),
+                             ('gate', len(self.tests) - upgrade),
                              ('osic', 2)):
             regex = configuration.load_profile(name).regex
             self.assertEqual(number, sum(
@@ -64,6 +66,7 @@ class ChangesSettingsTest(base.TestCase):
         settings = '[live_migration_ha_matrix]\ntunnelled = true\n'
         for name, text, changes in (('osic', HOSTS, True),
                                     ('gate', HOSTS, False),
+                                    ('upgrade', HOSTS + settings, False),
                                     ('gate', HOSTS + settings, True),
                                     ('quick', HOSTS + settings, False)):
             more.write_text(text)
