@@ -277,10 +277,12 @@ class Runner(contextlib.AbstractContextManager['Runner']):
                 if server_id not in existing:
                     fleet.remove_traces(self._paths, host, server_id, ports)
         fleet.sql(self._paths, END_RECORDS)
-        nova_conf = self._paths.etc(CONTROLLER.name) / 'nova.conf'
+        # Of the same nova as the conductor, with its configuration.
+        conductor = next(each.command for each in self._lab.programs
+                         if each.name == 'nova-conductor')
         audit = subprocess.run(
-            [self._paths.venv_bin('cloud', 'nova-manage'),
-             f'--config-file={nova_conf}', 'placement', 'audit', '--delete'],
+            [pathlib.Path(conductor[0]).with_name('nova-manage'),
+             *conductor[1:], 'placement', 'audit', '--delete'],
             capture_output=True, text=True)
         if audit.returncode not in AUDITED:
             raise errors.LabError(
