@@ -268,7 +268,8 @@ def _print(outcomes: collections.abc.Sequence[Outcome],
 def _print_rows(rows: list[dict[str, str]]) -> None:
     table = rich.table.Table(show_lines=True)
     for name in rows[0]:
-        table.add_column(name, overflow='fold')
+        # Its name is an argument of the command.
+        table.add_column(name, overflow='fold', no_wrap=name == 'BUG')
     for row in rows:
         table.add_row(*row.values())
     console = rich.console.Console(highlight=False, markup=False)
