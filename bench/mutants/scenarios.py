@@ -17,6 +17,7 @@ from __future__ import annotations
 import collections.abc
 import contextlib
 import dataclasses
+import functools
 import os
 import signal
 import time
@@ -33,12 +34,10 @@ from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.guests.workloads import memory
 from lm_tempest_plugin.migration.checks import registry
 from lm_tempest_plugin.migration import engine
-from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.results import schema
-from lm_tempest_plugin.tests.live_migration_ha.test_intervention import (
-    Intervention)
+from lm_tempest_plugin.tests.live_migration_ha import test_intervention
 
 HOSTS = ('compute1', 'compute2')
 ROUND_TRIP, ABORT, FORCE = 'round-trip', 'abort', 'force-complete'
@@ -187,9 +186,10 @@ class Stage:
         options = config.CONF.live_migration_ha
         act = (migration_records.force_complete if scenario.name == FORCE
                else migration_records.abort)
-        intervention = Intervention(self._is_copying, lambda server_id, number:
-                                    act(self._clients.servers, server_id,
-                                        number))
+        client = self._clients.servers
+        intervention = test_intervention.Intervention(
+            functools.partial(test_intervention.is_copying, client),
+            functools.partial(act, client))
         guest, = observed.guests.guests
         intervenes = scenario.name != ROUND_TRIP
         run = engine.run(
@@ -213,13 +213,6 @@ class Stage:
             raise NotActed('no migration was seen copying: the guest has to '
                            'write more memory')
         return run
-
-    def _is_copying(self, migration: follow.Migration) -> bool:
-        if migration.status != 'running':
-            return False
-        found = migration_records.show_progress(
-            self._clients.servers, migration.request.server_id)
-        return found is not None and migration_records.is_progress_known(found)
 
     def _sweep(self, server_id: str,
                ports: collections.abc.Sequence[str]) -> None:

@@ -532,8 +532,7 @@ class StageTest(unittest.TestCase):
             'config.CONF': mock.MagicMock(),
             'plan.Bounds.of': lambda options: 'usual',
             'plan.Bounds.forced': lambda options: 'forced',
-            'migration_records.show_progress': lambda *args: mock.Mock(
-                memory_total_bytes=1),
+            'test_intervention.is_copying': lambda client, migration: True,
             'migration_records.abort': lambda client, *args: (
                 self.events.append('abort')),
             'migration_records.force_complete': lambda client, *args: (
