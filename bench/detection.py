@@ -259,7 +259,8 @@ def main(arguments: list[str]) -> int:
         of the three parts raises a false alarm; 130 after a signal
     """
     options = _options(arguments)
-    chosen = bugs.choose(options.name)
+    # Only a fault can show the bugs that have no test.
+    chosen = [bug for bug in bugs.choose(options.name) if bug.test]
     paths = layout.Layout(layout.state_folder())
     table = Table(options.results or paths.workspace / 'detection.json')
     parts = options.only or PARTS

@@ -244,7 +244,8 @@ class MainTest(unittest.TestCase):
         self.paths = layout.Layout(folder)
         self.paths.workspace.mkdir()
         (self.paths.cloud / 'bugs').mkdir(parents=True)
-        self.chosen = [bug(), bug('control', loader.CONTROL)]
+        self.chosen = [bug(), bug('control', loader.CONTROL),
+                       bug('untested', test='')]
         self.tested = []
 
     def play(self, detection_, bug_, part):
