@@ -146,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
                         help='inject only the Nth of M parts')
     bugs = commands.add_parser(
         'bugs', help='put old bugs of nova into the cloud and see whether '
-        'tests see them', usage='run-lab.sh bugs [--list | --clear] '
+        'tests see them', usage='run-lab.sh bugs [--list | --keep | --clear] '
         '[NAME ...]', description="Puts one bug after the other into nova's "
         'services, runs the smallest test that has to see it, compares the '
         'check that failed with the one that had to, and takes the bug out.')
@@ -154,11 +154,13 @@ def parser() -> argparse.ArgumentParser:
                       help='names of bugs, corrections and controls '
                       '(default: all)')
     modes = bugs.add_mutually_exclusive_group()
-    modes.add_argument('--list', dest='list_bugs', action='store_true',
-                       help='print each bug, and test none')
-    modes.add_argument('--clear', action='store_true',
-                       help='take out a bug that an interrupted command has '
-                       'left, and test none')
+    for option, text in (
+            ('--list', 'print each bug, and test none'),
+            ('--keep', 'put the named bugs in together, test none, and leave '
+             'them in'),
+            ('--clear', 'take out all bugs, and test none')):
+        modes.add_argument(option, dest='bugs_mode', action='store_const',
+                           const=option, help=text)
     gate = commands.add_parser(
         'gate', help='tell whether a change of nova makes live migrations '
         'fail or worse', usage='run-lab.sh gate --nova PATH [--base REV] '

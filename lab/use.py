@@ -176,14 +176,14 @@ def put_bugs(paths: layout.Layout, options: argparse.Namespace) -> int:
     :returns: exit code
     :raises errors.LabError: if no cloud is up
     """
-    if options.list_bugs:
+    if options.bugs_mode == '--list':
         # Imported here: it needs Tempest, which takes seconds.
         from lab.bugs import __main__ as bugs
         bugs.print_list()
         return 0
     return execute(
         paths, CONTROLLER.name,
-        ['python', '-m', 'lab.bugs', *(['--clear'] if options.clear else []),
+        ['python', '-m', 'lab.bugs', *filter(None, [options.bugs_mode]),
          *options.arguments], layout.REPOSITORY)
 
 
@@ -223,9 +223,9 @@ def _tell_bugs(paths: layout.Layout) -> None:
     names = loader.active(paths.cloud / loader.FOLDER)
     # The file of a cloud that has ended remains until the next one starts.
     if names and lifecycle.running(paths) is not None:
-        print(f'nova has a bug in this cloud ({", ".join(names)}): '
-              f'tools/run-lab.sh bugs is under way or was killed; '
-              f'tools/run-lab.sh bugs --clear takes it out.', flush=True)
+        print(f'In this cloud, tools/run-lab.sh bugs has put '
+              f'{", ".join(names)} into nova: tools/run-lab.sh bugs --clear '
+              f'takes that out.', flush=True)
 
 
 def _require_cloud(paths: layout.Layout

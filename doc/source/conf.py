@@ -181,7 +181,8 @@ def _bugs():
                     f'``{path.stem}``', numbers, values['commit'],
                     ', '.join(values['services']),
                     values['effect'] or '(none: a control or a correction)',
-                    f'``{values["test"]}``', f'``{values["check"]}``'
+                    f'``{values["test"]}``' if values['test'] else
+                    '(a fault shows it)', f'``{values["check"]}``'
                     if values['check'] else '(none)'))
     return _table(('Bug', 'Number', 'Commit', 'Service', 'Effect', 'Test',
                    'Check'), *rows)

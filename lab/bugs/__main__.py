@@ -101,7 +101,9 @@ def main(arguments: list[str]) -> int:
     :returns: 0 if each bug was seen and nothing else, 130 after a signal
     """
     options = _parse(arguments)
-    chosen = choose(options.name)
+    # No test shows some of the corrections.
+    chosen = [each for each in choose(options.name)
+              if options.name or each.test]
     paths = layout.Layout(layout.state_folder())
     topology = lifecycle.recorded(paths) or Topology()
     stamp = time.strftime('bugs-%Y%m%dT%H%M%SZ', time.gmtime())
@@ -118,6 +120,13 @@ def main(arguments: list[str]) -> int:
                 if name in stale or not known.keys() >= {*stale}})
         if options.clear:
             print('No bug is active.')
+            return 0
+        if options.keep:
+            parts = _with_needs(chosen)
+            run.activate([each.name for each in parts], {
+                service for each in parts for service in each.services})
+            print(f'Until tools/run-lab.sh bugs --clear nova has '
+                  f'{", ".join(each.name for each in parts)}.')
             return 0
         try:
             for outcome in _test(run, chosen, topology,
@@ -139,8 +148,13 @@ def _parse(arguments: list[str]) -> argparse.Namespace:
         prog='run-lab.sh bugs', description=sys.modules['lab.bugs'].__doc__)
     parser.add_argument('--clear', action='store_true',
                         help='take out all bugs, and test none')
+    parser.add_argument('--keep', action='store_true',
+                        help='put the named bugs in, and test none')
     parser.add_argument('name', nargs='*', metavar='NAME')
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.keep and not options.name:
+        parser.error('--keep: which bugs?')
+    return options
 
 
 def choose(names: collections.abc.Sequence[str]) -> list[loader.Bug]:
@@ -170,7 +184,11 @@ def _test(run: runner.Runner, chosen: collections.abc.Sequence[loader.Bug],
         print(f'{number + 1} of {len(chosen)}: {bug.name}: '
               f'{bug.effect or bug.kind} ... (about {minutes:.0f} min left)',
               flush=True)
-        if bug.storage not in ('', topology.storage):
+        if not bug.test:
+            outcome = Outcome(
+                bug, Result.SKIPPED, text='No test shows it, but a fault: '
+                'see doc/source/findings.rst.')
+        elif bug.storage not in ('', topology.storage):
             outcome = Outcome(
                 bug, Result.SKIPPED,
                 text=f'It takes a lab with --storage {bug.storage}.')
@@ -203,7 +221,7 @@ def test(run: runner.Runner, bug: loader.Bug, results: pathlib.Path
         not come back
     :raises utils.Interrupted: a signal came; the bug is taken out
     """
-    parts = [bug, *choose(bug.needs)] if bug.needs else [bug]
+    parts = _with_needs([bug])
     with run.activated([each.name for each in parts], {
             service for each in parts for service in each.services}):
         ran = run.run_tests(
@@ -211,6 +229,13 @@ def test(run: runner.Runner, bug: loader.Bug, results: pathlib.Path
             rf'live_migration_ha.*\.{bug.test}(\[|$)', bug.profile, results)
         entries = [each for each in run.log() if each.name == bug.name]
     return judge(bug, ran, entries)
+
+
+def _with_needs(chosen: collections.abc.Sequence[loader.Bug]
+                ) -> list[loader.Bug]:
+    """Return bugs with the corrections that they need."""
+    names = {name for each in chosen for name in (each.name, *each.needs)}
+    return choose(sorted(names))
 
 
 def judge(bug: loader.Bug, ran: runner.TestRun,
@@ -249,7 +274,7 @@ def print_list() -> None:
     _print_rows([{
         'BUG': each.name, 'KIND': each.kind, 'NUMBER': each.number,
         'COMMIT': each.commit, 'EFFECT': each.effect or '-',
-        'SERVICES': ', '.join(each.services), 'TEST': each.test,
+        'SERVICES': ', '.join(each.services), 'TEST': each.test or '-',
         'CHECK': each.check or '-'} for each in runner.discover()])
 
 

@@ -72,7 +72,8 @@ class Bug:
         ``nova-compute``
     :ivar effect: effect on a user's server, in one clause; empty if it has
         none
-    :ivar test: name of the smallest Tempest test that has to see it
+    :ivar test: name of the smallest Tempest test that has to see it; empty
+        for a correction that no test can show
     :ivar check: slug of the check that has to name it; ``test`` if the test
         itself has to, outside the checks; empty if the test has to pass
     :ivar stock: whether Tempest's own tests are expected to see it

@@ -17,8 +17,9 @@ removes the source from the port's requested chassis. The destination's
 ovn-controller then changes ``chassis`` and clears ``additional_chassis`` of
 the Port_Binding in one transaction. Usually the source's ovn-controller has
 called the port down before, so that the northbound database shows it down and
-up again, and neutron sets it ACTIVE. If ovn-northd sees both changes at once,
-the port never seems to go down, and the changed chassis is the only sign.
+up again, and neutron sets it ACTIVE. If the destination takes the port before
+the source has released it (9 of 129 activations in logs of the lab),
+Port_Binding.up never becomes false, and the changed chassis is the only sign.
 PortBindingChassisUpdateEvent ignores it since commit ee20f78e72 of neutron
 ("Wait for Port_Binding additional chassis in live-migration"), because
 additional_chassis became empty in the same update.
@@ -33,7 +34,9 @@ from lab.bugs import loader
 BUG = loader.Bug(
     __file__, number='none', commit='none', services=('neutron',),
     effect='', test='test_block_live_migration_round_trip', check='',
-    stock=False, kind=loader.CORRECTION)
+    stock=False, kind=loader.CORRECTION,
+    # The lab leaves out the check port-status.
+    profile='[live_migration_ha]\nleave_out_checks =\n')
 
 
 @BUG.after('neutron.plugins.ml2.drivers.ovn.mech_driver.ovsdb.ovsdb_monitor')

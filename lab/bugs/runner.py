@@ -185,6 +185,18 @@ class Runner(contextlib.AbstractContextManager['Runner']):
                   ) -> collections.abc.Iterator[None]:
         """Put bugs into services; take them out at the end.
 
+        The arguments and errors are those of :meth:`activate`.
+        """
+        self.activate(names, services)
+        try:
+            yield
+        finally:
+            self.deactivate(services)
+
+    def activate(self, names: collections.abc.Iterable[str],
+                 services: collections.abc.Collection[str]) -> None:
+        """Put bugs into services; if that fails, take them out again.
+
         :param names: names of modules of :mod:`lab.bugs`
         :param services: services that are restarted, such as nova-compute
         :raises errors.LabError: if a service does not come back, or a bug
@@ -208,9 +220,9 @@ class Runner(contextlib.AbstractContextManager['Runner']):
                     raise errors.LabError(
                         f'{each.name} cannot be put into {each.program} on '
                         f'{each.host}: {each.text}.')
-            yield
-        finally:
+        except BaseException:
             self.deactivate(services)
+            raise
 
     def deactivate(self, services: collections.abc.Collection[str]) -> None:
         """Take all bugs out, and remove what they left behind.

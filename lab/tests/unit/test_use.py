@@ -87,7 +87,8 @@ class TestDispatch(base.TestCase):
 
     def test_bugs(self):
         execute = self.patch(use, 'execute', autospec=True, return_value=1)
-        for arguments in (['executor_deadlock'], ['--clear'], []):
+        for arguments in (['executor_deadlock'], ['--clear'], [],
+                          ['--keep', 'executor_deadlock']):
             self.assertEqual(1, self._run('bugs', *arguments)[0])
             execute.assert_called_with(
                 self.layout, 'controller',
@@ -378,7 +379,7 @@ class TestStatus(TestCase):
 
     def test_active_bug(self):
         active = self.layout.cloud / loader.FOLDER / loader.ACTIVE
-        text = 'nova has a bug in this cloud (executor_deadlock): '
+        text = 'bugs has put executor_deadlock into nova: '
         self.assertNotIn(text, self.printed(use.status, self.layout)[1])
         self.write(active, 'executor_deadlock\n')
         self.assertIn(text, self.printed(use.status, self.layout)[1])

@@ -14,6 +14,7 @@
 import contextlib
 import io
 import json
+import sys
 import types
 
 from lab.bugs import __main__ as main
@@ -55,10 +56,13 @@ class FakeRunner(contextlib.AbstractContextManager):
     def __exit__(self, *raised):
         self.calls.append('end')
 
-    @contextlib.contextmanager
-    def activated(self, names, services):
+    def activate(self, names, services):
         self._active = names
         self.calls.append((sorted(names), sorted(services)))
+
+    @contextlib.contextmanager
+    def activated(self, names, services):
+        self.activate(names, services)
         try:
             yield
         finally:
@@ -159,6 +163,25 @@ class TestMain(base.TestCase):
         active.unlink()
         self.assertEqual((0, 'No bug is active.\n'), self._run('--clear'))
         self.assertEqual(['end'], self.runner.calls)
+
+    def test_keep(self):
+        status, output = self._run('--keep', 'one')
+        self.assertEqual((0, [(['one', 'three'], ['nova-api', 'nova-compute']),
+                              'end']), (status, self.runner.calls))
+        self.assertIn('Until tools/run-lab.sh bugs --clear nova has one, '
+                      'three.', output)
+        with contextlib.redirect_stderr(io.StringIO()) as output:
+            self.assertRaises(SystemExit, self._run, '--keep')
+        self.assertIn('which bugs?', output.getvalue())
+
+    def test_correction_that_no_test_shows(self):
+        shown = test_loader.new_bug('four', kind=loader.CORRECTION, test='')
+        self.patch(sys.modules[__name__], 'BUGS', [shown])
+        self._run('four')
+        self.assertEqual('skipped', self._kept()[0][1])
+        self.assertEqual(['end'], self.runner.calls)
+        # Without a name it is left out.
+        self.assertEqual((0, ''), self._run())
 
     def test_unknown_name(self):
         message = self.refused(self._run, 'one', 'four')
