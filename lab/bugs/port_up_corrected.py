@@ -17,9 +17,10 @@ removes the source from the port's requested chassis. The destination's
 ovn-controller then changes ``chassis`` and clears ``additional_chassis`` of
 the Port_Binding in one transaction. Usually the source's ovn-controller has
 called the port down before, so that the northbound database shows it down and
-up again, and neutron sets it ACTIVE. If the destination takes the port before
-the source has released it (9 of 129 activations in logs of the lab),
-Port_Binding.up never becomes false, and the changed chassis is the only sign.
+up again, and neutron sets it ACTIVE. In 10 of 129 activations in logs of the
+lab it did not. In 9 of them the destination took the port before the source
+had released it, so Port_Binding.up never became false; in one, ovn-northd saw
+both changes at once. Then the changed chassis is the only sign.
 PortBindingChassisUpdateEvent ignores it since commit ee20f78e72 of neutron
 ("Wait for Port_Binding additional chassis in live-migration"), because
 additional_chassis became empty in the same update.
@@ -49,7 +50,11 @@ def patch(monitor):
         if original(self, event, row, old):
             return True
         before = getattr(old, 'chassis', None)
-        if not before or not row.chassis or before == row.chassis:
+        if before is None or not row.chassis or before == row.chassis:
+            return False
+        # The source has released the port. One that is claimed for the first
+        # time had no second host.
+        if not before and not getattr(old, 'additional_chassis', None):
             return False
         try:
             port = self.driver.nb_ovn.lookup('Logical_Switch_Port',

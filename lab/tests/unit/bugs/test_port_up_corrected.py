@@ -73,6 +73,11 @@ class PortUpCorrectedTest(testtools.TestCase):
         self.fired.assert_called_once_with(
             'fired', 'port port moved to chassis compute2 and is up')
 
+    def test_source_has_released_the_port(self):
+        self.assertTrue(self.matches(
+            THERE, chassis=[], additional_chassis=THERE))
+        self.assertEqual(1, self.fired.call_count)
+
     def test_neutron_knows_by_itself(self):
         self.known = True
         self.assertTrue(self.matches(
