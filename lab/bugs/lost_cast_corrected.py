@@ -16,10 +16,10 @@ source has no queue at that moment, because RabbitMQ restarted and nova-compute
 has not connected again, RabbitMQ drops the message: the record stays accepted
 and the server MIGRATING.
 
-Here the message is sent as mandatory, and one without a queue is an error: the
-conductor gives the allocations back, ends the record, and the server is ACTIVE.
-A message that is lost in a queue, or on the way to nova-compute, is lost as
-before.
+Here the message is sent as mandatory, and one without a queue is an error:
+the conductor gives the allocations back and ends the record, and the server is
+ACTIVE. A message that is lost in a queue, or on the way to nova-compute, is
+lost as before.
 """
 
 import importlib

@@ -11,9 +11,9 @@
 # under the License.
 """neutron 29 without metadata ports whose MTU is None.
 
-Since commit 76e1be24ee of neutron ("Set MTU of metadata and OVN LB HM port tap
-interfaces to network MTU") OVN's metadata port has the MTU of its network, read
-from a field of the port that ML2's notifications have. The maintenance worker
+Since commit 76e1be24ee of neutron ("Set MTU of metadata and OVN LB HM port
+tap interfaces to network MTU") OVN's metadata port has the MTU of its network,
+read from a field that a port has in updates by ML2. The maintenance worker
 passes ports without that field, and so writes "None". Metadata agents fail to
 read that as a number, and provide no metadata on their host.
 

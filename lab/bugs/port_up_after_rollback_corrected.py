@@ -12,9 +12,9 @@
 """neutron 29 without ports that are DOWN after a rollback.
 
 nova names the destination in the binding profile of each port, and takes the
-name out again when it rolls back. To ML2 a changed profile is a new binding: it
-sets the port DOWN and binds it to the same host. Nothing sets it ACTIVE again,
-because OVN's port was up all the time, and OVN reports changes only.
+name out again when it rolls back. To ML2 a changed profile is a new binding:
+it sets the port DOWN and binds it to the same host. Nothing sets it ACTIVE
+again, because OVN's port was up all the time, and OVN reports changes only.
 
 Here the driver looks whether OVN's port is up on the host of the binding.
 """

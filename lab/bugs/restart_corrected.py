@@ -11,16 +11,16 @@
 # under the License.
 """nova-compute that ends the live migrations of its earlier process.
 
-A nova-compute that starts knows one case alone, a record in status running: it
-asks libvirt to abort, whatever comes of that ends the record with an error, and
-calls the server ACTIVE on the source. If the copy has ended meanwhile, the guest
-runs on the destination, unknown to nova. In each case the allocations and
-bindings stay as they were made for the move, and records in the statuses queued
-and preparing never end.
+A nova-compute that starts looks for a record in status running only: it asks
+libvirt to abort, ends the record with an error, whether that worked or not,
+and calls the server ACTIVE on the source. If the copy has ended meanwhile, the
+guest runs on the destination, unknown to nova. In each case the allocations
+and bindings stay as they were made for the move, and records in the statuses
+queued and preparing never end.
 
 Here the last steps follow if the copy has ended; otherwise allocations and
-bindings go back and the record ends. What is left: a copy that ends between the
-look and the abort, files on a destination that prepared itself, and post-copy.
+bindings go back and the record ends. Not corrected: a copy that ends between
+the question and the abort, files on the destination, and post-copy.
 """
 
 from lab.bugs import loader
