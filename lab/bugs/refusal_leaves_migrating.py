@@ -16,7 +16,8 @@ Mended by "Reset migrating task state for more Exceptions" (2013.1): of some
 refusals, such as a block migration on shared storage, nova did not reset the
 server's task. The server cannot be stopped, rebooted or migrated any more.
 
-Place: ``_live_migrate`` of nova-conductor.
+Place: ``_live_migrate`` of nova-conductor. nova-compute calls all refusals of
+its own MigrationPreCheckError today.
 """
 
 from lab.bugs import loader
@@ -45,9 +46,8 @@ def patch_utils(utils):
     @BUG.wrap(utils, 'set_vm_state_and_notify')
     def set_state(original, context, instance_uuid, service, method, updates,
                   error, *args, **kwargs):
-        if not migrating.on or not isinstance(error, (
-                utils.exception.InvalidLocalStorage,
-                utils.exception.InvalidSharedStorage)):
+        if not migrating.on or not isinstance(
+                error, utils.exception.MigrationPreCheckError):
             return original(context, instance_uuid, service, method, updates,
                             error, *args, **kwargs)
         BUG.fired(f'server {instance_uuid} stays MIGRATING: {error}')

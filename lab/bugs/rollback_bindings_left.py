@@ -16,7 +16,8 @@ Mended by "Teardown networking when rolling back live migration even if shared
 disk" (18.0.0): some rollbacks forgot the network. The next live migration to
 that host is refused, because neutron has such a binding already.
 
-Place: nova-compute on the destination.
+Place: nova-compute on the destination; on the source, if the instance
+directory is shared.
 """
 
 from lab.bugs import loader
@@ -35,10 +36,13 @@ rolling_back = loader.Flag()
 @BUG.after('nova.compute.manager')
 def patch_manager(manager):
     """Tell the rollback from other cleanups."""
-    @BUG.wrap(manager.ComputeManager, 'rollback_live_migration_at_destination')
     def rollback(original, *args, **kwargs):
         with rolling_back.raised():
             return original(*args, **kwargs)
+
+    for name in ('_rollback_live_migration',
+                 'rollback_live_migration_at_destination'):
+        BUG.wrap(manager.ComputeManager, name)(rollback)
 
 
 @BUG.after('nova.network.neutron')

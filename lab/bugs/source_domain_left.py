@@ -37,6 +37,7 @@ def patch_guest(guest):
     @BUG.wrap(guest.Guest, 'migrate')
     def migrate(original, self, *args, flags=0, **kwargs):
         flags &= ~guest.libvirt.VIR_MIGRATE_UNDEFINE_SOURCE
+        BUG.fired(f'domain of server {self.uuid} is not to be undefined')
         return original(self, *args, flags=flags, **kwargs)
 
 
