@@ -52,14 +52,15 @@ class HistoryTestCase(base.BugTestCase):
         return manager.ComputeManager()
 
 
-class TestRefusal(HistoryTestCase):
+class RefusalTestCase(HistoryTestCase):
+    """A test of a bug that leaves refused servers MIGRATING."""
 
-    bug = 'refusal_leaves_migrating'
-
-    def test_task_is_not_reset(self):
+    def check(self, error, other):
+        """Expect one error to leave a server MIGRATING, and another not to."""
         utils = types.SimpleNamespace(
             __name__='utils', exception=types.SimpleNamespace(
-                MigrationPreCheckError=MigrationPreCheckError),
+                MigrationPreCheckError=MigrationPreCheckError,
+                NoValidHost=NoValidHost),
             set_vm_state_and_notify=lambda *args: self.calls.append(args[5]))
 
         def reset(error):
@@ -71,15 +72,30 @@ class TestRefusal(HistoryTestCase):
                             this, error: reset(error))
         self.apply(manager=types.SimpleNamespace(ComputeTaskManager=manager),
                    utils=utils)
-        manager()._live_migrate(MigrationPreCheckError('no'))
+        manager()._live_migrate(error)
         self.assertEqual([], self.calls)
-        self.assertEqual(['server server-1 stays MIGRATING: no'],
+        self.assertEqual([f'server server-1 stays MIGRATING: {error}'],
                          self.events())
-        # Other errors, and other requests.
-        others = [NoValidHost('no'), MigrationPreCheckError('no')]
-        manager()._live_migrate(others[0])
-        reset(others[1])
-        self.assertEqual(others, self.calls)
+        manager()._live_migrate(other)
+        # Of another request.
+        reset(error)
+        self.assertEqual([other, error], self.calls)
+
+
+class TestRefusal(RefusalTestCase):
+
+    bug = 'refusal_leaves_migrating'
+
+    def test_task_is_not_reset(self):
+        self.check(MigrationPreCheckError('no'), NoValidHost('no'))
+
+
+class TestNoHost(RefusalTestCase):
+
+    bug = 'no_host_leaves_migrating'
+
+    def test_task_is_not_reset(self):
+        self.check(NoValidHost('no'), MigrationPreCheckError('no'))
 
 
 class TestUnknownHost(HistoryTestCase):
