@@ -61,6 +61,17 @@ def _lines(text: str) -> int:
     return int(text)
 
 
+def _suites(text: str) -> str:
+    pairs = [each.strip().partition('=') for each in text.split(',')]
+    hosts = [host for host, _, _ in pairs]
+    if not all(host and suite for host, _, suite in pairs) or (
+            len(set(hosts)) < len(hosts)):
+        raise argparse.ArgumentTypeError(
+            f'{text!r} has not the form HOST=SUITE, separated by commas, with '
+            f'each host once')
+    return ','.join(f'{host}={suite}' for host, _, suite in pairs)
+
+
 def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
     """Return a parser of the options of a cloud that is started."""
     parser = argparse.ArgumentParser(add_help=False, **settings)
@@ -68,6 +79,10 @@ def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
         '--computes', metavar='N',
         type=_number(topology.MIN_COMPUTES, topology.MAX_COMPUTES),
         help='number of compute hosts (default: 2)')
+    parser.add_argument(
+        '--qemu-on', metavar='HOST=SUITE[,...]', type=_suites,
+        help='give single hosts libvirt and QEMU of a newer suite of Debian, '
+        'such as compute2=trixie-backports')
     parser.add_argument(
         '--storage', choices=topology.STORAGES,
         help="where guests' disks are kept; block: local qcow2 files (the "

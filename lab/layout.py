@@ -29,8 +29,8 @@ from lm_tempest_plugin import utils
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 #: Entries of a state folder; anything else in it is not the lab's.
-ENTRIES = ('cache', 'cloud', 'install', 'lock', 'log', 'secrets.json', 'venvs',
-           'workspace')
+ENTRIES = ('cache', 'cloud', 'install', 'lock', 'log', 'secrets.json',
+           'userlands', 'venvs', 'workspace')
 #: Folders with fixed paths in libvirt and Open vSwitch. Each compute host
 #: mounts its own there.
 PRIVATE = ('/etc/libvirt', '/etc/openvswitch', '/var/lib/libvirt',
@@ -86,6 +86,18 @@ class Layout:
     def venv_bin(self, venv: str, program: str) -> str:
         """Return a program of the virtualenv ``cloud`` or ``tempest``."""
         return str(self.venvs / venv / 'bin' / program)
+
+    @property
+    def userlands(self) -> pathlib.Path:
+        """libvirt and QEMU of other releases of Debian."""
+        return self.root / 'userlands'
+
+    def userland(self, host: str) -> pathlib.Path:
+        """Return the link to the userland of a host's libvirt and QEMU.
+
+        Hosts that run those of the machine have none.
+        """
+        return self.cloud / 'userland' / host
 
     @property
     def cache(self) -> pathlib.Path:

@@ -13,6 +13,7 @@
 """Bring a cloud up: install, configure, start."""
 
 import dataclasses
+import functools
 import json
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from lab import layout
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import qemu
+from lab.machine import userland
 from lab.machine import virtualenvs
 from lab.services import base
 from lab import steps
@@ -142,6 +144,7 @@ def _refuse_servers(paths: layout.Layout) -> None:
 def _installation(paths: layout.Layout, topology: Topology
                   ) -> list[steps.Step]:
     """Return the steps that install everything that is missing."""
+    userland.check(topology)
     found = []
     log = paths.root / 'install' / 'debian.log'
     ceph = topology.has_ceph
@@ -172,6 +175,12 @@ def _installation(paths: layout.Layout, topology: Topology
         found.append(steps.Step(
             'Ceph for Python', lambda: virtualenvs.link_ceph(paths),
             tuple(step.name for step in found)))
+    for suite in dict.fromkeys(topology.suites.values()):
+        if not (paths.userlands / suite).is_dir():
+            found.append(steps.Step(
+                f'libvirt and QEMU of Debian {suite}',
+                functools.partial(userland.install, paths, suite, log),
+                tuple(step.name for step in found)))
     found.append(steps.Step('guest image', lambda: _make_image(paths),
                             needs))
     if topology.kvm:

@@ -64,6 +64,8 @@ class Topology:
     The storage alone can be changed by another ``up``, volumes with it.
 
     :ivar computes: number of compute hosts
+    :ivar qemu_on: hosts with libvirt and QEMU of another suite of Debian,
+        each ``HOST=SUITE``, separated by commas
     :ivar kvm: whether guests run under KVM instead of software emulation
     :ivar storage: where guests' disks live; ``block``: local qcow2 files;
         ``ceph``: images in a Ceph cluster, which all hosts share
@@ -73,6 +75,7 @@ class Topology:
     """
 
     computes: int = 2
+    qemu_on: str = ''
     kvm: bool = False
     storage: str = BLOCK
     max_concurrent_live_migrations: int = 1
@@ -88,6 +91,12 @@ class Topology:
     def hosts(self) -> tuple[Host, ...]:
         """Return all hosts, the controller first."""
         return (CONTROLLER, *self.compute_hosts)
+
+    @property
+    def suites(self) -> dict[str, str]:
+        """Return the suites of hosts that have not the machine's QEMU."""
+        return {host: suite for host, _, suite in (
+            each.partition('=') for each in self.qemu_on.split(',') if each)}
 
     @property
     def has_ceph(self) -> bool:
@@ -116,6 +125,8 @@ class Topology:
     def describe(self) -> str:
         """Return the options of ``up`` that make this lab, for messages."""
         words = ['--computes', str(self.computes), '--storage', self.storage]
+        if self.qemu_on:
+            words += ['--qemu-on', self.qemu_on]
         if self.kvm:
             words.append('--kvm')
         if self.max_concurrent_live_migrations > 1:

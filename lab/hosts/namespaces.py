@@ -29,6 +29,7 @@ from lab import errors
 from lab.hosts import network
 from lab.hosts import sandbox
 from lab import layout
+from lab.machine import userland
 from lab import topology
 
 #: Open vSwitch and OVN put their sockets into the first two. sshd locks the
@@ -133,6 +134,11 @@ def mount_private(paths: layout.Layout, host: str) -> None:
     for target, own in private.items():
         own.mkdir(parents=True, exist_ok=True)
         _mount('--bind', str(own), target)
+    if paths.userland(host).is_dir():
+        # Last of all: with everything that is mounted by now.
+        for below, place in userland.mounts(
+                paths, paths.userland(host).resolve()):
+            _mount('--rbind', below, str(place))
 
 
 def _mount(*arguments: str) -> None:

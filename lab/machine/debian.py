@@ -219,28 +219,13 @@ def backports(package: str) -> typing.Iterator[list[str]]:
     """
     release = platform.freedesktop_os_release()
     suite = f'{release.get("VERSION_CODENAME", "stable")}-backports'
-    # In apt's order.
-    files = [path for path in (SOURCES, *sorted(PARTS.glob('*')))
-             if path.suffix in ('.list', '.sources') and path.is_file()]
-    entries: list[AptSource] = []
-    for file in files:
-        read = _from_lines if file.suffix == '.list' else _from_fields
-        entries += read(file.read_text(encoding='utf-8', errors='replace'))
+    files = _source_files()
+    entries = _entries(files)
     if any(suite in entry.suites for entry in entries):
         # A second entry for the same suite might contradict the first.
         yield ['-t', suite]
         return
-    offering = places(package)
-    if not offering:
-        raise errors.LabError(
-            f'apt knows no source of {package}: check that apt-get update '
-            f'works.')
-    origin = next((entry for entry in entries if entry.places & offering),
-                  None)
-    if origin is None:
-        raise errors.LabError(
-            f'No entry that offers {package} is understood in {SOURCES} and '
-            f'{PARTS}: add {suite} to the sources there.')
+    origin = _origin(package, entries, suite)
     with tempfile.TemporaryDirectory(prefix='lab-apt-') as name:
         folder = pathlib.Path(name)
         # apt reads and downloads as a user of its own.
@@ -255,6 +240,79 @@ def backports(package: str) -> typing.Iterator[list[str]]:
             f'{origin.before}{suite}{origin.after}\n')
         yield ['-t', suite, '-o', f'Dir::Etc::sourceparts={parts}',
                '-o', f'Dir::State::lists={lists}']
+
+
+def _source_files() -> list[pathlib.Path]:
+    """Return the files of apt's sources, in apt's order."""
+    return [path for path in (SOURCES, *sorted(PARTS.glob('*')))
+            if path.suffix in ('.list', '.sources') and path.is_file()]
+
+
+def _entries(files: typing.Iterable[pathlib.Path]) -> list[AptSource]:
+    entries: list[AptSource] = []
+    for file in files:
+        read = _from_lines if file.suffix == '.list' else _from_fields
+        entries += read(file.read_text(encoding='utf-8', errors='replace'))
+    return entries
+
+
+def _origin(package: str, entries: typing.Iterable[AptSource],
+            suite: str) -> AptSource:
+    """Return the entry from which the machine gets a package.
+
+    :param package: name of a Debian package that the lists know
+    :param entries: all entries
+    :param suite: the suite that is wanted from the same archive
+    :raises errors.LabError: if there is none that is understood
+    """
+    offering = places(package)
+    if not offering:
+        raise errors.LabError(
+            f'apt knows no source of {package}: check that apt-get update '
+            f'works.')
+    for entry in entries:
+        if entry.places & offering:
+            return entry
+    raise errors.LabError(
+        f'No entry that offers {package} is understood in {SOURCES} and '
+        f'{PARTS}: add {suite} to the sources there.')
+
+
+def download(packages: typing.Sequence[str], suite: str,
+             folder: pathlib.Path, log: pathlib.Path) -> list[pathlib.Path]:
+    """Download packages of another suite with everything that they need.
+
+    As if nothing were installed: the C library comes along. The machine's apt
+    and packages are not changed.
+
+    :param packages: names; the machine's apt knows the first one
+    :param suite: of the archive of the machine's own release, such as trixie;
+        of RELEASE-backports, the rest comes from RELEASE
+    :param folder: for apt's lists and the packages; it is empty
+    :param log: file for apt's output
+    :returns: the packages, each once
+    :raises errors.LabError: if there is no such suite, or apt-get fails
+    """
+    origin = _origin(packages[0], _entries(_source_files()), suite)
+    sources = folder / f'sources.{origin.kind}'
+    sources.write_text('\n\n'.join(
+        f'{origin.before}{each}{origin.after}'
+        # Its own suites come first in the name: trixie-backports.
+        for each in dict.fromkeys((suite.partition('-')[0], suite))) + '\n')
+    for each in ('state/lists/partial', 'cache/archives/partial'):
+        (folder / each).mkdir(parents=True)
+    (folder / 'state' / 'status').touch()
+    options = ['-t', suite, *(f'--option={name}={value}' for name, value in (
+        ('Dir::Etc::sourcelist', sources), ('Dir::Etc::sourceparts', '-'),
+        ('Dir::State', folder / 'state'),
+        ('Dir::State::status', folder / 'state' / 'status'),
+        ('Dir::Cache', folder / 'cache'),
+        # The state folder is not for other users.
+        ('APT::Sandbox::User', 'root')))]
+    _apt_get(['update'], log, options[2:])
+    _apt_get(['install', '--no-install-recommends', '--download-only',
+              *packages], log, options)
+    return sorted((folder / 'cache' / 'archives').glob('*.deb'))
 
 
 def _from_lines(text: str) -> typing.Iterator[AptSource]:

@@ -60,11 +60,23 @@ class Libvirt(base.Service):
             absent = f'\n{entry.partition(":")[0]}:' not in known
             layout.write(self.etc / f'etc-{name}',
                          known + (entry if absent else ''))
+        if self._suite:
+            link = self.paths.userland(self.host.name)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(self.paths.userlands / self._suite)
 
     def programs(self) -> list[base.Program]:
         """Return the daemon; guests run with its priority."""
-        return [self.program('libvirtd', '/usr/sbin/libvirtd', '--listen',
-                             nice=base.DATA_PLANE)]
+        # QEMU is its child, and runs where it runs.
+        into = (('/usr/sbin/chroot', self.paths.userlands / self._suite)
+                if self._suite else ())
+        return [self.program('libvirtd', *into, '/usr/sbin/libvirtd',
+                             '--listen', nice=base.DATA_PLANE)]
+
+    @property
+    def _suite(self) -> str:
+        """Return the suite of Debian that it comes from; empty for our own."""
+        return self.lab.topology.suites.get(self.host.name, '')
 
 
 class SshKeys(base.Service):

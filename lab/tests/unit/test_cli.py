@@ -99,6 +99,17 @@ class TestParse(base.TestCase):
             self.assertEqual(2, status)
             self.assertIn('is not a number from 1 to 8', text)
 
+    def test_suites_of_hosts(self):
+        chosen = cli.chosen_topology(cli.parse(
+            ['up', '--qemu-on', 'compute1=trixie, compute2=trixie-backports']))
+        self.assertEqual('compute1=trixie,compute2=trixie-backports',
+                         chosen.qemu_on)
+        for text in ('', 'compute1', 'compute1=', '=trixie',
+                     'compute1=trixie,', 'compute1=trixie,compute1=forky'):
+            status, output = self._exit('up', f'--qemu-on={text}')
+            self.assertEqual(2, status)
+            self.assertIn('has not the form HOST=SUITE', output)
+
     def test_bounds_of_concurrent_live_migrations(self):
         for before, after in (([], ['up']), (['up'], []), ([], [])):
             for number in ('1', '16'):

@@ -28,6 +28,7 @@ from lab import lifecycle
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import qemu
+from lab.machine import userland
 from lab.machine import virtualenvs
 from lab.services.base import Lab
 from lab.services.ceph import Ceph
@@ -404,6 +405,26 @@ class TestInstallation(TestCase):
         for what in ('QEMU', 'Debian packages', 'virtualenv of the cloud',
                      'guest image'):
             self.assertIn(f' s  {what}\n', said)
+
+    def test_libvirt_and_qemu_of_another_suite(self):
+        made = []
+        self.patch(userland, 'install',
+                   lambda paths, suite, log: made.append(suite))
+        said = self.up(Topology(
+            computes=3,
+            qemu_on='compute1=trixie,compute2=forky,compute3=trixie'))
+        self.assertEqual(['trixie', 'forky'], sorted(made, reverse=True))
+        self.assertIn(' s  libvirt and QEMU of Debian trixie\n', said)
+
+    def test_a_suite_that_is_there(self):
+        (self.layout.userlands / 'trixie').mkdir(parents=True)
+        self.patch(userland, 'install', side_effect=AssertionError)
+        self.up(Topology(qemu_on='compute1=trixie'))
+
+    def test_a_host_that_is_not_there(self):
+        self.assertIn('no compute host', self.refused(
+            self.up, Topology(qemu_on='compute9=trixie')))
+        self.assertNotIn('begin', self.events)
 
     def test_qemu_is_too_old(self):
         self.recent = False

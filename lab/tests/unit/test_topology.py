@@ -87,6 +87,15 @@ class TestTopology(unittest.TestCase):
         self.assertFalse(plain.has_all_of(more))
         self.assertFalse(more.has_all_of(topology.Topology()))
 
+    def test_suites(self):
+        self.assertEqual({}, topology.Topology().suites)
+        made = topology.Topology(qemu_on='compute1=trixie,compute2=forky')
+        self.assertEqual({'compute1': 'trixie', 'compute2': 'forky'},
+                         made.suites)
+        self.assertEqual(
+            '--computes 2 --storage block --qemu-on '
+            'compute1=trixie,compute2=forky', made.describe())
+
     def test_describe_names_the_options(self):
         self.assertEqual('--computes 2 --storage block',
                          topology.Topology().describe())

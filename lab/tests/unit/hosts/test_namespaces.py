@@ -187,6 +187,23 @@ class TestMountPrivate(base.TestCase):
         # The supervisor makes it.
         self.assertFalse(self.socket.is_symlink())
 
+    def test_userland_of_another_suite(self):
+        root = self.layout.userlands / 'trixie'
+        root.mkdir(parents=True)
+        self.layout.cloud.mkdir(parents=True, exist_ok=True)
+        link = self.layout.userland('compute2')
+        link.parent.mkdir()
+        link.symlink_to(root)
+        for host, expected in (('compute1', False), ('compute2', True)):
+            self.mounted.clear()
+            shutil.rmtree(self.run_folder, ignore_errors=True)
+            namespaces.mount_private(self.layout, host)
+            targets = [target for _, target in self.mounted]
+            self.assertIs(expected, f'{root}/proc' in targets)
+        # After its own folders, which are seen there as well.
+        self.assertLess(targets.index(str(self.layout.instances)),
+                        targets.index(f'{root}{self.layout.cloud}'))
+
     def test_socket_of_the_supervisor_is_that_of_the_first_process(self):
         namespaces.mount_private(self.layout, 'compute1')
         self.assertEqual(f'/proc/1/root{self.socket}',

@@ -596,3 +596,70 @@ class TestRun(base.TestCase):
         os.environ['LC_ALL'] = 'de_DE.UTF-8'
         self._run('echo $LC_ALL')
         self.assertEqual('C.UTF-8\n', self.log.read_text())
+
+
+class TestDownload(BackportsTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.target = self.folder / 'target'
+        self.target.mkdir()
+        self.calls = []
+        self.patch(debian, '_apt_get', self._apt_get)
+
+    def _apt_get(self, arguments, log, options):
+        self.calls.append((arguments[0], dict(
+            each.removeprefix('--option=').split('=', 1)
+            for each in options if each.startswith('--option='))))
+        self.status = pathlib.Path(
+            self.calls[-1][1]['Dir::State::status']).read_text()
+        if arguments[0] == 'install':
+            self.assertEqual(['-t', 'trixie-backports'], options[:2])
+            self.assertIn('--download-only', arguments)
+            self.assertIn('--no-install-recommends', arguments)
+            self.assertEqual([PACKAGE, 'other'], arguments[-2:])
+            for name in ('b_1_all.deb', 'a_1_all.deb', 'lock'):
+                self.write(self.target / 'cache' / 'archives' / name)
+
+    def download(self):
+        return [path.name for path in debian.download(
+            [PACKAGE, 'other'], 'trixie-backports', self.target,
+            self.folder / 'log')]
+
+    def test_packages_without_those_of_the_machine(self):
+        self.part('debian.list',
+                  'deb [signed-by=/k] https://deb.example/debian bookworm '
+                  'main')
+        self.assertEqual(['a_1_all.deb', 'b_1_all.deb'], self.download())
+        self.assertEqual(['update', 'install'],
+                         [name for name, _ in self.calls])
+        self.assertEqual('', self.status)
+        for _, options in self.calls:
+            for name in ('Dir::Etc::sourcelist', 'Dir::State', 'Dir::Cache'):
+                self.assertTrue(options[name].startswith(str(self.target)))
+            self.assertEqual('-', options['Dir::Etc::sourceparts'])
+        text = pathlib.Path(options['Dir::Etc::sourcelist']).read_text()
+        self.assertEqual(
+            ['deb [signed-by=/k] https://deb.example/debian trixie main',
+             'deb [signed-by=/k] https://deb.example/debian trixie-backports '
+             'main'], [line for line in text.splitlines() if line])
+
+    def test_fields(self):
+        self.part('debian.sources', """\
+            Types: deb
+            URIs: https://deb.example/debian
+            Suites: bookworm bookworm-updates
+            Components: main
+            Signed-By: /k
+            """)
+        self.download()
+        text = (self.target / 'sources.sources').read_text()
+        first, second = text.strip().split('\n\n')
+        for paragraph, suite in ((first, 'trixie'),
+                                 (second, 'trixie-backports')):
+            self.assertIn(f'suites: {suite}\n', paragraph)
+            self.assertIn('signed-by: /k', paragraph)
+
+    def test_unknown_origin(self):
+        self.assertIn('add trixie-backports to the sources there',
+                      self.refused(self.download))

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import unittest
 
+from lab.services import base as services
 from lab.services import hypervisors
 from lab.tests.unit import base
 from lab.topology import Topology
@@ -86,6 +87,25 @@ class TestMakeKeys(base.TestCase):
         message = self.refused(hypervisors.make_keys, self.layout, TOPOLOGY)
         self.assertIn('ssh-keygen', message)
         self.assertIn('no entropy', message)
+
+
+class TestLibvirt(base.TestCase):
+
+    def test_of_another_suite(self):
+        made = services.Lab(self.layout, Topology(
+            qemu_on='compute2=trixie-backports'))
+        root = self.layout.userlands / 'trixie-backports'
+        first, second = (each for each in made.services
+                         if isinstance(each, hypervisors.Libvirt))
+        for service, expected in (
+                (first, ()), (second, ('/usr/sbin/chroot', str(root)))):
+            service.configure()
+            program, = service.programs()
+            self.assertEqual((*expected, '/usr/sbin/libvirtd', '--listen'),
+                             program.command)
+            self.assertIs(bool(expected), self.layout.userland(
+                service.host.name).is_symlink())
+        self.assertEqual(root, self.layout.userland('compute2').readlink())
 
 
 @unittest.skipUnless(shutil.which('ssh-keygen'), 'no ssh-keygen')
