@@ -12,17 +12,19 @@
 """nova whose checks end when libvirtd of a host hangs.
 
 nova-compute waits without a limit for the answer of libvirtd, and holds the
-lock of its one connection meanwhile. The periodic tasks of the RPC server go
-on, so neither the conductor's call monitoring nor the service group sees
-anything: the server stays MIGRATING for [DEFAULT]long_rpc_timeout (1800 s).
+lock of its one connection meanwhile. The RPC server and the report of the
+service go on, so neither the conductor's call monitoring nor the service group
+sees anything: the server stays MIGRATING for [DEFAULT]long_rpc_timeout
+(1800 s).
 
-Here libvirt's keep-alive closes a connection that is silent for
-INTERVAL_S * (COUNT + 1) seconds, and every call on it ends with an error. nova
-then disables its service, and the conductor refuses the migration. What is
-left: a new connection to a libvirtd that hangs still waits, because
-libvirt sends no keep-alive messages before it is open.
+Here libvirt's keep-alive closes a connection that is silent for INTERVAL_S *
+(COUNT + 1) seconds, and a new one may take CONNECT_S: libvirt sends no
+keep-alive messages before a connection is open. nova then disables its
+service, and the conductor refuses the migration. Without
+:mod:`lab.bugs.libvirt_gone_corrected` nova would deadlock instead.
 """
 
+from concurrent import futures
 import importlib
 
 from lab.bugs import loader
@@ -31,17 +33,28 @@ BUG = loader.Bug(
     __file__, number='none', commit='none', services=('nova-compute',),
     effect='',
     # tools/run-lab.sh faults libvirtd-destination shows it.
-    test='', check='', stock=False, kind=loader.CORRECTION)
-#: libvirtd's own defaults for its clients.
-INTERVAL_S, COUNT = 5, 5
+    test='', check='', stock=False, kind=loader.CORRECTION,
+    needs=('libvirt_gone_corrected',))
+INTERVAL_S, COUNT, CONNECT_S = 5, 2, 10
 
 
 @BUG.after('nova.virt.libvirt.host')
 def patch_host(host):
-    """Ask libvirtd for signs of life."""
-    @BUG.wrap(host.Host, '_get_new_connection')
-    def get_new_connection(original, self):
-        connection = original(self)
+    """Ask libvirtd for signs of life, and limit the time to connect."""
+    # One thread: an attempt that hangs does not become many.
+    executor = futures.ThreadPoolExecutor(max_workers=1)
+
+    @BUG.wrap(host.Host, '_connect')
+    def connect(original, self, uri, read_only):
+        attempt = executor.submit(original, self, uri, read_only)
+        try:
+            connection = attempt.result(CONNECT_S)
+        except futures.TimeoutError as error:
+            attempt.cancel()
+            BUG.fired(f'no connection to {uri} within {CONNECT_S} s')
+            raise loader.libvirt_error(
+                f'{uri} does not answer within {CONNECT_S} s',
+                'VIR_ERR_RPC') from error
         connection.setKeepAlive(INTERVAL_S, COUNT)
         return connection
 

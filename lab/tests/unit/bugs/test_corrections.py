@@ -13,6 +13,7 @@
 """Unit tests of corrections of nova's and neutron's present defects."""
 
 import sys
+import threading
 import types
 from unittest import mock
 
@@ -120,6 +121,7 @@ class FakeLibvirtError(Exception):
 
     def __init__(self, domain):
         super().__init__('keepalive timeout')
+        self.err = ()
         self._domain = domain
 
     def get_error_domain(self):
@@ -139,7 +141,11 @@ class TestHungLibvirt(base.BugTestCase):
         self.enterContext(mock.patch.dict(sys.modules, {
             'libvirt': types.SimpleNamespace(
                 libvirtError=FakeLibvirtError, VIR_FROM_REMOTE=13,
-                VIR_FROM_RPC=7)}))
+                VIR_FROM_RPC=7, VIR_FROM_QEMU=10, VIR_ERR_RPC=39,
+                VIR_ERR_ERROR=2)}))
+        self.released = threading.Event()
+        # The thread would keep the process from ending.
+        self.addCleanup(self.released.set)
 
     def patched(self, error=None):
         """Return nova's patched classes; the check raises the error."""
@@ -148,11 +154,14 @@ class TestHungLibvirt(base.BugTestCase):
                 raise error
             return 'data'
 
-        connection = types.SimpleNamespace(
-            setKeepAlive=lambda *args: self.calls.append(args))
-        host = self.fake('Host', '_get_new_connection', result=connection)
+        def connect(this, uri, read_only):
+            self.released.wait()
+            return types.SimpleNamespace(
+                setKeepAlive=lambda *args: self.calls.append(args))
+
         manager = type('ComputeManager', (),
                        {'check_can_live_migrate_destination': check})
+        host = type('Host', (), {'_connect': connect})
         self.apply(
             host=types.SimpleNamespace(Host=host),
             manager=types.SimpleNamespace(
@@ -161,11 +170,24 @@ class TestHungLibvirt(base.BugTestCase):
         return host(), manager()
 
     def test_connection_is_kept_alive(self):
+        self.released.set()
         host, manager = self.patched()
-        self.assertIsNotNone(host._get_new_connection())
-        self.assertEqual(['_get_new_connection', (5, 5)], self.calls)
+        host._connect('qemu:///system', False)
+        self.assertEqual([(5, 2)], self.calls)
         self.assertEqual('data', manager.check_can_live_migrate_destination(
             None, self.instance))
+
+    def test_connection_that_is_not_answered(self):
+        self.patch(self.module, 'CONNECT_S', 0.05)
+        host, _ = self.patched()
+        for _ in range(2):
+            self.assertRaises(FakeLibvirtError, host._connect, 'qemu', False)
+        # The first attempt ends, and the second one was never made.
+        self.released.set()
+        host._connect('qemu', False)
+        self.assertEqual([(5, 2)], self.calls)
+        self.assertEqual(['no connection to qemu within 0.05 s'] * 2,
+                         self.events())
 
     def test_lost_connection(self):
         _, manager = self.patched(FakeLibvirtError(7))
@@ -182,6 +204,35 @@ class TestHungLibvirt(base.BugTestCase):
                 type(error), manager.check_can_live_migrate_destination,
                 None, self.instance)
         self.assertEqual([], self.events())
+
+
+class TestLibvirtGone(base.BugTestCase):
+
+    bug = 'libvirt_gone_corrected'
+
+    def test_callback_in_the_thread_that_holds_the_lock(self):
+        class Host:
+
+            def __init__(this):
+                this._wrapped_conn_lock = threading.Lock()
+
+            def _get_connection(this):
+                with this._wrapped_conn_lock:
+                    this._connection_closed()
+
+            def _connection_closed(this):
+                # acquire() without a limit would never end the test.
+                self.calls.append(
+                    this._wrapped_conn_lock.acquire(timeout=0.01))
+
+        self.apply(host=types.SimpleNamespace(Host=Host))
+        host = Host()
+        host._get_connection()
+        self.assertEqual([True], self.calls)
+        self.assertEqual(1, len(self.events()))
+        # Of the thread with libvirt's events.
+        Host()._connection_closed()
+        self.assertEqual(1, len(self.events()))
 
 
 class MessageUndeliverable(Exception):
