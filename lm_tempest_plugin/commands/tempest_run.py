@@ -204,7 +204,9 @@ class RunProgress:
         if isinstance(found, schema.RunStarted):
             hosts = ', '.join(
                 f'{each.host} ({each.hypervisor_type} '
-                f'{each.hypervisor_version})' for each in found.hosts)
+                f'{each.hypervisor_version}' +
+                (f', nova {each.nova_version})' if each.nova_version else ')')
+                for each in found.hosts)
             return (f'run {found.run}: compute API {found.compute_api}, hosts '
                     f'{hosts}')
         if isinstance(found, schema.DrainStarted):

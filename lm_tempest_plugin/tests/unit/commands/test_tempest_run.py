@@ -77,6 +77,12 @@ class RunProgressTest(base.TestCase):
         self.assertEqual(
             'run run-1: compute API 2.104, hosts compute1 (QEMU 10.0.2), '
             'compute2 (QEMU 10.0.2)', self.take(builders.run()))
+        old, new = (msgspec.structs.replace(each, nova_version=version)
+                    for each, version in zip(
+                        builders.run().hosts, ('33.0.2', '34.0.0')))
+        self.assertIn(
+            'compute1 (QEMU 10.0.2, nova 33.0.2), compute2 (QEMU 10.0.2, nova '
+            '34.0.0)', self.take(builders.run(hosts=(old, new))))
 
     def test_migrations(self):
         self.assertEqual(
