@@ -22,8 +22,9 @@ from lm_tempest_plugin.results import schema
 # Events of a live migration in order, as of nova 34 (compute/manager.py). JOB
 # ends when the migration is queued on the source host.
 CHECKS = 'conductor_live_migrate_instance'
-CANDIDATE_CHECKS = ('compute_check_can_live_migrate_destination',
-                    'compute_check_can_live_migrate_source')
+DESTINATION_CHECK = 'compute_check_can_live_migrate_destination'
+SOURCE_CHECK = 'compute_check_can_live_migrate_source'
+CANDIDATE_CHECKS = (DESTINATION_CHECK, SOURCE_CHECK)
 JOB = 'compute_live_migration'
 PRE = 'compute_pre_live_migration'
 POST_AT_DESTINATION = 'compute_post_live_migration_at_destination'
@@ -63,6 +64,11 @@ class ActionEvent:
     def open(self) -> bool:
         """Whether nova has recorded no end."""
         return self.finish is None
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether it ended without an error."""
+        return not self.open and self.result == 'Success'
 
     def __str__(self) -> str:
         details = f' ({self.details})' if self.details else ''

@@ -42,6 +42,7 @@ class Server:
     :ivar updated_at: when nova last updated it, by the cloud's clock; None if
         nova does not say
     :ivar addresses: its fixed addresses, IPv4 and IPv6, of all ports
+    :ivar progress: of nova's present task, in percent; 0 if nova shows none
     """
 
     server_id: str
@@ -56,6 +57,7 @@ class Server:
     flavor: str = ''
     updated_at: datetime.datetime | None = None
     addresses: tuple[str, ...] = ()
+    progress: int = 0
 
     @property
     def settled(self) -> bool:
@@ -139,7 +141,9 @@ def _server(body: dict[str, Any]) -> Server:
         addresses=tuple(
             address['addr'] for found in body.get('addresses', {}).values()
             for address in found
-            if address.get('OS-EXT-IPS:type', 'fixed') == 'fixed'))
+            if address.get('OS-EXT-IPS:type', 'fixed') == 'fixed'),
+        # nova shows it in some states only, and null until it was ever set.
+        progress=body.get('progress') or 0)
 
 
 def wait_for(servers_client: Any, server_id: str, status: str,

@@ -89,6 +89,7 @@ class ShowTest(ActionsTestCase):
             actions.JOB, finish=None, result=None)).events
         self.assertTrue(found.open)
         self.assertFalse(found.failed)
+        self.assertFalse(found.succeeded)
         self.assertIsNone(found.finish)
         self.assertEqual(
             'compute_live_migration on host alpha: not ended', str(found))
@@ -99,7 +100,14 @@ class ShowTest(ActionsTestCase):
         found, = self.show(body).events
         self.assertEqual(('', ''), (found.host, found.details))
         self.assertTrue(found.open)
+        self.assertFalse(found.succeeded)
         self.assertEqual('e on host unknown: Error', str(found))
+
+    def test_one_that_succeeded(self):
+        found, = self.show(event('e')).events
+        self.assertTrue(found.succeeded)
+        found, = self.show(event('e', result='Error')).events
+        self.assertFalse(found.succeeded)
 
 
 class EventsTest(ActionsTestCase):

@@ -50,6 +50,13 @@ class ShowTest(base.TestCase):
             image=None, ephemeral=0)), 'id')
         self.assertEqual(0.0, server.disk_gib)
 
+    def test_the_progress_of_a_task(self):
+        for shown, progress in (({'progress': 92}, 92), ({'progress': 0}, 0),
+                                # nova shows none while a server is PAUSED.
+                                ({}, 0), ({'progress': None}, 0)):
+            self.assertEqual(progress, servers.show(fakes.servers(
+                {**fakes.server(), **shown}), 'id').progress)
+
 
 class FindTest(base.TestCase):
 

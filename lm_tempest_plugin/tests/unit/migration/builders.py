@@ -149,6 +149,16 @@ def action(*events, start=0):
         'live-migration', second(start), '', events)
 
 
+def completed_events():
+    """Return the events of a migration from alpha to beta."""
+    return [event(actions.CHECKS, host='controller'),
+            event(actions.DESTINATION_CHECK, host='beta'),
+            event(actions.SOURCE_CHECK),
+            event(actions.JOB),
+            event(actions.PRE, host='beta'),
+            event(actions.POST_AT_DESTINATION, host='beta')]
+
+
 def progress(at_s=5.0, memory_remaining=0, disk_remaining=0, disk=20 * GIB):
     """Return the progress of a copy of 2 GiB of memory and 20 GiB of disk."""
     return schema.Progress(
@@ -167,9 +177,7 @@ def new_evidence(**changes):
         'transitions': transitions(
             'accepted', 'queued', 'preparing', 'running', 'completed'),
         'progress': (),
-        'action': action(
-            event(actions.CHECKS), event(actions.JOB), event(actions.PRE),
-            event(actions.POST_AT_DESTINATION, host='beta')),
+        'action': action(*completed_events()),
         'services': UP, 'guest': ANSWERS, 'abort_requested': False,
         **changes})
 

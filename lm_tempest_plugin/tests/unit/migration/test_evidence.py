@@ -126,7 +126,7 @@ class EvidenceTest(base.TestCase):
                 'record 7 failed from alpha to beta',
                 'status ACTIVE, task state None, host alpha',
                 'fault: libvirt has gone', 'Events of request req-1',
-                'compute_pre_live_migration on host alpha: Success',
+                'compute_pre_live_migration on host beta: Success',
                 'alpha (enabled, up)', 'Guest: answers, same boot id',
                 '4.00 s record running', '5.00 s: memory 1024 of',
                 'disk 0 of'):

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import dataclasses
 import json
 from unittest import mock
 
@@ -40,6 +41,8 @@ class NovaTestCase(base.CheckTestCase):
         self.allocations = {fakes.SERVER_ID: ['uuid-of-beta']}
         self.servers = mock.Mock()
         self.servers.show_server.side_effect = self.show_server
+        self.action = builders.action(*builders.completed_events())
+        self.servers.show_instance_action.side_effect = self.show_action
         self.servers.list_servers.side_effect = (
             lambda host, **kwargs: {'servers': list(map(
                 simulation.server_body, self.on_hosts[host]))})
@@ -69,6 +72,12 @@ class NovaTestCase(base.CheckTestCase):
             raise lib_exc.NotFound('gone')
         return {'server': {
             **simulation.server_body(self.server), 'id': server_id}}
+
+    def show_action(self, server_id, request_id):
+        if self.action is None:
+            raise lib_exc.NotFound('no action')
+        self.assertEqual('req-1', request_id)
+        return {'instanceAction': simulation.action_body(self.action)}
 
     def observation(self, *known, **changes):
         migrations = list(map(builders.judged, known)) or [builders.judged()]
@@ -223,38 +232,117 @@ class ServerStatusTest(NovaTestCase):
         self.server = builders.server(status='ERROR')
         self.assert_passes(self.observation(expected_status='ERROR'))
 
+    def test_a_progress_that_is_left(self):
+        for progress in (1, 92, 99):
+            self.server = builders.server(host='beta', progress=progress)
+            self.assert_problem(
+                self.observation(), 'status ACTIVE, task state None, host '
+                f'beta, and nova still shows a progress of {progress} %')
+            for status in ('failed', 'cancelled'):
+                seen = self.observation(self.rolled_back(
+                    records=(builders.record(status),)))
+                self.server = builders.server(progress=progress)
+                self.assert_problem(seen, f'progress of {progress} %')
+
+    def test_a_progress_that_says_nothing(self):
+        for progress in (0, 100):
+            self.server = builders.server(host='beta', progress=progress)
+            self.assert_passes(self.observation())
+
+    def test_nova_keeps_the_progress_when_nova_compute_restarts(self):
+        seen = self.observation(self.rolled_back(
+            records=(builders.record('error'),)))
+        self.server = builders.server(progress=92)
+        self.assert_passes(seen)
+
 
 class EventsTest(NovaTestCase):
 
     check = staticmethod(nova.events)
-    failed = builders.action(builders.event(
-        actions.POST_AT_DESTINATION, 'Error', host='beta',
-        details='no port'))
+    failed = builders.event(
+        actions.POST_AT_DESTINATION, 'Error', host='beta', details='no port')
 
-    def test_none_failed(self):
+    def without(self, name, *others):
+        """Let nova have no event of a name, but others."""
+        self.action = builders.action(*(
+            each for each in builders.completed_events()
+            if each.name != name), *others)
+
+    def test_all_succeeded(self):
         self.assert_passes(self.observation())
-        self.assert_passes(self.observation(
-            builders.new_evidence(action=None)))
+        # The policy hides hosts from this user.
+        self.action = builders.action(*(
+            dataclasses.replace(each, host='')
+            for each in builders.completed_events()))
+        self.assert_passes(self.observation())
 
     def test_one_failed_although_the_migration_is_completed(self):
+        self.without(self.failed.name, self.failed)
         self.assert_problem(
-            self.observation(builders.new_evidence(action=self.failed)),
+            self.observation(), 'completed, and an event of it failed: '
             'compute_post_live_migration_at_destination on host beta: Error '
             '(no port)')
 
+    def test_each_has_to_be_there(self):
+        for each in builders.completed_events():
+            self.without(each.name)
+            self.assert_problem(
+                self.observation(), 'these events of it are missing: '
+                f'{each.name}' if each.name == actions.CHECKS else
+                f'missing: {each.name} on host {each.host}; nova shows: ')
+
+    def test_each_has_to_end(self):
+        for each in builders.completed_events():
+            self.without(each.name, dataclasses.replace(
+                each, finish=None, result=''))
+            self.assert_problem(
+                self.observation(), f'missing: {each.name}',
+                f'{each.name} on host {each.host}: not ended')
+
+    def test_on_another_host(self):
+        self.without(actions.PRE, builders.event(actions.PRE, host='gamma'))
+        self.assert_problem(
+            self.observation(), f'missing: {actions.PRE} on host beta;',
+            f'{actions.PRE} on host gamma: Success')
+
+    def test_no_event_at_all(self):
+        self.action = builders.action()
+        self.assert_problem(self.observation(), 'shows: no event', *(
+            each.name for each in builders.completed_events()))
+
+    def test_no_action(self):
+        self.action = None
+        self.assert_problem(
+            self.observation(), 'no instance action of request req-1')
+
+    def test_one_that_ends_later(self):
+        # The evidence is older than the check.
+        self.assert_passes(self.observation(
+            builders.new_evidence(action=builders.action())))
+
     def test_hosts_that_the_scheduler_tried_before(self):
         for name in actions.CANDIDATE_CHECKS:
-            refused = builders.action(builders.event(
-                name, 'Error', host='gamma', details='CPU'))
+            refused = builders.event(
+                name, 'Error', host='gamma', details='CPU')
+            self.action = builders.action(
+                refused, *builders.completed_events())
             self.assert_passes(self.observation(builders.new_evidence(
-                action=refused, request=builders.new_request(
-                    destination=''))))
-            self.assert_problem(self.observation(builders.new_evidence(
-                action=refused)), name)
+                request=builders.new_request(destination=''))))
+            self.assert_problem(self.observation(), name)
 
     def test_of_other_verdicts_they_are_the_cause(self):
-        self.assert_passes(self.observation(
-            self.rolled_back(action=self.failed)))
+        self.action = builders.action(self.failed)
+        self.assert_skipped(self.observation(self.rolled_back()),
+                            'was completed')
+
+    def test_the_answer_was_lost(self):
+        self.assert_skipped(self.observation(builders.new_evidence(
+            request=builders.new_request(request_id=''))), 'request id')
+
+    def test_the_policy_hides_actions(self):
+        self.servers.show_instance_action.side_effect = lib_exc.Forbidden(
+            'by policy')
+        self.assert_skipped(self.observation(), 'hides instance actions')
 
 
 class ForceCompleteTest(NovaTestCase):
