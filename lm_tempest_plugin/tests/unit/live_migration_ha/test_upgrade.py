@@ -53,7 +53,6 @@ class UpgradeTest(fakes.TempestTestCase):
     def setUp(self):
         super().setUp()
         self.hosts = [host('alpha', OLD), host('beta', NEW)]
-        self.conf.live_migration_ha.drain_servers = 2
         self.canaries = []
         self.builder.adopt.side_effect = lambda path: self.canaries
 
@@ -254,7 +253,6 @@ class ResourceSetupTest(fakes.LiveMigrationHaTestCase):
         self.describe = self.useFixture(fixtures.MockPatchObject(
             results_file, 'describe_hosts',
             side_effect=lambda clients, hosts: self.found)).mock
-        self.conf.live_migration_ha.drain_servers = 3
 
     def set_up(self):
         kind = type('UpgradeTest', (test_upgrade.UpgradeTest,), {
@@ -271,7 +269,7 @@ class ResourceSetupTest(fakes.LiveMigrationHaTestCase):
         found = self.set_up()
         self.assertEqual(['alpha', 'delta', 'beta'],
                          [each.host for each in found.hosts_by_age])
-        self.assertEqual(9, found.TIMEOUT_SCALING_FACTOR)
+        self.assertEqual(6, found.TIMEOUT_SCALING_FACTOR)
 
     def test_hosts_that_are_named(self):
         self.conf.compute.migration_source_host = 'beta'
