@@ -80,7 +80,7 @@ class Layout:
 
     @property
     def venvs(self) -> pathlib.Path:
-        """The two virtualenvs."""
+        """The two virtualenvs, and overlays with another nova."""
         return self.root / 'venvs'
 
     def venv_bin(self, venv: str, program: str) -> str:
@@ -128,6 +128,14 @@ class Layout:
     def cloud(self) -> pathlib.Path:
         """Configuration and data of the running cloud."""
         return self.root / 'cloud'
+
+    def nova(self, host: str) -> pathlib.Path:
+        """Return the link to the virtualenv whose nova a host runs.
+
+        Programs of nova are started through it, so another target and a
+        restart of nova's services change a host's nova.
+        """
+        return self.cloud / 'nova' / host
 
     @property
     def ready(self) -> pathlib.Path:
@@ -221,6 +229,19 @@ def write_json(path: pathlib.Path, value: typing.Any,
                mode: int = 0o644) -> None:
     """Write a value as JSON, atomically; see :func:`write`."""
     write(path, json.dumps(value, indent=2, sort_keys=True) + '\n', mode)
+
+
+def link(path: pathlib.Path, target: pathlib.Path) -> None:
+    """Make a symbolic link, or replace one atomically.
+
+    :param path: the link; its folder is made if it is missing
+    :param target: path that it leads to
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f'.{path.name}.new')
+    unfinished.unlink(missing_ok=True)
+    unfinished.symlink_to(target)
+    unfinished.replace(path)
 
 
 def empty_folder(path: pathlib.Path, mode: int = 0o755) -> pathlib.Path:

@@ -61,7 +61,7 @@ CONTROLLER = Host('controller', str(MANAGEMENT[1]))
 class Topology:
     """The parts of a lab; chosen at ``up`` and fixed until ``down``.
 
-    The storage alone can be changed by another ``up``, volumes with it.
+    Another ``up`` can change the storage, volumes with it, and nova.
 
     :ivar computes: number of compute hosts
     :ivar qemu_on: hosts with libvirt and QEMU of another suite of Debian,
@@ -72,6 +72,10 @@ class Topology:
     :ivar max_concurrent_live_migrations: number of live migrations that a
         compute host runs at once as their source; nova's default is 1
     :ivar volumes: whether there is cinder, with volumes in the Ceph cluster
+    :ivar nova: the nova that hosts run: version of a release, or absolute path
+        of a checkout; empty for the pinned release
+    :ivar nova_on: exceptions of single hosts, each ``HOST=VERSION`` or
+        ``HOST=PATH``; the first one of a host counts
     """
 
     computes: int = 2
@@ -80,6 +84,15 @@ class Topology:
     storage: str = BLOCK
     max_concurrent_live_migrations: int = 1
     volumes: bool = False
+    nova: str = ''
+    nova_on: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        # A list, if it comes from JSON.
+        first: dict[str, str] = {}
+        for entry in self.nova_on:
+            first.setdefault(entry.partition('=')[0], entry)
+        object.__setattr__(self, 'nova_on', tuple(first.values()))
 
     @property
     def compute_hosts(self) -> tuple[Host, ...]:
@@ -112,6 +125,17 @@ class Topology:
         """
         return self in (other, dataclasses.replace(other, volumes=True))
 
+    def nova_of(self, host: str) -> str:
+        """Return the nova of a host, in the form of :attr:`nova`.
+
+        :param host: name of the host
+        """
+        for entry in self.nova_on:
+            name, _, source = entry.partition('=')
+            if name == host:
+                return source
+        return self.nova
+
     @property
     def provider_gateway(self) -> str:
         """Return the controller's address on the provider network."""
@@ -134,4 +158,8 @@ class Topology:
                       str(self.max_concurrent_live_migrations)]
         if self.volumes:
             words.append('--volumes')
+        if self.nova:
+            words += ['--nova', self.nova]
+        for entry in self.nova_on:
+            words += ['--nova-on', entry]
         return ' '.join(words)

@@ -35,6 +35,14 @@ LINKED = {'cloud': ('libvirt*.py', 'libvirtmod*.so'), 'tempest': ()}
 LINKED_FOR_CEPH = ('rados.*.so', 'rbd.*.so')
 
 
+def site_packages(venv: pathlib.Path) -> pathlib.Path:
+    """Return the folder of a virtualenv's own Python packages.
+
+    :param venv: the virtualenv, or a link to it
+    """
+    return next((venv / 'lib').glob('python3*')) / 'site-packages'
+
+
 def is_whole(paths: layout.Layout, name: str) -> bool:
     """Return whether a virtualenv was made to its end.
 
@@ -124,8 +132,7 @@ def _digest(paths: layout.Layout, name: str) -> str:
 
 def _link_debian_modules(paths: layout.Layout, name: str,
                          patterns: tuple[str, ...]) -> None:
-    lib = paths.venvs / name / 'lib'
-    site = next(lib.glob('python3*')) / 'site-packages'
+    site = site_packages(paths.venvs / name)
     for pattern in patterns:
         for module in DEBIAN_MODULES.glob(pattern):
             link = site / module.name

@@ -205,10 +205,18 @@ class Service:
         return True
 
     @property
+    def virtualenv(self) -> pathlib.Path:
+        """Return the virtualenv that its programs run in."""
+        return self.paths.venvs / 'cloud'
+
+    @property
     def variables(self) -> dict[str, str]:
         """Return the variables that programs and SSH sessions have."""
+        binaries = ':'.join((f'{self.paths.nova(self.host.name)}/bin',
+                             f'{self.paths.venvs}/cloud/bin',
+                             sandbox.SYSTEM_PATH))
         return {
-            'PATH': f'{self.paths.venvs}/cloud/bin:{sandbox.SYSTEM_PATH}',
+            'PATH': binaries,
             'HOME': str(self.data), 'TMPDIR': str(self.data / 'tmp'),
             'LC_ALL': 'C.UTF-8', 'PYTHONUNBUFFERED': '1'}
 
@@ -245,7 +253,7 @@ class Service:
         :param environment: variables added to the environment
         :raises errors.LabError: if the tool fails
         """
-        run(self.paths.venv_bin('cloud', program),
+        run(self.virtualenv / 'bin' / program,
             f'--config-file={self.etc / self.configuration}',
             *arguments, **environment)
 
@@ -255,8 +263,11 @@ class Service:
 
     def programs(self) -> list[Program]:
         """Return all its programs, the WSGI applications first."""
+        # The interpreter decides about the virtualenv, not uWSGI's script,
+        # which the cloud's alone has.
         return [self.program(
-            each.name, self.paths.venv_bin('cloud', 'uwsgi'), '--ini',
+            each.name, self.virtualenv / 'bin' / 'python3',
+            self.paths.venv_bin('cloud', 'uwsgi'), '--ini',
             self.etc / f'uwsgi-{each.name}.ini', port=each.port,
             needs=each.needs, environment=dict(each.environment))
             for each in self.applications()]
@@ -283,7 +294,7 @@ class Service:
         :param needs: see :class:`Program`
         """
         return self.program(
-            name, self.paths.venv_bin('cloud', name),
+            name, self.virtualenv / 'bin' / name,
             f'--config-file={self.etc / self.configuration}', needs=needs)
 
     def steps(self) -> list[Step]:

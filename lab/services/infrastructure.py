@@ -19,6 +19,7 @@ digest of everything that it depends on.
 
 import functools
 import hashlib
+import os
 import pathlib
 import shutil
 import subprocess
@@ -26,12 +27,17 @@ import sys
 
 from lab import configuration
 from lab import layout
+from lab.machine import sources
 from lab.services import base
 from lab.steps import Step
+from lab.topology import CONTROLLER
 from lab.topology import Topology
 
 MARIADBD = '/usr/sbin/mariadbd'
 CONSTRAINTS = layout.REPOSITORY / 'lab' / 'constraints-cloud.txt'
+#: Number of prepared databases that are kept beside a new one: those of other
+#: versions of nova. Each takes about 170 MB.
+KEPT = 3
 #: The step after which keystone, which makes all users, finds its database.
 KEYSTONE_SCHEMA = 'schema of keystone'
 #: The step after which all services of every lab are known to keystone.
@@ -51,6 +57,10 @@ class MariaDb(base.Service):
         version = subprocess.run([MARIADBD, '--version'], check=True,
                                  capture_output=True).stdout
         digest = hashlib.sha256(version)
+        # The constraints name the pinned nova, which need not be the one that
+        # runs.
+        digest.update(sources.schema_digest(
+            self.paths.nova(CONTROLLER.name)).encode())
         digest.update(self.paths.secrets.read_bytes())
         # The services' modules say how schemas, users and endpoints are
         # made, and topology.py has the addresses of endpoints.
@@ -95,6 +105,8 @@ class MariaDb(base.Service):
     def _restore(self) -> None:
         """Put the server's files in place, prepared or empty."""
         if self.is_kept:
+            # The time of the folder is that of its last use.
+            os.utime(self.kept)
             shutil.copytree(self.kept / 'mariadb', self.data / 'mariadb')
             shutil.copytree(self.kept / 'keys', self.paths.keys)
         else:
@@ -123,7 +135,9 @@ class MariaDb(base.Service):
         self.lab.supervisor.stop('mariadb')
         unfinished = self.kept.with_name('.database-unfinished')
         shutil.rmtree(unfinished, ignore_errors=True)
-        for old in self.paths.cache.glob('database-*'):
+        others = sorted(self.paths.cache.glob('database-*'),
+                        key=lambda path: path.stat().st_mtime)
+        for old in others[:-KEPT]:
             shutil.rmtree(old)
         shutil.copytree(self.data / 'mariadb', unfinished / 'mariadb')
         shutil.copytree(self.paths.keys, unfinished / 'keys')

@@ -13,14 +13,34 @@
 """nova and placement; nova-compute on each compute host."""
 
 import collections.abc
+import dataclasses
+import functools
+import pathlib
 
 import openstack
 
+from lab import errors
+from lab.machine import sources
 from lab.services import base
 from lab.services import ceph
+from lab.services import keystone
+from lab.steps import Step
+from lm_tempest_plugin import utils
+
+#: Time for a nova-compute to register, in seconds.
+REGISTRATION_S = 90
 
 
-class Nova(base.Service):
+class OwnNova(base.Service):
+    """A service that runs the nova of its host."""
+
+    @property
+    def virtualenv(self) -> pathlib.Path:
+        """Return the link to the virtualenv of its host's nova."""
+        return self.paths.nova(self.host.name)
+
+
+class Nova(OwnNova):
     """nova's API, metadata API, conductor and scheduler."""
 
     name = 'nova'
@@ -35,12 +55,11 @@ class Nova(base.Service):
 
     def applications(self) -> tuple[base.Application, ...]:
         """Return the API and the metadata API."""
-        share = self.paths.venv_bin('cloud', '../etc')
         environment = (
             ('OS_NOVA_CONFIG_DIR', str(self.etc)),
             # The paste file has to come first.
             ('OS_NOVA_CONFIG_FILES',
-             f'{share}/nova/api-paste.ini;nova.conf'))
+             f'{self.virtualenv}/etc/nova/api-paste.ini;nova.conf'))
         return (
             base.Application('nova-api', 'nova.wsgi.osapi_compute',
                              self.endpoint.port, 2, environment),
@@ -80,7 +99,7 @@ class Nova(base.Service):
                 yield f'hypervisor {host.name}'
 
 
-class NovaCompute(base.Service):
+class NovaCompute(OwnNova):
     """nova-compute; it waits for nova-conductor before it does anything."""
 
     name = 'nova-compute'
@@ -95,6 +114,32 @@ class NovaCompute(base.Service):
     def programs(self) -> list[base.Program]:
         """Return the daemon."""
         return [self.daemon(self.name)]
+
+    def steps(self) -> list[Step]:
+        """Start the daemon; older ones first.
+
+        nova refuses to register one that is older than all that have
+        registered.
+        """
+        ages = {host: sources.service_version(self.paths.nova(host.name))
+                for host in self.lab.topology.compute_hosts}
+        own = ages[self.host]
+        older = [f'{host.name}-{self.name}'
+                 for host, age in ages.items() if age < own]
+        [program] = self.programs()
+        if max(ages.values()) > own:
+            program = dataclasses.replace(program, after=lambda: (
+                utils.wait_until(
+                    bool, self._is_registered,
+                    f'{program.identifier} to register', REGISTRATION_S,
+                    error=errors.LabError)))
+        return [self.step(program.identifier, functools.partial(
+            self.start, program), *older)]
+
+    def _is_registered(self) -> bool:
+        cloud = keystone.connect(self.paths)
+        return any(cloud.compute.services(host=self.host.name,
+                                          binary=self.name))
 
 
 class Placement(base.Service):

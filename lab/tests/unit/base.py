@@ -68,6 +68,25 @@ class TestCase(unittest.TestCase):
             path.chmod(mode)
         return path
 
+    def nova(self, name='cloud', version='34.0.0', age=74,
+             migrations=('a_first.py',)):
+        """Make a virtualenv that holds little but a nova."""
+        venv = self.layout.venvs / name
+        site = venv / 'lib' / 'python3.11' / 'site-packages'
+        self.write(site / f'nova-{version}.dist-info' / 'METADATA',
+                   f'Name: nova\nVersion: {version}\nRequires-Dist: pbr\n')
+        self.write(site / 'nova' / 'objects' / 'service.py',
+                   f'import x\nSERVICE_VERSION = {age}\n')
+        for migration in migrations:
+            self.write(site / 'nova' / 'db' / 'main' / 'migrations' /
+                       'versions' / migration, migration)
+        return venv
+
+    def run_nova(self, **of_hosts):
+        """Let hosts run the nova of virtualenvs."""
+        for host, venv in of_hosts.items():
+            layout.link(self.layout.nova(host), venv)
+
     def program(self, name, script):
         """Put a shell script on PATH in place of a program."""
         binaries = self.folder / 'bin'

@@ -239,7 +239,11 @@ class TestWriteAll(TestCase):
                 self.ini('controller', name)[section]['connection'])
 
     def test_privilege_helper_is_that_of_the_virtualenv(self):
-        for name in ('nova.conf', 'metadata-agent.ini'):
+        script = self.layout.venv_bin('cloud', 'privsep-helper')
+        # nova's helper loads the nova of the host.
+        interpreter = f'{self.layout.nova("compute2")}/bin/python3'
+        for name, program in (('nova.conf', [interpreter, script]),
+                              ('metadata-agent.ini', [script])):
             helpers = [
                 values['helper_command'] for values
                 in self.ini('compute2', name).values()
@@ -247,10 +251,14 @@ class TestWriteAll(TestCase):
             self.assertTrue(helpers)
             for helper in helpers:
                 self.assertEqual(
-                    [self.layout.venv_bin('cloud', 'privsep-helper'),
-                     '--config-file',
-                     str(self.layout.etc('compute2') / name)],
+                    [*program, '--config-file', str(
+                        self.layout.etc('compute2') / name)],
                     shlex.split(helper))
+
+    def test_messages_to_an_older_compute_host(self):
+        for host in ('controller', 'compute1'):
+            self.assertEqual('auto', self.ini(host, 'nova.conf')[
+                'upgrade_levels']['compute'])
 
     def test_one_live_migration_at_a_time(self):
         self.assertEqual('1', self.ini('compute1', 'nova.conf')[
@@ -492,7 +500,7 @@ class TestVolumes(TestCeph):
                 self.assertEqual(
                     [f'{self.layout.venvs}/cloud/bin/privsep-helper',
                      '--config-file', f'{self.layout.etc(host)}/{name}'],
-                    found[section]['helper_command'].split())
+                    found[section]['helper_command'].split()[-3:])
 
     def test_api_is_told_its_file(self):
         parser = configparser.ConfigParser(interpolation=None)

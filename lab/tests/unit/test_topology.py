@@ -96,6 +96,17 @@ class TestTopology(unittest.TestCase):
             '--computes 2 --storage block --qemu-on '
             'compute1=trixie,compute2=forky', made.describe())
 
+    def test_nova(self):
+        made = topology.Topology(nova='34.0.0', nova_on=(
+            'compute1=/a=b', 'compute1=33.0.2', 'controller=35.0.0'))
+        self.assertEqual(['35.0.0', '/a=b', '34.0.0'], [
+            made.nova_of(host.name) for host in made.hosts])
+        self.assertEqual('--computes 2 --storage block --nova 34.0.0 '
+                         '--nova-on compute1=/a=b --nova-on controller=35.0.0',
+                         made.describe())
+        text = json.dumps(dataclasses.asdict(made))
+        self.assertEqual(made, topology.Topology(**json.loads(text)))
+
     def test_describe_names_the_options(self):
         self.assertEqual('--computes 2 --storage block',
                          topology.Topology().describe())

@@ -146,7 +146,7 @@ class RunnerTestCase(base.TestCase):
                        'virsh': 'domain-1\nserver-1\n',
                        'ovs-vsctl': INTERFACES}[program]))
         # "nova-manage placement audit" has deleted allocations.
-        self.write(self.layout.venvs / 'cloud' / 'bin' / 'nova-manage',
+        self.write(self.layout.nova('controller') / 'bin' / 'nova-manage',
                    f'#!/bin/sh\necho "$@" > {self.folder}/audit\nexit 4\n',
                    0o755)
         self.runner = runner.Runner(self.layout, Topology())
@@ -193,7 +193,7 @@ class TestActivated(RunnerTestCase):
             'placement audit --delete\n'))
 
     def test_audit_fails(self):
-        self.write(self.layout.venvs / 'cloud' / 'bin' / 'nova-manage',
+        self.write(self.layout.nova('controller') / 'bin' / 'nova-manage',
                    '#!/bin/sh\necho no database >&2\nexit 1\n', 0o755)
         with self.runner:
             message = self.refused(self.runner.deactivate, ('nova-compute',))

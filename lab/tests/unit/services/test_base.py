@@ -139,6 +139,7 @@ class TestPlan(base.TestCase):
             values = dict(each.environment)
             self.assertEqual(len(values), len(each.environment))
             self.assertTrue(values['PATH'].startswith(
+                f'{self.layout.nova(each.host)}/bin:'
                 f'{self.layout.venvs}/cloud/bin:'))
             # Nothing is written outside of the lab.
             for name in ('HOME', 'TMPDIR'):
@@ -160,10 +161,24 @@ class TestPlan(base.TestCase):
             self.assertTrue(program.command[-1].endswith(
                 f'/uwsgi-{application.name}.ini'))
 
+    def test_nova_of_the_host(self):
+        for each in self.plan:
+            own = self.layout.nova(each.host)
+            if each.name in ('nova-api', 'nova-metadata'):
+                # The script of uWSGI names the interpreter of the cloud.
+                self.assertEqual(f'{own}/bin/python3', each.command[0])
+                self.assertEqual(f'{self.layout.venvs}/cloud/bin/uwsgi',
+                                 each.command[1])
+            else:
+                self.assertEqual(
+                    each.name.startswith('nova-'),
+                    each.command[0] == f'{own}/bin/{each.name}', each.name)
+
     def test_paste_file_of_nova_comes_first(self):
         values = dict(self.known['nova-api'].environment)
         first, second = values['OS_NOVA_CONFIG_FILES'].split(';')
-        self.assertTrue(first.endswith('/api-paste.ini'))
+        self.assertEqual(f'{self.layout.nova("controller")}/etc/nova/'
+                         f'api-paste.ini', first)
         self.assertEqual('nova.conf', second)
 
 

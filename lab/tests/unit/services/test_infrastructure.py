@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import os
 import pathlib
 import shutil
 import subprocess
@@ -42,6 +43,7 @@ class TestCase(base.TestCase):
         self.events = []
         self.data = self.layout.data('controller') / 'mariadb'
         configuration.passwords(self.layout)
+        self.run_nova(controller=self.nova())
         self.database = self.new()
         self.first = self.database.kept
 
@@ -89,8 +91,8 @@ class TestCase(base.TestCase):
         """A new cloud of the same lab."""
         for folder in (self.data, self.layout.keys):
             if folder.exists():
-                folder.rename(self.folder / f'old-{len(self.events)}-'
-                              f'{folder.name}')
+                number = len(list(self.folder.iterdir()))
+                folder.rename(self.folder / f'old-{number}-{folder.name}')
         self.events.clear()
         return self.new()
 
@@ -113,6 +115,19 @@ class TestKey(TestCase):
     def test_versions_of_openstack(self):
         self.write(self.constraints, 'nova==2\n')
         self.assertTrue(self._differs())
+
+    def test_nova_with_other_migrations(self):
+        self.run_nova(controller=self.nova(
+            'nova-1', age=75, migrations=('a_first.py', 'b_second.py')))
+        self.assertTrue(self._differs())
+
+    def test_nova_with_the_same_migrations(self):
+        self.run_nova(controller=self.nova('nova-1', '35.0.0', age=75))
+        self.assertFalse(self._differs())
+
+    def test_nova_of_a_compute_host(self):
+        self.run_nova(compute1=self.nova('nova-1', migrations=()))
+        self.assertFalse(self._differs())
 
     def test_passwords(self):
         self.layout.secrets.unlink()
@@ -226,13 +241,23 @@ class TestKeep(TestCase):
         programs = self.programs()
         self.assertEqual(['stop', 'start', 'wait'], programs[-3:])
 
-    def test_one_at_a_time(self):
-        self.prepare()
-        self.version = b'mariadbd 11.8'
+    def test_those_that_were_used_last(self):
+        made = []
+        for version in range(infrastructure.KEPT + 1):
+            self.version = f'mariadbd {version}'.encode()
+            self.database = self.again()
+            self.prepare()
+            made.append(self.database.kept)
+            os.utime(self.database.kept, (version, version))
+        self.assertEqual(set(made), set(self.layout.cache.iterdir()))
+        # The first one is used again.
+        self.version = b'mariadbd 0'
+        self.begin(self.again())
+        self.version = b'mariadbd x'
         self.database = self.again()
         self.prepare()
-        self.assertEqual([self.database.kept],
-                         list(self.layout.cache.iterdir()))
+        self.assertEqual({made[0], *made[2:], self.database.kept},
+                         set(self.layout.cache.iterdir()))
 
     def test_interrupted(self):
         self.begin(self.database)

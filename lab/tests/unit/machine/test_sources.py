@@ -1,0 +1,392 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import dataclasses
+import json
+import os
+import platform
+import subprocess
+import sys
+
+from lab.machine import sources
+from lab.machine import virtualenvs
+from lab.tests.unit import base
+
+MANAGER = 'nova/compute/manager.py'
+#: Instead of pip: "wheel" keeps the files that it was to build, and "install"
+#: puts them into the overlay. Each writes down how it was called, and fails if
+#: there is a file "wheel.fails" or "install.fails", with its content.
+PIP = """\
+#!/bin/sh
+set -e
+here={0}
+echo "$PBR_VERSION $*" >> $here/calls
+for word; do case $word in wheel|install) action=$word;; esac; done
+if [ -e $here/$action.fails ]; then cat $here/$action.fails; exit 1; fi
+for last; do :; done
+if [ $action = wheel ]; then
+    rm -rf $here/built
+    [ -d "$last" ] && cp -r "$last" $here/built || cp -r $here/release \\
+        $here/built
+    touch "$here/state/install/wheels/nova-$PBR_VERSION-py3-none-any.whl"
+    echo $PBR_VERSION > $here/version
+else
+    site=$(echo "$(dirname "$2")"/../lib/python3*/site-packages)
+    cp -r $here/built/nova "$site"
+    mkdir -p "$site/nova-$(cat $here/version).dist-info"
+    cp $here/metadata "$site/nova-$(cat $here/version).dist-info/METADATA"
+    echo "Version: $(cat $here/version)" >> \\
+        "$site/nova-$(cat $here/version).dist-info/METADATA"
+fi
+"""
+METADATA = 'Name: nova\nRequires-Dist: pbr\n'
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        # Users' settings may want signed commits or call hooks.
+        os.environ.update(GIT_CONFIG_GLOBAL='/dev/null',
+                          GIT_CONFIG_NOSYSTEM='1', HOME=str(self.folder))
+        self.checkout = self.folder / 'nova checkout'
+        self.write(self.checkout / MANAGER, 'VALUE = 1\n')
+        self.write(self.checkout / 'nova/tests/test_x.py', 'VALUE = 1\n')
+        self.write(self.checkout / 'nova/objects/service.py',
+                   'SERVICE_VERSION = 73\n')
+        self.write(self.checkout / '.gitignore', '*.pyc\n')
+        self.git('init', '-q', '-b', 'master')
+        self.commit()
+
+    def git(self, *arguments):
+        return subprocess.run(
+            ['git', '-c', 'user.name=x', '-c', 'user.email=x@example.org',
+             *arguments], cwd=self.checkout, check=True, text=True,
+            capture_output=True).stdout.strip()
+
+    def commit(self):
+        self.git('add', '.')
+        self.git('commit', '-q', '-m', 'x', '--allow-empty')
+        return self.git('rev-parse', 'HEAD')
+
+
+class TestParse(TestCase):
+
+    def test_release(self):
+        for text in ('33.0.2', '34.0.0.0rc1', '34.0.0rc1', ''):
+            source = sources.Source.parse(text)
+            self.assertEqual(text, source.text)
+            self.assertFalse(source.is_checkout)
+
+    def test_checkout(self):
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
+        for text in (str(self.checkout), 'nova checkout', './nova checkout/'):
+            source = sources.Source.parse(text)
+            self.assertEqual(str(self.checkout), source.text)
+            self.assertTrue(source.is_checkout)
+
+    def test_neither(self):
+        self.write(self.folder / 'other' / 'setup.cfg')
+        self.write(self.folder / 'unpacked' / MANAGER)
+        for text, reason in (
+                ('33', 'neither a release of nova, such as 34.'),
+                ('main', 'nor a folder'),
+                (f'{self.folder}/none', 'nor a folder'),
+                (f'{self.folder}/other', 'holds no nova'),
+                (f'{self.folder}/unpacked', 'is no checkout of nova')):
+            message = self.refused(sources.Source.parse, text)
+            self.assertIn(reason, message)
+
+    def test_pinned(self):
+        self.assertRegex(sources.pinned(), r'^\d+\.\d+\.\d+$')
+
+
+class TestInstall(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.patch(virtualenvs, 'PYTHON', sys.executable)
+        self.write(self.nova() / 'stamp', 'digest of the cloud')
+        self.metadata = self.write(self.folder / 'metadata', METADATA)
+        for name in ('cloud', 'tempest'):
+            self.write(self.layout.venvs / name / 'bin' / 'pip',
+                       PIP.format(self.folder), 0o755)
+        self.source = sources.Source.parse(str(self.checkout))
+
+    def install(self, **changes):
+        return sources.install(
+            self.layout, dataclasses.replace(self.source, **changes))
+
+    def calls(self):
+        path = self.folder / 'calls'
+        lines = path.read_text().splitlines() if path.exists() else []
+        path.unlink(missing_ok=True)
+        return lines
+
+    def files(self):
+        """Return the content of all files of the checkout, .git as well."""
+        return {path: path.read_bytes()
+                for path in self.checkout.rglob('*') if path.is_file()}
+
+    def content(self, venv, path=MANAGER):
+        return (virtualenvs.site_packages(venv) / path).read_text()
+
+    def test_pinned_release_is_the_clouds(self):
+        for text in ('', sources.pinned()):
+            self.assertEqual(self.layout.venvs / 'cloud',
+                             self.install(text=text))
+        self.assertEqual([], self.calls())
+
+    def test_packages_of_the_cloud_are_seen_behind_its_own(self):
+        venv = self.install()
+        below = virtualenvs.site_packages(self.layout.venvs / 'cloud')
+        self.write(below / 'of_the_cloud.py', 'NAME = "cloud"')
+        said = subprocess.run(
+            [venv / 'bin' / 'python3', '-c',
+             'import nova.compute.manager, of_the_cloud\n'
+             'print(nova.compute.manager.__file__, of_the_cloud.NAME)'],
+            capture_output=True, text=True, check=True, cwd='/').stdout
+        self.assertEqual(f'{virtualenvs.site_packages(venv)}/{MANAGER} '
+                         f'cloud\n', said.replace('//', '/'))
+
+    def test_nothing_is_written_into_the_checkout(self):
+        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
+        self.write(self.checkout / 'nova/new.py')
+        before = self.files()
+        self.install()
+        self.assertEqual(before, self.files())
+
+    def test_changes_that_are_not_committed_count(self):
+        first = self.install()
+        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
+        self.write(self.checkout / 'nova' / 'new.py', 'NEW = 1\n')
+        second = self.install()
+        self.assertNotEqual(first, second)
+        self.assertEqual('VALUE = 1\n', self.content(first))
+        self.assertEqual('VALUE = 2\n', self.content(second))
+        self.assertEqual('NEW = 1\n', self.content(second, 'nova/new.py'))
+        self.assertIn('with changes', sources.describe(second))
+        self.assertNotIn('with changes', sources.describe(first))
+
+    def test_removed_file(self):
+        self.write(self.checkout / 'nova' / 'old.py', 'OLD = 1\n')
+        self.commit()
+        (self.checkout / 'nova' / 'old.py').unlink()
+        site = virtualenvs.site_packages(self.install())
+        self.assertFalse((site / 'nova' / 'old.py').exists())
+
+    def test_same_content_is_built_once(self):
+        first = self.install()
+        self.assertEqual(2, len(self.calls()))
+        self.write(self.checkout / 'nova/tests/test_x.py', 'VALUE = 2\n')
+        self.write(self.checkout / 'nova' / 'x.pyc', 'cache')
+        commit = self.commit()
+        self.assertEqual(first, self.install())
+        self.assertEqual([], self.calls())
+        # But it is that of another commit now.
+        self.assertIn(f'{self.checkout} at {commit[:12]}',
+                      sources.describe(first))
+
+    def test_other_cloud_causes_a_new_one(self):
+        self.install()
+        self.calls()
+        self.write(self.layout.venvs / 'cloud' / 'stamp', 'another digest')
+        self.install()
+        self.assertEqual(2, len(self.calls()))
+
+    def test_interrupted_one_does_not_count(self):
+        self.write(self.folder / 'install.fails', 'Terminated\n')
+        self.refused(self.install)
+        (self.folder / 'install.fails').unlink()
+        self.calls()
+        self.install()
+        self.assertEqual(2, len(self.calls()))
+
+    def test_revision(self):
+        old = self.git('rev-parse', 'HEAD')
+        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
+        self.commit()
+        self.write(self.checkout / MANAGER, 'VALUE = 3\n')
+        venv = self.install(revision='HEAD^')
+        self.assertEqual('VALUE = 1\n', self.content(venv))
+        self.assertIn(f'at {old[:12]})', sources.describe(venv))
+        self.assertEqual('VALUE = 3\n', self.content(self.install()))
+
+    def test_unknown_revision(self):
+        message = self.refused(self.install, revision='nonesuch')
+        self.assertEqual(f'{self.checkout} has no revision nonesuch.',
+                         message)
+
+    def test_conflict(self):
+        self.git('branch', 'other')
+        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
+        self.commit()
+        self.git('checkout', '-q', 'other')
+        self.write(self.checkout / MANAGER, 'VALUE = 3\n')
+        self.commit()
+        with self.assertRaises(subprocess.CalledProcessError):
+            self.git('merge', 'master')
+        message = self.refused(self.install)
+        self.assertIn(f'has conflicts, first in {MANAGER}', message)
+        self.assertEqual([], self.calls())
+
+    def test_checkout_without_a_commit(self):
+        subprocess.run(['rm', '-rf', self.checkout / '.git'], check=True)
+        self.git('init', '-q')
+        self.assertIn('has no revision HEAD', self.refused(self.install))
+
+    def test_worktree(self):
+        other = self.folder / 'worktree'
+        self.git('worktree', 'add', '-q', '-b', 'side', str(other))
+        self.write(other / MANAGER, 'VALUE = 2\n')
+        venv = self.install(text=str(other))
+        self.assertEqual('VALUE = 2\n', self.content(venv))
+
+    def test_version(self):
+        for tag, expected in ((None, '0.0.1.dev0'), ('34.0.0.0rc1',
+                                                     '34.0.0.0rc1')):
+            if tag:
+                self.git('tag', tag)
+            self.write(self.checkout / MANAGER, f'VALUE = "{tag}"\n')
+            self.assertIn(expected, sources.describe(self.install()))
+        for tag, expected in (('34.0.1.0rc1', '34.0.1.dev1'),
+                              ('34.1.0', '34.1.1.dev1')):
+            self.commit()
+            self.git('tag', tag)
+            self.write(self.checkout / MANAGER, f'VALUE = "after {tag}"\n')
+            self.commit()
+            venv = self.install()
+            self.assertTrue(sources.describe(venv).startswith(f'{expected} '))
+            self.assertTrue(self.calls()[-2].startswith(f'{expected} '))
+
+    def test_release(self):
+        self.write(self.folder / 'release' / MANAGER, 'VALUE = 5\n')
+        venv = self.install(text='33.0.2')
+        self.assertEqual(self.layout.venvs / 'nova-33.0.2', venv)
+        self.assertEqual('33.0.2', sources.describe(venv))
+        wheel, install = self.calls()
+        self.assertTrue(wheel.endswith(' nova==33.0.2'))
+        self.assertIn(' --no-deps', install)
+        self.assertEqual(venv, self.install(text='33.0.2'))
+        self.assertEqual([], self.calls())
+
+    def test_requirements_that_the_cloud_satisfies(self):
+        self.install()
+        self.assertTrue(self.calls()[-1].endswith(' --no-deps'))
+
+    def test_other_requirements(self):
+        self.metadata.write_text(f'{METADATA}Requires-Dist: oslo.new>=9\n')
+        self.install()
+        self.assertEqual([True, True, False], [
+            '--no-deps' in call for call in self.calls()])
+        # pip found all of them then.
+        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
+        venv = self.install()
+        self.assertTrue(self.calls()[-1].endswith(' --no-deps'))
+        # And now one had to be installed.
+        (virtualenvs.site_packages(venv) / 'x-1.dist-info').mkdir()
+        for overlay in self.layout.venvs.glob('nova-*'):
+            (virtualenvs.site_packages(overlay) / 'x-1.dist-info').mkdir(
+                exist_ok=True)
+        self.write(self.checkout / MANAGER, 'VALUE = 3\n')
+        self.install()
+        self.assertFalse(self.calls()[-1].endswith(' --no-deps'))
+
+    def test_build_fails(self):
+        self.write(self.folder / 'wheel.fails',
+                   'error: invalid pyproject.toml\n')
+        message = self.refused(self.install)
+        self.assertIn(f'Building {self.checkout} failed: error: invalid '
+                      f'pyproject.toml', message)
+        self.assertIn(str(self.layout.root / 'install'), message)
+        self.assert_sentence(message.replace('pyproject.', ''))
+
+    def test_release_that_does_not_exist(self):
+        self.write(self.folder / 'wheel.fails',
+                   'ERROR: No matching distribution found for nova==99.0.0\n')
+        message = self.refused(self.install, text='99.0.0')
+        self.assertIn('Downloading nova 99.0.0 failed: ERROR: No matching',
+                      message)
+
+    def test_release_that_needs_another_python(self):
+        self.write(
+            self.folder / 'wheel.fails',
+            'ERROR: Ignored the following versions that require a different '
+            'python version: 98.0.0 Requires-Python >=3.98; 99.0.0 '
+            'Requires-Python >=3.99\nERROR: No matching distribution\n')
+        message = self.refused(self.install, text='99.0.0')
+        self.assertEqual(
+            f'nova 99.0.0 needs Python >=3.99 and this machine has '
+            f'{platform.python_version()}: use another release.', message)
+
+    def test_syntax_error(self):
+        self.write(self.checkout / MANAGER, 'VALUE = 1\ndef f(:\n')
+        message = self.refused(self.install)
+        self.assertIn(f'{self.checkout} does not compile: {MANAGER}, line 2: '
+                      f'SyntaxError: ', message)
+
+    def test_git_is_missing(self):
+        os.environ['PATH'] = str(self.folder)
+        self.assertIn('git is missing', self.refused(self.install))
+
+    def test_hook_of_git(self):
+        # git tells its hooks the repository.
+        os.environ.update(GIT_DIR='/nonesuch', GIT_INDEX_FILE='/nonesuch/i')
+        self.assertEqual('VALUE = 1\n', self.content(self.install()))
+
+    def test_those_that_run_or_were_used_last_are_kept(self):
+        running = self.install()
+        self.run_nova(compute1=running)
+        os.utime(running / 'stamp', (0, 0))
+        made = []
+        for number in range(sources.KEPT + 1):
+            self.write(self.checkout / MANAGER, f'VALUE = {number + 10}\n')
+            made.append(self.install())
+            os.utime(made[-1] / 'stamp', (number + 1, number + 1))
+        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
+        last = self.install()
+        self.assertEqual({running, *made[2:], last},
+                         set(self.layout.venvs.glob('nova-*')))
+
+
+class TestFacts(base.TestCase):
+
+    def test_service_version(self):
+        self.assertEqual(71, sources.service_version(self.nova(age=71)))
+
+    def test_migrations(self):
+        self.assertEqual(
+            {'main/a.py', 'main/b.py'},
+            sources.migrations(self.nova(migrations=('a.py', 'b.py'))))
+
+    def test_schema(self):
+        venv = self.nova()
+        first = sources.schema_digest(venv)
+        database = virtualenvs.site_packages(venv) / 'nova' / 'db'
+        for path, counts in (('main/api.py', False), ('main/models.py', False),
+                             ('types.py', True),
+                             ('main/migrations/env.py', True)):
+            self.write(database / path, 'x')
+            self.assertEqual(counts, sources.schema_digest(venv) != first)
+            first = sources.schema_digest(venv)
+
+    def test_description_of_the_pinned_one(self):
+        venv = self.nova(version='34.0.0')
+        self.write(venv / 'stamp', '0123456789abcdef')
+        self.assertEqual('34.0.0', sources.describe(venv))
+
+    def test_description_of_a_release(self):
+        venv = self.nova('nova-33.0.2', version='33.0.2')
+        self.write(venv / 'stamp', json.dumps({'text': '33.0.2', 'base': ''}))
+        self.assertEqual('33.0.2', sources.describe(venv))
