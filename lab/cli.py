@@ -19,6 +19,7 @@ import dataclasses
 import pathlib
 import typing
 
+from lab.machine import sources
 from lab import topology
 
 DESCRIPTION = """\
@@ -53,6 +54,14 @@ def _number(low: int, high: int) -> typing.Callable[[str], int]:
                 f'{text!r} is not a number from {low} to {high}')
         return number
     return convert
+
+
+def _exception(text: str) -> str:
+    host, _, source = text.partition('=')
+    if not host or not source:
+        raise argparse.ArgumentTypeError(
+            f'{text!r} is neither HOST=VERSION nor HOST=PATH')
+    return text
 
 
 def _lines(text: str) -> int:
@@ -101,6 +110,17 @@ def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
         help='with --storage ceph: add cinder, with volumes in the Ceph '
         'cluster; "up" replaces a running cloud that lacks it, if it has no '
         'servers')
+    parser.add_argument(
+        '--nova', metavar='VERSION|PATH',
+        help='run this release of nova from PyPI, or the nova of this '
+        'checkout, with changes that are not committed (default: the pinned '
+        'release); "up" with another one restarts nova, if there are no '
+        'servers')
+    parser.add_argument(
+        '--nova-on', metavar='HOST=VERSION|PATH', action='append',
+        type=_exception,
+        help='run another nova on one host, such as compute1=33.0.2; may be '
+        'repeated')
     return parser
 
 
@@ -115,9 +135,13 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest='command', metavar='COMMAND')
 
     # SUPPRESS: a missing option must not override one before the command.
-    commands.add_parser(
+    up = commands.add_parser(
         'up', parents=[_cloud_options(argument_default=argparse.SUPPRESS)],
         help='install missing packages and start the cloud')
+    up.add_argument(
+        '--reload', action='store_true', default=False,
+        help='take the nova that is named or runs as it is now, and restart '
+        "nova's services, also with servers in the cloud")
     run = commands.add_parser(
         'run', help='run Tempest against the cloud',
         usage="run-lab.sh run [--profile FILE] [tempest run's arguments]",
@@ -236,6 +260,10 @@ def parse(arguments: list[str]) -> argparse.Namespace:
             f'--volumes does not go with --storage {topology.BLOCK}'
             f'{"" if options.storage else ", the default"}: volumes live in '
             f'the Ceph cluster of --storage {topology.CEPH}')
+    hosts = [each.partition('=')[0] for each in options.nova_on or ()]
+    for host in hosts:
+        if hosts.count(host) > 1:
+            top.error(f'--nova-on names {host} twice')
     if options.command == 'exec':
         if options.arguments[:1] == ['--']:
             del options.arguments[0]
@@ -246,8 +274,18 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def chosen_topology(options: argparse.Namespace) -> topology.Topology:
-    """Return the hosts that the options ask for."""
+    """Return the hosts that the options ask for.
+
+    :raises errors.LabError: if a nova is neither a release nor a checkout
+    """
     asked = {field.name: getattr(options, field.name)
              for field in dataclasses.fields(topology.Topology)}
+    if asked['nova']:
+        asked['nova'] = sources.Source.parse(asked['nova']).text
+    if asked['nova_on']:
+        pairs = (each.partition('=') for each in asked['nova_on'])
+        asked['nova_on'] = tuple(
+            f'{host}={sources.Source.parse(source).text}'
+            for host, _, source in pairs)
     return topology.Topology(**{name: value for name, value
                                 in asked.items() if value is not None})

@@ -36,6 +36,8 @@ from lab import errors
 from lab.hosts import namespaces
 from lab.hosts import network
 from lab import layout
+from lab.machine import sources
+from lab import reload
 from lab.services import base
 from lab.services import keystone
 from lab.services import storage
@@ -82,7 +84,7 @@ class StartPlan:
                 connect(), topology), ('neutron',)),
         ]
         ready = steps.Step(
-            base.READY, lambda: wait_until_ready(connect(), self._lab),
+            base.READY, self._await_ready,
             tuple(step.name for step in started
                   if base.READY not in step.needs))
         return [
@@ -109,6 +111,15 @@ class StartPlan:
                              f'such service, program or step')
         return tuple(step.name for each in near or others
                      for step in self._by_service[each])
+
+    def _await_ready(self) -> None:
+        cloud = keystone.connect(self._lab.paths)
+        wait_until_ready(cloud, self._lab)
+        novas = reload.current(self._lab.paths, self._lab.topology).values()
+        if len(set(map(sources.service_version, novas))) > 1:
+            # It started before there was any nova-compute.
+            reload.restart_control_plane(self._lab)
+            wait_until_ready(cloud, self._lab)
 
     def _make_hosts(self) -> None:
         for host in self._lab.topology.compute_hosts:

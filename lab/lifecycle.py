@@ -15,9 +15,11 @@
 import dataclasses
 import functools
 import json
+import pathlib
 import subprocess
 import sys
 import time
+import typing
 
 from lab import console
 from lab import errors
@@ -28,8 +30,10 @@ from lab import layout
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import qemu
+from lab.machine import sources
 from lab.machine import userland
 from lab.machine import virtualenvs
+from lab import reload
 from lab.services import base
 from lab import steps
 from lab.topology import CONTROLLER
@@ -61,7 +65,7 @@ def recorded(paths: layout.Layout) -> Topology | None:
 
 
 def up(paths: layout.Layout, topology: Topology,
-       may_switch: bool = False) -> None:
+       may_switch: bool = False, reloads: bool = False) -> None:
     """Install all that is missing and start a cloud; idempotent.
 
     The remains of an earlier command that was cut short are cleared first.
@@ -70,19 +74,43 @@ def up(paths: layout.Layout, topology: Topology,
     :param topology: the hosts
     :param may_switch: whether to start a cloud anew that is up with another
         storage, or without volumes
+    :param reloads: whether to restart nova's services of a cloud that is up,
+        even if it has servers
     :raises errors.LabError: if something is in the way
     """
     with layout.locked(paths):
         present = running(paths)
+        if present is None and reloads:
+            raise errors.LabError(
+                f'No cloud is up in {paths.root}, so there is no nova to '
+                f'reload: leave --reload out.')
+        is_named = bool(topology.nova or topology.nova_on)
+        if present is not None and not topology.nova:
+            # A cloud that is up keeps its nova unless the user names one.
+            topology = dataclasses.replace(
+                topology, nova=present.nova,
+                nova_on=(*topology.nova_on, *present.nova_on))
+        novas = _novas(topology)
         if present is not None:
-            if present.has_all_of(topology):
+            alike = present.has_all_of(dataclasses.replace(
+                topology, nova=present.nova, nova_on=present.nova_on))
+            if alike and not (is_named or reloads):
                 print(f'The cloud is up already ({present.describe()}).')
                 return
-            _refuse_other(present, topology, may_switch)
-            _refuse_servers(paths)
-            print(f'The cloud is started anew with --storage '
-                  f'{topology.storage}{" --volumes" * topology.volumes}.',
-                  flush=True)
+            if alike:
+                topology = dataclasses.replace(
+                    present, nova=topology.nova, nova_on=topology.nova_on)
+                if _has_switched(paths, topology, novas, reloads):
+                    return
+                print('The cloud is started anew, because nova refuses to be '
+                      'replaced by an older one.', flush=True)
+            else:
+                _refuse_other(present, topology, may_switch)
+                _refuse_servers(paths, 'With another storage the cloud is '
+                                'started anew', 'delete them first')
+                print(f'The cloud is started anew with --storage '
+                      f'{topology.storage}{" --volumes" * topology.volumes}.',
+                      flush=True)
         sandbox.refuse_others(paths.root)
         sandbox.end(paths.root)
         checks.memory(topology.computes, topology.has_ceph,
@@ -90,8 +118,9 @@ def up(paths: layout.Layout, topology: Topology,
         began = time.monotonic()
         with console.Console() as progress:
             steps.run(_installation(paths, topology), progress)
+        virtualenvs_of_nova = _install_novas(paths, novas)
         installed = time.monotonic()
-        _start(paths, topology)
+        _start(paths, topology, virtualenvs_of_nova)
         layout.write_json(paths.ready, dataclasses.asdict(topology))
         print(f'The cloud is up: {installed - began:.0f} s to install, '
               f'{time.monotonic() - installed:.0f} s to start '
@@ -102,7 +131,8 @@ def _refuse_other(present: Topology, asked: Topology,
                   may_switch: bool) -> None:
     """Refuse to change anything but the storage of a cloud that is up."""
     switched = dataclasses.replace(
-        present, storage=asked.storage,
+        present, storage=asked.storage, nova=asked.nova,
+        nova_on=asked.nova_on,
         volumes=asked.volumes or present.volumes and asked.has_ceph)
     if may_switch and switched == asked:
         return
@@ -114,8 +144,85 @@ def _refuse_other(present: Topology, asked: Topology,
         f'down ends it{way}.')
 
 
-def _refuse_servers(paths: layout.Layout) -> None:
-    """Refuse to end a cloud that somebody uses."""
+def _novas(topology: Topology) -> dict[str, sources.Source]:
+    """Return the nova of each host.
+
+    :raises errors.LabError: if one is none, or is that of an unknown host
+    """
+    names = [host.name for host in topology.hosts]
+    for entry in topology.nova_on:
+        host = entry.partition('=')[0]
+        if host not in names:
+            raise errors.LabError(
+                f'--nova-on {entry}: the lab has no host {host!r}, only '
+                f'{", ".join(names)}.')
+    return {name: sources.Source.parse(topology.nova_of(name))
+            for name in names}
+
+
+def _install_novas(paths: layout.Layout,
+                   novas: typing.Mapping[str, sources.Source]
+                   ) -> dict[str, pathlib.Path]:
+    """Install the nova of each host, and return its virtualenv."""
+    found = {}
+
+    def install(source: sources.Source) -> None:
+        found[source] = sources.install(paths, source)
+
+    # One after the other: pip keeps a core busy.
+    for source in dict.fromkeys(novas.values()):
+        with console.Console() as progress:
+            steps.run([steps.Step(f'nova {source.text or sources.pinned()}',
+                                  lambda: install(source))], progress)
+    return {host: found[source] for host, source in novas.items()}
+
+
+def _has_switched(paths: layout.Layout, topology: Topology,
+                  novas: typing.Mapping[str, sources.Source],
+                  reloads: bool) -> bool:
+    """Change the nova of a cloud that is up, if that is possible.
+
+    :param paths: paths of the lab
+    :param topology: the hosts, with the new nova
+    :param novas: the new nova of each host
+    :param reloads: whether to restart it in any case, even with servers
+    :returns: whether the cloud has it now; if not, start the cloud anew
+    :raises errors.LabError: if the cloud has servers in the way, or a service
+        does not come up
+    """
+    present = reload.current(paths, topology)
+    if set(present) != set(novas):
+        raise errors.LabError(
+            'The cloud that is up is older than this checkout: '
+            'tools/run-lab.sh down ends it.')
+    wanted = _install_novas(paths, novas)
+    changed = {host: venv for host, venv in wanted.items()
+               if venv != present[host]}
+    if not (changed or reloads):
+        print(f'The cloud is up already ({topology.describe()}).')
+        return True
+    if reload.is_downgrade(present, wanted):
+        _refuse_servers(paths, 'With an older nova the cloud is started anew',
+                        'delete them first')
+        return False
+    if not reloads:
+        _refuse_servers(paths, "nova's services would restart",
+                        'delete them first, or add --reload')
+    # Before, so that another --reload takes the same one if this one fails.
+    layout.write_json(paths.ready, dataclasses.asdict(topology))
+    began = time.monotonic()
+    if _run_inside(paths, reload.command(paths, topology, changed or wanted)):
+        raise errors.LabError(
+            'The new nova does not come up: mend it and use '
+            'tools/run-lab.sh up --reload, or name another one with --nova.')
+    print(f'The services of nova have restarted on '
+          f'{", ".join(changed or wanted)} within '
+          f'{time.monotonic() - began:.0f} s ({topology.describe()}).')
+    return True
+
+
+def _refuse_servers(paths: layout.Layout, reason: str, remedy: str) -> None:
+    """Refuse to change a cloud that somebody uses."""
     if not virtualenvs.is_current(paths, 'tempest'):
         raise errors.LabError(
             'The cloud that is up is older than this checkout: '
@@ -136,9 +243,8 @@ def _refuse_servers(paths: layout.Layout) -> None:
             f'tools/run-lab.sh down ends it with all that it has.') from None
     if names:
         raise errors.LabError(
-            f'With another storage the cloud is started anew, and it has '
-            f'{len(names)} servers or volumes that would be lost '
-            f'({", ".join(names)}): delete them first.')
+            f'{reason}, and it has {len(names)} servers or volumes '
+            f'({", ".join(names)}): {remedy}.')
 
 
 def _installation(paths: layout.Layout, topology: Topology
@@ -204,30 +310,41 @@ def _make_image(paths: layout.Layout) -> None:
     layout.write(stamp, wanted)
 
 
-def _start(paths: layout.Layout, topology: Topology) -> None:
+def _run_inside(paths: layout.Layout, arguments: list[str]) -> int:
+    """Run Python on the controller of a cloud, and return its exit code.
+
+    :param paths: paths of the lab
+    :param arguments: arguments of the interpreter
+    :raises errors.LabError: if the cloud is gone
+    """
+    process = sandbox.find(paths.root)
+    if process is None:
+        raise errors.LabError('The lab ended as soon as it had begun: '
+                              f'see {paths.log}/supervisord.log.')
+    command = [*sandbox.enter(process, CONTROLLER.name, layout.REPOSITORY),
+               sys.executable, *arguments]
+    with subprocess.Popen(command, env=sandbox.environment()) as child:
+        try:
+            return child.wait()
+        except BaseException:
+            # Ctrl-C reached it too; programs that it began end with the lab.
+            child.kill()
+            raise
+
+
+def _start(paths: layout.Layout, topology: Topology,
+           novas: typing.Mapping[str, pathlib.Path]) -> None:
     """Start a cloud; an earlier one is gone, and its data goes now."""
     layout.empty_folder(paths.cloud, mode=0o711)
     layout.empty_folder(paths.log)
     paths.instances.mkdir()
+    for host, virtualenv in novas.items():
+        layout.link(paths.nova(host), virtualenv)
     lab = base.Lab(paths, topology)
     lab.configure()
     try:
         sandbox.begin(paths, lab.supervisor_conf)
-        process = sandbox.find(paths.root)
-        if process is None:
-            raise errors.LabError('The lab ended as soon as it had begun: '
-                                  f'see {paths.log}/supervisord.log.')
-        command = [*sandbox.enter(process, CONTROLLER.name,
-                                  layout.REPOSITORY),
-                   sys.executable, *inside.start_command(paths, topology)]
-        with subprocess.Popen(command, env=sandbox.environment()) as child:
-            try:
-                status = child.wait()
-            except BaseException:
-                # Ctrl-C reached it too; programs that it began end with the
-                # lab.
-                child.kill()
-                raise
+        status = _run_inside(paths, inside.start_command(paths, topology))
     except BaseException:
         sandbox.end(paths.root)
         raise

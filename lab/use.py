@@ -27,6 +27,8 @@ from lab import errors
 from lab.hosts import sandbox
 from lab import layout
 from lab import lifecycle
+from lab.machine import sources
+from lab import reload
 from lab.services import base
 from lab import supervisor
 from lab.topology import CONTROLLER
@@ -51,7 +53,7 @@ def dispatch(options: argparse.Namespace, paths: layout.Layout) -> int:
         case 'up':
             # A cloud that is up keeps its storage unless the user names one.
             lifecycle.up(paths, cli.chosen_topology(options),
-                         options.storage is not None)
+                         options.storage is not None, options.reload)
             _tell_bugs(paths)
             return 0
         case 'run':
@@ -275,6 +277,8 @@ def status(paths: layout.Layout) -> int:
     if not console.is_terminal:
         console.width = 250
     console.print(table)
+    for host, virtualenv in reload.current(paths, topology).items():
+        console.print(f'nova on {host}: {sources.describe(virtualenv)}')
     _tell_bugs(paths)
     return 0 if all(state.up for state in states) else 1
 

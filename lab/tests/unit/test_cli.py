@@ -12,6 +12,7 @@
 
 import contextlib
 import io
+import os
 
 from lab import cli
 from lab.tests.unit import base
@@ -76,7 +77,8 @@ class TestParse(base.TestCase):
     def test_options_of_a_cloud_that_is_up_already(self):
         for given in (['--computes', '2'], ['--storage', 'block'], ['--kvm'],
                       ['--max-concurrent-live-migrations', '1'],
-                      ['--volumes']):
+                      ['--volumes'], ['--nova', '33.0.2'],
+                      ['--nova-on', 'compute1=33.0.2']):
             for command in (['status'], ['logs', 'x'], ['exec', 'ls'],
                             ['down'], ['destroy'], ['run']):
                 status, text = self._exit(*given, *command)
@@ -143,6 +145,39 @@ class TestParse(base.TestCase):
             self.assertEqual(('ceph', True), (made.storage, made.volumes))
         self.assertFalse(cli.chosen_topology(cli.parse(
             ['up', '--storage', 'ceph'])).volumes)
+
+    def test_nova(self):
+        checkout = self.folder / 'nova'
+        self.write(checkout / 'nova' / 'compute' / 'manager.py')
+        (checkout / '.git').mkdir()
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.folder)
+        options = cli.parse([
+            'up', '--nova', 'nova', '--nova-on', 'compute1=33.0.2',
+            '--nova-on', 'compute2=./nova', '--reload'])
+        self.assertTrue(options.reload)
+        made = cli.chosen_topology(options)
+        self.assertEqual(
+            (str(checkout), ('compute1=33.0.2', f'compute2={checkout}')),
+            (made.nova, made.nova_on))
+        self.assertEqual('33.0.2', cli.chosen_topology(cli.parse(
+            ['--nova', '33.0.2'])).nova)
+        self.assertFalse(cli.parse(['up']).reload)
+
+    def test_no_nova(self):
+        for given in ('nonesuch', '33'):
+            message = self.refused(cli.chosen_topology, cli.parse(
+                ['up', '--nova', given]))
+            self.assertIn('is neither a release of nova', message)
+            self.assert_sentence(message)
+        for given in ('compute1', 'compute1=', '=33.0.2'):
+            status, text = self._exit('up', '--nova-on', given)
+            self.assertEqual(2, status)
+            self.assertIn('is neither HOST=VERSION nor HOST=PATH', text)
+        status, text = self._exit('up', '--nova-on', 'compute1=33.0.2',
+                                  '--nova-on', 'compute1=34.0.0')
+        self.assertEqual(2, status)
+        self.assertIn('--nova-on names compute1 twice', text)
 
     def test_volumes_without_ceph(self):
         for given in (['up', '--storage', 'block', '--volumes'],

@@ -30,6 +30,7 @@ from lab import errors
 from lab.hosts import namespaces
 from lab.hosts import network
 from lab import inside
+from lab import reload
 from lab import services
 from lab.services.base import Lab
 from lab.services.base import Service
@@ -54,6 +55,8 @@ class Cloud(base.TestCase):
         done = subprocess.CompletedProcess([], 0, b'mariadbd 10.11')
         self.patch(infrastructure.subprocess, 'run', return_value=done)
         configuration.passwords(self.layout)
+        self.run_nova(**{host.name: self.nova()
+                         for host in Topology(computes=8).hosts})
         self.patch(supervisor.Supervisor, 'start',
                    lambda _, name: self.note(f'start {name}'))
         self.patch(supervisor.Supervisor, 'stop',
@@ -149,6 +152,29 @@ class TestPlan(Cloud):
         plan = Lab(self.layout, Topology(computes=computes)).programs
         self.assertEqual({each.identifier for each in plan}, set(started))
         return started
+
+    def test_older_nova_registers_first(self):
+        self.run_nova(compute2=self.nova('nova-33.0.2', age=72))
+        registered = []
+        self.cloud = types.SimpleNamespace(compute=types.SimpleNamespace(
+            services=lambda **query: registered.append(query) or iter('x')))
+        self.patch(reload, 'restart_control_plane',
+                   self._noting('restart control plane'))
+        real = self.note
+
+        def note(event):
+            if event == 'start compute1-nova-compute':
+                self.assertEqual([{'host': 'compute2',
+                                   'binary': 'nova-compute'}], registered)
+            real(event)
+        self.note = note
+        self.run_plan()
+        self.assertIn('start compute1-nova-compute', self.events)
+        # It chose its messages when there was no nova-compute.
+        ready = 'inside.wait_until_ready'
+        at = self.events.index('restart control plane')
+        self.assertEqual((1, 1), (self.events[:at].count(ready),
+                                  self.events[at:].count(ready)))
 
     def test_every_program_is_started_once(self):
         for computes in (1, 3):
@@ -375,8 +401,9 @@ class TestMain(Cloud):
         arguments = inside.start_command(self.layout,
                                          Topology(computes=4, kvm=True))
         self.assertEqual(
-            {'computes': 4, 'kvm': True, 'storage': 'block',
-             'max_concurrent_live_migrations': 1, 'volumes': False},
+            {'computes': 4, 'qemu_on': '', 'kvm': True, 'storage': 'block',
+             'max_concurrent_live_migrations': 1, 'volumes': False,
+             'nova': '', 'nova_on': []},
             json.loads(arguments[-1]))
 
     def test_failure_is_one_sentence(self):

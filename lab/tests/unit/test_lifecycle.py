@@ -28,8 +28,10 @@ from lab import lifecycle
 from lab.machine import checks
 from lab.machine import debian
 from lab.machine import qemu
+from lab.machine import sources
 from lab.machine import userland
 from lab.machine import virtualenvs
+from lab import reload
 from lab.services.base import Lab
 from lab.services.ceph import Ceph
 from lab.tests.unit import base
@@ -71,6 +73,13 @@ class TestCase(base.TestCase):
         self.patch(virtualenvs, 'is_current', lambda *_: self.current)
         self.patch(virtualenvs, 'make', self._noting('virtualenv'))
         self.patch(virtualenvs, 'link_ceph', self._noting('links'))
+        self.installed = []
+        self.venvs = {text: self.nova(f'nova-{text}', age=age) for text, age
+                      in (('', 74), ('33.0.2', 72), ('35.0.0', 76))}
+        self.patch(sources, 'install', self._install)
+        self.patch(reload, 'command', lambda paths, topology, wanted: [
+            '-I', '-S', '-c', self.switching.format(list(wanted))])
+        self.switching = f'open("{self.folder}/switched", "w").write("{{}}")'
         self.servers = 'print([])'
         self.patch(inside, 'servers_command',
                    lambda layout: ['-I', '-S', '-c', self.servers])
@@ -80,6 +89,11 @@ class TestCase(base.TestCase):
 
     def _noting(self, what):
         return lambda *args: self.events.append(what)
+
+    def _install(self, paths, source):
+        self.assertEqual(self.layout, paths)
+        self.installed.append(source.text)
+        return self.venvs[source.text]
 
     def _refuse_others(self, root):
         if self.others:
@@ -327,8 +341,7 @@ class TestSwitch(TestCase):
     def test_servers_that_are_left(self):
         self.servers = 'print(\'["one", "two"]\')'
         message = self.refused(self.switch)
-        self.assertIn('2 servers or volumes that would be lost (one, two)',
-                      message)
+        self.assertIn('2 servers or volumes (one, two)', message)
         self.assert_sentence(message)
         self.assertEqual([], self.events)
         self.assertEqual(TWO, lifecycle.running(self.layout))
@@ -348,6 +361,161 @@ class TestSwitch(TestCase):
         self.assertIn('older than this checkout', message)
         self.assert_sentence(message)
         self.assertEqual([], self.events)
+
+
+class TestNova(TestCase):
+    """Another nova for a cloud that is to come up, or is up."""
+
+    def links(self):
+        """Return the nova that each host has."""
+        return {host: venv.name.partition('-')[2] for host, venv
+                in reload.current(self.layout, TWO).items()}
+
+    def switched(self):
+        """Return the hosts whose nova was changed in a cloud that is up."""
+        path = self.folder / 'switched'
+        text = path.read_text() if path.exists() else '[]'
+        path.unlink(missing_ok=True)
+        return text
+
+    def test_pinned(self):
+        self.up()
+        self.assertEqual({'controller': '', 'compute1': '', 'compute2': ''},
+                         self.links())
+        self.assertEqual([''], self.installed)
+
+    def test_release(self):
+        said = self.up(Topology(nova='33.0.2'))
+        self.assertEqual({'33.0.2'}, set(self.links().values()))
+        self.assertIn('--nova 33.0.2', said)
+
+    def test_several(self):
+        asked = Topology(nova='35.0.0', nova_on=('compute1=33.0.2',))
+        said = self.up(asked)
+        self.assertEqual({'controller': '35.0.0', 'compute1': '33.0.2',
+                          'compute2': '35.0.0'}, self.links())
+        self.assertIn('--nova 35.0.0 --nova-on compute1=33.0.2', said)
+        self.assertEqual(asked, lifecycle.running(self.layout))
+
+    def test_unknown_host(self):
+        message = self.refused(self.up, Topology(nova_on=('compute3=33.0.2',)))
+        self.assertEqual(
+            "--nova-on compute3=33.0.2: the lab has no host 'compute3', only "
+            "controller, compute1, compute2.", message)
+        self.assertEqual([], self.events)
+
+    def test_no_nova(self):
+        message = self.refused(self.up, Topology(nova_on=('compute1=other',)))
+        self.assertIn("'other' is neither", message)
+        self.assertEqual([], self.events)
+
+    def test_stays_unless_another_one_is_named(self):
+        self.up(Topology(nova='33.0.2'))
+        self.events.clear()
+        said = self.up()
+        self.assertIn('is up already (--computes 2 --storage block --nova '
+                      '33.0.2)', said)
+        self.assertEqual([], self.events)
+        # A new cloud has the pinned one.
+        sandbox.down(self.layout)
+        self.up()
+        self.assertEqual({''}, set(self.links().values()))
+
+    def test_stays_with_another_storage(self):
+        self.up(Topology(nova='33.0.2'))
+        self.up(Topology(storage='ceph'), may_switch=True)
+        self.assertEqual({'33.0.2'}, set(self.links().values()))
+
+    def test_same_one(self):
+        self.up(Topology(nova='33.0.2'))
+        self.events.clear()
+        said = self.up(Topology(nova='33.0.2'))
+        self.assertIn('is up already', said)
+        self.assertEqual('[]', self.switched())
+        self.assertEqual([], self.events)
+
+    def test_newer_one(self):
+        self.up()
+        self.events.clear()
+        said = self.up(Topology(nova='35.0.0', nova_on=('compute2=',)))
+        self.assertIn('have restarted on controller, compute1 within', said)
+        self.assertEqual("['controller', 'compute1']", self.switched())
+        self.assertEqual([], self.events)
+        self.assertEqual('35.0.0', lifecycle.running(self.layout).nova)
+
+    def test_other_one_for_one_host(self):
+        self.up(Topology(nova='33.0.2', nova_on=('compute1=33.0.2',)))
+        self.up(Topology(nova_on=('compute1=35.0.0',)))
+        self.assertEqual("['compute1']", self.switched())
+        present = lifecycle.running(self.layout)
+        self.assertEqual(['33.0.2', '35.0.0', '33.0.2'], [
+            present.nova_of(host.name) for host in present.hosts])
+
+    def test_older_one_needs_a_new_cloud(self):
+        self.up()
+        self.events.clear()
+        said = self.up(Topology(nova_on=('compute1=33.0.2',)))
+        self.assertIn('anew, because nova refuses', said)
+        self.assertLess(self.events.index('end'), self.events.index('begin'))
+        self.assertEqual('[]', self.switched())
+        self.assertEqual('33.0.2', self.links()['compute1'])
+
+    def test_servers_in_the_way(self):
+        self.up()
+        self.events.clear()
+        self.servers = 'print(\'["one", "two"]\')'
+        for nova, remedy in (('35.0.0', 'or add --reload'),
+                             ('33.0.2', 'delete them first.')):
+            message = self.refused(self.up, Topology(nova=nova))
+            self.assertIn('2 servers or volumes (one, two)', message)
+            self.assertIn(remedy, message)
+            self.assert_sentence(message)
+        self.assertEqual([], self.events)
+        self.assertEqual('[]', self.switched())
+        self.assertEqual(TWO, lifecycle.running(self.layout))
+
+    def test_reload_with_servers(self):
+        self.up(Topology(nova='33.0.2'))
+        self.events.clear()
+        self.servers = 'print(\'["one"]\')'
+        self.up(Topology(nova='35.0.0'), reloads=True)
+        self.assertEqual("['controller', 'compute1', 'compute2']",
+                         self.switched())
+        # Without a name it is the one that runs, and it restarts in any case.
+        self.installed.clear()
+        self.up(reloads=True)
+        self.assertEqual(['35.0.0'], self.installed)
+        self.assertEqual("['controller', 'compute1', 'compute2']",
+                         self.switched())
+        self.assertEqual([], self.events)
+
+    def test_reload_of_an_older_one(self):
+        self.up()
+        self.servers = 'print(\'["one"]\')'
+        message = self.refused(self.up, Topology(nova='33.0.2'), reloads=True)
+        self.assertIn('With an older nova the cloud is started anew', message)
+        self.assert_sentence(message)
+
+    def test_reload_without_a_cloud(self):
+        message = self.refused(self.up, reloads=True)
+        self.assertIn('there is no nova to reload', message)
+        self.assert_sentence(message)
+        self.assertEqual([], self.events)
+
+    def test_nova_that_does_not_come_up(self):
+        self.up()
+        self.switching = 'raise SystemExit(1)'
+        message = self.refused(self.up, Topology(nova='35.0.0'))
+        self.assertIn('The new nova does not come up', message)
+        # The next --reload takes the same one.
+        self.assertEqual('35.0.0', lifecycle.running(self.layout).nova)
+
+    def test_cloud_of_an_older_version_of_the_lab(self):
+        self.up()
+        self.layout.nova('compute1').unlink()
+        message = self.refused(self.up, Topology(nova='35.0.0'))
+        self.assertIn('older than this checkout', message)
+        self.assert_sentence(message)
 
 
 class TestCeph(TestCase):

@@ -49,14 +49,20 @@ class TestDispatch(base.TestCase):
         up = self.patch(lifecycle, 'up', autospec=True)
         self.assertEqual(0, self._run('up', '--kvm')[0])
         up.assert_called_once_with(
-            self.layout, topology.Topology(kvm=True), False)
+            self.layout, topology.Topology(kvm=True), False, False)
+
+    def test_reload(self):
+        up = self.patch(lifecycle, 'up', autospec=True)
+        self._run('up', '--reload', '--nova', '33.0.2')
+        up.assert_called_once_with(
+            self.layout, topology.Topology(nova='33.0.2'), False, True)
 
     def test_storage_is_changed_only_when_it_is_named(self):
         up = self.patch(lifecycle, 'up', autospec=True)
         for storage in topology.STORAGES:
             self._run('up', '--storage', storage)
             up.assert_called_with(
-                self.layout, topology.Topology(storage=storage), True)
+                self.layout, topology.Topology(storage=storage), True, False)
 
     def test_run(self):
         run = self.patch(use, 'run_tempest', autospec=True, return_value=1)

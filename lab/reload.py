@@ -1,0 +1,227 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Change the nova of hosts while the cloud is up.
+
+``python -m lab.reload STATE_FOLDER TOPOLOGY HOST=VIRTUALENV ...`` runs inside
+of the lab, on the controller.
+"""
+
+import collections.abc
+import concurrent.futures
+import dataclasses
+import datetime
+import json
+import os
+import pathlib
+import sys
+import time
+
+import keystoneauth1.exceptions
+import openstack
+
+from lab import errors
+from lab import fleet
+from lab import layout
+from lab.machine import debian
+from lab.machine import sources
+from lab.services import base
+from lab.services import keystone
+from lab.services import nova
+from lab.topology import CONTROLLER
+from lab.topology import Topology
+
+#: Time for nova's services to report, in seconds. They do so 5 s after their
+#: start, and nova-compute waits for nova-conductor before.
+UP_SECONDS = 90
+POLL_SECONDS = 0.3
+#: States of the supervisor in which there is no process.
+ENDED = ('STOPPED', 'EXITED', 'FATAL')
+#: nova refuses to start a service that is older than this number says.
+SET_VERSION = ("UPDATE services SET version = LEAST(version, {version}) "
+               "WHERE host = '{host}' AND services.binary = '{binary}'")
+OLDEST_COMPUTE = ("SELECT MIN(version) FROM services WHERE deleted = 0 AND "
+                  "services.binary = 'nova-compute'")
+
+
+def current(paths: layout.Layout,
+            topology: Topology) -> dict[str, pathlib.Path]:
+    """Return the virtualenv whose nova each host runs.
+
+    :param paths: paths of the lab
+    :param topology: the hosts
+    :returns: nothing of a host that an older version of the lab has made
+    """
+    return {host.name: paths.nova(host.name).resolve()
+            for host in topology.hosts
+            if paths.nova(host.name).is_symlink()}
+
+
+def is_downgrade(present: collections.abc.Mapping[str, pathlib.Path],
+                 wanted: collections.abc.Mapping[str, pathlib.Path]) -> bool:
+    """Return whether a host would get an older nova, which nova refuses.
+
+    :param present: virtualenv of each host
+    :param wanted: virtualenv of each host
+    """
+    controller = CONTROLLER.name
+    return (not sources.migrations(present[controller])
+            <= sources.migrations(wanted[controller])
+            or any(sources.service_version(wanted[host])
+                   < sources.service_version(venv)
+                   for host, venv in present.items()))
+
+
+def switch(lab: base.Lab,
+           wanted: collections.abc.Mapping[str, pathlib.Path]) -> None:
+    """Restart nova's services of hosts with the nova of other virtualenvs.
+
+    They restart even if a host keeps its virtualenv. If one does not come up,
+    the hosts have the new virtualenvs; another call may mend that.
+
+    An older nova comes up as well, although nova refuses that: in the database
+    its services get its own version, and the schema stays as it is, because
+    migrations only add to it.
+
+    :param lab: the lab, which is up
+    :param wanted: virtualenv of each host that is to change
+    :raises errors.LabError: if a service does not come up
+    """
+    present = current(lab.paths, lab.topology)
+    controller = CONTROLLER.name
+    before = _oldest_compute(lab.paths)
+    if (controller in wanted and sources.migrations(wanted[controller])
+            - sources.migrations(present[controller])):
+        # Services of the old nova can go on meanwhile.
+        for schema in ('api_db', 'db'):
+            base.run(wanted[controller] / 'bin' / 'nova-manage',
+                     f'--config-file={lab.paths.etc(controller)}/nova.conf',
+                     schema, 'sync')
+    for host, venv in wanted.items():
+        layout.link(lab.paths.nova(host), venv)
+    _restart(lab, [service for service in lab.services
+                   if isinstance(service, nova.OwnNova)
+                   and service.host.name in wanted])
+    if _oldest_compute(lab.paths) != before:
+        restart_control_plane(lab)
+
+
+def restart_control_plane(lab: base.Lab) -> None:
+    """Restart nova's services on the controller.
+
+    They decide when they start about the version of messages to nova-compute.
+
+    :param lab: the lab, which is up
+    :raises errors.LabError: if one does not come up
+    """
+    _restart(lab, [lab.find(nova.Nova)])
+
+
+def _oldest_compute(paths: layout.Layout) -> str:
+    return fleet.sql(paths, OLDEST_COMPUTE)[0][0]
+
+
+def _restart(lab: base.Lab,
+             services: collections.abc.Iterable[base.Service]) -> None:
+    """Restart all programs of services, and wait until they have reported.
+
+    :raises errors.LabError: naming the first one that ends, or all that do not
+        report
+    """
+    programs = [(service, program) for service in services
+                for program in service.programs()]
+    logs = {program.identifier: (program.log, program.log.stat().st_size)
+            for _, program in programs}
+    ended = {state.name for state in lab.supervisor.states()
+             if state.state in ENDED}
+    since = {}
+
+    def restart(service: base.Service, program: base.Program) -> None:
+        if program.identifier not in ended:
+            lab.supervisor.stop(program.identifier)
+        if program.port is None:
+            own = sources.service_version(service.virtualenv)
+            fleet.sql(lab.paths, SET_VERSION.format(
+                version=own, host=program.host, binary=program.name))
+            since[program.name, program.host] = datetime.datetime.now(
+                datetime.UTC).isoformat()
+        service.launch(program)
+
+    with concurrent.futures.ThreadPoolExecutor(len(programs)) as pool:
+        # list() raises the first error.
+        list(pool.map(restart, *zip(*programs, strict=True)))
+    pids = {state.name: state.pid for state in lab.supervisor.states()
+            if state.name in logs}
+    cloud = keystone.connect(lab.paths)
+    deadline = time.monotonic() + UP_SECONDS
+    while True:
+        for state in lab.supervisor.states():
+            if state.pid != pids.get(state.name, state.pid):
+                log, size = logs[state.name]
+                raise errors.LabError(
+                    f'{state.name} ends after its start: '
+                    f'{debian.find_reason(log, size)} (whole log: {log}).')
+        try:
+            reports = {(service.binary, service.host): service.updated_at
+                       for service in cloud.compute.services()}
+            # Both are UTC, with the date first.
+            missing = ', '.join(
+                f'{name} on {host}'
+                for (name, host), start in sorted(since.items())
+                if (reports.get((name, host)) or '') < start)
+        except (openstack.exceptions.SDKException,
+                keystoneauth1.exceptions.ClientException) as error:
+            missing = f"an answer of nova's API ({error})"
+        if not missing:
+            return
+        if time.monotonic() > deadline:
+            raise errors.LabError(
+                f'After {UP_SECONDS} s nova still lacks {missing}: '
+                f'tools/run-lab.sh status')
+        time.sleep(POLL_SECONDS)
+
+
+def command(paths: layout.Layout, topology: Topology,
+            wanted: collections.abc.Mapping[str, pathlib.Path]) -> list[str]:
+    """Return the command line that runs :func:`switch`, for an interpreter.
+
+    :param paths: paths of the lab
+    :param topology: the hosts
+    :param wanted: virtualenv of each host that is to change
+    """
+    return ['-m', 'lab.reload', str(paths.root),
+            json.dumps(dataclasses.asdict(topology)),
+            *(f'{host}={venv}' for host, venv in wanted.items())]
+
+
+def main(root: str, topology: str, *wanted: str) -> int:
+    """Run :func:`switch`; for the arguments see the module.
+
+    :returns: exit code
+    """
+    lab = base.Lab(layout.Layout(pathlib.Path(root)),
+                   Topology(**json.loads(topology)))
+    pairs = (each.partition('=') for each in wanted)
+    try:
+        switch(lab, {host: pathlib.Path(venv) for host, _, venv in pairs})
+    except (errors.LabError, OSError) as error:
+        return errors.tell(error)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == '__main__':
+    STATUS = main(*sys.argv[1:])
+    sys.stdout.flush()
+    # Without waiting for the threads that an error has left.
+    os._exit(STATUS)

@@ -1,0 +1,300 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+import contextlib
+import datetime
+import io
+import pathlib
+import threading
+import types
+
+import keystoneauth1.exceptions
+import openstack
+
+from lab import errors
+from lab import fleet
+from lab import reload
+from lab import services
+from lab.services.base import Lab
+from lab.services import keystone
+from lab import supervisor
+from lab.tests.unit import base
+from lab.topology import Topology
+
+CONTROL = ('nova-api', 'nova-metadata', 'nova-conductor', 'nova-scheduler')
+
+
+class Programs:
+    """A supervisor, and an API that reports the daemons that it runs."""
+
+    def __init__(self, test):
+        self.test = test
+        self.lock = threading.Lock()
+        self.pids = {}
+        self.silent = ()
+        #: Programs that end as often after they were started.
+        self.ending = {}
+
+    def state(self, name):
+        pid = self.pids.get(name, 0)
+        return supervisor.State(name, 'RUNNING' if pid else 'EXITED', '', '',
+                                pid)
+
+    def states(self):
+        with self.lock:
+            found = [self.state(name) for name in list(self.pids)]
+            for name, times in self.ending.items():
+                if times and self.pids.get(name):
+                    self.pids[name] += 1
+        return found
+
+    def stop(self, name):
+        with self.lock:
+            self.pids[name] = 0
+            self.test.events.append(f'stop {name}')
+
+    def start(self, name):
+        with self.lock:
+            self.pids[name] = len(self.test.events) + 1
+            self.test.events.append(f'start {name}')
+            self.test.started[name] = {
+                host: self.test.layout.nova(host).resolve().name
+                for host in ('controller', 'compute1', 'compute2')}
+
+    def services(self):
+        now = datetime.datetime.now(datetime.UTC).isoformat()
+        for name, pid in self.pids.items():
+            if pid and name not in self.silent:
+                host, _, program = name.rpartition('compute')
+                yield types.SimpleNamespace(
+                    host=name.partition('-')[0] if host.startswith('compute')
+                    else 'controller',
+                    binary='nova-compute' if host.startswith('compute')
+                    else name, updated_at=now)
+        yield types.SimpleNamespace(host='new', binary='nova-compute',
+                                    updated_at=None)
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.events = []
+        self.started = {}
+        self.programs = Programs(self)
+        self.old = self.nova()
+        self.new = self.nova('nova-1', '35.0.0', age=75,
+                             migrations=('a_first.py', 'b_second.py'))
+        self.run_nova(controller=self.old, compute1=self.old,
+                      compute2=self.old)
+        self.lab = Lab(self.layout, Topology())
+        self.lab.supervisor = self.programs
+        for program in self.lab.programs:
+            self.write(program.log, 'INFO: all is well\n')
+            self.programs.pids[program.identifier] = 1
+        self.patch(keystone, 'connect', lambda paths: types.SimpleNamespace(
+            compute=self.programs))
+        self.patch(services.base, 'wait_for_port', lambda *_: None)
+        self.patch(services.base, 'run', lambda *command, **_: (
+            self.events.append(' '.join(map(str, command)))))
+        self.oldest = ['74']
+        self.patch(fleet, 'sql', self._sql)
+        self.patch(reload, 'POLL_SECONDS', 0)
+
+    def _sql(self, paths, statement):
+        if statement.startswith('SELECT'):
+            return [[self.oldest[0] if len(self.oldest) == 1
+                     else self.oldest.pop(0)]]
+        self.events.append(statement)
+        return []
+
+    def starts(self):
+        return sorted(event for event in self.events
+                      if event.startswith('start'))
+
+    def switch(self, **wanted):
+        reload.switch(self.lab, wanted)
+
+
+class TestSwitch(TestCase):
+
+    def test_one_host(self):
+        self.switch(compute1=self.new)
+        self.assertEqual(['start compute1-nova-compute'], self.starts())
+        self.assertEqual({'controller': 'cloud', 'compute1': 'nova-1',
+                          'compute2': 'cloud'},
+                         self.started['compute1-nova-compute'])
+
+    def test_all_hosts(self):
+        self.switch(controller=self.new, compute1=self.new,
+                    compute2=self.new)
+        self.assertEqual(
+            sorted(f'start {name}' for name in (
+                *CONTROL, 'compute1-nova-compute', 'compute2-nova-compute')),
+            self.starts())
+        for name in self.started:
+            self.assertLess(self.events.index(f'stop {name}'),
+                            self.events.index(f'start {name}'))
+        self.assertEqual(
+            {'controller': self.new, 'compute1': self.new,
+             'compute2': self.new},
+            reload.current(self.layout, self.lab.topology))
+
+    def test_same_nova_restarts(self):
+        self.switch(compute2=self.old)
+        self.assertEqual(['start compute2-nova-compute'], self.starts())
+
+    def test_new_migrations(self):
+        self.switch(controller=self.new)
+        manage = [event for event in self.events if 'nova-manage' in event]
+        self.assertEqual([
+            f'{self.new}/bin/nova-manage --config-file='
+            f'{self.layout.etc("controller")}/nova.conf {schema} sync'
+            for schema in ('api_db', 'db')], manage)
+        # Before anything else.
+        self.assertEqual(manage, self.events[:2])
+
+    def test_older_nova_knows_nothing_of_the_newest_migrations(self):
+        self.run_nova(controller=self.new)
+        self.switch(controller=self.old)
+        self.assertNotIn('nova-manage', ' '.join(self.events))
+
+    def test_nova_of_compute_hosts_has_no_schema(self):
+        self.switch(compute1=self.new)
+        self.assertNotIn('nova-manage', ' '.join(self.events))
+
+    def test_older_service(self):
+        older = self.nova('nova-2', '33.0.0', age=72)
+        self.switch(compute1=older)
+        stop, update, start = self.events
+        self.assertEqual(
+            "UPDATE services SET version = LEAST(version, 72) WHERE host = "
+            "'compute1' AND services.binary = 'nova-compute'", update)
+
+    def test_messages_to_older_compute_hosts(self):
+        self.oldest = ['74', '72']
+        self.switch(compute1=self.new)
+        self.assertEqual(sorted(f'start {name}' for name in (
+            'compute1-nova-compute', *CONTROL)), self.starts())
+
+    def test_service_that_has_ended(self):
+        self.programs.pids['compute1-nova-compute'] = 0
+        self.switch(compute1=self.new)
+        self.assertNotIn('stop compute1-nova-compute', self.events)
+        self.assertEqual(['start compute1-nova-compute'], self.starts())
+
+    def test_service_that_ends(self):
+        self.programs.ending['compute1-nova-compute'] = 1
+        log = self.layout.log / 'compute1-nova-compute.log'
+        log.write_text('NameError: of an earlier one\n')
+        real = self.programs.start
+
+        def start(name):
+            real(name)
+            with open(log, 'a') as stream:
+                stream.write("NameError: name 'x' is not defined\nbye\n")
+        self.patch(self.programs, 'start', start)
+        message = self.refused(self.switch, compute1=self.new)
+        self.assertEqual(
+            f"compute1-nova-compute ends after its start: NameError: name 'x' "
+            f"is not defined (whole log: {log}).", message)
+        # Another one may mend that.
+        self.programs.ending.clear()
+        self.patch(self.programs, 'start', real)
+        self.switch(compute1=self.old)
+
+    def test_service_that_does_not_report(self):
+        self.patch(reload, 'UP_SECONDS', 0)
+        self.programs.silent = ('compute1-nova-compute', 'nova-conductor')
+        message = self.refused(self.switch, controller=self.new,
+                               compute1=self.new, compute2=self.new)
+        self.assertIn('lacks nova-compute on compute1, nova-conductor on '
+                      'controller:', message)
+
+    def test_report_of_the_old_process_does_not_count(self):
+        self.patch(reload, 'UP_SECONDS', 0)
+        self.patch(self.programs, 'services', lambda: [types.SimpleNamespace(
+            host='compute1', binary='nova-compute',
+            updated_at='2020-01-01T00:00:00.000000')])
+        self.assertIn('lacks nova-compute on compute1',
+                      self.refused(self.switch, compute1=self.new))
+
+    def test_api_that_fails_at_first(self):
+        real, failures = self.programs.services, [
+            openstack.exceptions.SDKException('503'),
+            keystoneauth1.exceptions.ConnectFailure('refused')]
+
+        def services():
+            if failures:
+                raise failures.pop()
+            return real()
+        self.patch(self.programs, 'services', services)
+        self.switch(compute1=self.new)
+        self.assertEqual([], failures)
+
+    def test_api_that_fails(self):
+        self.patch(reload, 'UP_SECONDS', 0)
+        self.patch(self.programs, 'services',
+                   side_effect=openstack.exceptions.SDKException('503'))
+        self.assertIn("lacks an answer of nova's API (503)",
+                      self.refused(self.switch, compute1=self.new))
+
+
+class TestDowngrade(TestCase):
+
+    def _is_downgrade(self, **wanted):
+        present = reload.current(self.layout, self.lab.topology)
+        return reload.is_downgrade(present, present | wanted)
+
+    def test_newer(self):
+        self.assertFalse(self._is_downgrade(controller=self.new))
+        self.assertFalse(self._is_downgrade())
+
+    def test_older_service(self):
+        older = self.nova('nova-2', age=73)
+        self.assertTrue(self._is_downgrade(compute2=older))
+
+    def test_older_schema(self):
+        older = self.nova('nova-2', migrations=())
+        self.assertTrue(self._is_downgrade(controller=older))
+        # The schema is the controller's.
+        self.assertFalse(self._is_downgrade(compute1=older))
+
+
+class TestMain(TestCase):
+
+    def _main(self, **wanted):
+        module, name, *arguments = reload.command(
+            self.layout, Topology(computes=2), wanted)
+        self.assertEqual(('-m', reload.__name__), (module, name))
+        err = io.StringIO()
+        with contextlib.redirect_stderr(err):
+            return reload.main(*arguments), err.getvalue()
+
+    def test_arguments_arrive(self):
+        switch = self.patch(reload, 'switch')
+        self.assertEqual((0, ''), self._main(
+            compute1=pathlib.Path('/a=b'), compute2=pathlib.Path('/c d')))
+        lab, wanted = switch.call_args.args
+        self.assertEqual((self.layout, Topology()),
+                         (lab.paths, lab.topology))
+        self.assertEqual({'compute1': pathlib.Path('/a=b'),
+                          'compute2': pathlib.Path('/c d')}, wanted)
+
+    def test_failure(self):
+        self.patch(reload, 'switch', side_effect=errors.LabError('No.', 3))
+        self.assertEqual((3, 'run-lab.sh: No.\n'), self._main())
+
+    def test_interrupted(self):
+        self.patch(reload, 'switch', side_effect=KeyboardInterrupt)
+        self.assertEqual((130, ''), self._main())
