@@ -18,8 +18,9 @@ an aborted one failed: it asks libvirt every half second, finds no job any
 more, and takes that for a failure.
 
 Here ``_live_migration`` does not raise an error after a rollback that went
-well, as in nova 32, and the record of an aborted migration is cancelled. Bugs
-of the rollback can only be told with this correction.
+well, as before nova's commit 20a9f9d740, and the record of an aborted
+migration is cancelled. Bugs of the rollback can only be told with this
+correction.
 """
 
 from lab.bugs import loader

@@ -12,7 +12,7 @@
 
 """Present bug: an abort puts the server in ERROR.
 
-nova 33.0.0 to 34.0.0 and master of August 2026: "Collect result of
+nova 32.2.0 to 34.0.0 and master of August 2026: "Collect result of
 _live_migration_operation" calls ``future.result()`` after the monitor, which
 raises libvirt's error again when the rollback is done. nova then sets the
 server to ERROR while its guest runs on. Nothing is patched here; the effect is

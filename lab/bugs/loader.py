@@ -257,6 +257,8 @@ def libvirt_error(message: str, code: str) -> Exception:
     """
     libvirt = importlib.import_module('libvirt')
     error = libvirt.libvirtError(message)
+    # The constructor prefers the text of the thread's last error.
+    error.args = (message,)
     error.err = (getattr(libvirt, code), libvirt.VIR_FROM_QEMU, message,
                  libvirt.VIR_ERR_ERROR, None, None, None, -1, -1)
     return error

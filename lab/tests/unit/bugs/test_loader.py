@@ -198,7 +198,9 @@ class TestLibvirtError(base.TestCase):
 
     def test_code(self):
         libvirt = types.SimpleNamespace(
-            libvirtError=type('libvirtError', (Exception,), {}),
+            libvirtError=type('libvirtError', (Exception,), {
+                '__init__': lambda self, text: Exception.__init__(
+                    self, 'the last error')}),
             VIR_ERR_NO_DOMAIN=42, VIR_FROM_QEMU=10, VIR_ERR_ERROR=2)
         with mock.patch.dict(sys.modules, libvirt=libvirt):
             error = loader.libvirt_error('gone', 'VIR_ERR_NO_DOMAIN')
