@@ -166,14 +166,14 @@ def _faulty_events(each: registry.Judged, action: actions.InstanceAction
               if event.failed and event.name not in accepted]
     for event in failed:
         yield f'an event of it failed: {event}'
-    # nova 22 (the oldest with our microversion) to 34 record these. The first
-    # two end when the job is handed over, and the others are RPC calls for
+    # nova-compute of nova 22 (the oldest with our microversion) to 34 records
+    # these; the conductor's own depends on the microversion of the request. The
+    # first ends when the job is handed over, and the others are RPC calls for
     # which nova waits before it completes the record.
     source, destination = evidence.source, evidence.destination
     missing = [
-        f'{name} on host {host}' if host else name
-        for name, host in ((actions.CHECKS, ''),
-                           (actions.JOB, source),
+        f'{name} on host {host}'
+        for name, host in ((actions.JOB, source),
                            (actions.DESTINATION_CHECK, destination),
                            (actions.SOURCE_CHECK, source),
                            (actions.PRE, destination),
@@ -181,7 +181,7 @@ def _faulty_events(each: registry.Judged, action: actions.InstanceAction
         if not any(
             event.name == name and (event in failed or event.succeeded and
                                     # The policy may hide hosts.
-                                    (not host or event.host in ('', host)))
+                                    event.host in ('', host))
             for event in action.events)]
     if missing:
         yield (f'these events of it are missing: {", ".join(missing)}; nova '
