@@ -173,7 +173,8 @@ def _install_novas(paths: layout.Layout,
     for source in dict.fromkeys(novas.values()):
         with console.Console() as progress:
             steps.run([steps.Step(f'nova {source.text or sources.pinned()}',
-                                  lambda: install(source))], progress)
+                                  functools.partial(install, source))],
+                      progress)
     return {host: found[source] for host, source in novas.items()}
 
 
