@@ -13,6 +13,7 @@
 import argparse
 import contextlib
 import io
+import json
 import pathlib
 import signal
 import subprocess
@@ -21,6 +22,7 @@ import sys
 from lab.bugs import loader
 from lab import cli
 from lab import errors
+from lab.gate import preparation
 from lab.hosts import sandbox
 from lab import layout
 from lab import lifecycle
@@ -179,6 +181,65 @@ class TestRunEverything(base.TestCase):
         self.patch(lifecycle, 'up', side_effect=errors.LabError('no'))
         self.refused(self._run)
         self.assertEqual([], self.tested)
+
+
+class TestGate(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.layout.root.mkdir()
+        self.done = []
+        self.cloud = topology.Topology()
+        plan = preparation.Plan('HEAD^', 'abc', '/nova', 'quick', (2, 4),
+                                3000.0, '/results')
+        self.plan = self.patch(preparation, 'plan', autospec=True,
+                               return_value=plan)
+        self.patch(preparation, 'install', self._install)
+        self.patch(lifecycle, 'running', lambda layout: self.cloud)
+        self.patch(lifecycle, 'up',
+                   lambda layout, hosts: self.done.append('up'))
+        self.patch(sandbox, 'down',
+                   lambda layout: self.done.append('down'))
+        self.patch(use, 'execute', self._execute)
+
+    def _install(self, layout, plan):
+        self.done.append('install')
+        return plan
+
+    def _execute(self, paths, host, command, folder):
+        self.assertEqual(['python', '-m', 'lab.gate'], command[:3])
+        self.assertEqual('HEAD^', json.loads(command[3])['base_name'])
+        self.assertIn('is changing the lab', self.refused(
+            layout.locked(paths).__enter__))
+        self.done.append('run')
+        return 1
+
+    def _gate(self, *arguments):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            code = use.dispatch(cli.parse(['gate', '--nova', '/nova',
+                                           *arguments]), self.layout)
+        self.assertIn('about 15 to 30 minutes', out.getvalue())
+        return code
+
+    def test_cloud_that_is_up(self):
+        self.assertEqual(1, self._gate('--base', 'HEAD~3', '--limit', '20'))
+        self.plan.assert_called_once_with(
+            self.layout, '/nova', 'HEAD~3', 'quick', 1200)
+        self.assertEqual(['install', 'run'], self.done)
+
+    def test_cloud_of_its_own(self):
+        self.cloud = None
+        self._gate('--profile', 'gate')
+        self.plan.assert_called_once_with(
+            self.layout, '/nova', None, 'gate', 3000)
+        self.assertEqual(['up', 'install', 'run', 'down'], self.done)
+
+    def test_wrong_arguments_start_no_cloud(self):
+        self.cloud = None
+        self.plan.side_effect = errors.LabError('No such revision.')
+        self.assertIn('No such', self.refused(use.gate, self.layout, cli.parse(
+            ['gate', '--nova', '/nova'])))
+        self.assertEqual([], self.done)
 
 
 class TestCase(base.TestCase):
