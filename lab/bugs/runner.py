@@ -50,8 +50,8 @@ POLL_SECONDS = 0.5
 TEST_SECONDS = 3600
 CLEANUP_SECONDS = 300
 #: How often each service has reported. It first reports when it serves, and
-#: nova-compute does it by way of nova-conductor. The APIs have rows in the table
-#: as well, and never report.
+#: nova-compute does it by way of nova-conductor. The APIs have rows in the
+#: table as well, and never report.
 REPORTS = ("SELECT `binary`, host, report_count FROM services WHERE deleted = "
            "0 AND `binary` IN ('nova-conductor', 'nova-scheduler', "
            "'nova-compute');")

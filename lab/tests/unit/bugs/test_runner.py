@@ -17,6 +17,7 @@ import io
 import json
 import pathlib
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -268,6 +269,25 @@ class TestActivated(RunnerTestCase):
             # A hook that was left by a killed command does nothing.
             hook.write_text(text)
             self.assertEqual('deleted [] False', printed())
+
+
+class TestStatements(base.TestCase):
+    """The statements, in a database with the columns of nova's."""
+
+    def setUp(self):
+        super().setUp()
+        self.database = sqlite3.connect(':memory:')
+        self.addCleanup(self.database.close)
+
+    def test_reports(self):
+        self.database.executescript("""
+            CREATE TABLE services (`binary`, host, report_count, deleted);
+            INSERT INTO services VALUES
+                ('nova-compute', 'compute1', 7, 0),
+                ('nova-compute', 'compute3', 7, 3),
+                ('nova-osapi_compute', 'controller', 0, 0);""")
+        self.assertEqual([('nova-compute', 'compute1', 7)],
+                         self.database.execute(runner.REPORTS).fetchall())
 
 
 class TestRunTests(RunnerTestCase):
