@@ -167,9 +167,9 @@ def _faulty_events(each: registry.Judged, action: actions.InstanceAction
     for event in failed:
         yield f'an event of it failed: {event}'
     # nova-compute of nova 22 (the oldest with our microversion) to 34 records
-    # these; the conductor's own depends on the microversion of the request. The
-    # first ends when the job is handed over, and the others are RPC calls for
-    # which nova waits before it completes the record.
+    # these. The first ends when the job is queued; the others are RPC calls,
+    # for which nova waits before it completes the record. The conductor's own
+    # event is not expected: its name depends on the request's microversion.
     source, destination = evidence.source, evidence.destination
     missing = [
         f'{name} on host {host}'

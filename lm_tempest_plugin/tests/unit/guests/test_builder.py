@@ -16,6 +16,7 @@ from unittest import mock
 
 import fixtures
 import paramiko
+from tempest.common import compute
 from tempest.lib import exceptions
 from tempest.scenario import manager
 
@@ -65,6 +66,13 @@ class BuilderTestCase(base.TestCase):
             self.cleanups.append(args))
         self.built = 0
         self.test.create_server.side_effect = self.build
+        self.test.get_tenant_network.return_value = {'name': 'net'}
+        self.listed = []
+        self.owner.servers_client.list_servers.side_effect = (
+            lambda name: {'servers': self.listed})
+        self.launched = self.useFixture(fixtures.MockPatchObject(
+            compute, 'create_test_server', autospec=True,
+            side_effect=self.launch)).mock
         self.test.create_keypair.return_value = {
             'name': 'k', 'private_key': 'secret'}
         self.test.create_empty_security_group.return_value = {
@@ -88,6 +96,16 @@ class BuilderTestCase(base.TestCase):
     def build(self, **kwargs):
         self.built += 1
         return {'id': f'server-{self.built}'}
+
+    def launch(self, clients, *, name, min_count, max_count, **kwargs):
+        """Launch servers together, as nova does; it lists the newest first.
+
+        Servers of others may have a name that begins in the same way.
+        """
+        self.assertEqual(min_count, max_count)
+        self.listed = [{'id': f'server-{number}', 'name': f'{name}-{number}'}
+                       for number in range(max_count, 0, -1)]
+        self.listed.append({'id': 'other', 'name': f'{name}5-1'})
 
     def deleted(self):
         return [call.args[0] for call in
@@ -122,13 +140,14 @@ class BuildTest(BuilderTestCase):
             builder.echo_script(7),
             base64.b64decode(kwargs['user_data']).decode())
 
-    def deleted_at_once(self, *arguments):
+    def deleted_at_once(self, *arguments, **kwargs):
         """Return the error if not all are built, and the deleted servers."""
         self.admin.servers.delete_server.side_effect = lambda server_id: (
             setattr(self.admin.servers.show_server, 'side_effect',
                     exceptions.NotFound()))
         exc = self.assertRaises(
-            exceptions.TempestException, self.builder.build, *arguments)
+            exceptions.TempestException, self.builder.build, *arguments,
+            **kwargs)
         return str(exc), set(self.deleted())
 
     def test_a_guest_that_is_not_built_is_deleted_at_once(self):
@@ -137,28 +156,87 @@ class BuildTest(BuilderTestCase):
         self.assertIn('No valid host', said)
         self.assertEqual({'server-1'}, deleted)
 
-    def test_several_are_built_side_by_side_on_a_host(self):
-        found = self.builder.build(3, 'alpha')
-        self.assertEqual(['server-1', 'server-2', 'server-3'],
+    def test_several_are_launched_by_one_request_on_a_host(self):
+        found = self.builder.build(11, 'alpha', flavor='7')
+        self.assertEqual([f'server-{number}' for number in range(1, 12)],
                          [each.server_id for each in found])
-        self.assertEqual({'alpha'}, {
-            call.kwargs['host']
-            for call in self.test.create_server.call_args_list})
+        self.test.create_server.assert_not_called()
+        self.launched.assert_called_once_with(
+            self.owner, tenant_network={'name': 'net'}, name=mock.ANY,
+            min_count=11, max_count=11, host='alpha', flavor='7',
+            key_name='k', security_groups=[{'name': 'g'}],
+            user_data=mock.ANY)
         self.test.create_empty_security_group.assert_called_once()
         self.test.create_keypair.assert_called_once()
-        self.assertEqual(3, len(self.delete_all()))
+        self.assertEqual({each.server_id for each in found},
+                         set(self.delete_all()))
+
+    def test_their_name_is_like_that_of_single_ones(self):
+        self.make(name_prefix='ci', auth_method='configured').build(2)
+        kwargs = self.launched.call_args.kwargs
+        self.assertRegex(kwargs['name'], r'^ci-\w+-server-\d+$')
+        self.assertNotIn('key_name', kwargs)
+
+    def assert_one_by_one(self, found, **expected):
+        self.assertEqual(['server-1', 'server-2'],
+                         [each.server_id for each in found])
+        self.launched.assert_not_called()
+        for call in self.test.create_server.call_args_list:
+            self.assertEqual(expected, {
+                name: call.kwargs[name] for name in expected})
+        self.assertEqual({'server-1', 'server-2'}, set(self.delete_all()))
+
+    def test_ports_or_volumes_of_their_own(self):
+        for name in ('networks', 'block_device_mapping_v2'):
+            self.built = 0
+            self.cleanups.clear()
+            self.test.create_server.reset_mock()
+            self.admin.servers.delete_server.reset_mock()
+            self.shown(fakes.server())
+            expected = {name: [{'uuid': 'u'}], 'host': 'alpha'}
+            self.assert_one_by_one(
+                self.builder.build(2, **expected), **expected)
+
+    def test_ports_that_tempest_creates(self):
+        self.assert_one_by_one(self.make(own_ports=True).build(2))
 
     def test_if_one_is_not_built_all_are_deleted_at_once(self):
-        self.shown(fakes.server(), fakes.server('ERROR'))
-        _, deleted = self.deleted_at_once(3, 'alpha')
+        self.shown(fakes.server(), fakes.server('ERROR', fault='No room'))
+        said, deleted = self.deleted_at_once(3, 'alpha')
         self.assertEqual({'server-1', 'server-2', 'server-3'}, deleted)
+        self.assertIn('server server-2 to become ACTIVE', said)
+        self.assertIn('No room', said)
+
+    def test_fewer_than_were_asked_for(self):
+        self.launched.side_effect = lambda *args, **kwargs: self.launch(
+            *args, **{**kwargs, 'min_count': 1, 'max_count': 1})
+        said, _ = self.deleted_at_once(3)
+        self.assertIn('was asked for 3 servers named tempest-', said)
+        self.assertIn('has launched 1', said)
+        self.assertEqual(['server-1'], self.delete_all()[:1])
+
+    def test_an_interrupted_request_leaves_no_server(self):
+        def interrupted(*args, **kwargs):
+            self.launch(*args, **kwargs)
+            raise KeyboardInterrupt
+
+        self.launched.side_effect = interrupted
+        self.assertRaises(KeyboardInterrupt, self.builder.build, 2)
+        self.assertEqual({'server-1', 'server-2'}, set(self.delete_all()))
 
     def test_if_one_is_refused_the_others_are_deleted_at_once(self):
         self.test.create_server.side_effect = [
             {'id': 'server-1'}, exceptions.Forbidden('Quota exceeded')]
-        said, deleted = self.deleted_at_once(2, 'alpha')
+        said, deleted = self.deleted_at_once(2, networks=[{'uuid': 'n'}])
         self.assertIn('Quota exceeded', said)
         self.assertEqual({'server-1'}, deleted)
+
+    def test_if_the_request_is_refused_there_is_none(self):
+        self.launched.side_effect = exceptions.Forbidden('Quota exceeded')
+        exc = self.assertRaises(
+            exceptions.Forbidden, self.builder.build, 2, 'alpha')
+        self.assertIn('Quota exceeded', str(exc))
+        self.assertEqual([], self.delete_all())
 
     def test_another_flavor_and_whatever_else_is_asked_for(self):
         self.builder.build(flavor='7', image_id='')

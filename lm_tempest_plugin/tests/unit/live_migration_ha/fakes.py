@@ -109,6 +109,7 @@ class LiveMigrationHaTestCase(base.TestCase):
             validation=namespace(
                 run_validation=True, auth_method='keypair',
                 ip_version_for_ssh=4),
+            network=namespace(port_vnic_type=None, port_profile={}),
             service_available=namespace(cinder=True),
             volume=namespace(
                 volume_type='', volume_size=1, build_timeout=10,
