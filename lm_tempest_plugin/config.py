@@ -209,6 +209,13 @@ _drain_opts = [
         '_live_migration). With False, the test that aborts a running live '
         'migration is skipped, and where settings make nova refuse, the '
         'servers are expected in ERROR with guests unharmed.'),
+    cfg.BoolOpt(
+        'copies_images', default=False,
+        help='Whether nova-compute can copy an image from the cache of '
+        'another compute host, which takes SSH between the hosts without a '
+        'password, as for cold migrations of local disks. With True, the '
+        'test of a server whose image was deleted expects that; with False, '
+        'it puts the image into the cache of the destination first.'),
     _checked(cfg.StrOpt(
         'request_microversion', default='',
         help='Microversion of the compute API for the requests of live '

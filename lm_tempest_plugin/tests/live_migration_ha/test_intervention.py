@@ -13,6 +13,7 @@
 """Interventions: abort a live migration, or force it to complete."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 import time
 from typing import Any
@@ -27,6 +28,7 @@ from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.live_migration_ha import base
 
 
@@ -44,6 +46,27 @@ def is_copying(servers_client: Any, migration: follow.Migration) -> bool:
     found = migration_records.show_progress(
         servers_client, migration.request.server_id)
     return found is not None and migration_records.is_progress_known(found)
+
+
+def writing(owner: Any) -> memory.MemoryWorkload:
+    """Return a workload that keeps a copy going until nova intervenes.
+
+    :param owner: client manager of the project of the guests
+    """
+    flavor = owner.flavors_client.show_flavor(
+        CONF.compute.flavor_ref)['flavor']
+    return memory.MemoryWorkload(max(1, int(flavor['ram']) // 8))
+
+
+def too_fast(results: Iterable[schema.MigrationResult]) -> str:
+    """Return why a test is skipped that could not intervene.
+
+    :param results: of the migrations
+    """
+    lines = '; '.join(map(messages.summary_line, results))
+    return ('No migration was seen in the state in which to intervene; a '
+            'flavor with more memory takes longer to copy. All migrations '
+            f'were completed: {lines}')
 
 
 class Intervention:
@@ -138,11 +161,8 @@ class InterventionTest(base.LiveMigrationHaTest):
         guests = [first]
         if number > 1:
             guests += self.builder.build(number - 1, first.host)
-        flavor = self.owner.flavors_client.show_flavor(
-            CONF.compute.flavor_ref)['flavor']
         with self.observe(*guests) as fleet:
-            self.builder.start(first, memory.MemoryWorkload(
-                max(1, int(flavor['ram']) // 8)))
+            self.builder.start(first, writing(self.owner))
             run = self.migrate(
                 fleet, self.choose_destination(first.host),
                 on_poll=intervention,
@@ -151,11 +171,7 @@ class InterventionTest(base.LiveMigrationHaTest):
                 strategy=plan.window(number), measured=False,
                 bounds=bounds or plan.Bounds.of(CONF.live_migration_ha))
             if not intervention.done:
-                lines = '; '.join(map(messages.summary_line, run.results))
-                raise self.skipException(
-                    'No migration was seen in the state in which to '
-                    'intervene; a flavor with more memory takes longer to '
-                    f'copy. All migrations were completed: {lines}')
+                raise self.skipException(too_fast(run.results))
 
     def _is_copying(self, migration: follow.Migration) -> bool:
         return is_copying(self.clients.servers, migration)

@@ -14,18 +14,22 @@
 """Servers with volumes: booted from one, or with one attached."""
 
 import dataclasses
+import functools
 from typing import Any
 
 from tempest.config import CONF
 from tempest.lib.common.utils import data_utils
 from tempest.lib import decorators
 
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import volumes
 from lm_tempest_plugin import config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.guests.workloads import volume
+from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import settings
 from lm_tempest_plugin.tests.live_migration_ha import base
+from lm_tempest_plugin.tests.live_migration_ha import test_intervention
 
 
 # Serial: other tests would disturb its measurement.
@@ -92,6 +96,48 @@ class VolumesTest(base.LiveMigrationHaTest):
         may show a copy of the server's own disk; moreover, the guest reads
         from the volume the data that it wrote before the first migration.
         """
+        self._round_trip(self._build_with_volume())
+
+    @decorators.idempotent_id('c2e9d7b1-46f0-4a3e-8b5d-19a7f3608e54')
+    @decorators.attr(type=['slow', 'multinode'])
+    def test_abort_with_volume_attached(self) -> None:
+        """Abort the live migration of a server with a volume, and repeat it.
+
+        Asserted: after the abort, the same as in test_abort_running, and the
+        volume is in-use and has one attachment, which is attached, is the
+        server's, and is on the source. A second live migration to the same
+        host is completed, with all that is asserted of one in
+        test_with_volume_attached, and the bound of option max_forced_outage:
+        the guest keeps writing memory. The guest reads from the volume the
+        data that it wrote before.
+
+        When the server is deleted, the volume is available and has no
+        attachment.
+        """
+        if not CONF.live_migration_ha.recovers_from_failure:
+            raise self.skipException(
+                '[live_migration_ha] recovers_from_failure is False')
+        guest = self._build_with_volume()
+        client = self.clients.servers
+        intervention = test_intervention.Intervention(
+            functools.partial(test_intervention.is_copying, client),
+            functools.partial(migration_records.abort, client))
+        destination = self.choose_destination(guest.host)
+        with self.observe(guest) as fleet:
+            self.builder.start(guest, test_intervention.writing(self.owner))
+            run = self.migrate(
+                fleet, destination, on_poll=intervention,
+                aborted=intervention.done, measured=False)
+            if not intervention.done:
+                raise self.skipException(
+                    test_intervention.too_fast(run.results))
+            self.migrate(
+                fleet, destination, measured=False,
+                bounds=plan.Bounds.forced(CONF.live_migration_ha))
+        self._delete(guest)
+
+    def _build_with_volume(self) -> builder.Guest:
+        """Return a guest with a volume attached, and data on it."""
         volume_id = self._create_volume()
         guest, = self.build()
         self.servers_client.attach_volume(guest.server_id, volumeId=volume_id)
@@ -99,7 +145,7 @@ class VolumesTest(base.LiveMigrationHaTest):
         mib = CONF.live_migration_ha.disk_mib
         if mib:
             self.builder.start(guest, volume.VolumeWorkload(volume_id, mib))
-        self._round_trip(dataclasses.replace(guest, volumes=(volume_id,)))
+        return dataclasses.replace(guest, volumes=(volume_id,))
 
     def _create_volume(self, **kwargs: Any) -> str:
         """Return the UUID of a new volume, which is available.
@@ -131,10 +177,14 @@ class VolumesTest(base.LiveMigrationHaTest):
     def _round_trip(self, guest: builder.Guest, measured: bool = True
                     ) -> None:
         """Move a guest with a volume to a host and back, and delete it."""
-        volume_id, = guest.volumes
         with self.observe(guest) as fleet:
             for host in (self.choose_destination(guest.host), guest.host):
                 self.migrate(fleet, host, measured=measured)
+        self._delete(guest)
+
+    def _delete(self, guest: builder.Guest) -> None:
+        """Delete a guest; its volume has to be without any attachment."""
+        volume_id, = guest.volumes
         self.builder.delete(guest)
         self._wait_for(volume_id, 'available')
         left = volumes.list_attachments(self.clients.attachments, volume_id)

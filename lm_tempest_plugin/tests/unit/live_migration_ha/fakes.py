@@ -110,7 +110,7 @@ class LiveMigrationHaTestCase(base.TestCase):
                 run_validation=True, auth_method='keypair',
                 ip_version_for_ssh=4),
             network=namespace(port_vnic_type=None, port_profile={}),
-            service_available=namespace(cinder=True),
+            service_available=namespace(cinder=True, glance=True),
             volume=namespace(
                 volume_type='', volume_size=1, build_timeout=10,
                 build_interval=0, max_microversion='latest'),

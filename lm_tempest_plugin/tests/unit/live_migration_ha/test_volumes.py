@@ -16,10 +16,14 @@ import fixtures
 from tempest.lib import exceptions as lib_exc
 import testtools
 
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import volumes
+from lm_tempest_plugin.guests.workloads import memory
 from lm_tempest_plugin.guests.workloads import volume as workload
+from lm_tempest_plugin.migration import plan as plans
 from lm_tempest_plugin.tests.live_migration_ha import test_volumes
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
+from lm_tempest_plugin.tests.unit.migration import builders
 
 
 class SkipTest(fakes.LiveMigrationHaTestCase):
@@ -216,3 +220,71 @@ class BootedTest(VolumesTestCase):
             self.created()['volume_type'],
             self.created()['availability_zone']))
         self.assertEqual('alpha', self.built()['host'])
+
+
+class AbortedTest(VolumesTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.engine.side_effect = self.polled
+        self.useFixture(fixtures.MockPatchObject(
+            migration_records, 'show_progress', autospec=True,
+            return_value=builders.progress()))
+        self.abort = self.useFixture(fixtures.MockPatchObject(
+            migration_records, 'abort', autospec=True,
+            side_effect=self.noting('abort'))).mock
+        self.status = 'running'
+        self.aborted = []
+        self.test = self.new_test('test_abort_with_volume_attached')
+
+    def polled(self, plan, clients, on_poll, aborted, **kwargs):
+        """Call back as the engine does, and note the servers."""
+        if on_poll:
+            on_poll(builders.snapshot(1), [builders.migration(
+                builders.snapshot(1, [builders.record(self.status)]))])
+        self.aborted.append(list(aborted))
+        return self.migrated(plan, clients, **kwargs)
+
+    def test_aborted_and_repeated(self):
+        self.passes(self.test)
+        server_id = builders.server().server_id
+        self.abort.assert_called_once_with(
+            self.clients.servers, server_id, 7)
+        # The first one has to be cancelled, and the second one completed.
+        self.assertEqual([[server_id], []], self.aborted)
+        options = self.conf.live_migration_ha
+        self.assertEqual(
+            [('beta', False, ('v',), plans.Bounds.of(options)),
+             ('beta', False, ('v',), plans.Bounds.forced(options))],
+            [(plan.destination, plan.measured, plan.servers[0].volumes,
+              plan.bounds) for plan in self.plans])
+        self.assertEqual(
+            ['create', 'wait for available', 'build', 'attach',
+             'wait for in-use', 'start', 'write_disks', 'start', 'abort',
+             'to beta', 'to beta', 'finish', 'delete', 'wait for available',
+             'delete v'], self.events)
+
+    def test_the_guest_writes_volume_and_memory(self):
+        self.passes(self.test)
+        self.assertEqual([workload.VolumeWorkload, memory.MemoryWorkload], [
+            type(call.args[1]) for call in self.builder.start.call_args_list])
+
+    def test_a_volume_that_is_misplaced(self):
+        self.problems = [fakes.problem('volume-attachment', 'volume v')]
+        self.fails(self.test, 'volume-attachment: volume v')
+        self.assertEqual(1, len(self.plans))
+
+    def test_an_attachment_that_stays(self):
+        self.attachments = [volumes.Attachment(
+            'one', 'v', 'server-0', 'reserved')]
+        self.fails(self.test, 'attachment one is reserved')
+
+    def test_a_copy_that_was_too_fast(self):
+        self.status = 'completed'
+        self.skips(self.test, 'No migration was seen in the state')
+        self.assertEqual(1, len(self.plans))
+
+    def test_a_nova_that_does_not_recover(self):
+        self.conf.live_migration_ha.recovers_from_failure = False
+        self.skips(self.test, 'recovers_from_failure is False')
+        self.assertEqual([], self.events)
