@@ -292,6 +292,8 @@ def delete_leftovers(access: discovery.Access, prefix: str,
         cleanup.delete_all(
             'volume', connection.block_storage.volumes,
             connection.block_storage.delete_volume, prefix, all_projects=True)
+    cleanup.delete_all('image', connection.image.images,
+                       connection.image.delete_image, prefix)
     cleanup.delete_all('security group', network.security_groups,
                        network.delete_security_group, prefix)
     for each in cleanup.find('user', connection.identity.users, prefix):

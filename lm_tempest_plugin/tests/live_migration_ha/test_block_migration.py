@@ -32,6 +32,7 @@ READ_ONLY = frozenset([
     'virtual_size', 'visibility'])
 
 
+@decorators.serial
 class BlockMigrationTestCase(base.LiveMigrationHaTest):
     """Skips tests where local disks are not copied."""
 

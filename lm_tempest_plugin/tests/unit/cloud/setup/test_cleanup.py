@@ -230,6 +230,8 @@ class DeleteLeftoversTest(base.TestCase):
         self.connection.block_storage.all_volumes.add(
             name=PREFIX + '-volume')
         nova.all_servers.add(name=PREFIX + '-guest')
+        images = self.connection.image.all_images
+        images.add(name=PREFIX + '-image')
         mine = keystone.all_projects.add(name=PREFIX + '-project')
         user = keystone.all_users.add(name=PREFIX + '-user')
         nova.all_keypairs = {
@@ -242,15 +244,16 @@ class DeleteLeftoversTest(base.TestCase):
             nova.all_servers.add(name=f'mine-{PREFIX}'),
             keystone.all_users.add(name='boss'),
             neutron.all_groups.add(name='default', project_id='other'),
-            neutron.all_ips.add(name='203.0.113.8', project_id='other')]
+            neutron.all_ips.add(name='203.0.113.8', project_id='other'),
+            images.add(name=f'mine-{PREFIX}')]
         deleted, kept = self.clear()
         self.assertEqual([], kept)
         self.assertEqual(
-            ['server', 'volume', 'security', 'key', 'user', 'floating',
-             'security', 'project'], [each.split()[0] for each in deleted])
+            ['server', 'volume', 'image', 'security', 'key', 'user',
+             'floating', 'security', 'project'], [each.split()[0] for each in deleted])
         for each, store in zip(others, (
                 nova.all_servers, keystone.all_users, neutron.all_groups,
-                neutron.all_ips)):
+                neutron.all_ips, images)):
             self.assertEqual([each.id], list(store))
         self.assertEqual({user.id: {}, 'other': {
             'b': keypair.Keypair(name='b')}}, nova.all_keypairs)
