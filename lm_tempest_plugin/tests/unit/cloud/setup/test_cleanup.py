@@ -250,7 +250,8 @@ class DeleteLeftoversTest(base.TestCase):
         self.assertEqual([], kept)
         self.assertEqual(
             ['server', 'volume', 'image', 'security', 'key', 'user',
-             'floating', 'security', 'project'], [each.split()[0] for each in deleted])
+             'floating', 'security', 'project'],
+            [each.split()[0] for each in deleted])
         for each, store in zip(others, (
                 nova.all_servers, keystone.all_users, neutron.all_groups,
                 neutron.all_ips, images)):
