@@ -106,8 +106,8 @@ def up(paths: layout.Layout, topology: Topology,
                       'replaced by an older one.', flush=True)
             else:
                 _refuse_other(present, topology, may_switch)
-                _refuse_servers(paths, 'With another storage the cloud is '
-                                'started anew', 'delete them first')
+                _refuse_servers(paths, 'With another storage all would start '
+                                'anew', 'delete them first')
                 print(f'The cloud is started anew with --storage '
                       f'{topology.storage}{" --volumes" * topology.volumes}.',
                       flush=True)
@@ -203,7 +203,7 @@ def _has_switched(paths: layout.Layout, topology: Topology,
         print(f'The cloud is up already ({topology.describe()}).')
         return True
     if reload.is_downgrade(present, wanted):
-        _refuse_servers(paths, 'With an older nova the cloud is started anew',
+        _refuse_servers(paths, 'With an older nova all would start anew',
                         'delete them first')
         return False
     if not reloads:
@@ -244,7 +244,7 @@ def _refuse_servers(paths: layout.Layout, reason: str, remedy: str) -> None:
             f'tools/run-lab.sh down ends it with all that it has.') from None
     if names:
         raise errors.LabError(
-            f'{reason}, and it has {len(names)} servers or volumes '
+            f'{reason}, but the cloud has {len(names)} servers or volumes '
             f'({", ".join(names)}): {remedy}.')
 
 

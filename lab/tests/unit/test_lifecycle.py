@@ -493,7 +493,7 @@ class TestNova(TestCase):
         self.up()
         self.servers = 'print(\'["one"]\')'
         message = self.refused(self.up, Topology(nova='33.0.2'), reloads=True)
-        self.assertIn('With an older nova the cloud is started anew', message)
+        self.assertIn('With an older nova all would start anew', message)
         self.assert_sentence(message)
 
     def test_reload_without_a_cloud(self):
