@@ -18,6 +18,9 @@ holds nova, and only such requirements as the cloud's virtualenv does not
 satisfy. The pins of the cloud need no file for that: they are the versions
 that are there, and pip replaces one only if nova requires it.
 
+A nova of an older series gets the libraries that its series was tested with,
+as on a host that was not upgraded yet; not all work with later ones.
+
 A checkout is taken as it is, with its changes that are not committed and its
 new files. It is copied before it is built, and nothing is written into it.
 """
@@ -25,7 +28,6 @@ new files. It is copied before it is built, and nothing is written into it.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import hashlib
 import importlib.metadata
 import json
@@ -44,6 +46,11 @@ from lab.machine import virtualenvs
 VERSION = re.compile(r'\d+\.\d+\.\d+(\.\d+)?((a|b|rc)\d+)?')
 #: Result of "git describe --long": tag, number of later commits, commit.
 DESCRIPTION = re.compile(r'(\d+)\.(\d+)\.(\d+)(\S*)-(\d+)-g[0-9a-f]+')
+#: Release 27 was the first of series 2023.1; each year has two.
+FIRST_MAJOR, FIRST_YEAR = 27, 2023
+#: The series of a checkout of a stable branch.
+BRANCH = re.compile(r'^defaultbranch=(?:stable|unmaintained)/(\S+)$',
+                    re.MULTILINE)
 #: Number of overlays that are kept. A run that compares two takes turns
 #: between them.
 KEPT = 6
@@ -92,7 +99,6 @@ class Source:
         return cls(str(path))
 
 
-@functools.cache
 def pinned() -> str:
     """Return the version of the pinned release."""
     pins = (layout.REPOSITORY / 'lab' / 'constraints-cloud.txt').read_text()
@@ -114,14 +120,21 @@ def install(paths: layout.Layout, source: Source) -> pathlib.Path:
     if not source.is_checkout:
         venv = paths.venvs / f'nova-{source.text}'
         if not _is_whole(paths, venv):
-            _build(paths, source, f'nova=={source.text}', venv, source.text)
+            years, half = divmod(
+                int(source.text.partition('.')[0]) - FIRST_MAJOR, 2)
+            _build(paths, source, f'nova=={source.text}', venv, source.text,
+                   f'{FIRST_YEAR + years}.{half + 1}')
         facts: dict[str, str | bool] = {'text': source.text}
     else:
         copy = layout.empty_folder(paths.root / 'install' / 'nova')
         tree, commit, is_changed = _copy(source, copy)
         venv = paths.venvs / f'nova-{tree[:12]}'
         if not _is_whole(paths, venv):
-            _build(paths, source, str(copy), venv, _version(source, commit))
+            review = copy / '.gitreview'
+            branch = BRANCH.search(review.read_text()
+                                   if review.exists() else '')
+            _build(paths, source, str(copy), venv, _version(source, commit),
+                   branch[1] if branch else '')
         shutil.rmtree(copy)
         facts = {'text': source.text, 'commit': commit[:12],
                  'changed': is_changed}
@@ -222,9 +235,16 @@ def _metadata(venv: pathlib.Path) -> importlib.metadata.Distribution:
     return importlib.metadata.PathDistribution(next(found))
 
 
+def _constraints(series: str) -> pathlib.Path:
+    return layout.REPOSITORY / 'lab' / f'constraints-nova-{series}.txt'
+
+
 def _base(paths: layout.Layout) -> str:
-    """Return a digest of the virtualenv below all overlays."""
-    return (paths.venvs / 'cloud' / 'stamp').read_text()
+    """Return a digest of the libraries of all overlays."""
+    digest = hashlib.sha256((paths.venvs / 'cloud' / 'stamp').read_bytes())
+    for path in sorted(_constraints('x').parent.glob(_constraints('*').name)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _is_whole(paths: layout.Layout, venv: pathlib.Path) -> bool:
@@ -300,7 +320,7 @@ def _version(source: Source, commit: str) -> str:
 
 
 def _build(paths: layout.Layout, source: Source, target: str,
-           venv: pathlib.Path, version: str) -> None:
+           venv: pathlib.Path, version: str, series: str) -> None:
     """Build a wheel of nova, and install it into a new overlay.
 
     :param paths: paths of the lab
@@ -308,6 +328,7 @@ def _build(paths: layout.Layout, source: Source, target: str,
     :param target: its requirement or folder, for pip
     :param venv: the overlay; its stamp is still missing afterwards
     :param version: its version
+    :param series: the series of OpenStack that it belongs to, if it is known
     :raises errors.LabError: if that fails
     """
     log = paths.root / 'install' / f'{venv.name}.log'
@@ -338,10 +359,13 @@ def _build(paths: layout.Layout, source: Source, target: str,
     layout.write(site / 'cloud.pth',
                  f'import site; site.addsitedir({str(below)!r})\n')
     pip = [paths.venv_bin('cloud', 'pip'), '--python',
-           str(venv / 'bin' / 'python3'), *pip, 'install', '--no-compile',
-           str(wheel)]
-    debian.run_installer([*pip, '--no-deps'], log, doing)
-    if not _is_satisfied(paths, venv):
+           str(venv / 'bin' / 'python3'), *pip, 'install', str(wheel)]
+    debian.run_installer([*pip, '--no-compile', '--no-deps'], log, doing)
+    constraints = _constraints(series)
+    if constraints.exists():
+        debian.run_installer([*pip, '--constraint', str(constraints)], log,
+                             doing)
+    elif not _is_satisfied(paths, venv):
         debian.run_installer(pip, log, doing)
     _compile(venv, name)
 

@@ -122,6 +122,10 @@ class TestInstall(TestCase):
         for name in ('cloud', 'tempest'):
             self.write(self.layout.venvs / name / 'bin' / 'pip',
                        PIP.format(self.folder), 0o755)
+        self.repository = self.folder / 'repository'
+        self.patch(sources.layout, 'REPOSITORY', self.repository)
+        self.write(self.repository / 'lab' / 'constraints-cloud.txt',
+                   'nova==34.0.0\n')
         self.source = sources.Source.parse(str(self.checkout))
 
     def install(self, **changes):
@@ -284,6 +288,38 @@ class TestInstall(TestCase):
     def test_requirements_that_the_cloud_satisfies(self):
         self.install()
         self.assertTrue(self.calls()[-1].endswith(' --no-deps'))
+
+    def test_older_series(self):
+        for series in ('2025.2', '2026.1'):
+            self.write(self.repository / 'lab' /
+                       f'constraints-nova-{series}.txt', 'oslo.old==1\n')
+        self.write(self.folder / 'release' / MANAGER, 'VALUE = 5\n')
+        expected = f'--constraint {self.repository}/lab/constraints-nova-'
+        for text, series in (('32.0.0', '2025.2'), ('33.0.2', '2026.1')):
+            self.install(text=text)
+            self.assertTrue(self.calls()[-1].endswith(
+                f'{expected}{series}.txt'))
+        for text in ('34.0.1', '31.0.0'):
+            self.install(text=text)
+            self.assertNotIn('--constraint', self.calls()[-1])
+        # A checkout tells its branch.
+        for branch, constrained in (('stable/2026.1', True),
+                                    ('unmaintained/2025.2', True),
+                                    ('stable/2030.1', False),
+                                    ('master', False)):
+            self.write(self.checkout / '.gitreview',
+                       f'[gerrit]\ndefaultbranch={branch}\n')
+            self.commit()
+            self.install()
+            self.assertEqual(constrained, expected in self.calls()[-1])
+
+    def test_other_constraints_cause_a_new_one(self):
+        self.install()
+        self.calls()
+        self.write(self.repository / 'lab' / 'constraints-nova-2026.1.txt',
+                   'oslo.old==1\n')
+        self.install()
+        self.assertEqual(2, len(self.calls()))
 
     def test_other_requirements(self):
         self.metadata.write_text(f'{METADATA}Requires-Dist: oslo.new>=9\n')
