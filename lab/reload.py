@@ -46,11 +46,7 @@ UP_SECONDS = 90
 POLL_SECONDS = 0.3
 #: States of the supervisor in which there is no process.
 ENDED = ('STOPPED', 'EXITED', 'FATAL')
-#: nova refuses to start a service that is older than this number says.
-SET_VERSION = ("UPDATE services SET version = LEAST(version, {version}) "
-               "WHERE host = '{host}' AND services.binary = '{binary}'")
-OLDEST_COMPUTE = ("SELECT MIN(version) FROM services WHERE deleted = 0 AND "
-                  "services.binary = 'nova-compute'")
+SET_VERSION = "UPDATE services SET version = {version} WHERE host = '{host}'"
 
 
 def current(paths: layout.Layout,
@@ -85,12 +81,15 @@ def switch(lab: base.Lab,
            wanted: collections.abc.Mapping[str, pathlib.Path]) -> None:
     """Restart nova's services of hosts with the nova of other virtualenvs.
 
-    They restart even if a host keeps its virtualenv. If one does not come up,
-    the hosts have the new virtualenvs; another call may mend that.
+    They restart even if a host keeps its virtualenv; those of the controller
+    also if its virtualenv stays, but the oldest nova-compute has another
+    version then. If one does not come up, the hosts have the new virtualenvs;
+    another call may mend that.
 
-    An older nova comes up as well, although nova refuses that: in the database
-    its services get its own version, and the schema stays as it is, because
-    migrations only add to it.
+    nova refuses a service that is older than its record in the database, and
+    a controller that is too new for the record of a nova-compute. Therefore
+    the records get the new versions first. The schema does not go back to that
+    of an older nova, since migrations only add to it.
 
     :param lab: the lab, which is up
     :param wanted: virtualenv of each host that is to change
@@ -98,7 +97,6 @@ def switch(lab: base.Lab,
     """
     present = current(lab.paths, lab.topology)
     controller = CONTROLLER.name
-    before = _oldest_compute(lab.paths)
     if (controller in wanted and sources.migrations(wanted[controller])
             - sources.migrations(present[controller])):
         # Services of the old nova can go on meanwhile.
@@ -106,13 +104,20 @@ def switch(lab: base.Lab,
             base.run(wanted[controller] / 'bin' / 'nova-manage',
                      f'--config-file={lab.paths.etc(controller)}/nova.conf',
                      schema, 'sync')
+    before, after = (min(
+        sources.service_version(virtualenvs[host.name])
+        for host in lab.topology.compute_hosts)
+        for virtualenvs in (present, {**present, **wanted}))
+    hosts = {*wanted, controller} if before != after else {*wanted}
+    services = [service for service in lab.services
+                if isinstance(service, nova.OwnNova)
+                and service.host.name in hosts]
+    _stop(lab, services)
     for host, venv in wanted.items():
         layout.link(lab.paths.nova(host), venv)
-    _restart(lab, [service for service in lab.services
-                   if isinstance(service, nova.OwnNova)
-                   and service.host.name in wanted])
-    if _oldest_compute(lab.paths) != before:
-        restart_control_plane(lab)
+        fleet.sql(lab.paths, SET_VERSION.format(
+            version=sources.service_version(venv), host=host))
+    _start(lab, services)
 
 
 def restart_control_plane(lab: base.Lab) -> None:
@@ -123,16 +128,27 @@ def restart_control_plane(lab: base.Lab) -> None:
     :param lab: the lab, which is up
     :raises errors.LabError: if one does not come up
     """
-    _restart(lab, [lab.find(nova.Nova)])
+    services = [lab.find(nova.Nova)]
+    _stop(lab, services)
+    _start(lab, services)
 
 
-def _oldest_compute(paths: layout.Layout) -> str:
-    return fleet.sql(paths, OLDEST_COMPUTE)[0][0]
+def _stop(lab: base.Lab,
+          services: collections.abc.Iterable[base.Service]) -> None:
+    """Stop all programs of services, all at once."""
+    ended = {state.name for state in lab.supervisor.states()
+             if state.state in ENDED}
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        # list() raises the first error.
+        list(pool.map(lab.supervisor.stop, [
+            program.identifier for service in services
+            for program in service.programs()
+            if program.identifier not in ended]))
 
 
-def _restart(lab: base.Lab,
-             services: collections.abc.Iterable[base.Service]) -> None:
-    """Restart all programs of services, and wait until they have reported.
+def _start(lab: base.Lab,
+           services: collections.abc.Iterable[base.Service]) -> None:
+    """Start all programs of services, and wait until they have reported.
 
     :raises errors.LabError: naming the first one that ends, or all that do not
         report
@@ -141,24 +157,11 @@ def _restart(lab: base.Lab,
                 for program in service.programs()]
     logs = {program.identifier: (program.log, program.log.stat().st_size)
             for _, program in programs}
-    ended = {state.name for state in lab.supervisor.states()
-             if state.state in ENDED}
-    since = {}
-
-    def restart(service: base.Service, program: base.Program) -> None:
-        if program.identifier not in ended:
-            lab.supervisor.stop(program.identifier)
-        if program.port is None:
-            own = sources.service_version(service.virtualenv)
-            fleet.sql(lab.paths, SET_VERSION.format(
-                version=own, host=program.host, binary=program.name))
-            since[program.name, program.host] = datetime.datetime.now(
-                datetime.UTC).isoformat()
-        service.launch(program)
-
+    daemons = sorted((program.name, program.host) for _, program in programs
+                     if program.port is None)
+    began = datetime.datetime.now(datetime.UTC).isoformat()
     with concurrent.futures.ThreadPoolExecutor(len(programs)) as pool:
-        # list() raises the first error.
-        list(pool.map(restart, *zip(*programs, strict=True)))
+        list(pool.map(lambda pair: pair[0].launch(pair[1]), programs))
     pids = {state.name: state.pid for state in lab.supervisor.states()
             if state.name in logs}
     cloud = keystone.connect(lab.paths)
@@ -175,9 +178,8 @@ def _restart(lab: base.Lab,
                        for service in cloud.compute.services()}
             # Both are UTC, with the date first.
             missing = ', '.join(
-                f'{name} on {host}'
-                for (name, host), start in sorted(since.items())
-                if (reports.get((name, host)) or '') < start)
+                f'{name} on {host}' for name, host in daemons
+                if (reports.get((name, host)) or '') < began)
         except (openstack.exceptions.SDKException,
                 keystoneauth1.exceptions.ClientException) as error:
             missing = f"an answer of nova's API ({error})"

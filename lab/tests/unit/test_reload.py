@@ -107,16 +107,9 @@ class TestCase(base.TestCase):
         self.patch(services.base, 'wait_for_port', lambda *_: None)
         self.patch(services.base, 'run', lambda *command, **_: (
             self.events.append(' '.join(map(str, command)))))
-        self.oldest = ['74']
-        self.patch(fleet, 'sql', self._sql)
+        self.patch(fleet, 'sql', lambda paths, statement: self.events.append(
+            statement))
         self.patch(reload, 'POLL_SECONDS', 0)
-
-    def _sql(self, paths, statement):
-        if statement.startswith('SELECT'):
-            return [[self.oldest[0] if len(self.oldest) == 1
-                     else self.oldest.pop(0)]]
-        self.events.append(statement)
-        return []
 
     def starts(self):
         return sorted(event for event in self.events
@@ -175,17 +168,26 @@ class TestSwitch(TestCase):
 
     def test_older_service(self):
         older = self.nova('nova-2', '33.0.0', age=72)
-        self.switch(compute1=older)
-        stop, update, start = self.events
-        self.assertEqual(
-            "UPDATE services SET version = LEAST(version, 72) WHERE host = "
-            "'compute1' AND services.binary = 'nova-compute'", update)
+        self.switch(compute1=older, compute2=older)
+        # After the old one has ended, and before the new one starts.
+        updates = [self.events.index(reload.SET_VERSION.format(
+            version=72, host=host)) for host in ('compute1', 'compute2')]
+        stops, starts = ([
+            number for number, event in enumerate(self.events)
+            if event.startswith(word)] for word in ('stop', 'start'))
+        self.assertLess(max(stops), min(updates))
+        self.assertLess(max(updates), min(starts))
 
-    def test_messages_to_older_compute_hosts(self):
-        self.oldest = ['74', '72']
-        self.switch(compute1=self.new)
-        self.assertEqual(sorted(f'start {name}' for name in (
-            'compute1-nova-compute', *CONTROL)), self.starts())
+    def test_messages_to_the_oldest_compute_host(self):
+        # The controller decides about them when it starts.
+        older = self.nova('nova-2', '33.0.0', age=72)
+        for venv in (older, self.old):
+            self.events.clear()
+            self.switch(compute1=venv)
+            self.assertEqual(sorted(f'start {name}' for name in (
+                'compute1-nova-compute', *CONTROL)), self.starts())
+            self.assertEqual('cloud', self.layout.nova(
+                'controller').resolve().name)
 
     def test_service_that_has_ended(self):
         self.programs.pids['compute1-nova-compute'] = 0
