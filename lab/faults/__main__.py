@@ -182,6 +182,7 @@ def _play(scene: Scene, chosen: collections.abc.Sequence[fault.Fault],
             text = f'{type(error).__name__}: {error}'
             print(f'  FAILED: {text}', flush=True)
             table.add_failure(each, text)
+            scene.recover()
             continue
         played += 1
         _tell(outcome)

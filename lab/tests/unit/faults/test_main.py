@@ -35,6 +35,10 @@ class FakeScene:
     def __init__(self, outcomes):
         self._outcomes = outcomes
         self.played = []
+        self.recoveries = 0
+
+    def recover(self):
+        self.recoveries += 1
 
     def play(self, chosen):
         self.played.append(chosen.name)
@@ -109,6 +113,7 @@ class TestMain(base.TestCase):
         status, output = self._run(
             one=errors.LabError('is not up'), two=fault.Missing('none here'))
         self.assertEqual((1, ['one', 'two']), (status, self.scene.played))
+        self.assertEqual(1, self.scene.recoveries)
         self.assertIn('FAILED: LabError: is not up', output)
         self.assertIn('skipped: none here', output)
         self.assertEqual(('one', 'none', 'LabError: is not up'),

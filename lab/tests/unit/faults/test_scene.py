@@ -231,6 +231,14 @@ class TestPlay(base.TestCase):
         for act in (played.prepare, played.inject, played.heal):
             act.assert_called_once_with(self._place())
 
+    def test_recover(self):
+        restart = self.patch(scene.settings, 'restart_compute')
+        self.scene.recover()
+        self.assertEqual(
+            [mock.call(self.layout, 'compute1'),
+             mock.call(self.layout, 'compute2')], restart.mock_calls)
+        scene.inside.wait_until_ready.assert_called_once()
+
     def test_moments(self):
         for when, polls in ((When.BEFORE, 0), (When.QUEUED, 1),
                             (When.RUNNING, 2), (When.ARRIVED, 3)):
