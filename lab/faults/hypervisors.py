@@ -45,8 +45,8 @@ HAND_OVER_S = 30
 CLOCK_S = 4
 #: MiB/s. The guest's memory takes longer than the time-out of the engine.
 SLOW_MIB_S = 1
-#: MiB/s. An emulated guest that writes its memory without a pause dirties about
-#: 6 MiB/s on a busy machine, as libvirt counts it.
+#: MiB/s. An emulated guest that writes its memory without a pause dirties
+#: about 6 MiB/s on a busy machine, as libvirt counts it.
 NARROW_MIB_S = 4
 #: virsh's word for no limit, MiB/s.
 UNLIMITED_MIB_S = 8796093022207
