@@ -23,11 +23,16 @@ import openstack
 
 from lab import errors
 from lab.hosts import network
+from lab.machine import sources
 from lab.services import base
 from lab.topology import CONTROLLER
 from lab.topology import PROVIDER_NAME
 from lm_tempest_plugin import utils
 
+#: Since 33.0.0 a nova-compute makes the tap device before a guest arrives
+#: ("Support os-vif TAP pre-creation for OVS/OVN ports"); 32's services have
+#: version 70.
+MAKES_TAPS = 71
 #: Agents that neutron has to see alive on each compute host.
 AGENTS = ('ovn-controller', 'neutron-ovn-metadata-agent')
 OVN_SCHEMAS = '/usr/share/ovn'
@@ -56,6 +61,14 @@ class Neutron(base.Service):
     databases = ('neutron',)
     endpoint = base.Endpoint('network', 9696)
     needs = (base.DATABASES, 'rabbitmq', 'ovn-nb', 'ovn-sb')
+
+    def configure(self) -> None:
+        """Write its configuration file."""
+        self.write(
+            self.etc / self.configuration, self.configuration,
+            ovs_create_tap=all(
+                sources.service_version(self.paths.nova(host.name))
+                >= MAKES_TAPS for host in self.lab.topology.compute_hosts))
 
     def applications(self) -> tuple[base.Application, ...]:
         """Return the API."""

@@ -93,6 +93,8 @@ class TestCase(base.TestCase):
             storage=self.storage, volumes=self.volumes)
         self.lab = Lab(self.layout, self.topology)
         self.layout.log.mkdir(parents=True)
+        self.run_nova(**{host.name: self.nova()
+                         for host in self.topology.hosts})
         self.lab.configure()
         self.files = [path for path in self.layout.cloud.rglob('*')
                       if path.is_file()]
@@ -254,6 +256,13 @@ class TestWriteAll(TestCase):
                     [*program, '--config-file', str(
                         self.layout.etc('compute2') / name)],
                     shlex.split(helper))
+
+    def test_older_compute_host_makes_no_tap_before_a_guest_arrives(self):
+        for age, expected in ((72, None), (70, 'false')):
+            self.run_nova(compute2=self.nova('nova-x', age=age))
+            self.lab.configure()
+            self.assertEqual(expected, self.ini('controller', 'neutron.conf')[
+                'ovn'].get('ovs_create_tap'))
 
     def test_messages_to_an_older_compute_host(self):
         for host in ('controller', 'compute1'):
@@ -561,8 +570,8 @@ class TestUser(base.TestCase):
         real = pathlib.Path.read_text
         self.patch(pathlib.Path, 'read_text', lambda path, *_, **__: (
             etc if path.parent == pathlib.Path('/etc') else real(path)))
-        topology = Topology(computes=1)
-        Lab(self.layout, topology).configure()
+        self.run_nova(compute1=self.nova())
+        Lab(self.layout, Topology(computes=1)).configure()
         return real(self.layout.etc('compute1') / 'etc-group')
 
     def test_is_added(self):
@@ -640,6 +649,7 @@ class TestPath(TestCase):
         self.layout = layout.Layout(self.folder / 'a-b_c.d+e@f=g\u00e9')
         checks.state_folder(self.layout)
         self.layout.log.mkdir(parents=True)
+        self.run_nova(compute1=self.nova(), compute2=self.nova())
         self.lab = Lab(self.layout, self.topology)
         self.lab.configure()
 

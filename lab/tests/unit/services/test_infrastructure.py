@@ -194,6 +194,7 @@ class TestStart(TestCase):
             self.assertNotIn(password, ' '.join(words))
 
     def test_databases_are_those_of_the_services(self):
+        self.run_nova(compute1=self.nova())
         Lab(self.layout, Topology(computes=1)).configure()
         etc = self.layout.etc('controller')
         used = set()
