@@ -23,6 +23,7 @@ import datetime
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 
@@ -46,6 +47,10 @@ UP_SECONDS = 90
 POLL_SECONDS = 0.3
 #: States of the supervisor in which there is no process.
 ENDED = ('STOPPED', 'EXITED', 'FATAL')
+#: The end of a traceback, and how oslo.log writes it. uWSGI and oslo.service
+#: write other errors behind it.
+EXCEPTION = re.compile(r'(?:^|Unhandled error: )((?:\w+\.)*[A-Z]\w+'
+                       r'(?<!Warning): .+)$', re.MULTILINE)
 SET_VERSION = "UPDATE services SET version = {version} WHERE host = '{host}'"
 
 
@@ -170,9 +175,12 @@ def _start(lab: base.Lab,
         for state in lab.supervisor.states():
             if state.pid != pids.get(state.name, state.pid):
                 log, size = logs[state.name]
+                text = log.read_bytes()[size:].decode('utf-8', 'replace')
+                reasons = EXCEPTION.findall(text) or [
+                    debian.find_reason(log, size)]
                 raise errors.LabError(
                     f'{state.name} ends after its start: '
-                    f'{debian.find_reason(log, size)} (whole log: {log}).')
+                    f'{reasons[-1].rstrip(".")} (whole log: {log}).')
         try:
             reports = {(service.binary, service.host): service.updated_at
                        for service in cloud.compute.services()}

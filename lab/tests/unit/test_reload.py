@@ -196,6 +196,18 @@ class TestSwitch(TestCase):
         self.assertEqual(['start compute1-nova-compute'], self.starts())
 
     def test_service_that_ends(self):
+        for said, reason in (
+                ("  raise\nNameError: name 'x' is not defined\nbye: error 7\n",
+                 "NameError: name 'x' is not defined"),
+                ('2026 CRITICAL nova [None] Unhandled error: nova.exception.'
+                 'TooOldComputeService: Not 31.\nA.py:1: DeprecationWarning: x'
+                 '\nFutureWarning: y\n',
+                 'nova.exception.TooOldComputeService: Not 31'),
+                ('error: cannot bind\nbye\n', 'error: cannot bind'),
+                ('', 'it printed nothing')):
+            self._check_end(said, reason)
+
+    def _check_end(self, said, reason):
         self.programs.ending['compute1-nova-compute'] = 1
         log = self.layout.log / 'compute1-nova-compute.log'
         log.write_text('NameError: of an earlier one\n')
@@ -204,12 +216,12 @@ class TestSwitch(TestCase):
         def start(name):
             real(name)
             with open(log, 'a') as stream:
-                stream.write("NameError: name 'x' is not defined\nbye\n")
+                stream.write(said)
         self.patch(self.programs, 'start', start)
         message = self.refused(self.switch, compute1=self.new)
         self.assertEqual(
-            f"compute1-nova-compute ends after its start: NameError: name 'x' "
-            f"is not defined (whole log: {log}).", message)
+            f'compute1-nova-compute ends after its start: {reason} (whole '
+            f'log: {log}).', message)
         # Another one may mend that.
         self.programs.ending.clear()
         self.patch(self.programs, 'start', real)
