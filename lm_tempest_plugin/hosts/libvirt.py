@@ -226,12 +226,14 @@ class DomainStats:
     :ivar state: one of STATES, or POST_COPY_FAILED
     :ivar cpu_s: time of all virtual CPUs together
     :ivar received: packets that all interfaces received
+    :ivar dropped: packets for them that the guest did not take in time
     :ivar sent: packets that they sent
     """
 
     state: str
     cpu_s: float
     received: int
+    dropped: int
     sent: int
 
 
@@ -241,9 +243,10 @@ def guest_state(host: remote.Remote, virsh: Sequence[str], domain: str,
                 sleep: Callable[[float], None] = time.sleep) -> str:
     """Return the state and the activity of a guest that answers no probe.
 
-    A guest whose CPUs work and that sends nothing hangs. One that sends, and
-    whose packets arrive nowhere, has lost its network. One whose CPUs stand
-    still does not run, whatever its state is.
+    A guest whose CPUs work, and that does not answer the packets that reach
+    its interface, hangs. One that sends, and whose packets arrive nowhere, has
+    lost its network, and so has one that nothing reaches although it is
+    probed. One whose CPUs stand still does not run, whatever its state is.
 
     :param host: the host that the guest is on
     :param virsh: command line of virsh
@@ -264,6 +267,8 @@ def guest_state(host: remote.Remote, virsh: Sequence[str], domain: str,
     sleep(interval_s)
     second, end_s = ask(), clock()
     cpu_s, sent = second.cpu_s - first.cpu_s, second.sent - first.sent
+    received = second.received - first.received
+    dropped = second.dropped - first.dropped
     # STATES: no state, running, blocked.
     if second.state == POST_COPY_FAILED:
         conclusion = ('the guest waits for memory that post-copy did not '
@@ -273,14 +278,17 @@ def guest_state(host: remote.Remote, virsh: Sequence[str], domain: str,
     elif sent:
         conclusion = ('the guest runs and sends: the network does not follow '
                       'it')
-    elif cpu_s:
+    elif not cpu_s:
+        conclusion = 'the CPUs of the guest stand still'
+    elif received or dropped:
         conclusion = 'the guest runs and sends nothing: it hangs'
     else:
-        conclusion = 'the CPUs of the guest stand still'
+        # A guest that hangs takes no packets: its interface soon drops them.
+        conclusion = 'the guest runs, and the network brings it no packets'
     return (f'libvirt on {host.name}: {second.state}; within '
             f'{end_s - begin_s:.1f} s: CPU time {cpu_s:.2f} s, '
-            f'{second.received - first.received} packets received, '
-            f'{sent} sent: {conclusion}')
+            f'{received} packets received, {dropped} dropped, {sent} sent: '
+            f'{conclusion}')
 
 
 def parse_stats(output: str) -> DomainStats:
@@ -304,4 +312,4 @@ def parse_stats(output: str) -> DomainStats:
     return DomainStats(
         parse_state(output),
         total(r'vcpu\.\d+\.time') / NS, total(r'net\.\d+\.rx\.pkts'),
-        total(r'net\.\d+\.tx\.pkts'))
+        total(r'net\.\d+\.rx\.drop'), total(r'net\.\d+\.tx\.pkts'))

@@ -224,7 +224,7 @@ class DaemonVersionsTest(base.TestCase):
 
 
 def stats(state=1, cpu_ns=(1_000_000_000, 500_000_000), received=7, sent=3,
-          reason=3):
+          reason=3, dropped=1):
     """Return the output of virsh for a guest with two CPUs."""
     return '\n'.join([
         "Domain: 'instance-00000001'", f'  state.state={state}',
@@ -233,7 +233,8 @@ def stats(state=1, cpu_ns=(1_000_000_000, 500_000_000), received=7, sent=3,
           for number, time_ns in enumerate(cpu_ns)
           for name, value in (('state', 1), ('time', time_ns), ('wait', 0))),
         '  net.count=1', '  net.0.name=tap0', '  net.0.rx.bytes=900',
-        f'  net.0.rx.pkts={received}', f'  net.0.tx.pkts={sent}',
+        f'  net.0.rx.pkts={received}', f'  net.0.rx.drop={dropped}',
+        f'  net.0.tx.pkts={sent}',
         '  net.0.tx.errs=0', ''])
 
 
@@ -251,8 +252,8 @@ class GuestStateTest(base.TestCase):
             cpu_ns=(3_000_000_000, 500_000_000), received=49))
         self.assertEqual(
             'libvirt on compute1: running; within 2.1 s: CPU time 2.00 s, '
-            '42 packets received, 0 sent: the guest runs and sends nothing: '
-            'it hangs', found)
+            '42 packets received, 0 dropped, 0 sent: the guest runs and sends '
+            'nothing: it hangs', found)
         self.assertEqual([2.0], self.slept)
         self.assertEqual([[
             *VIRSH, 'domstats', '--raw', '--nowait', '--state', '--vcpu',
@@ -264,6 +265,9 @@ class GuestStateTest(base.TestCase):
                 (stats(reason=11, sent=99), 'memory that post-copy did not '
                  'bring'),
                 (stats(), 'the CPUs of the guest stand still'),
+                (stats(cpu_ns=(2_000_000_000,)), 'no packets'),
+                (stats(cpu_ns=(2_000_000_000,), dropped=9), '8 dropped, 0 '
+                 'sent: the guest runs and sends nothing: it hangs'),
                 (stats(5, sent=99), 'the guest is shut off')):
             self.assertTrue(self.take(stats(), second).endswith(conclusion))
 
@@ -279,7 +283,7 @@ class GuestStateTest(base.TestCase):
         self.assertNotIn(libvirt.POST_COPY_FAILED, libvirt.ALIVE)
 
     def test_without_interfaces(self):
-        self.assertEqual(libvirt.DomainStats('running', 0.0, 0, 0),
+        self.assertEqual(libvirt.DomainStats('running', 0.0, 0, 0, 0),
                          libvirt.parse_stats('state.state=1\n'))
 
     def test_malformed(self):
