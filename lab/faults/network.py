@@ -342,6 +342,8 @@ FAULTS = (
           checks=('host-access',),
           cause=r'the copy does not end|never got beyond running|'
           r'lost the migration|failed while copying',
-          # The destination alone deletes its binding, once it can be reached.
-          consequences=('port-bindings',), present=_is_mended),
+          # The destination alone deletes its binding, once it can be reached;
+          # nova may lose the migration in an exception.
+          consequences=('port-bindings', 'server-status'),
+          present=_is_mended),
 )

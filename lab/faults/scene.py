@@ -259,7 +259,8 @@ class Scene:
             for host in self._hosts:
                 for trace in fleet.traces(self._place.layout, host,
                                           server_id, of_server):
-                    if TOLD_BY[trace] not in told:
+                    # A host that did not answer shows no traces.
+                    if not {TOLD_BY[trace], 'host-access'} & {*told}:
                         yield (f'{trace} of server {server_id} is left on '
                                f'{host}')
                 fleet.remove_traces(self._place.layout, host, server_id,
