@@ -136,6 +136,16 @@ class TestStart(LoaderTestCase):
         # pkgutil and inspect still get answers from the loader.
         self.assertIn('answer', module.__spec__.loader.get_source(self.name))
 
+    def test_started_twice(self):
+        @self.bug.after(self.name)
+        def patch(module):
+            self.bug.applied(module.__name__)
+
+        self._start()
+        self._start()
+        importlib.import_module(self.name)
+        self.assertEqual([('applied', 'a_bug', self.name)], self.log())
+
     def test_imported_already(self):
         module = importlib.import_module(self.name)
         self.bug.after(self.name)(lambda found: self.bug.applied(
