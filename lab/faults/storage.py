@@ -210,6 +210,7 @@ FAULTS = (
           consequences=('disk', 'workloads'), present=_is_limited),
     Fault('ceph-secret', "the destination's libvirt lacks the key for Ceph",
           When.BEFORE, _forget_secret, _define_secret,
-          (Kind.ROLLED_BACK, Kind.FAILED), cause=r'(?i)secret',
-          present=_is_forgotten, storages=(CEPH,)),
+          # Once it has rolled back, nova 34.0.0 sets the server to ERROR.
+          (Kind.INCONSISTENT,), checks=('server-status',),
+          cause=r'(?i)secret', present=_is_forgotten, storages=(CEPH,)),
 )
