@@ -278,11 +278,16 @@ _folder = pathlib.Path()
 
 
 def start(folder: str) -> None:
-    """Import the active bugs, and wait for nova's modules.
+    """Import the active bugs, and wait for nova's modules; idempotent.
+
+    Python processes a .pth file twice if it finds the virtualenv by a link and
+    by its real path. Two finders would ask each other for ever.
 
     :param folder: the folder :data:`FOLDER`
     """
     global _folder
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
     _folder = pathlib.Path(folder)
     sys.meta_path.insert(0, _Finder())
     for name in active(_folder):
