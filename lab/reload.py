@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Change the nova of hosts while the cloud is up.
+"""Restart services while the cloud is up, also with another nova.
 
 ``python -m lab.reload STATE_FOLDER TOPOLOGY HOST=VIRTUALENV ...`` runs inside
 of the lab, on the controller.
@@ -24,6 +24,7 @@ import json
 import os
 import pathlib
 import re
+import socket
 import sys
 import time
 
@@ -38,15 +39,19 @@ from lab.machine import sources
 from lab.services import base
 from lab.services import keystone
 from lab.services import nova
+from lab import supervisor
 from lab.topology import CONTROLLER
 from lab.topology import Topology
 
-#: Time for nova's services to report, in seconds. They do so 5 s after their
-#: start, and nova-compute waits for nova-conductor before.
-UP_SECONDS = 90
+#: Time for services to serve, in seconds. Those of nova report 5 s after their
+#: start, and nova-compute waits for nova-conductor before. A busy machine
+#: takes much longer.
+UP_SECONDS = 120
 POLL_SECONDS = 0.3
-#: States of the supervisor in which there is no process.
-ENDED = ('STOPPED', 'EXITED', 'FATAL')
+#: State of a program that has ended by itself. Within a second the supervisor
+#: starts one that has failed.
+EXITED = 'EXITED'
+RESTART_SECONDS = 2
 #: The end of a traceback, and how oslo.log writes it. uWSGI and oslo.service
 #: write other errors behind it.
 EXCEPTION = re.compile(r'(?:^|Unhandled error: )((?:\w+\.)*[A-Z]\w+'
@@ -114,15 +119,42 @@ def switch(lab: base.Lab,
         for host in lab.topology.compute_hosts)
         for virtualenvs in (present, {**present, **wanted}))
     hosts = {*wanted, controller} if before != after else {*wanted}
-    services = [service for service in lab.services
-                if isinstance(service, nova.OwnNova)
-                and service.host.name in hosts]
-    _stop(lab, services)
+    programs = [each for each in _of_nova(lab) if each.host in hosts]
+    _stop(lab, programs)
     for host, venv in wanted.items():
         layout.link(lab.paths.nova(host), venv)
         fleet.sql(lab.paths, SET_VERSION.format(
             version=sources.service_version(venv), host=host))
-    _start(lab, services)
+    _start(lab, programs, programs)
+
+
+def restart(lab: base.Lab, names: collections.abc.Collection[str],
+            hosts: collections.abc.Collection[str] | None = None) -> None:
+    """Restart services, and wait until they serve requests.
+
+    Until a new nova-compute serves, it takes a migration for one that its end
+    has interrupted, and resets the server. It first reports when it serves, by
+    way of nova-conductor: with one service of nova, the reports of all on all
+    hosts are awaited.
+
+    :param lab: the lab, which is up
+    :param names: names of programs, such as nova-compute
+    :param hosts: names of hosts; None for all
+    :raises errors.LabError: if one is not part of the lab, does not stop, ends
+        after its start, or does not serve in time
+    """
+    programs = [each for each in lab.programs if each.name in names
+                and (hosts is None or each.host in hosts)]
+    unknown = {*names} - {each.name for each in programs}
+    if unknown:
+        where = '' if hosts is None else f' on {", ".join(hosts)}'
+        raise errors.LabError(
+            f'The lab has no service {", ".join(sorted(unknown))}{where}.')
+    of_nova = _of_nova(lab)
+    _stop(lab, programs)
+    _start(lab, programs, of_nova if any(
+        each.name in {own.name for own in of_nova} for each in programs)
+        else ())
 
 
 def restart_control_plane(lab: base.Lab) -> None:
@@ -133,71 +165,129 @@ def restart_control_plane(lab: base.Lab) -> None:
     :param lab: the lab, which is up
     :raises errors.LabError: if one does not come up
     """
-    services = [lab.find(nova.Nova)]
-    _stop(lab, services)
-    _start(lab, services)
+    restart(lab, [each.name for each in lab.find(nova.Nova).programs()])
+
+
+def _of_nova(lab: base.Lab) -> list[base.Program]:
+    """Return nova's programs on all hosts."""
+    return [program for service in lab.services
+            if isinstance(service, nova.OwnNova)
+            for program in service.programs()]
 
 
 def _stop(lab: base.Lab,
-          services: collections.abc.Iterable[base.Service]) -> None:
-    """Stop all programs of services, all at once."""
-    ended = {state.name for state in lab.supervisor.states()
-             if state.state in ENDED}
+          programs: collections.abc.Iterable[base.Program]) -> None:
+    """Stop programs, all at once."""
+    def stop(name: str) -> None:
+        deadline = time.monotonic() + RESTART_SECONDS
+        while (state := lab.supervisor.state(name).state) == EXITED:
+            # If it has failed, the supervisor is about to start it again: it
+            # would be taken for the new one.
+            if time.monotonic() > deadline:
+                return
+            time.sleep(POLL_SECONDS)
+        if state in (supervisor.RUNNING, *supervisor.PENDING):
+            lab.supervisor.stop(name)
+
     with concurrent.futures.ThreadPoolExecutor() as pool:
         # list() raises the first error.
-        list(pool.map(lab.supervisor.stop, [
-            program.identifier for service in services
-            for program in service.programs()
-            if program.identifier not in ended]))
+        list(pool.map(stop, [each.identifier for each in programs]))
 
 
-def _start(lab: base.Lab,
-           services: collections.abc.Iterable[base.Service]) -> None:
-    """Start all programs of services, and wait until they have reported.
+def _start(lab: base.Lab, programs: collections.abc.Sequence[base.Program],
+           reporting: collections.abc.Iterable[base.Program]) -> None:
+    """Start programs, all at once, and wait until they serve.
 
+    :param programs: programs that are down
+    :param reporting: programs of nova; the reports of the daemons among them
+        are awaited
     :raises errors.LabError: naming the first one that ends, or all that do not
-        report
+        serve
     """
-    programs = [(service, program) for service in services
-                for program in service.programs()]
-    logs = {program.identifier: (program.log, program.log.stat().st_size)
-            for _, program in programs}
-    daemons = sorted((program.name, program.host) for _, program in programs
-                     if program.port is None)
+    sizes = {each.identifier: each.log.stat().st_size for each in programs}
     began = datetime.datetime.now(datetime.UTC).isoformat()
-    with concurrent.futures.ThreadPoolExecutor(len(programs)) as pool:
-        list(pool.map(lambda pair: pair[0].launch(pair[1]), programs))
-    pids = {state.name: state.pid for state in lab.supervisor.states()
-            if state.name in logs}
+
+    def launch(program: base.Program) -> int:
+        name = program.identifier
+        try:
+            lab.supervisor.start(name)
+        except errors.LabError as error:
+            if lab.supervisor.state(name).up:
+                raise
+            raise _end(program, sizes[name]) from error
+        return lab.supervisor.state(name).pid
+
+    with concurrent.futures.ThreadPoolExecutor(len(programs) or 1) as pool:
+        started = {each.identifier: (each, pid) for each, pid in zip(
+            programs, pool.map(launch, programs), strict=True)}
+    daemons = sorted((each.name, each.host) for each in reporting
+                     if each.port is None)
     cloud = keystone.connect(lab.paths)
     deadline = time.monotonic() + UP_SECONDS
     while True:
         for state in lab.supervisor.states():
-            if state.pid != pids.get(state.name, state.pid):
-                log, size = logs[state.name]
-                text = log.read_bytes()[size:].decode('utf-8', 'replace')
-                reasons = EXCEPTION.findall(text) or [
-                    debian.find_reason(log, size)]
-                raise errors.LabError(
-                    f'{state.name} ends after its start: '
-                    f'{reasons[-1].rstrip(".")} (whole log: {log}).')
-        try:
-            reports = {(service.binary, service.host): service.updated_at
-                       for service in cloud.compute.services()}
-            # Both are UTC, with the date first.
-            missing = ', '.join(
-                f'{name} on {host}' for name, host in daemons
-                if (reports.get((name, host)) or '') < began)
-        except (openstack.exceptions.SDKException,
-                keystoneauth1.exceptions.ClientException) as error:
-            missing = f"an answer of nova's API ({error})"
+            if state.name in started:
+                program, pid = started[state.name]
+                if not state.up or state.pid != pid:
+                    raise _end(program, sizes[state.name])
+        missing = [*_closed(programs), *_silent(cloud, daemons, began)]
         if not missing:
             return
         if time.monotonic() > deadline:
             raise errors.LabError(
-                f'After {UP_SECONDS} s nova still lacks {missing}: '
-                f'tools/run-lab.sh status')
+                f'After {UP_SECONDS} s the cloud still lacks '
+                f'{", ".join(missing)}: tools/run-lab.sh status')
         time.sleep(POLL_SECONDS)
+
+
+def _end(program: base.Program, size: int) -> errors.LabError:
+    """Return the error of a program that has ended.
+
+    :param program: the program
+    :param size: size of its log before its start, in bytes
+    """
+    text = program.log.read_bytes()[size:].decode('utf-8', 'replace')
+    reasons = EXCEPTION.findall(text) or [
+        debian.find_reason(program.log, size)]
+    return errors.LabError(
+        f'{program.identifier} ends after its start: '
+        f'{reasons[-1].rstrip(".")} (whole log: {program.log}).')
+
+
+def _closed(programs: collections.abc.Iterable[base.Program]
+            ) -> collections.abc.Iterator[str]:
+    """Yield the ports of programs that take no connection."""
+    for program in programs:
+        if program.port is not None:
+            try:
+                # Programs of the controller alone have one.
+                socket.create_connection(
+                    (CONTROLLER.address, program.port), timeout=2).close()
+            except OSError:
+                yield f'port {program.port} of {program.identifier}'
+
+
+def _silent(cloud: openstack.connection.Connection,
+            daemons: collections.abc.Sequence[tuple[str, str]], began: str
+            ) -> collections.abc.Iterator[str]:
+    """Yield the daemons of nova that have not reported since a time.
+
+    :param cloud: connection as administrator
+    :param daemons: name and host of each; without any, nova is not asked
+    :param began: the time, as nova's API shows it
+    """
+    try:
+        # Both times are UTC, with the date first.
+        reported = {(service.binary, service.host)
+                    for service in cloud.compute.services()
+                    if (service.updated_at or '') >= began
+                    } if daemons else set()
+    except (openstack.exceptions.SDKException,
+            keystoneauth1.exceptions.ClientException) as error:
+        yield f"an answer of nova's API ({error})"
+    else:
+        yield from (f'{name} on {host}' for name, host in daemons
+                    if (name, host) not in reported)
 
 
 def command(paths: layout.Layout, topology: Topology,

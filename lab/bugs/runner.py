@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import collections.abc
-from concurrent import futures
 import contextlib
 import dataclasses
 import fcntl
@@ -33,28 +32,18 @@ from lab import errors
 from lab import fleet
 from lab import layout
 from lab.layout import Layout
+from lab import reload
 from lab.services import base
-from lab.supervisor import PENDING
-from lab.supervisor import RUNNING
-from lab.topology import CONTROLLER
 from lab.topology import Topology
 from lm_tempest_plugin.commands import tempest_run
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
 
-#: Time until a service that was started serves requests.
-SERVE_SECONDS = 120
 POLL_SECONDS = 0.5
 #: Limit for a test, which has time-outs of its own, and for its cleanups
 #: after a signal.
 TEST_SECONDS = 3600
 CLEANUP_SECONDS = 300
-#: How often each service has reported. It first reports when it serves, and
-#: nova-compute does it by way of nova-conductor. The APIs have rows in the
-#: table as well, and never report.
-REPORTS = ("SELECT `binary`, host, report_count FROM services WHERE deleted = "
-           "0 AND `binary` IN ('nova-conductor', 'nova-scheduler', "
-           "'nova-compute');")
 SERVERS = 'SELECT uuid FROM instances WHERE deleted = 0;'
 #: An audit of placement takes allocations of these records for used ones.
 END_RECORDS = (
@@ -216,7 +205,7 @@ class Runner(contextlib.AbstractContextManager['Runner']):
                 f'.start({str(self._folder)!r}), '
                 f'sys.path.remove({repository!r}))\n'))
             layout.write(self._folder / loader.ACTIVE, f'{" ".join(names)}\n')
-            self.restart(services)
+            reload.restart(self._lab, services)
             for each in self.log():
                 if each.kind == loader.BROKEN:
                     raise errors.LabError(
@@ -234,51 +223,8 @@ class Runner(contextlib.AbstractContextManager['Runner']):
         """
         (self._folder / loader.ACTIVE).unlink(missing_ok=True)
         self._hook.unlink(missing_ok=True)
-        self.restart(services)
+        reload.restart(self._lab, services)
         self._sweep()
-
-    def restart(self, services: collections.abc.Collection[str]) -> None:
-        """Restart services on all hosts, and wait until they serve.
-
-        :param services: names of programs, such as nova-conductor
-        :raises errors.LabError: if one is not part of the lab, does not stop,
-            does not stay up, or does not report in time
-        """
-        programs = [each for each in self._lab.programs
-                    if each.name in services]
-        unknown = {*services} - {each.name for each in programs}
-        if unknown:
-            raise errors.LabError(
-                f'The lab has no service {", ".join(sorted(unknown))}.')
-        # nova-compute needs up to 15 s.
-        with futures.ThreadPoolExecutor() as pool:
-            list(pool.map(self._stop, (each.identifier for each in programs)))
-        before = self._reports()
-        for each in programs:
-            self._lab.supervisor.start(each.identifier)
-        for each in programs:
-            if each.port is not None:
-                # Those of the controller alone have one.
-                base.wait_for_port(each.identifier, CONTROLLER.address,
-                                   each.port)
-        utils.wait_until(
-            lambda counts: all(count != before.get(service)
-                               for service, count in counts.items()),
-            self._reports, 'all services of nova to report', SERVE_SECONDS,
-            POLL_SECONDS, describe=lambda counts: ', '.join(
-                f'{" on ".join(service)} does not'
-                for service, count in counts.items()
-                if count == before.get(service)), error=errors.LabError)
-
-    def _stop(self, identifier: str) -> None:
-        supervisor = self._lab.supervisor
-        if supervisor.state(identifier).state in (RUNNING, *PENDING):
-            supervisor.stop(identifier)
-
-    def _reports(self) -> dict[tuple[str, str], str]:
-        """Return how often each service has reported."""
-        return {(binary, host): count for binary, host, count
-                in fleet.sql(self._paths, REPORTS)}
 
     def _sweep(self) -> None:
         """Remove traces and allocations of servers that are deleted.

@@ -240,7 +240,7 @@ def _restart_compute(place: Place) -> None:
     Its libvirtd has gone, and nova 34 may wait for it for ever, which blocks
     all later migrations.
     """
-    programs.supervisor().restart(f'{place.destination}-nova-compute')
+    settings.restart_compute(place.layout, place.destination)
 
 
 def _kill_compute(place: Place) -> None:

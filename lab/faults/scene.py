@@ -176,8 +176,7 @@ class Scene:
 
         :raises errors.LabError: if a service stays down
         """
-        for host in self._hosts:
-            settings.restart_compute(self._place.layout, host)
+        settings.restart_compute(self._place.layout, *self._hosts)
         self._await_services()
 
     def _observe(self, chosen: fault.Fault, built: fleet.Fleet) -> Outcome:

@@ -14,20 +14,16 @@
 
 from __future__ import annotations
 
+import functools
 import pathlib
 
-from lab import errors
 from lab.faults import programs
-from lab import fleet
 from lab import layout
 from lab.layout import Layout
-from lm_tempest_plugin import utils
-
-#: Time until a nova-compute that has started serves requests.
-SERVE_SECONDS = 90
-POLL_SECONDS = 0.5
-REPORTS = ('SELECT host, report_count FROM services WHERE `binary` = '
-           "'nova-compute' AND deleted = 0;")
+from lab import lifecycle
+from lab import reload
+from lab.services import base
+from lab.topology import Topology
 
 
 def change(paths: Layout, host: str, text: str) -> None:
@@ -59,28 +55,22 @@ def restore(paths: Layout, host: str) -> None:
         restart_compute(paths, host)
 
 
-def restart_compute(paths: Layout, host: str) -> None:
-    """Restart a nova-compute, and wait until the new one serves requests.
-
-    Until then it takes a migration for one that its end has interrupted, and
-    resets the server. It first reports when it serves.
+def restart_compute(paths: Layout, *hosts: str) -> None:
+    """Restart nova-compute on hosts, and wait until they serve requests.
 
     :param paths: paths of the lab
-    :param host: name of the host
-    :raises errors.LabError: if it does not stop, start or report
+    :param hosts: names of the hosts
+    :raises errors.LabError: if one does not stop, ends, or does not report
     """
-    name, supervisor = f'{host}-nova-compute', programs.supervisor()
-    if supervisor.state(name).up:
-        supervisor.stop(name)
+    reload.restart(_lab(paths), ('nova-compute',), hosts)
 
-    def reports() -> str:
-        return dict(fleet.sql(paths, REPORTS))[host]
 
-    before = reports()
-    supervisor.start(name)
-    utils.wait_until(
-        lambda count: count != before, reports, f'{name} to report',
-        SERVE_SECONDS, POLL_SECONDS, error=errors.LabError)
+@functools.cache
+def _lab(paths: Layout) -> base.Lab:
+    """Return the lab, with the one connection to its supervisor."""
+    lab = base.Lab(paths, lifecycle.recorded(paths) or Topology())
+    lab.supervisor = programs.supervisor()
+    return lab
 
 
 def is_changed(paths: Layout, host: str) -> bool:

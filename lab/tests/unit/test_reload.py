@@ -12,11 +12,13 @@
 
 
 import contextlib
+import dataclasses
 import datetime
 import io
 import pathlib
 import threading
 import types
+from unittest import mock
 
 import keystoneauth1.exceptions
 import openstack
@@ -42,21 +44,18 @@ class Programs:
         self.lock = threading.Lock()
         self.pids = {}
         self.silent = ()
-        #: Programs that end as often after they were started.
+        #: Programs that end after their start, and whether they come back.
         self.ending = {}
 
     def state(self, name):
         pid = self.pids.get(name, 0)
-        return supervisor.State(name, 'RUNNING' if pid else 'EXITED', '', '',
+        return supervisor.State(name, 'RUNNING' if pid else 'STOPPED', '', '',
                                 pid)
 
     def states(self):
-        with self.lock:
-            found = [self.state(name) for name in list(self.pids)]
-            for name, times in self.ending.items():
-                if times and self.pids.get(name):
-                    self.pids[name] += 1
-        return found
+        for name, comes_back in self.ending.items():
+            self.pids[name] = self.pids[name] + 1 if comes_back else 0
+        return [self.state(name) for name in list(self.pids)]
 
     def stop(self, name):
         with self.lock:
@@ -104,7 +103,7 @@ class TestCase(base.TestCase):
             self.programs.pids[program.identifier] = 1
         self.patch(keystone, 'connect', lambda paths: types.SimpleNamespace(
             compute=self.programs))
-        self.patch(services.base, 'wait_for_port', lambda *_: None)
+        self.connect = self.patch(reload.socket, 'create_connection')
         self.patch(services.base, 'run', lambda *command, **_: (
             self.events.append(' '.join(map(str, command)))))
         self.patch(fleet, 'sql', lambda paths, statement: self.events.append(
@@ -208,7 +207,7 @@ class TestSwitch(TestCase):
             self._check_end(said, reason)
 
     def _check_end(self, said, reason):
-        self.programs.ending['compute1-nova-compute'] = 1
+        self.programs.ending['compute1-nova-compute'] = bool(said)
         log = self.layout.log / 'compute1-nova-compute.log'
         log.write_text('NameError: of an earlier one\n')
         real = self.programs.start
@@ -226,6 +225,31 @@ class TestSwitch(TestCase):
         self.programs.ending.clear()
         self.patch(self.programs, 'start', real)
         self.switch(compute1=self.old)
+
+    def test_service_that_does_not_stay_up(self):
+        log = self.layout.log / 'compute1-nova-compute.log'
+
+        def start(name):
+            self.write(log, f'{log.read_text()}ImportError: no nova\n')
+            raise errors.LabError(f'{name} does not stay up.')
+        self.patch(self.programs, 'start', start)
+        self.assertIn('compute1-nova-compute ends after its start: '
+                      'ImportError: no nova (', self.refused(
+                          self.switch, compute1=self.new))
+
+    def test_start_that_fails(self):
+        error = errors.LabError('The supervisor does not answer.')
+
+        def start(name):
+            self.programs.pids[name] = 7
+            raise error
+        self.patch(self.programs, 'start', start)
+        self.assertEqual(str(error), self.refused(
+            self.switch, compute1=self.new))
+
+    def test_other_hosts_do_not_matter(self):
+        self.programs.silent = ('compute2-nova-compute',)
+        self.switch(compute1=self.new)
 
     def test_service_that_does_not_report(self):
         self.patch(reload, 'UP_SECONDS', 0)
@@ -262,6 +286,84 @@ class TestSwitch(TestCase):
                    side_effect=openstack.exceptions.SDKException('503'))
         self.assertIn("lacks an answer of nova's API (503)",
                       self.refused(self.switch, compute1=self.new))
+
+
+class TestRestart(TestCase):
+
+    def test_all_hosts(self):
+        reload.restart(self.lab, ('nova-conductor', 'nova-compute'))
+        self.assertEqual(
+            ['start compute1-nova-compute', 'start compute2-nova-compute',
+             'start nova-conductor'], self.starts())
+        # All have ended before the first one starts.
+        self.assertEqual(3, sum(event.startswith('stop')
+                                for event in self.events[:3]))
+
+    def test_one_host(self):
+        reload.restart(self.lab, ('nova-compute',), ['compute2'])
+        self.assertEqual(['start compute2-nova-compute'], self.starts())
+
+    def test_unknown(self):
+        for names, hosts, name in (
+                (('nova-api', 'nova-computer'), None, 'nova-computer'),
+                (('nova-api', 'nova-compute'), ['compute1', 'compute2'],
+                 'nova-api on compute1, compute2')):
+            self.assertEqual(f'The lab has no service {name}.', self.refused(
+                reload.restart, self.lab, names, hosts))
+        self.assertEqual([], self.events)
+
+    def test_nothing(self):
+        reload.restart(self.lab, ())
+        self.assertEqual([], self.events)
+
+    def test_all_of_nova_have_to_report(self):
+        self.patch(reload, 'UP_SECONDS', 0)
+        self.programs.silent = ('compute2-nova-compute', 'nova-scheduler')
+        self.assertIn(
+            'lacks nova-compute on compute2, nova-scheduler on controller:',
+            self.refused(reload.restart, self.lab, ('nova-conductor',)))
+
+    def test_others_do_not_need_nova(self):
+        self.programs.silent = ('nova-scheduler',)
+        reload.restart(self.lab, ('glance',))
+        self.assertEqual(['start glance'], self.starts())
+
+    def test_port(self):
+        self.connect.side_effect = [ConnectionRefusedError, mock.DEFAULT]
+        reload.restart(self.lab, ('nova-metadata',))
+        self.assertEqual([('198.18.0.1', 8775)] * 2, [
+            call.args[0] for call in self.connect.call_args_list])
+        self.patch(reload, 'UP_SECONDS', 0)
+        self.connect.side_effect = ConnectionRefusedError
+        self.assertIn('lacks port 8775 of nova-metadata:', self.refused(
+            reload.restart, self.lab, ('nova-metadata',)))
+
+    def test_program_that_comes_back_is_stopped(self):
+        # The supervisor has noticed its end, and starts it at the next look.
+        states = iter(('EXITED', 'EXITED', 'STARTING'))
+        real = self.programs.state
+        self.patch(self.programs, 'state', lambda name: dataclasses.replace(
+            real(name), state=next(states, 'RUNNING')))
+        reload.restart(self.lab, ('nova-scheduler',))
+        self.assertEqual(['stop nova-scheduler', 'start nova-scheduler'],
+                         self.events)
+
+    def test_program_that_has_ended(self):
+        self.patch(reload, 'RESTART_SECONDS', 0)
+        real = self.programs.state
+
+        def state(name):
+            found = real(name)
+            return found if self.events else dataclasses.replace(
+                found, state='EXITED')
+        self.patch(self.programs, 'state', state)
+        reload.restart(self.lab, ('nova-scheduler',))
+        self.assertEqual(['start nova-scheduler'], self.events)
+
+    def test_control_plane(self):
+        reload.restart_control_plane(self.lab)
+        self.assertEqual(sorted(f'start {name}' for name in CONTROL),
+                         self.starts())
 
 
 class TestDowngrade(TestCase):

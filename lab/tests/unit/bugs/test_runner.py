@@ -17,7 +17,6 @@ import io
 import json
 import pathlib
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -25,10 +24,11 @@ import types
 
 from lab.bugs import loader
 from lab.bugs import runner
+from lab import errors
 from lab import fleet
 from lab import layout
+from lab import reload
 from lab.services import base as services
-from lab.supervisor import State
 from lab.tests.unit import base
 from lab.topology import Topology
 from lm_tempest_plugin.commands import tempest_run
@@ -103,26 +103,6 @@ class TestDiscover(base.TestCase):
                                      ast.literal_eval(keyword.value))
 
 
-class FakeSupervisor:
-    """Programs that are up until they are stopped."""
-
-    def __init__(self):
-        self.calls = []
-        self.down = set()
-        self._lock = threading.Lock()
-
-    def state(self, name):
-        return State(name, 'FATAL' if name in self.down else 'RUNNING', '',
-                     '', 0)
-
-    def stop(self, name):
-        with self._lock:
-            self.calls.append(f'stop {name}')
-
-    def start(self, name):
-        self.calls.append(f'start {name}')
-
-
 class RunnerTestCase(base.TestCase):
     """A test with a runner of a cloud whose services report at once."""
 
@@ -133,10 +113,10 @@ class RunnerTestCase(base.TestCase):
         self.site.mkdir(parents=True)
         self.layout.cloud.mkdir(parents=True)
         self.bugs = self.layout.cloud / loader.FOLDER
-        self.supervisor = FakeSupervisor()
-        self.patch(services.Lab, 'supervisor', self.supervisor)
-        self.patch(services, 'wait_for_port')
-        self.count = 0
+        #: Services that were restarted, and the bugs in them.
+        self.restarts = []
+        self.patch(reload, 'restart', lambda lab, services: (
+            self.restarts.append((services, loader.active(self.bugs)))))
         self.statements = []
         self.patch(fleet, 'sql', self._sql)
         self.removed = []
@@ -154,29 +134,19 @@ class RunnerTestCase(base.TestCase):
 
     def _sql(self, paths, statement):
         self.statements.append(statement)
-        if statement == runner.SERVERS:
-            return [['server-1']]
-        self.count += 1
-        return [['nova-compute', 'compute1', str(self.count)]]
+        return [['server-1']] if statement == runner.SERVERS else []
 
 
 class TestActivated(RunnerTestCase):
 
     def test_in_and_out(self):
         hook = self.site / 'lm-lab-bugs.pth'
-        with self.runner, self.runner.activated(
-                ['one', 'two'], ('nova-conductor', 'nova-compute')):
-            self.assertEqual(['one', 'two'], loader.active(self.bugs))
+        both = ('nova-conductor', 'nova-compute')
+        with self.runner, self.runner.activated(['one', 'two'], both):
             self.assertTrue(hook.exists())
-            *stopped, first, second, third = self.supervisor.calls
-            self.assertEqual(
-                {'stop nova-conductor', 'stop compute1-nova-compute',
-                 'stop compute2-nova-compute'}, {*stopped})
-            # nova-compute waits for it.
-            self.assertEqual('start nova-conductor', first)
-        self.assertEqual([], loader.active(self.bugs))
+            self.assertEqual([(both, ['one', 'two'])], self.restarts)
         self.assertFalse(hook.exists())
-        self.assertEqual(12, len(self.supervisor.calls))
+        self.assertEqual((both, []), self.restarts[-1])
 
     def test_leftovers_are_removed(self):
         directories = self.layout.data('compute2') / 'instances'
@@ -201,29 +171,19 @@ class TestActivated(RunnerTestCase):
         self.assert_sentence(message)
         self.assertIn('no database', message)
 
-    def test_program_that_is_down_is_started(self):
-        self.supervisor.down = {'nova-conductor'}
+    def test_service_that_ends_with_a_bug(self):
+        said = 'nova-compute ends after its start: RecursionError.'
+        self.patch(reload, 'restart', side_effect=[
+            errors.LabError(said), None])
         with self.runner:
-            self.runner.restart(('nova-conductor',))
-        self.assertEqual(['start nova-conductor'], self.supervisor.calls)
-
-    def test_unknown_service(self):
-        with self.runner:
-            message = self.refused(self.runner.restart, ('nova-computer',))
-        self.assertEqual('The lab has no service nova-computer.', message)
-
-    def test_service_that_does_not_report(self):
-        self.patch(runner, 'SERVE_SECONDS', 0)
-        self.patch(fleet, 'sql', lambda *args: [
-            ['nova-compute', 'compute1', '7']])
-        with self.runner:
-            message = self.refused(self.runner.restart, ('nova-compute',))
-        self.assertIn('nova-compute on compute1 does not', message)
+            self.assertEqual(said, self.refused(
+                self.runner.activate, ['one'], ('nova-compute',)))
+        self.assertEqual([], loader.active(self.bugs))
 
     def test_broken_bug_is_taken_out(self):
         self.bugs.mkdir()
         log = self.write(self.bugs / loader.LOG, 'an\told\tline\n')
-        self.patch(self.runner, 'restart', lambda services: self.write(
+        self.patch(reload, 'restart', lambda lab, services: self.write(
             log, f'{log.read_text()}now\tbroken\tone\tcompute1\t7\t'
             'nova-compute\tAttributeError\n'))
         with self.runner:
@@ -269,25 +229,6 @@ class TestActivated(RunnerTestCase):
             # A hook that was left by a killed command does nothing.
             hook.write_text(text)
             self.assertEqual('deleted [] False', printed())
-
-
-class TestStatements(base.TestCase):
-    """The statements, in a database with the columns of nova's."""
-
-    def setUp(self):
-        super().setUp()
-        self.database = sqlite3.connect(':memory:')
-        self.addCleanup(self.database.close)
-
-    def test_reports(self):
-        self.database.executescript("""
-            CREATE TABLE services (`binary`, host, report_count, deleted);
-            INSERT INTO services VALUES
-                ('nova-compute', 'compute1', 7, 0),
-                ('nova-compute', 'compute3', 7, 3),
-                ('nova-osapi_compute', 'controller', 0, 0);""")
-        self.assertEqual([('nova-compute', 'compute1', 7)],
-                         self.database.execute(runner.REPORTS).fetchall())
 
 
 class TestRunTests(RunnerTestCase):

@@ -181,6 +181,11 @@ class TestPrograms(FaultsCase):
             self.faults[name].inject(self.place)
             self.programs.kill.assert_called_with(program)
 
+    def test_compute_is_restarted_after_libvirtd(self):
+        restart = self.patch(hypervisors.settings, 'restart_compute')
+        self.faults['libvirtd'].heal(self.place)
+        restart.assert_called_once_with(self.layout, 'compute2')
+
     def test_present_if_started_since_the_request(self):
         self.rows = [['other', '90'], ['server', '20'], ['server', '50']]
         for seconds, wanted in (

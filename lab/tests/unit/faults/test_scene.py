@@ -234,9 +234,7 @@ class TestPlay(base.TestCase):
     def test_recover(self):
         restart = self.patch(scene.settings, 'restart_compute')
         self.scene.recover()
-        self.assertEqual(
-            [mock.call(self.layout, 'compute1'),
-             mock.call(self.layout, 'compute2')], restart.mock_calls)
+        restart.assert_called_once_with(self.layout, 'compute1', 'compute2')
         scene.inside.wait_until_ready.assert_called_once()
 
     def test_moments(self):

@@ -14,6 +14,7 @@ from unittest import mock
 
 from lab.faults import settings
 from lab.tests.unit import base
+from lab.topology import Topology
 
 
 class TestSettings(base.TestCase):
@@ -47,26 +48,15 @@ class TestSettings(base.TestCase):
 
 class TestRestartCompute(base.TestCase):
 
-    def _restart(self, *reports, up=True):
-        self.supervisor = self.patch(
-            settings.programs, 'supervisor').return_value
-        self.supervisor.state.return_value.up = up
-        self.patch(settings.fleet, 'sql', side_effect=[
-            [['compute2', '1'], ['compute1', report]] for report in reports])
-        self.patch(settings, 'POLL_SECONDS', 0)
-        settings.restart_compute(self.layout, 'compute1')
-
-    def test_waits_for_its_report(self):
-        self._restart('7', '7', '7', '8')
-        self.assertEqual(
-            ['state', 'stop', 'start'],
-            [name for name, _, _ in self.supervisor.method_calls])
-
-    def test_one_that_is_not_up(self):
-        self._restart('7', '8', up=False)
-        self.supervisor.stop.assert_not_called()
-
-    def test_never_reports(self):
-        self.patch(settings, 'SERVE_SECONDS', 0)
-        self.assertIn('compute1-nova-compute to report', self.refused(
-            self._restart, '7', '7', '7'))
+    def test_one_connection(self):
+        supervisor = self.patch(settings.programs, 'supervisor').return_value
+        self.patch(settings.lifecycle, 'recorded', return_value=Topology(
+            computes=3))
+        restart = self.patch(settings.reload, 'restart')
+        for hosts in (('compute1',), ('compute2', 'compute3')):
+            settings.restart_compute(self.layout, *hosts)
+            lab, *arguments = restart.call_args.args
+            self.assertEqual([('nova-compute',), hosts], arguments)
+            self.assertEqual((self.layout, 3), (
+                lab.paths, lab.topology.computes))
+            self.assertIs(supervisor, lab.supervisor)
