@@ -41,6 +41,9 @@ STARTING = (None, 'up')
 NO_VERDICT = 125
 DEFAULT_RUN = ['--regex', 'live_migration_ha']
 
+Commands: typing.TypeAlias = (
+    'argparse._SubParsersAction[argparse.ArgumentParser]')
+
 
 def _number(low: int, high: int) -> typing.Callable[[str], int]:
     """Return an argparse type for whole numbers within bounds."""
@@ -133,7 +136,18 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument('--keep', action='store_true',
                      help='leave the cloud running after the tests')
     commands = top.add_subparsers(dest='command', metavar='COMMAND')
+    _add_use(commands)
+    _add_experiments(commands)
+    _add_gate(commands)
+    commands.add_parser(
+        'down', help='end the cloud; keep everything that is installed')
+    commands.add_parser('destroy',
+                        help='end the cloud and delete the state folder')
+    return top
 
+
+def _add_use(commands: Commands) -> None:
+    """Add the commands that start, use and show a cloud."""
     # SUPPRESS: a missing option must not override one before the command.
     up = commands.add_parser(
         'up', parents=[_cloud_options(argument_default=argparse.SUPPRESS)],
@@ -170,6 +184,10 @@ def parser() -> argparse.ArgumentParser:
                       '(default: %(default)s)')
     logs.add_argument('--follow', '-f', action='store_true',
                       help='wait for more lines and print them')
+
+
+def _add_experiments(commands: Commands) -> None:
+    """Add the commands that break the cloud on purpose."""
     faults = commands.add_parser(
         'faults', help='inject faults during live migrations and print the '
         'verdicts', usage='run-lab.sh faults [--list] [--part N/M] '
@@ -200,6 +218,9 @@ def parser() -> argparse.ArgumentParser:
             ('--clear', 'take out all bugs, and test none')):
         modes.add_argument(option, dest='bugs_mode', action='store_const',
                            const=option, help=text)
+
+
+def _add_gate(commands: Commands) -> None:
     gate = commands.add_parser(
         'gate', help='tell whether a change of nova makes live migrations '
         'fail or worse', usage='run-lab.sh gate --nova PATH [--base REV] '
@@ -222,11 +243,6 @@ def parser() -> argparse.ArgumentParser:
     gate.add_argument('--limit', metavar='MINUTES', type=_number(1, 1440),
                       default=50, help='limit of the comparison (default: '
                       '%(default)s)')
-    commands.add_parser(
-        'down', help='end the cloud; keep everything that is installed')
-    commands.add_parser('destroy',
-                        help='end the cloud and delete the state folder')
-    return top
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
