@@ -342,8 +342,10 @@ FAULTS = (
           checks=('host-access',),
           cause=r'the copy does not end|never got beyond running|'
           r'lost the migration|failed while copying',
-          # The destination alone deletes its binding, once it can be reached;
-          # nova may lose the migration in an exception.
-          consequences=('port-bindings', 'server-status'),
+          # The destination alone deletes its binding, once it can be reached.
+          # Until then OVN counts the port to both hosts, and requests for
+          # metadata may not arrive. nova may lose the migration in an
+          # exception.
+          consequences=('port-bindings', 'metadata', 'server-status'),
           present=_is_mended),
 )
