@@ -12,6 +12,8 @@
 
 """Block live migration: a round trip, and a server without its image."""
 
+import shutil
+import tempfile
 from typing import Any
 
 from tempest.config import CONF
@@ -154,10 +156,14 @@ class ImageDeletedTest(BlockMigrationTestCase):
         self.addCleanup(
             test_utils.call_and_ignore_notfound_exc,
             self._images.delete_image, copy_id)
-        # Piece by piece, not through the memory of this machine.
-        data = self._images.show_image_file(known['id'], chunked=True)
-        try:
-            self._images.store_image_file(copy_id, data)
-        finally:
-            data.release_conn()
+        # First down, then up: a glance with one worker serves one transfer
+        # after the other. A file, not the memory of this machine.
+        with tempfile.TemporaryFile() as stream:
+            data = self._images.show_image_file(known['id'], chunked=True)
+            try:
+                shutil.copyfileobj(data, stream)
+            finally:
+                data.release_conn()
+            stream.seek(0)
+            self._images.store_image_file(copy_id, stream)
         return copy_id

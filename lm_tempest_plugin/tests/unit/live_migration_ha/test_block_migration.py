@@ -89,8 +89,12 @@ class ImageDeletedTest(fakes.TempestTestCase):
         self.images.show_image.side_effect = lambda image_id: self.image
         self.images.create_image.return_value = {'id': 'copy'}
         self.data = mock.Mock()
+        self.data.read.side_effect = [b'first, ', b'last', b'']
+        self.stored = []
         self.images.show_image_file.return_value = self.data
         self.owner.image_client_v2 = self.images
+        self.images.store_image_file.side_effect = (
+            lambda image_id, stream: self.stored.append(stream.read()))
         self.events = []
         for client, names in (
                 (self.images, ('store_image_file', 'delete_image',
@@ -156,8 +160,20 @@ class ImageDeletedTest(fakes.TempestTestCase):
         self.images.show_image_file.assert_called_once_with(
             'image-1', chunked=True)
         self.images.store_image_file.assert_called_once_with(
-            'copy', self.data)
+            'copy', mock.ANY)
+        self.assertEqual([b'first, last'], self.stored)
+
+    def test_the_download_has_ended_before_the_upload(self):
+        self.data.release_conn.side_effect = (
+            lambda: self.events.append('downloaded'))
+        self.passes(self.test)
+        self.assertEqual(['downloaded', 'store_image_file'], self.events[:2])
+
+    def test_a_download_that_fails(self):
+        self.data.read.side_effect = lib_exc.ServerFault('cut off')
+        self.fails(self.test, 'cut off')
         self.data.release_conn.assert_called_once_with()
+        self.images.delete_image.assert_called_once_with('copy')
 
     def test_an_upload_that_fails(self):
         self.images.store_image_file.side_effect = lib_exc.ServerFault('full')
