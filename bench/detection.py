@@ -247,7 +247,7 @@ class Detection:
 
 def _part(result: str, text: str, by: collections.abc.Iterable[str] = (),
           fired: int = 0) -> Part:
-    """Return the result of a part as it is stored."""
+    """Return the result of a part in its stored form."""
     return {'result': result, 'text': text, 'by': list(by), 'fired': fired}
 
 

@@ -154,8 +154,8 @@ def _add_use(commands: Commands) -> None:
         help='install missing packages and start the cloud')
     up.add_argument(
         '--reload', action='store_true', default=False,
-        help='take the nova that is named or runs as it is now, and restart '
-        "nova's services, also with servers in the cloud")
+        help='take the named nova, or read the running checkout again, and '
+        "restart nova's services, also with servers in the cloud")
     run = commands.add_parser(
         'run', help='run Tempest against the cloud',
         usage="run-lab.sh run [--profile FILE] [tempest run's arguments]",

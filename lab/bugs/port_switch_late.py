@@ -38,7 +38,7 @@ event = loader.Flag()
 
 @BUG.after('nova.compute.manager')
 def patch_manager(manager):
-    """Tell who switches the ports, and wait for no event."""
+    """Flag the calls that switch ports, and wait for no event."""
     @BUG.wrap(manager.ComputeManager, '_post_live_migration')
     def post_live_migration(original, *args, **kwargs):
         with post.raised():

@@ -60,7 +60,7 @@ def patch(manager):
         BUG.fired(f'server {instance.uuid} stays on {self.host}')
 
     def finish(self, context, instance, migration):
-        """Do what follows a copy that has ended."""
+        """Carry out the steps that follow a finished copy."""
         network_info = instance.get_network_info()
         shared = self._is_instance_storage_shared(
             context, instance, host=migration.dest_compute)

@@ -216,7 +216,7 @@ class Runner(contextlib.AbstractContextManager['Runner']):
             raise
 
     def deactivate(self, services: collections.abc.Collection[str]) -> None:
-        """Take all bugs out, and remove what they left behind.
+        """Take all bugs out, and remove their leftovers.
 
         :param services: services that are restarted
         :raises errors.LabError: if a service does not come back

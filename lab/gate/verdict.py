@@ -21,7 +21,7 @@ At each look the plugin's own comparison is asked twice:
   657-680. "No difference found" alone would be no answer: two migrations on
   each side never show one.
 
-Who looks often enough finds a difference where there is none (P. Armitage,
+Repeated looks find a difference where there is none (P. Armitage,
 C. K. McPherson and B. C. Rowe, Journal of the Royal Statistical Society A 132
 (1969), 235-244). So the looks are few and fixed before the first, and each
 gets an equal share of the error (Bonferroni; S. J. Pocock, Biometrika 64

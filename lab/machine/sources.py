@@ -21,8 +21,8 @@ that are there, and pip replaces one only if nova requires it.
 A nova of an older series gets the libraries that its series was tested with,
 as on a host that was not upgraded yet; not all work with later ones.
 
-A checkout is taken as it is, with its changes that are not committed and its
-new files. It is copied before it is built, and nothing is written into it.
+A checkout is taken with its changes that are not committed and its new files.
+It is copied before it is built, and nothing is written into it.
 """
 
 from __future__ import annotations
