@@ -226,9 +226,9 @@ def _add_gate(commands: Commands) -> None:
         'fail or worse', usage='run-lab.sh gate --nova PATH [--base REV] '
         '[--profile quick|gate] [--limit MINUTES]',
         description='Runs the nova of a checkout and of the revision that it '
-        'is compared with in turn on the same cloud, until the outages and '
-        'durations of their live migrations show whether it is worse. Exit '
-        'code: 0 no worse, 1 worse or fails, '
+        'is compared with in turn on the same cloud, until the '
+        'outages, stalls and durations of their live migrations show whether '
+        'it is worse. Exit code: 0 no worse, 1 worse or fails, '
         f'{NO_VERDICT} nothing decided.')
     gate.add_argument('--nova', dest='checkout', metavar='PATH',
                       required=True, help='Git checkout of nova with the '
