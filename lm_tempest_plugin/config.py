@@ -216,6 +216,12 @@ _drain_opts = [
         'password, as for cold migrations of local disks. With True, the '
         'test of a server whose image was deleted expects that; with False, '
         'it puts the image into the cache of the destination first.'),
+    cfg.BoolOpt(
+        'changes_hosts', default=False,
+        help='Whether tests may disable the destination, force it down, or '
+        'take its free memory in placement, for about a minute each. nova '
+        'puts no new servers on that host meanwhile, so use True on test '
+        'clouds only. With False, these tests are skipped.'),
     _checked(cfg.StrOpt(
         'request_microversion', default='',
         help='Microversion of the compute API for the requests of live '

@@ -115,10 +115,12 @@ class HostsTest(NegativeTestCase):
         """Name a host whose nova-compute is disabled.
 
         The destination is disabled for the time of the request: nova puts no
-        new servers there meanwhile. Skipped before microversion 2.30, with
-        which nova lets an administrator use a disabled host.
+        new servers there meanwhile. Skipped if option changes_hosts is False,
+        and before microversion 2.30, with which nova lets an administrator
+        use a disabled host.
         Asserted: the same as in test_same_host.
         """
+        self._require_changes()
         if not api.at_least(self.microversion, SCHEDULED):
             raise self.skipException(
                 f'Before microversion {SCHEDULED} nova accepts a disabled '
@@ -139,10 +141,11 @@ class HostsTest(NegativeTestCase):
         """Name a host that is down.
 
         The destination is forced down for the time of the request. Skipped
-        if it has servers: software for high availability could evacuate
-        them.
+        if option changes_hosts is False, or if the destination has servers:
+        software for high availability could evacuate them.
         Asserted: the same as in test_same_host.
         """
+        self._require_changes()
         guest, = self.build()
         destination = self.choose_destination(guest.host)
         others = servers.list_on_host(self.clients.servers, destination)
@@ -162,9 +165,11 @@ class HostsTest(NegativeTestCase):
         """Name a host without enough memory.
 
         For the time of the request, placement allocates the free memory of
-        the destination to a consumer that is no server.
+        the destination to a consumer that is no server. Skipped if option
+        changes_hosts is False.
         Asserted: the same as in test_same_host.
         """
+        self._require_changes()
         guest, = self.build()
         destination = self.choose_destination(guest.host)
         uuid = compute_hosts.provider_uuids(
@@ -190,6 +195,11 @@ class HostsTest(NegativeTestCase):
                 free_mib -= part_mib
             self._refuse(fleet, destination, self._checked_status,
                          Obstacle.NO_ROOM)
+
+    def _require_changes(self) -> None:
+        if not CONF.live_migration_ha.changes_hosts:
+            raise self.skipException(
+                '[live_migration_ha] changes_hosts is False')
 
     def _change_service(self, host: str, change: dict[str, Any],
                         undo: dict[str, Any]) -> None:

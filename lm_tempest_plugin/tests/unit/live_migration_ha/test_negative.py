@@ -33,6 +33,7 @@ class NegativeTestCase(fakes.TempestTestCase):
     def setUp(self):
         super().setUp()
         self.conf.compute_feature_enabled.suspend = True
+        self.conf.live_migration_ha.changes_hosts = True
         self.events = []
         self.engine.side_effect = self.requested
 
@@ -65,6 +66,13 @@ class HostsTest(NegativeTestCase):
 
     def new_test(self, name, **attributes):
         return self.new(test_negative.HostsTest, name, **attributes)
+
+    def test_hosts_that_must_not_change(self):
+        self.conf.live_migration_ha.changes_hosts = False
+        for name in ('test_disabled_host', 'test_host_down', 'test_no_room'):
+            self.skips(self.new_test(name), 'changes_hosts is False')
+        self.builder.build.assert_not_called()
+        self.clients.services.update_service.assert_not_called()
 
     def test_an_unknown_host(self):
         self.passes(self.new_test('test_unknown_host'))
