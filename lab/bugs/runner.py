@@ -321,6 +321,8 @@ class Runner(contextlib.AbstractContextManager['Runner']):
             # Without effect on a run that has ended.
             run.kill()
             raise
+        finally:
+            conf.unlink()
         found = map(tempest_run.TEST_ENDED.fullmatch, map(
             str.strip, output.read_text(errors='replace').splitlines()))
         return TestRun(
