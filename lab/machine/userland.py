@@ -123,7 +123,7 @@ def _check(packages: list[pathlib.Path], suite: str) -> None:
 
 def mounts(paths: layout.Layout, root: pathlib.Path
            ) -> list[tuple[str, pathlib.Path]]:
-    """Return what has to be mounted into a folder that install() returned.
+    """Return the mounts for a folder that install() returned.
 
     Missing places are made. Mounts of one host are seen by no other.
 

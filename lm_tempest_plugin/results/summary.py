@@ -359,9 +359,9 @@ def directions(results: store.Results
                ) -> dict[Direction, list[schema.MigrationResult]]:
     """Return migrations by the versions on their two hosts.
 
-    Only programs count of which the hosts of a run have several versions. A
-    run whose hosts are all alike has no directions, and its migrations are
-    left out, as are those to or from a host that the run does not describe.
+    Only programs whose version differs between the hosts of a run count. A run
+    with equal hosts has no directions, so its migrations are left out. So are
+    those to or from a host that the run does not describe.
     """
     texts: dict[tuple[str, str], str] = {}
     for run in results.runs:

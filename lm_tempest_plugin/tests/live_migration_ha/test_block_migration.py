@@ -115,8 +115,8 @@ class ImageDeletedTest(BlockMigrationTestCase):
         left the image in the host's cache.
 
         Asserted: the same as in test_block_live_migration_round_trip, for one
-        migration. Skipped if glance does not delete an image of which there
-        are servers, or if the image is larger than 2 GiB.
+        migration. Skipped if glance does not delete an image that servers
+        use, or if the image is larger than 2 GiB.
         """
         image_id = self._copy_image()
         guest, = self.build(image_id=image_id)

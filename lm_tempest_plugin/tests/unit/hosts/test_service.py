@@ -197,7 +197,7 @@ class NovaVersionTest(base.TestCase):
             self.assertEqual('', self.version(*answers))
 
     def printed(self, package, **variables):
-        """Return what the program prints about another package."""
+        """Return the output of the program for another package."""
         return subprocess.run(
             [sys.executable, '-c', service.VERSION_PROGRAM.replace(
                 "'nova'", f"'{package}'")],

@@ -353,7 +353,7 @@ class MachineAndCpuTest(PlacedTestCase):
     check = staticmethod(hosts.machine_and_cpu)
 
     def seen(self, before, after):
-        """Return what the check sees.
+        """Return an observation of one migration.
 
         :param before: machine, CPU and version of QEMU before; None if they
             are not known
