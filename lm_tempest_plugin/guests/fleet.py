@@ -14,6 +14,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from concurrent import futures
 import contextlib
 import dataclasses
 import shlex
@@ -124,8 +125,10 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
                 for guest in self.guests:
                     self._connect(guest, stack)
             # Last of all, when the guests have little to do any more.
-            for guest in self.guests:
-                self.inspect(guest.server_id)
+            with futures.ThreadPoolExecutor(inspection.AT_ONCE) as pool:
+                # A list, to raise the error of any of them.
+                list(pool.map(self.inspect, [
+                    guest.server_id for guest in self.guests]))
             self._stack = stack.pop_all()
         return self
 

@@ -194,7 +194,8 @@ class _Run:
     def _conclude(self, drained: drain.Drained,
                   observed: access.HostsObserver | None) -> MigrationRun:
         """Judge the migrations, run the checks, and store the results."""
-        judged = self._judge_all(drained.migrations)
+        inspected, reachable = self._inspector.inspect(drained.migrations)
+        judged = self._judge_all(drained.migrations, inspected)
         sockets: schema.Sockets | None = None
         samples: tuple[schema.HostSamples, ...] = ()
         if observed:
@@ -208,8 +209,8 @@ class _Run:
             self._inspector.host_errors, self._inspector.traces,
             self._inspector.reachability,
             {each.server_id: each.verdict.evidence.traces
-             for each in judged if each.verdict.evidence.traces}),
-            time.sleep)
+             for each in judged if each.verdict.evidence.traces},
+            reachable), time.sleep)
         return self._store_results(
             drained, judged, problems, outcomes, sockets, samples)
 
@@ -248,16 +249,15 @@ class _Run:
                 server_status=each.server.status if each.server else 'GONE',
                 timed_out=each.timed_out))
 
-    def _judge_all(self, migrations: Sequence[follow.Migration]
+    def _judge_all(self, migrations: Sequence[follow.Migration],
+                   inspected: Mapping[str, inspector.Inspected]
                    ) -> list[registry.Judged]:
-        """Inspect the guests, and judge each migration.
+        """Judge each migration.
 
         nova goes on after the end of the record: it deletes allocations, and
         rolls the destination back with an RPC cast. So an unexpected verdict
         is judged again some seconds later, and the second one counts.
         """
-        inspected = {each.request.server_id: self._inspector.inspect(each)
-                     for each in migrations}
         judged = self._judge_each(migrations, inspected)
         doubtful = [each.migration for each in judged
                     if each.verdict.kind not in each.expected]

@@ -15,6 +15,7 @@
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from concurrent import futures
 import dataclasses
 import datetime
 import time
@@ -27,6 +28,7 @@ from tempest.lib import exceptions
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.guests import inspection
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import libvirt
 from lm_tempest_plugin.hosts import remote
@@ -45,9 +47,9 @@ LOG = logging.getLogger(__name__)
 RETURN_INTERVAL_S = 5.0
 # A shorter silence is a lost probe or two, not the start of an outage.
 HUSH_S = 0.5
-# Guests are read one after the other, and Tempest tries SSH to each for
-# [validation]ssh_timeout, 300 s by default. After so much time in vain, the
-# others are not tried: the results would come too late, or never.
+# Tempest tries SSH to each guest for [validation]ssh_timeout, 300 s by
+# default. After so much time in vain, the sum of all guests, the others are
+# not tried: the results would come too late, or never.
 LOST_S = 450.0
 # Time between two readings of the figures of a copy.
 COPY_INTERVAL_S = 5.0
@@ -141,7 +143,8 @@ class Inspector:
         self._hosts = hosts
         self._guests = guests
         self._watched_ns: dict[str, int] = {}
-        self._lost_s = 0.0
+        # A list, since several threads add to it.
+        self._lost_s: list[float] = []
         self.reachable_before: Mapping[str, schema.Reachability] = {}
         self.hardware_before: dict[str, schema.GuestHardware] = {}
         self.host_errors: list[str] = []
@@ -173,17 +176,19 @@ class Inspector:
             return {}
         probed = [(each, address) for each in planned
                   if (address := self._plan.planned(each.server_id).address)]
-        # The probed address may be a floating one.
-        found = reachability.look(
-            {each.server_id: (address, *each.addresses)
-             for each, address in probed}, self.reachable_before)
-        if self._guests is None or not probed:
-            return found
-        seen = self._guests.seen_from_neighbour(
-            {each.server_id: each.addresses for each, _ in probed})
+        with futures.ThreadPoolExecutor(1) as pool:
+            # The probed address may be a floating one.
+            found = pool.submit(
+                reachability.look,
+                {each.server_id: (address, *each.addresses)
+                 for each, address in probed}, self.reachable_before)
+            if self._guests is None or not probed:
+                return found.result()
+            seen = self._guests.seen_from_neighbour(
+                {each.server_id: each.addresses for each, _ in probed})
         return {server_id: msgspec.structs.replace(
             each, from_neighbour=seen.get(server_id))
-            for server_id, each in found.items()}
+            for server_id, each in found.result().items()}
 
     def await_guests(self, migrations: Sequence[follow.Migration]) -> None:
         """Wait for the grace time, then for guests that are silent too long.
@@ -256,13 +261,30 @@ class Inspector:
         return self.traces(hosts_of(migration), [server_id]).get(
             server_id, ())
 
-    def inspect(self, migration: follow.Migration) -> Inspected:
-        """Return the state of a guest. Call it once for each migration.
+    def inspect(self, migrations: Sequence[follow.Migration]) -> tuple[
+            Mapping[str, Inspected], Mapping[str, schema.Reachability]]:
+        """Return states of guests, and their answers to single packets.
+
+        Call it once: each guest's facts are compared with those before.
+
+        :param migrations: have all ended
+        :returns: both by the server's UUID; answers of existing servers only
+        """
+        with futures.ThreadPoolExecutor(inspection.AT_ONCE + 1) as pool:
+            reachable = pool.submit(self.reachability, [
+                each.server for each in migrations if each.server])
+            inspected = {
+                each.request.server_id: pool.submit(self._inspect, each)
+                for each in migrations}
+            return ({server_id: each.result()
+                     for server_id, each in inspected.items()},
+                    reachable.result())
+
+    def _inspect(self, migration: follow.Migration) -> Inspected:
+        """Return the state of a guest.
 
         SSH to a guest that does not answer would be tried for minutes, so
         libvirt is asked instead.
-
-        :param migration: has ended
         """
         server_id = migration.request.server_id
         planned = self._plan.planned(server_id)
@@ -283,25 +305,26 @@ class Inspector:
         if planned.inspection is None or self._guests is None:
             return Inspected(continuity, schema.GuestState(
                 answers=answers, boot_id_before=before))
-        inspection, workloads, error = self._read(self._guests, server_id)
+        facts, workloads, error = self._read(self._guests, server_id)
         return Inspected(
             continuity, schema.GuestState(
                 answers=answers, boot_id_before=before,
-                boot_id_after=inspection.boot_id if inspection else '',
-                boot_id_error='' if inspection else error),
-            inspection, workloads)
+                boot_id_after=facts.boot_id if facts else '',
+                boot_id_error='' if facts else error),
+            facts, workloads)
 
     def _read(self, guests: GuestAccess, server_id: str) -> tuple[
             schema.GuestInspection | None, Mapping[str, str], str]:
         """Return facts and workloads of a guest, and why there are none."""
-        if self._lost_s >= LOST_S:
+        lost_s = sum(self._lost_s)
+        if lost_s >= LOST_S:
             return None, {}, (f'not tried: SSH to other guests took '
-                              f'{self._lost_s:.0f} s in vain')
-        inspection = None
+                              f'{lost_s:.0f} s in vain')
+        facts = None
         begin_s = time.monotonic()
         try:
-            inspection = guests.inspect(server_id)
-            return inspection, guests.verify(server_id), ''
+            facts = guests.inspect(server_id)
+            return facts, guests.verify(server_id), ''
         except (exceptions.TempestException, OSError, EOFError,
                 # It printed no text.
                 ValueError) as exc:
@@ -309,12 +332,12 @@ class Inspector:
             error = utils.describe_error(exc)
             LOG.error('Guest of server %s cannot be inspected: %s',
                       server_id, error)
-        self._lost_s += time.monotonic() - begin_s
+        self._lost_s.append(time.monotonic() - begin_s)
         workloads: Mapping[str, str] = {}
-        if inspection:
+        if facts:
             # Nobody knows which of them it was.
             workloads = {'workloads': f'cannot be verified: {error}'}
-        return inspection, workloads, error
+        return facts, workloads, error
 
     def _continuity(self, migration: follow.Migration
                     ) -> schema.Continuity | None:

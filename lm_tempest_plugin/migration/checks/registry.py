@@ -122,6 +122,8 @@ class Observation:
     :ivar read_reachability: returns the answers to single packets, by the
         server's UUID; takes the servers
     :ivar known_traces: traces that the verdicts rest on; None to read them
+    :ivar known_reachable: answers to single packets that were sent while the
+        guests were inspected; None to send some
     """
 
     plan: MigrationPlan
@@ -133,6 +135,7 @@ class Observation:
     read_traces: ReadTraces = _nothing
     read_reachability: ReadReachability = _nothing
     known_traces: Mapping[str, tuple[schema.HostTraces, ...]] | None = None
+    known_reachable: Mapping[str, schema.Reachability] | None = None
 
     @functools.cached_property
     def servers(self) -> Mapping[str, Server | None]:
@@ -156,10 +159,12 @@ class Observation:
 
     @functools.cached_property
     def reachable(self) -> Mapping[str, schema.Reachability]:
-        """Answers of each server to single packets that are sent now.
+        """Answers of each server to single packets.
 
         A server without them was not asked.
         """
+        if self.known_reachable is not None:
+            return self.known_reachable
         return self.read_reachability(
             [server for _, server in self.existing()])
 
@@ -218,7 +223,8 @@ def run(observation: Observation,
     if again:
         sleep(AGAIN_S)
         # A copy has none of the cached answers.
-        fresh = dataclasses.replace(observation, known_traces=None)
+        fresh = dataclasses.replace(
+            observation, known_traces=None, known_reachable=None)
         for name in again:
             found, outcome = _run(name, checks[name], fresh)
             # A host that does not answer the second time proves nothing.

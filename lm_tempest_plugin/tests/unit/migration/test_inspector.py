@@ -11,6 +11,7 @@
 # under the License.
 
 import datetime
+import threading
 from unittest import mock
 
 import fixtures
@@ -79,10 +80,10 @@ class InspectorTestCase(base.TestCase):
         return {each: schema.HostTraces(host=host, state=self.domains[host])
                 for each in server_ids}
 
-    def inspector(self, planned=None, probes=True, hosts=True, **changes):
+    def inspector(self, *planned, probes=True, hosts=True, **changes):
         return inspector.Inspector(
-            builders.new_plan(planned or plan.PlannedServer(
-                fakes.SERVER_ID, ADDRESS, builders.INSPECTION), **changes),
+            builders.new_plan(*planned or [plan.PlannedServer(
+                fakes.SERVER_ID, ADDRESS, builders.INSPECTION)], **changes),
             simulation.clients(servers=self.servers),
             self.probes if probes else None, self.hosts if hosts else None,
             self.guests)
@@ -90,10 +91,10 @@ class InspectorTestCase(base.TestCase):
 
 class AwaitGuestsTest(InspectorTestCase):
 
-    def await_guest(self, **changes):
+    def await_guest(self, *planned, **changes):
         """Wait, and return for how long."""
         begin_s = self.clock.monotonic()
-        self.inspected = self.inspector(**changes)
+        self.inspected = self.inspector(*planned, **changes)
         self.inspected.await_guests([self.migration])
         return self.clock.monotonic() - begin_s
 
@@ -112,7 +113,7 @@ class AwaitGuestsTest(InspectorTestCase):
         self.assertEqual(11.0, self.await_guest())
         # The window of its probes goes on until then, so that the outage has
         # an end.
-        self.inspected.inspect(self.migration)
+        self.inspected.inspect([self.migration])
         self.assertEqual(self.clock.monotonic_ns(),
                          self.probes.continuity.call_args.args[2])
 
@@ -160,13 +161,15 @@ class AwaitGuestsTest(InspectorTestCase):
         self.silence(-9, 9999)
         self.assertEqual(0, self.await_guest(probes=False))
         self.assertEqual(0, self.await_guest(
-            planned=plan.PlannedServer(fakes.SERVER_ID)))
+            plan.PlannedServer(fakes.SERVER_ID)))
 
 
 class InspectTest(InspectorTestCase):
 
-    def inspect(self, **changes):
-        return self.inspector(**changes).inspect(self.migration)
+    def inspect(self, *planned, **changes):
+        tried = self.inspector(*planned, **changes)
+        found, _ = tried.inspect([self.migration])
+        return found[fakes.SERVER_ID]
 
     def silence(self, duration_s=50.0, **changes):
         self.probes.continuity.return_value = builders.continuity(
@@ -197,7 +200,7 @@ class InspectTest(InspectorTestCase):
             8.0, bounds=plan.Bounds(9.0, 19.0)).guest.answers)
 
     def test_the_inside_of_a_guest_is_left_alone(self):
-        found = self.inspect(planned=plan.PlannedServer(
+        found = self.inspect(plan.PlannedServer(
             fakes.SERVER_ID, ADDRESS))
         self.assertEqual((None, {}), (found.inspection, found.workloads))
         self.guests.inspect.assert_not_called()
@@ -216,11 +219,34 @@ class InspectTest(InspectorTestCase):
 
         self.guests.inspect.side_effect = fail
         tried = self.inspector()
-        errors = [tried.inspect(self.migration).guest.boot_id_error
-                  for _ in range(3)]
+        errors = [
+            tried.inspect([self.migration])[0][fakes.SERVER_ID]
+            .guest.boot_id_error for _ in range(3)]
         self.assertEqual(2, self.guests.inspect.call_count)
         self.assertEqual(
             'not tried: SSH to other guests took 600 s in vain', errors[2])
+
+    def test_guests_are_inspected_side_by_side(self):
+        """Each of them waits until all are being read."""
+        together = threading.Barrier(3)
+
+        def read(*_):
+            together.wait(timeout=5)
+            return builders.INSPECTION
+
+        self.guests.inspect.side_effect = read
+        self.guests.seen_from_neighbour.side_effect = (
+            lambda addresses: {} if read() else None)
+        other = builders.completed()
+        other.request = builders.new_request(
+            server=builders.server(server_id='two'))
+        other.ended_ns = self.migration.ended_ns
+        found, reachable = self.inspector(
+            plan.PlannedServer(fakes.SERVER_ID, ADDRESS, builders.INSPECTION),
+            plan.PlannedServer('two', '192.0.2.2', builders.INSPECTION)
+        ).inspect([self.migration, other])
+        self.assertEqual({fakes.SERVER_ID, 'two'}, set(found))
+        self.assertEqual({fakes.SERVER_ID}, set(reachable))
 
     def test_a_guest_that_returned_before_the_drain_ended(self):
         """Its outage began in the window of its migration."""
@@ -236,8 +262,8 @@ class InspectTest(InspectorTestCase):
 
 class ReachabilityTest(InspectorTestCase):
 
-    def reachability(self, **changes):
-        return self.inspector(**changes).reachability(
+    def reachability(self, *planned, **changes):
+        return self.inspector(*planned, **changes).reachability(
             [builders.server(addresses=('10.0.0.5', 'fd00::5'))])
 
     def test_all_addresses_and_the_probed_one(self):
@@ -295,7 +321,7 @@ class ReachabilityTest(InspectorTestCase):
                     inspector.PACKET_CHECKS, 'option')}):
             self.assertEqual({}, self.reachability(**changes))
         self.look.assert_not_called()
-        self.reachability(planned=plan.PlannedServer(fakes.SERVER_ID))
+        self.reachability(plan.PlannedServer(fakes.SERVER_ID))
         self.look.assert_called_once_with({}, {})
         self.guests.seen_from_neighbour.assert_not_called()
 
