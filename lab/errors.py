@@ -45,14 +45,15 @@ def explain(error: OSError) -> str:
     return f'{error.strerror or error}{where}: see that it can be used.'
 
 
-def tell(error: LabError | OSError) -> int:
+def tell(error: LabError | OSError, program: str = 'run-lab.sh') -> int:
     """Print an error as one sentence on standard error.
 
     :param error: the exception
+    :param program: name of the command that failed
     :returns: the exit code of the command
     """
     if isinstance(error, LabError):
-        print(f'run-lab.sh: {error}', file=sys.stderr)
+        print(f'{program}: {error}', file=sys.stderr)
         return error.status
-    print(f'run-lab.sh: {explain(error)}', file=sys.stderr)
+    print(f'{program}: {explain(error)}', file=sys.stderr)
     return 1

@@ -46,14 +46,15 @@ COVERED = ('/run', '/sys', CEPH, *PRIVATE)
 MAX_ROOT_LENGTH = 55
 
 
-def is_own(name: str) -> bool:
+def is_own(name: str, entries: typing.Sequence[str] = ENTRIES) -> bool:
     """Return whether an entry of a state folder belongs to the lab.
 
     :param name: name of the entry
+    :param entries: names of the lab's entries
     """
     # While a file is written, its temporary name is .NAME.SUFFIX.
-    return name in ENTRIES or any(name.startswith(f'.{entry}.')
-                                  for entry in ENTRIES)
+    return name in entries or any(name.startswith(f'.{entry}.')
+                                  for entry in entries)
 
 
 def state_folder(environ: dict[str, str] | None = None) -> pathlib.Path:
@@ -73,8 +74,21 @@ class Layout:
     Each ``up`` makes ``cloud`` and ``log`` anew; ``venvs`` and ``cache`` are
     kept from one cloud to the next; tests write into ``workspace``.
 
+    :cvar program: the command that owns the state folder
+    :cvar variable: the environment variable that names another folder
+    :cvar mark: source of the tmpfs on the /run of its processes, followed by
+        the state folder. They are recognised by it in /proc/PID/mountinfo,
+        also by other checkouts.
+    :cvar entries: names in the state folder
+    :cvar max_length: longest path of the state folder, in bytes
     :ivar root: the state folder
     """
+
+    program: typing.ClassVar[str] = 'run-lab.sh'
+    variable: typing.ClassVar[str] = 'LM_LAB_DIR'
+    mark: typing.ClassVar[str] = 'lm-lab:'
+    entries: typing.ClassVar[tuple[str, ...]] = ENTRIES
+    max_length: typing.ClassVar[int] = MAX_ROOT_LENGTH
 
     root: pathlib.Path
 
@@ -272,8 +286,8 @@ def locked(paths: Layout) -> typing.Iterator[None]:
         except BlockingIOError as error:
             stream.seek(0)
             raise errors.LabError(
-                f'Another run-lab.sh (process {stream.read().strip()}) is '
-                f'changing the lab in {paths.root}: wait for it.'
+                f'Another {paths.program} (process {stream.read().strip()}) '
+                f'is changing {paths.root}: wait for it.'
             ) from error
         stream.truncate(0)
         stream.write(f'{os.getpid()}\n')

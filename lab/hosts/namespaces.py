@@ -109,7 +109,7 @@ def mount_private(paths: layout.Layout, host: str) -> None:
     :param host: name of the host
     :raises subprocess.CalledProcessError: if a mount is refused
     """
-    _mount('-t', 'tmpfs', '-o', 'mode=755', f'{sandbox.MARK}{paths.root}',
+    _mount('-t', 'tmpfs', '-o', 'mode=755', f'{paths.mark}{paths.root}',
            '/run')
     for folder in (layout.RUN, *DAEMON_FOLDERS):
         # sshd refuses one that others may write to.

@@ -34,9 +34,7 @@ from lab import errors
 from lab import layout
 from lab import topology
 
-#: Source of the tmpfs on a lab's /run, followed by the state folder. A lab is
-#: recognised by it in /proc/PID/mountinfo, also by other checkouts.
-MARK = 'lm-lab:'
+MARK = layout.Layout.mark
 START_SECONDS = 20
 END_SECONDS = 20
 POLL_SECONDS = 0.05
@@ -64,11 +62,12 @@ class Process:
     first: bool
 
 
-def processes(proc: pathlib.Path = pathlib.Path('/proc')
-              ) -> typing.Iterator[Process]:
+def processes(proc: pathlib.Path = pathlib.Path('/proc'),
+              mark: str = MARK) -> typing.Iterator[Process]:
     """Return all processes of all labs on this machine.
 
     :param proc: where procfs is mounted
+    :param mark: see :class:`lab.layout.Layout`
     :returns: one for each process with a lab's mark among its mounts
     """
     for folder in proc.iterdir():
@@ -80,7 +79,7 @@ def processes(proc: pathlib.Path = pathlib.Path('/proc')
         except OSError:
             # It ended meanwhile.
             continue
-        found = re.search(rf' - tmpfs {MARK}(\S+) ', mounts)
+        found = re.search(rf' - tmpfs {mark}(\S+) ', mounts)
         if found:
             # A process has one number in each PID namespace that it is in.
             numbers = re.search(r'^NSpid:\s+(.*)$', status, re.MULTILINE)
@@ -93,12 +92,13 @@ def processes(proc: pathlib.Path = pathlib.Path('/proc')
                 numbers is not None and numbers.group(1).split()[1:] == ['1'])
 
 
-def find(root: pathlib.Path) -> Process | None:
+def find(root: pathlib.Path, mark: str = MARK) -> Process | None:
     """Return the first process of a lab, or None if that lab is not up.
 
     :param root: the lab's state folder
+    :param mark: see :class:`lab.layout.Layout`
     """
-    return next((process for process in processes()
+    return next((process for process in processes(mark=mark)
                  if process.root == root and process.first), None)
 
 
@@ -116,26 +116,32 @@ def refuse_others(root: pathlib.Path) -> None:
                 f'down).')
 
 
-def begin(paths: layout.Layout, supervisor_conf: pathlib.Path) -> None:
+def begin(paths: layout.Layout, supervisor_conf: pathlib.Path,
+          module: str = 'lab.hosts.namespaces',
+          options: typing.Sequence[str] = ('--net',),
+          prefix: typing.Sequence[str] = ()) -> None:
     """Make the namespaces and start the supervisor as their first process.
 
     :param paths: paths of the lab
     :param supervisor_conf: configuration of the supervisor
+    :param module: becomes the supervisor: see its ``become_controller``
+    :param options: further options of unshare(1)
+    :param prefix: words to put before the command
     :raises errors.LabError: if it does not come up
     """
     log = paths.log / 'supervisord.log'
     with open(log, 'a', encoding='utf-8') as stream:
         child = subprocess.Popen(
-            ['unshare', '--pid', '--fork', '--mount-proc', '--mount',
-             '--net', '--uts', '--ipc', '--propagation', 'private',
-             sys.executable, '-m', 'lab.hosts.namespaces', 'controller',
+            [*prefix, 'unshare', '--pid', '--fork', '--mount-proc',
+             '--mount', '--uts', '--ipc', '--propagation', 'private',
+             *options, sys.executable, '-m', module, 'controller',
              str(paths.root), str(supervisor_conf)],
             cwd=layout.REPOSITORY, env={'PATH': SYSTEM_PATH},
             stdin=subprocess.DEVNULL, stdout=stream,
             stderr=subprocess.STDOUT, start_new_session=True)
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and child.poll() is None:
-        process = find(paths.root)
+        process = find(paths.root, paths.mark)
         if process and inside(process, layout.SUPERVISOR_SOCKET).exists():
             return
         time.sleep(POLL_SECONDS)
@@ -188,14 +194,16 @@ def enter_compute(host: str) -> list[str]:
             f'--uts={layout.namespace(host, "uts")}', '--']
 
 
-def end(root: pathlib.Path) -> bool:
+def end(root: pathlib.Path, mark: str = MARK) -> bool:
     """End all processes of a lab, and with them all its namespaces.
 
     :param root: the lab's state folder
+    :param mark: see :class:`lab.layout.Layout`
     :returns: whether there was a process to end
     :raises errors.LabError: if a process does not end
     """
-    found = [process for process in processes() if process.root == root]
+    found = [process for process in processes(mark=mark)
+             if process.root == root]
     deadline = time.monotonic() + END_SECONDS
     left = found
     while left:
@@ -209,7 +217,8 @@ def end(root: pathlib.Path) -> bool:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process.pid, signal.SIGKILL)
         time.sleep(POLL_SECONDS)
-        left = [process for process in processes() if process.root == root]
+        left = [process for process in processes(mark=mark)
+                if process.root == root]
     return bool(found)
 
 
@@ -221,7 +230,7 @@ def down(paths: layout.Layout) -> bool:
     """
     with _locked(paths):
         paths.ready.unlink(missing_ok=True)
-        return end(paths.root)
+        return end(paths.root, paths.mark)
 
 
 def destroy(paths: layout.Layout) -> bool:
@@ -231,12 +240,13 @@ def destroy(paths: layout.Layout) -> bool:
     :returns: whether there was a cloud or a state folder
     """
     with _locked(paths):
-        ended = end(paths.root)
+        ended = end(paths.root, paths.mark)
         if not paths.root.exists():
             return ended
         for entry in paths.root.iterdir():
             # The lock goes last: until then no other command may begin.
-            if not layout.is_own(entry.name) or entry == paths.lock:
+            if (not layout.is_own(entry.name, paths.entries)
+                    or entry == paths.lock):
                 continue
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry)

@@ -80,31 +80,34 @@ def state_folder(paths: layout.Layout) -> None:
     """
     folder = paths.root
     length = len(os.fsencode(folder))
-    if length > layout.MAX_ROOT_LENGTH:
+    if length > paths.max_length:
         raise errors.LabError(
             f'The path {folder} has {length} bytes and sockets below it have '
-            f'room for {layout.MAX_ROOT_LENGTH}: set LM_LAB_DIR to a shorter '
+            f'room for {paths.max_length}: set {paths.variable} to a shorter '
             f'one.')
     if not re.fullmatch(r'[\w./+@=-]+', str(folder)):
         raise errors.LabError(
             f'The path {folder} has characters with a meaning in '
-            f'configuration files: set LM_LAB_DIR to one of letters, digits '
-            f'and ./+@=-_ only.')
+            f'configuration files: set {paths.variable} to one of letters, '
+            f'digits and ./+@=-_ only.')
     for covered in layout.COVERED:
         if folder.is_relative_to(covered):
             raise errors.LabError(
                 f'The state folder {folder} lies in {covered}, which the lab '
-                f'covers with its own: set LM_LAB_DIR to another folder.')
+                f'covers with its own: set {paths.variable} to another '
+                f'folder.')
     if folder.exists() and not folder.is_dir():
         raise errors.LabError(
-            f'{folder} is not a folder: move it away or set LM_LAB_DIR.')
+            f'{folder} is not a folder: move it away or set '
+            f'{paths.variable}.')
     strange = sorted(entry.name for entry in folder.iterdir()
-                     if not layout.is_own(entry.name)
+                     if not layout.is_own(entry.name, paths.entries)
                      ) if folder.exists() else []
     if strange:
         raise errors.LabError(
             f'{folder} holds {strange[0]!r}, which does not belong to the '
-            f'lab: set LM_LAB_DIR to a folder of its own, or move that away.')
+            f'lab: set {paths.variable} to a folder of its own, or move that '
+            f'away.')
 
 
 def disk(paths: layout.Layout, needed: int) -> None:
@@ -121,7 +124,7 @@ def disk(paths: layout.Layout, needed: int) -> None:
     if free < needed:
         raise errors.LabError(
             f'{folder} has {free / GIB:.1f} GiB free and the lab needs '
-            f'{needed / GIB:.0f} GiB: free some, or set LM_LAB_DIR to a '
+            f'{needed / GIB:.0f} GiB: free some, or set {paths.variable} to a '
             f'folder on another disk.')
 
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Make the two virtualenvs, each from a file that pins every version."""
+"""Make virtualenvs, each from a file that pins every version."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ PYTHON = '/usr/bin/python3'
 DEBIAN_MODULES = pathlib.Path('/usr/lib/python3/dist-packages')
 #: Debian's modules that each virtualenv sees, by glob. libvirt is not on PyPI
 #: as a wheel, and a build from source has to match libvirt's own version.
-LINKED = {'cloud': ('libvirt*.py', 'libvirtmod*.so'), 'tempest': ()}
+LINKED = {'cloud': ('libvirt*.py', 'libvirtmod*.so')}
+#: Folders with the pins of virtualenvs that are not the lab's own.
+PINS = {'ansible': layout.REPOSITORY / 'gate',
+        'machine': layout.REPOSITORY / 'gate'}
 #: The same for Ceph's clients, once a lab uses Ceph: PyPI has no usable
 #: package of these names.
 LINKED_FOR_CEPH = ('rados.*.so', 'rbd.*.so')
@@ -97,7 +100,7 @@ def make(paths: layout.Layout, name: str) -> None:
         debian.run_installer([*command, '--no-deps', '--no-build-isolation',
                               '--editable', str(layout.REPOSITORY)],
                              log, doing, PBR_VERSION=version)
-    _link_debian_modules(paths, name, LINKED[name])
+    _link_debian_modules(paths, name, LINKED.get(name, ()))
     layout.write(venv / 'stamp', _digest(paths, name))
 
 
@@ -111,7 +114,9 @@ def link_ceph(paths: layout.Layout) -> None:
 
 def _pins(name: str) -> tuple[pathlib.Path, pathlib.Path]:
     """Return the files of a virtualenv's requirements and constraints."""
-    return (LAB / f'requirements-{name}.txt', LAB / f'constraints-{name}.txt')
+    folder = PINS.get(name, LAB)
+    return (folder / f'requirements-{name}.txt',
+            folder / f'constraints-{name}.txt')
 
 
 def _digest(paths: layout.Layout, name: str) -> str:

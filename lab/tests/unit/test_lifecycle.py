@@ -109,7 +109,7 @@ class TestCase(base.TestCase):
         self.events.append('begin')
         self.process = sandbox.Process(7, layout.root, True)
 
-    def _end(self, root):
+    def _end(self, root, *_):
         self.assertEqual(self.layout.root, root)
         was, self.process = self.process, None
         self.events.append('end')

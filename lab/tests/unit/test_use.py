@@ -209,7 +209,7 @@ class TestGate(base.TestCase):
     def _execute(self, paths, host, command, folder):
         self.assertEqual(['python', '-m', 'lab.gate'], command[:3])
         self.assertEqual('HEAD^', json.loads(command[3])['base_name'])
-        self.assertIn('is changing the lab', self.refused(
+        self.assertIn('is changing', self.refused(
             layout.locked(paths).__enter__))
         self.done.append('run')
         return 1

@@ -42,7 +42,8 @@ class Machine(base.TestCase):
         self.write(self.proc / 'meminfo', 'MemFree: 0 kB\n')
         self.add(1, None, [1])
         self.processes = sandbox.processes
-        self.patch(sandbox, 'processes', lambda: self.processes(self.proc))
+        self.patch(sandbox, 'processes', lambda mark=sandbox.MARK:
+                   self.processes(self.proc, mark))
         self.patch(sandbox, 'POLL_SECONDS', 0.001)
         self.root = self.folder / 'a lab'
 
@@ -372,7 +373,7 @@ class LabProcess(base.TestCase):
     def setUp(self):
         super().setUp()
         self.process = None
-        self.patch(sandbox, 'find', lambda root: self.process)
+        self.patch(sandbox, 'find', lambda *_: self.process)
         self.patch(sandbox, 'end', self._end)
 
     def up(self):
@@ -383,7 +384,7 @@ class LabProcess(base.TestCase):
         self.write(self.layout.ready, json.dumps(
             {'computes': 2, 'kvm': False, 'storage': 'block'}))
 
-    def _end(self, root):
+    def _end(self, root, mark):
         self.assertEqual(self.layout.root, root)
         # Nobody else may begin meanwhile.
         if root.exists():
