@@ -386,6 +386,8 @@ FAULTS = (
           (Kind.ROLLED_BACK, Kind.INCONSISTENT, Kind.FAILED),
           cause='client socket is closed|Lost connection to destination host|'
           'libvirtd-restarted',
+          # Or the copy might end before libvirtd is killed.
+          prepare=functools.partial(_limit, NARROW_MIB_S),
           # The server may be in ERROR.
           consequences=('server-status',),
           present=functools.partial(_restarted, 'destination', 'libvirtd')),
@@ -403,8 +405,9 @@ FAULTS = (
           functools.partial(_resume_libvirtd, 'source'), (Kind.STUCK,),
           checks=(*GOES_ON, 'host-access'),
           cause='libvirt of the source host does not answer',
-          # QEMU pauses the guest and waits for libvirt before it hands over.
-          consequences=SILENT,
+          # QEMU pauses the guest and waits for libvirt before it hands over;
+          # or it has handed over, and nova never activates the ports there.
+          consequences=(*SILENT, 'metadata'),
           present=functools.partial(_is_paused, 'source'),
           needs=Needs(timeout_s=40)),
     Fault('copy-slow', 'the bandwidth of the copy is limited to 1 MiB/s',
