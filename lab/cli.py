@@ -114,6 +114,10 @@ def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
         'cluster; "up" replaces a running cloud that lacks it, if it has no '
         'servers')
     parser.add_argument(
+        '--heat', action='store_const', const=True,
+        help='add Heat, which deploys stacks of servers; "up" replaces a '
+        'running cloud that lacks it, if it has no servers')
+    parser.add_argument(
         '--nova', metavar='VERSION|PATH',
         help='run this release of nova from PyPI, or the nova of this '
         'checkout, with changes that are not committed (default: the pinned '

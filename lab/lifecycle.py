@@ -73,7 +73,7 @@ def up(paths: layout.Layout, topology: Topology,
     :param paths: paths of the lab
     :param topology: the hosts
     :param may_switch: whether to start a cloud anew that is up with another
-        storage, or without volumes
+        storage, or without volumes or Heat
     :param reloads: whether to restart nova's services of a cloud that is up,
         even if it has servers
     :raises errors.LabError: if something is in the way
@@ -106,11 +106,11 @@ def up(paths: layout.Layout, topology: Topology,
                       'replaced by an older one.', flush=True)
             else:
                 _refuse_other(present, topology, may_switch)
-                _refuse_servers(paths, 'With another storage all would start '
+                _refuse_servers(paths, 'With other services all would start '
                                 'anew', 'delete them first')
                 print(f'The cloud is started anew with --storage '
-                      f'{topology.storage}{" --volumes" * topology.volumes}.',
-                      flush=True)
+                      f'{topology.storage}{" --volumes" * topology.volumes}'
+                      f'{" --heat" * topology.heat}.', flush=True)
         sandbox.refuse_others(paths.root)
         sandbox.end(paths.root)
         checks.memory(topology.computes, topology.has_ceph,
@@ -129,16 +129,16 @@ def up(paths: layout.Layout, topology: Topology,
 
 def _refuse_other(present: Topology, asked: Topology,
                   may_switch: bool) -> None:
-    """Refuse to change anything but the storage of a cloud that is up."""
+    """Refuse to change anything but the services of a cloud that is up."""
     switched = dataclasses.replace(
         present, storage=asked.storage, nova=asked.nova,
-        nova_on=asked.nova_on,
+        nova_on=asked.nova_on, heat=asked.heat or present.heat,
         volumes=asked.volumes or present.volumes and asked.has_ceph)
     if may_switch and switched == asked:
         return
     way = ('' if switched == present else
            f', and tools/run-lab.sh up {switched.describe()} changes its '
-           f'storage')
+           f'services')
     raise errors.LabError(
         f'The cloud that is up has {present.describe()}: tools/run-lab.sh '
         f'down ends it{way}.')
@@ -259,8 +259,9 @@ def _installation(paths: layout.Layout, topology: Topology
     packages = debian.missing((
         *base.TOOLS, *sorted(base.Lab(paths, topology).packages),
         *image.PACKAGES))
-    venv = not virtualenvs.is_current(paths, 'cloud')
-    if emulator or packages or venv:
+    venvs = [name for name in base.Lab(paths, topology).virtualenvs
+             if not virtualenvs.is_current(paths, name)]
+    if emulator or packages or venvs:
         checks.disk(paths, checks.DISK_TO_INSTALL)
     checks.disk(paths, checks.DISK_TO_RUN)
     if emulator:
@@ -273,11 +274,13 @@ def _installation(paths: layout.Layout, topology: Topology
             tuple(step.name for step in found)))
     # The guest image is made with the QEMU that is there in the end.
     needs = tuple(step.name for step in found)
-    if venv:
-        # Debian's Python modules are linked into it.
+    for name in venvs:
+        # Debian's Python modules are linked into the cloud's, which comes
+        # first, because others see its packages.
         found.append(steps.Step(
-            'virtualenv of the cloud',
-            lambda: virtualenvs.make(paths, 'cloud'), needs))
+            f'virtualenv {name}',
+            functools.partial(virtualenvs.make, paths, name),
+            tuple(step.name for step in found)))
     if ceph:
         found.append(steps.Step(
             'Ceph for Python', lambda: virtualenvs.link_ceph(paths),

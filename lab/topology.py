@@ -61,7 +61,8 @@ CONTROLLER = Host('controller', str(MANAGEMENT[1]))
 class Topology:
     """The parts of a lab; chosen at ``up`` and fixed until ``down``.
 
-    Another ``up`` can change the storage, volumes with it, and nova.
+    Another ``up`` can change the storage, volumes with it, and nova, and can
+    add Heat.
 
     :ivar computes: number of compute hosts
     :ivar qemu_on: hosts with libvirt and QEMU of another suite of Debian,
@@ -72,6 +73,7 @@ class Topology:
     :ivar max_concurrent_live_migrations: number of live migrations that a
         compute host runs at once as their source; nova's default is 1
     :ivar volumes: whether there is cinder, with volumes in the Ceph cluster
+    :ivar heat: whether there is Heat, installed for such labs only
     :ivar nova: the nova that hosts run: version of a release, or absolute path
         of a checkout; empty for the pinned release
     :ivar nova_on: exceptions of single hosts, each ``HOST=VERSION`` or
@@ -84,6 +86,7 @@ class Topology:
     storage: str = BLOCK
     max_concurrent_live_migrations: int = 1
     volumes: bool = False
+    heat: bool = False
     nova: str = ''
     nova_on: tuple[str, ...] = ()
 
@@ -119,11 +122,13 @@ class Topology:
     def has_all_of(self, other: Topology) -> bool:
         """Return whether a cloud like this serves a request for another.
 
-        Volumes that were not requested do no harm.
+        Volumes and Heat that were not requested do no harm.
 
         :param other: the requested topology
         """
-        return self in (other, dataclasses.replace(other, volumes=True))
+        return self == dataclasses.replace(
+            other, volumes=self.volumes or other.volumes,
+            heat=self.heat or other.heat)
 
     def nova_of(self, host: str) -> str:
         """Return the nova of a host, in the form of :attr:`nova`.
@@ -158,6 +163,8 @@ class Topology:
                       str(self.max_concurrent_live_migrations)]
         if self.volumes:
             words.append('--volumes')
+        if self.heat:
+            words.append('--heat')
         if self.nova:
             words += ['--nova', self.nova]
         for entry in self.nova_on:

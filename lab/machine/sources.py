@@ -334,13 +334,12 @@ def _build(paths: layout.Layout, source: Source, target: str,
     log = paths.root / 'install' / f'{venv.name}.log'
     log.unlink(missing_ok=True)
     wheels = layout.empty_folder(paths.root / 'install' / 'wheels')
-    pip = ['--disable-pip-version-check', '--cache-dir',
-           str(paths.cache / 'pip')]
     name = source.text if source.is_checkout else f'nova {version}'
     try:
         # With the pinned tools, not with the newest of this hour.
         debian.run_installer(
-            [paths.venv_bin('tempest', 'pip'), *pip, 'wheel', '--no-deps',
+            [paths.venv_bin('tempest', 'pip'),
+             *virtualenvs.pip_options(paths), 'wheel', '--no-deps',
              '--no-build-isolation', '--wheel-dir', str(wheels), target],
             log, f'Building {name}' if source.is_checkout
             else f'Downloading {name}', PBR_VERSION=version)
@@ -351,15 +350,8 @@ def _build(paths: layout.Layout, source: Source, target: str,
     if venv.exists():
         shutil.rmtree(venv)
     doing = f'Installing {name}'
-    debian.run_installer(
-        [virtualenvs.PYTHON, '-m', 'venv', '--without-pip', str(venv)], log,
-        doing)
-    site = virtualenvs.site_packages(venv)
-    below = virtualenvs.site_packages(paths.venvs / 'cloud')
-    layout.write(site / 'cloud.pth',
-                 f'import site; site.addsitedir({str(below)!r})\n')
-    pip = [paths.venv_bin('cloud', 'pip'), '--python',
-           str(venv / 'bin' / 'python3'), *pip, 'install', str(wheel)]
+    pip = [*virtualenvs.make_overlay(paths, venv, log, doing), 'install',
+           str(wheel)]
     debian.run_installer([*pip, '--no-compile', '--no-deps'], log, doing)
     constraints = _constraints(series)
     if constraints.exists():

@@ -24,6 +24,9 @@ from lab import layout
 from lab.machine import debian
 
 LAB = layout.REPOSITORY / 'lab'
+CLOUD = 'cloud'
+#: Virtualenvs that see all packages of the cloud's behind their own.
+OVERLAYS = ('heat',)
 #: Always the system's own Python: Debian's modules are compiled for it.
 PYTHON = '/usr/bin/python3'
 DEBIAN_MODULES = pathlib.Path('/usr/lib/python3/dist-packages')
@@ -82,14 +85,15 @@ def make(paths: layout.Layout, name: str) -> None:
     log = paths.root / 'install' / f'{name}.log'
     if venv.exists():
         shutil.rmtree(venv)
-    debian.run_installer([PYTHON, '-m', 'venv', str(venv)], log,
-                         f'Making the virtualenv {name}')
-    requirements, constraints = _pins(name)
-    command = [str(venv / 'bin' / 'pip'), '--disable-pip-version-check',
-               '--cache-dir', str(paths.cache / 'pip'), 'install',
-               '--constraint', str(constraints)]
     doing = f'Installing Python packages of the {name} virtualenv'
-    debian.run_installer([*command, '--requirement', str(requirements)],
+    if name in OVERLAYS:
+        pip = make_overlay(paths, venv, log, doing)
+    else:
+        debian.run_installer([PYTHON, '-m', 'venv', str(venv)], log,
+                             f'Making the virtualenv {name}')
+        pip = [str(venv / 'bin' / 'pip'), *pip_options(paths)]
+    command = [*pip, 'install', '--constraint', str(constraints(name))]
+    debian.run_installer([*command, '--requirement', str(_requirements(name))],
                          log, doing)
     if name == 'tempest':
         # The version, without git, which need not be there.
@@ -104,6 +108,38 @@ def make(paths: layout.Layout, name: str) -> None:
     layout.write(venv / 'stamp', _digest(paths, name))
 
 
+def make_overlay(paths: layout.Layout, venv: pathlib.Path, log: pathlib.Path,
+                 doing: str) -> list[str]:
+    """Make a virtualenv that sees all packages of the cloud's behind its own.
+
+    pip counts those as installed, so it adds only such as the cloud's does
+    not satisfy.
+
+    :param paths: paths of the lab, whose virtualenv ``cloud`` is there
+    :param venv: the new virtualenv
+    :param log: receives the output
+    :param doing: description of the work, for messages
+    :returns: the begin of pip's command line for it
+    :raises errors.LabError: if that fails
+    """
+    debian.run_installer(
+        [PYTHON, '-m', 'venv', '--without-pip', str(venv)], log, doing)
+    below = site_packages(paths.venvs / CLOUD)
+    layout.write(site_packages(venv) / 'cloud.pth',
+                 f'import site; site.addsitedir({str(below)!r})\n')
+    return [paths.venv_bin(CLOUD, 'pip'), '--python',
+            str(venv / 'bin' / 'python3'), *pip_options(paths)]
+
+
+def pip_options(paths: layout.Layout) -> list[str]:
+    """Return the options that every call of pip has.
+
+    :param paths: paths of the lab
+    """
+    return ['--disable-pip-version-check', '--cache-dir',
+            str(paths.cache / 'pip')]
+
+
 def link_ceph(paths: layout.Layout) -> None:
     """Link Ceph's Python modules of Debian into the cloud's virtualenv.
 
@@ -112,11 +148,16 @@ def link_ceph(paths: layout.Layout) -> None:
     _link_debian_modules(paths, 'cloud', LINKED_FOR_CEPH)
 
 
-def _pins(name: str) -> tuple[pathlib.Path, pathlib.Path]:
-    """Return the files of a virtualenv's requirements and constraints."""
-    folder = PINS.get(name, LAB)
-    return (folder / f'requirements-{name}.txt',
-            folder / f'constraints-{name}.txt')
+def constraints(name: str) -> pathlib.Path:
+    """Return the file that pins the versions of a virtualenv's packages.
+
+    :param name: name of the virtualenv
+    """
+    return PINS.get(name, LAB) / f'constraints-{name}.txt'
+
+
+def _requirements(name: str) -> pathlib.Path:
+    return PINS.get(name, LAB) / f'requirements-{name}.txt'
 
 
 def _digest(paths: layout.Layout, name: str) -> str:
@@ -125,7 +166,9 @@ def _digest(paths: layout.Layout, name: str) -> str:
     # that of the checkout.
     places = (sys.version, str(layout.REPOSITORY), str(paths.venvs))
     digest = hashlib.sha256('\n'.join(places).encode())
-    sources = [*_pins(name)]
+    sources = [_requirements(name), constraints(name)]
+    if name in OVERLAYS:
+        sources += [_requirements(CLOUD), constraints(CLOUD)]
     if name == 'tempest':
         # Entry points live in the metadata that an installation writes.
         sources += [layout.REPOSITORY / source

@@ -31,6 +31,7 @@ from lab import configuration
 from lab import errors
 from lab.hosts import sandbox
 from lab import layout
+from lab.machine import virtualenvs
 from lab import services
 from lab.steps import Step
 from lab.supervisor import Supervisor
@@ -165,6 +166,8 @@ class Service:
     :cvar on_compute_hosts: one on each compute host, instead of one on the
         controller
     :cvar packages: Debian packages
+    :cvar venv: name of the virtualenv that its programs run in. Any other
+        than the cloud's is made only for labs that the service is part of.
     :cvar folders: folders below the host's data that it expects to find
     :cvar configuration: file in the host's etc folder, and its template
     :cvar values: further values for its templates
@@ -181,6 +184,7 @@ class Service:
     name: typing.ClassVar[str] = ''
     on_compute_hosts: typing.ClassVar[bool] = False
     packages: typing.ClassVar[tuple[str, ...]] = ()
+    venv: typing.ClassVar[str] = virtualenvs.CLOUD
     folders: typing.ClassVar[tuple[str, ...]] = ()
     configuration: typing.ClassVar[str] = ''
     values: typing.ClassVar[collections.abc.Mapping[str, object]] = {}
@@ -207,7 +211,7 @@ class Service:
     @property
     def virtualenv(self) -> pathlib.Path:
         """Return the virtualenv that its programs run in."""
-        return self.paths.venvs / 'cloud'
+        return self.paths.venvs / self.venv
 
     @property
     def variables(self) -> dict[str, str]:
@@ -355,7 +359,7 @@ class Lab:
         #: Every service of each host, the controller's first.
         self.services: list[Service] = []
         #: Services whose schema alone is in this lab: databases are
-        #: prepared once for labs of every kind.
+        #: prepared once for labs of every kind. It takes their programs.
         self.schemas: list[Service] = []
         kinds = discover()
         for host in topology.hosts:
@@ -365,7 +369,7 @@ class Lab:
                 service = kind(self, host)
                 if kind.is_part_of(topology):
                     self.services.append(service)
-                elif kind.databases:
+                elif kind.databases and kind.venv == virtualenvs.CLOUD:
                     self.schemas.append(service)
 
     @functools.cached_property
@@ -383,6 +387,12 @@ class Lab:
         """Return the Debian packages of all services."""
         return {package for service in self.services
                 for package in service.packages}
+
+    @property
+    def virtualenvs(self) -> tuple[str, ...]:
+        """Return the names of its services' virtualenvs, the cloud's first."""
+        return tuple(dict.fromkeys((virtualenvs.CLOUD, *(
+            service.venv for service in self.services))))
 
     @property
     def programs(self) -> list[Program]:

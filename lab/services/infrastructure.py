@@ -28,13 +28,13 @@ import sys
 from lab import configuration
 from lab import layout
 from lab.machine import sources
+from lab.machine import virtualenvs
 from lab.services import base
 from lab.steps import Step
 from lab.topology import CONTROLLER
 from lab.topology import Topology
 
 MARIADBD = '/usr/sbin/mariadbd'
-CONSTRAINTS = layout.REPOSITORY / 'lab' / 'constraints-cloud.txt'
 #: Number of prepared databases that are kept beside a new one: those of other
 #: versions of nova. Each takes about 170 MB.
 KEPT = 3
@@ -66,11 +66,13 @@ class MariaDb(base.Service):
         # made, and topology.py has the addresses of endpoints.
         modules = {__name__, base.__name__, Topology.__module__}
         templates = {self.configuration}
+        pins = set()
         for service in self.lab.with_databases:
             modules.add(type(service).__module__)
             templates.update(service.stored)
+            pins.add(virtualenvs.constraints(service.venv))
         for source in (
-                CONSTRAINTS,
+                *sorted(pins),
                 *(pathlib.Path(str(sys.modules[name].__file__))
                   for name in sorted(modules)),
                 *(configuration.TEMPLATES / f'{name}.j2'

@@ -77,7 +77,7 @@ class TestParse(base.TestCase):
     def test_options_of_a_cloud_that_is_up_already(self):
         for given in (['--computes', '2'], ['--storage', 'block'], ['--kvm'],
                       ['--max-concurrent-live-migrations', '1'],
-                      ['--volumes'], ['--nova', '33.0.2'],
+                      ['--volumes'], ['--heat'], ['--nova', '33.0.2'],
                       ['--nova-on', 'compute1=33.0.2']):
             for command in (['status'], ['logs', 'x'], ['exec', 'ls'],
                             ['down'], ['destroy'], ['run']):
@@ -145,6 +145,11 @@ class TestParse(base.TestCase):
             self.assertEqual(('ceph', True), (made.storage, made.volumes))
         self.assertFalse(cli.chosen_topology(cli.parse(
             ['up', '--storage', 'ceph'])).volumes)
+
+    def test_heat(self):
+        for given in (['up', '--heat'], ['--heat', 'up'], ['--heat']):
+            self.assertTrue(cli.chosen_topology(cli.parse(given)).heat)
+        self.assertFalse(cli.chosen_topology(cli.parse(['up'])).heat)
 
     def test_nova(self):
         checkout = self.folder / 'nova'

@@ -35,6 +35,7 @@ from lab import services
 from lab.services.base import Lab
 from lab.services.base import Service
 from lab.services import ceph
+from lab.services import heat
 from lab.services import hypervisors
 from lab.services import infrastructure
 from lab.services import keystone
@@ -378,6 +379,24 @@ class TestCeph(Cloud):
         self.assertTrue(self.first('cinder-manage'))
 
 
+class TestHeat(Cloud):
+
+    def test_order(self):
+        self.patch(heat.Heat, 'make_domain', self._noting('make_domain'))
+        self.run_plan(heat=True)
+        # Its users are not kept with the databases.
+        self.assert_order(self.first('heat-manage'), 'stop mariadb',
+                          'account of heat', 'start heat-api',
+                          'inside.wait_until_ready')
+        self.assert_order('account of heat', 'make_domain',
+                          'start heat-engine', 'inside.wait_until_ready')
+        self.assert_order('port of rabbitmq', 'start heat-engine')
+
+    def test_none_without_it(self):
+        self.run_plan()
+        self.assertFalse([event for event in self.events if 'heat' in event])
+
+
 class TestMain(Cloud):
 
     def _main(self):
@@ -403,7 +422,7 @@ class TestMain(Cloud):
         self.assertEqual(
             {'computes': 4, 'qemu_on': '', 'kvm': True, 'storage': 'block',
              'max_concurrent_live_migrations': 1, 'volumes': False,
-             'nova': '', 'nova_on': []},
+             'heat': False, 'nova': '', 'nova_on': []},
             json.loads(arguments[-1]))
 
     def test_failure_is_one_sentence(self):

@@ -300,7 +300,7 @@ class TestSwitch(TestCase):
         message = self.refused(self.up, Topology(storage='ceph'))
         self.assertIn('has --computes 2 --storage block', message)
         self.assertIn('tools/run-lab.sh up --computes 2 --storage ceph '
-                      'changes its storage', message)
+                      'changes its services', message)
         self.assert_sentence(message)
         self.assertEqual([], self.events)
 
@@ -319,6 +319,15 @@ class TestSwitch(TestCase):
         self.assertLess(self.events.index('end'), self.events.index('begin'))
         self.assertTrue(lifecycle.running(self.layout).volumes)
 
+    def test_heat_is_added_and_stays(self):
+        said = self.switch('block', heat=True)
+        self.assertIn('anew with --storage block --heat.', said)
+        self.assertLess(self.events.index('end'), self.events.index('begin'))
+        self.events.clear()
+        self.assertIn('is up already', self.switch('block'))
+        self.assertEqual([], self.events)
+        self.assertTrue(lifecycle.running(self.layout).heat)
+
     def test_volumes_stay(self):
         self.switch(volumes=True)
         self.events.clear()
@@ -334,8 +343,8 @@ class TestSwitch(TestCase):
         self.switch(volumes=True)
         message = self.refused(self.switch, computes=3)
         self.assertIn('has --computes 2 --storage ceph --volumes', message)
-        # There is nothing of the storage to be changed.
-        self.assertNotIn('changes its storage', message)
+        # There is no service to be changed.
+        self.assertNotIn('changes its services', message)
         self.assert_sentence(message)
 
     def test_servers_that_are_left(self):
@@ -570,9 +579,16 @@ class TestInstallation(TestCase):
                         self.events.index('virtualenv'))
         self.assertLess(self.events.index('packages'),
                         self.events.index('image'))
-        for what in ('QEMU', 'Debian packages', 'virtualenv of the cloud',
+        for what in ('QEMU', 'Debian packages', 'virtualenv cloud',
                      'guest image'):
             self.assertIn(f' s  {what}\n', said)
+
+    def test_heat(self):
+        self.current = False
+        said = self.up(Topology(heat=True))
+        # It sees the packages of the cloud's virtualenv.
+        self.assertLess(said.index(' s  virtualenv cloud\n'),
+                        said.index(' s  virtualenv heat\n'))
 
     def test_libvirt_and_qemu_of_another_suite(self):
         made = []

@@ -87,6 +87,16 @@ class TestTopology(unittest.TestCase):
         self.assertFalse(plain.has_all_of(more))
         self.assertFalse(more.has_all_of(topology.Topology()))
 
+    def test_heat(self):
+        plain = topology.Topology(storage='ceph')
+        more = topology.Topology(storage='ceph', heat=True)
+        self.assertEqual('--computes 2 --storage ceph --heat',
+                         more.describe())
+        self.assertTrue(more.has_all_of(plain))
+        self.assertFalse(plain.has_all_of(more))
+        self.assertFalse(more.has_all_of(
+            topology.Topology(storage='ceph', volumes=True)))
+
     def test_suites(self):
         self.assertEqual({}, topology.Topology().suites)
         made = topology.Topology(qemu_on='compute1=trixie,compute2=forky')

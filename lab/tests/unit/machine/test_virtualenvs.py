@@ -21,6 +21,7 @@ from lab.tests.unit import base
 #: down how it was called, and fails where there is a file "fail".
 PYTHON = """\
 [ "$1 $2" = '-m venv' ] || exit 9
+[ "$3" != --without-pip ] || shift
 mkdir -p "$3/bin" "$3/lib/python3.11/site-packages"
 cat > "$3/bin/pip" <<'PIP'
 #!/bin/sh
@@ -42,7 +43,7 @@ class TestMake(base.TestCase):
         self.lab = self.folder / 'repository' / 'lab'
         self.patch(virtualenvs, 'LAB', self.lab)
         self.patch(virtualenvs.layout, 'REPOSITORY', self.lab.parent)
-        for name in ('cloud', 'tempest'):
+        for name in ('cloud', 'tempest', 'heat'):
             self.write(self.lab / f'requirements-{name}.txt', 'nova\n')
             self.write(self.lab / f'constraints-{name}.txt', 'nova==1\n')
         self.write(self.lab.parent / 'setup.cfg', SETUP)
@@ -197,6 +198,30 @@ class TestMake(base.TestCase):
         # It is current none the less.
         self.assertFalse(self._make('cloud'))
 
+    def test_overlay(self):
+        virtualenvs.make(self.layout, 'cloud')
+        self._calls()
+        virtualenvs.make(self.layout, 'heat')
+        # The one pip of the cloud, which counts the cloud's packages as
+        # installed.
+        [call] = self._calls()
+        self.assertIn(f'--python {self.layout.venvs}/heat/bin/python3 ', call)
+        self.assertIn(f'--constraint {self.lab}/constraints-heat.txt '
+                      f'--requirement {self.lab}/requirements-heat.txt', call)
+        cloud, heat = (virtualenvs.site_packages(self.layout.venvs / name)
+                       for name in ('cloud', 'heat'))
+        self.assertIn(str(cloud), (heat / 'cloud.pth').read_text())
+
+    def test_changed_files_of_the_cloud_cause_a_new_overlay(self):
+        for name in ('cloud', 'heat'):
+            virtualenvs.make(self.layout, name)
+        self.write(self.lab / 'constraints-heat.txt', 'heat==2\n')
+        self.assertTrue(virtualenvs.is_current(self.layout, 'cloud'))
+        self.assertFalse(virtualenvs.is_current(self.layout, 'heat'))
+        self._make('heat')
+        self.write(self.lab / 'constraints-cloud.txt', 'nova==2\n')
+        self.assertFalse(virtualenvs.is_current(self.layout, 'heat'))
+
     def test_tempest_sees_none_of_them(self):
         self._make('tempest')
         site = (self.layout.venvs / 'tempest' / 'lib' / 'python3.11'
@@ -208,8 +233,9 @@ class TestFiles(base.TestCase):
 
     def test_every_requirement_of_a_virtualenv_is_pinned(self):
         # Else two installations of one checkout differ.
-        for name in ('cloud', 'tempest'):
-            requirements, constraints = virtualenvs._pins(name)
+        for name in ('cloud', 'tempest', 'heat'):
+            requirements = virtualenvs._requirements(name)
+            constraints = virtualenvs.constraints(name)
             pinned = {
                 line.partition('==')[0].strip().lower().replace('_', '-')
                 for line in constraints.read_text().splitlines()

@@ -35,9 +35,11 @@ class TestCase(base.TestCase):
             subprocess.CompletedProcess(command, 0, self.version)
             if command == [infrastructure.MARIADBD, '--version']
             else real(command, **options)))
-        self.constraints = self.write(
-            self.folder / 'constraints-cloud.txt', 'nova==1\n')
-        self.patch(infrastructure, 'CONSTRAINTS', self.constraints)
+        pins = {name: self.write(self.folder / f'constraints-{name}.txt',
+                                 f'{name}==1\n')
+                for name in ('cloud', 'heat')}
+        self.constraints = pins['cloud']
+        self.patch(infrastructure.virtualenvs, 'constraints', pins.get)
         self.patch(services.base, 'run', self._run)
         self.patch(services.base, 'wait_for_port', self._wait)
         self.events = []
@@ -163,6 +165,18 @@ class TestKey(TestCase):
                  for name in service.databases],
                 [name for service in other.lab.with_databases
                  for name in service.databases])
+
+    def test_others_with_programs_that_not_every_lab_has(self):
+        # The tool that makes its schema is one of them.
+        heat = self.new(heat=True)
+        self.assertIn('heat', [
+            each.name for each in heat.lab.with_databases])
+        self.assertNotIn('heat', [
+            each.name for each in self.database.lab.with_databases])
+        self.assertNotEqual(self.first, heat.kept)
+        self.write(self.folder / 'constraints-heat.txt', 'heat==2\n')
+        self.assertNotEqual(heat.kept, self.new(heat=True).kept)
+        self.assertFalse(self._differs())
 
     def test_module_of_a_service_with_a_database(self):
         source = self.write(self.folder / 'storage.py', '# another schema')
