@@ -137,8 +137,23 @@ def memory(computes: int, has_ceph: bool = False,
     :param volumes: whether it includes cinder
     :raises errors.LabError: if less memory is available than they need
     """
-    needed = (MEMORY_CONTROL_PLANE + computes * MEMORY_COMPUTE
-              + has_ceph * MEMORY_CEPH + volumes * MEMORY_VOLUMES)
+    memory_for(
+        f'{computes} compute hosts{" with Ceph" * has_ceph}'
+        f'{" and volumes" * volumes}',
+        MEMORY_CONTROL_PLANE + computes * MEMORY_COMPUTE
+        + has_ceph * MEMORY_CEPH + volumes * MEMORY_VOLUMES,
+        'use fewer with --computes')
+
+
+def memory_for(purpose: str, needed: int,
+               remedy: str = 'try again later') -> None:
+    """Refuse to start programs that do not fit into the free memory.
+
+    :param purpose: the programs, in the plural
+    :param needed: bytes that they need
+    :param remedy: the alternative to ending other programs
+    :raises errors.LabError: if less is available
+    """
     text = pathlib.Path('/proc/meminfo').read_text()
     available = next(int(line.split()[1]) * 1024
                      for line in text.splitlines()
@@ -146,7 +161,5 @@ def memory(computes: int, has_ceph: bool = False,
     if available < needed:
         raise errors.LabError(
             f'{available / GIB:.1f} GiB of memory are available and '
-            f'{computes} compute hosts{" with Ceph" * has_ceph}'
-            f'{" and volumes" * volumes} need '
-            f'{needed / GIB:.0f} GiB: end other programs, or use fewer with '
-            f'--computes.')
+            f'{purpose} need '
+            f'{needed / GIB:.0f} GiB: end other programs, or {remedy}.')

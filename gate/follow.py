@@ -1,0 +1,138 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Follow a change through Zuul, and print its progress."""
+
+from __future__ import annotations
+
+import pathlib
+import re
+import time
+import typing
+
+from gate import machine
+from gate.review import changes
+from gate import rest
+from lm_tempest_plugin import utils
+
+POLL_SECONDS = 2.0
+#: A job has its own time limit, so nothing limits the wait.
+FOREVER = float('inf')
+#: The line of a failed job that says what was wrong: the first of the lab's
+#: tests, or else the first of Ansible.
+REASONS = (re.compile(r'PROBLEM:? .*'), re.compile(r'fatal: .*'))
+
+
+def say(text: str) -> None:
+    """Print a line of progress with the time of day."""
+    print(f'{time.strftime("%H:%M:%S")} {text}', flush=True)
+
+
+class Follower:
+    """Follows changes.
+
+    :param paths: paths of the Zuul, whose network this process is in
+    :param review: the review server
+    """
+
+    def __init__(self, paths: machine.Layout,
+                 review: changes.Review) -> None:
+        self._paths = paths
+        self._review = review
+        self._said: set[tuple[str, str, str, str]] = set()
+
+    def until_checked(self, change: changes.Change) -> bool:
+        """Wait until Zuul has checked a change.
+
+        :param change: the change
+        :returns: whether it passed
+        """
+        say(f'Change {change["number"]} of {change["project"]}: '
+            f'{change["subject"]}')
+        return self._until(change, 'check', '1')
+
+    def until_merged(self, change: changes.Change) -> bool:
+        """Wait until Zuul has merged or refused an approved change.
+
+        :param change: the change
+        :returns: whether it is merged
+        """
+        passed = self._until(change, 'gate', '2')
+        if passed:
+            utils.wait_until(
+                lambda now: now['status'] == 'MERGED',
+                lambda: self._review.get(change['number']),
+                f'change {change["number"]} to be merged', 60,
+                describe=lambda now: now['status'])
+            say(f'Change {change["number"]} is merged.')
+        return passed
+
+    def _until(self, change: changes.Change, pipeline: str,
+               value: str) -> bool:
+        """Wait for Zuul's vote of this height, and tell it."""
+        number = change['number']
+        vote = utils.wait_until(
+            lambda given: given in (value, f'-{value}'),
+            lambda: self._poll(number), f'a vote of {pipeline}', FOREVER,
+            POLL_SECONDS)
+        passed = vote == value
+        say(f'{pipeline}: change {number}: Verified{int(vote):+}')
+        for build in self.builds(change, pipeline):
+            say(f'  {build["job_name"]}: {build["result"]}'
+                f'{"" if passed else self.reason(build)}; logs: '
+                f'{self.folder(build)}')
+        return passed
+
+    def _poll(self, number: str) -> str:
+        """Print the progress of all changes; return Zuul's vote on one."""
+        for line in rest.progress():
+            if line not in self._said:
+                self._said.add(line)
+                pipeline, change, job, state = line
+                say(f'{pipeline}: change {change}: {job}: {state}')
+        votes = self._review.get(number)['currentPatchSet']['approvals']
+        return next((vote['value'] for vote in votes
+                     if vote['type'] == 'Verified'), '0')
+
+    def builds(self, change: changes.Change,
+               pipeline: str) -> list[dict[str, typing.Any]]:
+        """Return the builds of a change in a pipeline, once they are known.
+
+        :param change: the change
+        :param pipeline: name of the pipeline
+        """
+        return utils.wait_until(
+            bool, lambda: [
+                build for build in rest.builds()
+                if build['pipeline'] == pipeline
+                and str(build['ref']['change']) == change['number']],
+            f'the builds of change {change["number"]}', 60)
+
+    def folder(self, build: dict[str, typing.Any]) -> pathlib.Path:
+        """Return the folder with the logs of a build."""
+        return self._paths.builds / build['uuid']
+
+    def reason(self, build: dict[str, typing.Any]) -> str:
+        """Return why a build failed, to be added to its result.
+
+        :param build: a build that failed
+        """
+        output = self.folder(build) / 'job-output.txt'
+        if not output.exists():
+            return f' ({build["error_detail"] or "it has no logs"})'
+        lines = output.read_text(errors='replace').splitlines()
+        for pattern in REASONS:
+            for line in lines:
+                found = pattern.search(line)
+                if found:
+                    return f' ({found[0].strip()[:300]})'
+        return ''

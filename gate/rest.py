@@ -1,0 +1,70 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Read Zuul's REST API, from inside the Zuul's network."""
+
+from __future__ import annotations
+
+import json
+import typing
+import urllib.error
+import urllib.request
+
+TENANT = 'lab'
+PORT = 9000
+WEB = f'http://127.0.0.1:{PORT}'
+TIMEOUT_SECONDS = 30
+
+
+def get(path: str) -> typing.Any:
+    """Return an answer about the tenant.
+
+    :param path: below ``/api/tenant/lab``
+    :raises OSError: if Zuul does not answer, or refuses
+    """
+    # A proxy of the user has no way into this network.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(f'{WEB}/api/tenant/{TENANT}/{path}',
+                     timeout=TIMEOUT_SECONDS) as answer:
+        return json.load(answer)
+
+
+def is_ready() -> bool:
+    """Return whether Zuul has a layout, and a node for jobs."""
+    try:
+        return bool(get('status')['pipelines']) and any(
+            node['state'] == 'ready' for node in get('nodes'))
+    except (OSError, KeyError, ValueError):
+        return False
+
+
+def configuration_errors() -> list[str]:
+    """Return the errors in the configuration of the tenant."""
+    found = get('config-errors')
+    return [each.get('short_error') or each.get('error', '') for each in
+            (found['errors'] if isinstance(found, dict) else found)]
+
+
+def builds() -> list[dict[str, typing.Any]]:
+    """Return all builds that have ended, the first one first."""
+    return sorted(get('builds?limit=100'),
+                  key=lambda build: build['end_time'] or '')
+
+
+def progress() -> list[tuple[str, str, str, str]]:
+    """Return pipeline, change, job and result of each job under way."""
+    return [
+        (pipeline['name'], ref.get('id', ''), job['name'],
+         job['result'] or ('running' if job.get('start_time') else 'waiting'))
+        for pipeline in get('status')['pipelines']
+        for queue in pipeline['change_queues'] for head in queue['heads']
+        for item in head for ref in item['refs'] for job in item['jobs']]
