@@ -187,6 +187,31 @@ _drain_opts = [
         '`tempest live-migration-ha bootstrap --canaries` built, perhaps '
         'before an upgrade, and that the tests of upgrades move. Empty, the '
         'default, for none: these tests then build servers of their own.'),
+    cfg.StrOpt(
+        'deploy_by', default='nova', choices=['nova', 'heat'],
+        help='Service that deploys the servers of the tests: nova itself, or '
+        'Heat, by a stack that is deleted afterwards. Stacks belong to the '
+        'project of the account in group auth, because Heat lists those of '
+        'the own project alone. Servers that are no plain ones, with volumes '
+        'for example, are built by nova in any case.'),
+    cfg.StrOpt(
+        'heat_template', default='',
+        help='Path of the template for deploy_by=heat, with the parameters '
+        "of the plugin's own, etc/heat/workload.yaml. Empty, the default, "
+        'for that one.'),
+    cfg.DictOpt(
+        'heat_parameters', default={},
+        help='Further parameters for the template, such as '
+        'availability_zone:nova. They override those of the tests.'),
+    cfg.StrOpt(
+        'stack_id', default='',
+        help='UUID, or name, of an existing stack of Heat, whose servers the '
+        'drain tests and the test of a stack migrate instead of new ones. '
+        'They need a TCP echo service; the stack and its servers remain. '
+        'Empty, the default, for none.'),
+    cfg.StrOpt(
+        'stack_key_file', default='',
+        help='Path of the private key for SSH to the servers of stack_id.'),
     cfg.BoolOpt(
         'tunnelled',
         help='Value of [libvirt]live_migration_tunnelled in nova.conf of '

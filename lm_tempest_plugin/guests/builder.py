@@ -265,18 +265,31 @@ class GuestBuilder:
         :raises InvalidConfiguration: the file cannot be read
         :raises TempestException: one of them is not ACTIVE
         """
+        return self.adopt_servers(self._admin.servers.list_servers(
+            detail=True, all_tenants=True, tags=setup.TAG)['servers'],
+            key_file, 'canary_key_file')
+
+    def adopt_servers(self, bodies: Iterable[dict[str, Any]], key_file: str,
+                      option: str) -> list[Guest]:
+        """Return servers that another program built.
+
+        :param bodies: JSON of the servers, as an administrator sees them
+        :param key_file: path of the private key for SSH to them
+        :param option: name of the option that holds the path, for messages
+        :raises InvalidConfiguration: the file cannot be read
+        :raises TempestException: one of them is not ACTIVE
+        """
         try:
             text = pathlib.Path(key_file).expanduser().read_text('utf-8')
         except (OSError, UnicodeDecodeError) as exc:
             raise exceptions.InvalidConfiguration(
-                f'[live_migration_ha] canary_key_file: {key_file} cannot be '
+                f'[live_migration_ha] {option}: {key_file} cannot be '
                 f'read: {getattr(exc, "strerror", None) or exc}') from exc
         found = []
-        for body in self._admin.servers.list_servers(
-                detail=True, all_tenants=True, tags=setup.TAG)['servers']:
+        for body in bodies:
             if body['status'] != 'ACTIVE':
                 raise exceptions.TempestException(
-                    f'canary {body["name"]} ({body["id"]}) is '
+                    f'server {body["name"]} ({body["id"]}) is '
                     f'{body["status"]} on host '
                     f'{body["OS-EXT-SRV-ATTR:host"]}, not ACTIVE: build it '
                     'anew, or delete it')

@@ -22,17 +22,22 @@ import types
 from typing import Any
 
 from oslo_log import log as logging
+from tempest import clients
+from tempest.common import credentials_factory
 from tempest.config import CONF
+from tempest.config import service_client_config
 from tempest.lib import exceptions
 from tempest.scenario import manager
 
 from lm_tempest_plugin import attachments
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import compute_hosts
+from lm_tempest_plugin.cloud import stacks
 from lm_tempest_plugin import config
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.guests.fleet import Fleet
 from lm_tempest_plugin.guests.fleet import ProbeOptions
+from lm_tempest_plugin.guests import stack_builder
 from lm_tempest_plugin.guests.workloads import disk
 from lm_tempest_plugin.guests.workloads import memory
 from lm_tempest_plugin.guests.workloads import volume
@@ -122,8 +127,22 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     @classmethod
     def choose_owner(cls) -> Any:
         """Return the client manager of the project that owns the guests."""
+        if CONF.live_migration_ha.deploy_by == 'heat':
+            return cls.account_manager()
         return (cls.os_admin if cls.placed or
                 CONF.compute.migration_source_host else cls.os_primary)
+
+    @classmethod
+    def account_manager(cls) -> Any:
+        """Return the client manager of the account in group auth.
+
+        It owns all stacks: Heat lists no stacks of other projects, so nobody
+        would find those in a project of Tempest if the run is killed.
+        """
+        if not CONF.auth.use_dynamic_credentials:
+            return cls.os_admin
+        return clients.Manager(
+            credentials_factory.get_configured_admin_credentials())
 
     @classmethod
     def resource_setup(cls) -> None:
@@ -160,8 +179,25 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         super().setUp()
         self.enterContext(SIGNALS)
         self.enterContext(SIGNALS.interruptible())
-        self.builder = builder.GuestBuilder(
-            self, self.owner, self.clients, builder.GuestOptions.of(CONF))
+        self.builder = (
+            self.build_stacks() if CONF.live_migration_ha.deploy_by == 'heat'
+            else builder.GuestBuilder(self, self.owner, self.clients,
+                                      builder.GuestOptions.of(CONF)))
+
+    def build_stacks(self) -> stack_builder.StackBuilder:
+        """Return a builder that deploys and adopts stacks.
+
+        :raises StackError: the cloud has no Heat
+        """
+        owner = self.account_manager()
+        client = stacks.StacksClient(
+            owner.auth_provider, CONF.identity.region,
+            endpoint_type=CONF.compute.endpoint_type,
+            **service_client_config())
+        client.check_offered()
+        return stack_builder.StackBuilder(
+            self, owner, self.clients, builder.GuestOptions.of(CONF), client,
+            stack_builder.StackOptions.of(CONF))
 
     def _store_failure(self, raised: tuple[Any, Any, Any]) -> None:
         """Store that the test fails.

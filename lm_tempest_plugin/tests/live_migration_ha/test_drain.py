@@ -69,9 +69,14 @@ class DrainTest(base.LiveMigrationHaTest):
     def _drain(self, strategies: list[plan.Strategy]) -> None:
         """Build servers, and make round trips with each strategy."""
         options = CONF.live_migration_ha
-        source, destination = self.choose_hosts()
-        guests = self.builder.build(self.builder.room(
-            options.drain_servers, FEWEST, source, destination), source)
+        if options.stack_id:
+            _, guests = self.build_stacks().adopt_stack()
+            source = guests[0].host
+            destination = self.choose_destination(source)
+        else:
+            source, destination = self.choose_hosts()
+            guests = self.builder.build(self.builder.room(
+                options.drain_servers, FEWEST, source, destination), source)
         # Random, so that a drift of the cloud does not look like an effect
         # of the strategy.
         order = random.Random(options.seed)

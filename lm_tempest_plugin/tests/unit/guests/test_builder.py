@@ -540,7 +540,7 @@ class AdoptTest(BuilderTestCase):
         exc = self.assertRaises(
             exceptions.TempestException, self.adopt,
             self.canary('one', (4, '192.0.2.1', 'fixed'), status='ERROR'))
-        self.assertIn('canary one (id-of-one) is ERROR on host beta', str(exc))
+        self.assertIn('server one (id-of-one) is ERROR on host beta', str(exc))
 
     def test_a_key_that_cannot_be_read(self):
         self.path.unlink()
