@@ -63,6 +63,10 @@ class CloudCommand(command.Command):
             'sure: block for disks of the hosts, shared for Ceph and the '
             'like')
         parser.add_argument(
+            '--deploy-by', choices=('nova', 'heat'), default='',
+            help='service that deploys the servers of the tests: nova itself '
+            '(the default), or Heat, by a stack')
+        parser.add_argument(
             '--config', metavar='FILE', default='',
             help='more options of tempest.conf, such as access to hosts; '
             'they override')

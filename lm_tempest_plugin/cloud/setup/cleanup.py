@@ -32,6 +32,7 @@ from openstack import exceptions
 from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.cloud.setup import resources
+from lm_tempest_plugin.cloud import stacks
 from lm_tempest_plugin import utils
 
 # Number of servers that a message names.
@@ -242,8 +243,9 @@ MARKED: dict[str, tuple[Callable[[Any], Iterable[Any]],
                         Callable[[Any, str], None]]] = {
     'server': (lambda connection: connection.compute.servers(
                    all_projects=True, tags=resources.TAG),
-               lambda connection, identifier: _delete_server(
-                   connection.compute, TIMEOUT_S, identifier)),
+               lambda connection, identifier: _delete(
+                   connection.compute.get_server,
+                   connection.compute.delete_server, TIMEOUT_S, identifier)),
     'floating IP': (lambda connection: connection.network.ips(
                         description=resources.DESCRIPTION),
                     lambda connection, identifier:
@@ -284,10 +286,15 @@ def delete_leftovers(access: discovery.Access, prefix: str,
     cleanup = Cleanup(access)
     connection = access.connection
     compute, network = connection.compute, connection.network
+    if connection.has_service(stacks.SERVICE):
+        heat = connection.orchestration
+        # Before their servers: Heat deletes these.
+        cleanup.delete_all('stack', heat.stacks, functools.partial(
+            _delete, heat.get_stack, heat.delete_stack, timeout_s), prefix)
     cleanup.delete_all(
-        'server', compute.servers,
-        functools.partial(_delete_server, compute, timeout_s), prefix,
-        all_projects=True, name=prefix)
+        'server', compute.servers, functools.partial(
+            _delete, compute.get_server, compute.delete_server, timeout_s),
+        prefix, all_projects=True, name=prefix)
     if connection.has_service('block-storage'):
         cleanup.delete_all(
             'volume', connection.block_storage.volumes,
@@ -296,6 +303,9 @@ def delete_leftovers(access: discovery.Access, prefix: str,
                        connection.image.delete_image, prefix)
     cleanup.delete_all('security group', network.security_groups,
                        network.delete_security_group, prefix)
+    # The account's own, which belong to stacks.
+    cleanup.delete_all('key pair', compute.keypairs, compute.delete_keypair,
+                       prefix)
     for each in cleanup.find('user', connection.identity.users, prefix):
         before = len(cleanup.kept)
         # nova keeps key pairs when their owner is deleted.
@@ -320,14 +330,15 @@ def delete_leftovers(access: discovery.Access, prefix: str,
     return cleanup
 
 
-def _delete_server(compute: Any, timeout_s: float, identifier: str) -> None:
-    """Delete a server, and wait: until then, it uses volumes and ports."""
+def _delete(get: Callable[[str], Any], delete: Callable[[str], object],
+            timeout_s: float, identifier: str) -> None:
+    """Delete a server or a stack, and wait: it uses others until then."""
     def status() -> str:
         try:
-            return str(compute.get_server(identifier).status)
+            return str(get(identifier).status)
         except exceptions.NotFoundException:
             return ''
 
-    compute.delete_server(identifier)
+    delete(identifier)
     utils.wait_until(lambda state: not state, status, 'its deletion',
                      timeout_s, POLL_S, error=setup.SetupError)

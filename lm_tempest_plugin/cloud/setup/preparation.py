@@ -25,6 +25,7 @@ from lm_tempest_plugin.cloud.setup import configuration
 from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.cloud.setup import workspace
+from lm_tempest_plugin.cloud import stacks
 from lm_tempest_plugin import config
 
 TESTS = 'lm_tempest_plugin.tests.live_migration_ha'
@@ -44,6 +45,7 @@ class Arguments:
     :ivar network: name or id
     :ivar flavors: names or ids of three flavors, separated by commas
     :ivar storage: block or shared
+    :ivar deploy_by: nova or heat
     :ivar config: path of a file with options of tempest.conf
     """
 
@@ -52,6 +54,7 @@ class Arguments:
     network: str = ''
     flavors: str = ''
     storage: str = ''
+    deploy_by: str = ''
     config: str = ''
 
     def absolute(self) -> 'Arguments':
@@ -122,7 +125,14 @@ def prepare(cloud: str, arguments: Arguments, files: workspace.Workspace,
         others = configuration.load(pathlib.Path(arguments.config))
         paths.append(pathlib.Path(arguments.config))
     conf = configuration.read_checked(*paths)
+    deploy_by = arguments.deploy_by or conf.live_migration_ha.deploy_by
+    others = configuration.merge(others, configuration.convert(
+        live_migration_ha={'deploy_by': arguments.deploy_by or None}))
     access = discovery.connect(cloud)
+    if deploy_by == 'heat' and not access.connection.has_service(
+            stacks.SERVICE):
+        raise access.error('Heat has to deploy the servers, but there is no '
+                           f'service {stacks.SERVICE}')
     facts = discovery.discover(access)
     flavors = tuple(resources.named_flavors(access, names))
     network = resources.choose_network(access, arguments.network)

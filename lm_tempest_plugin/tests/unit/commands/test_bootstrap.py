@@ -200,6 +200,13 @@ class CreateAndDeleteTest(base.TestCase):
                       'servers that use it: 1: guest (server-1)',
                       self.said)
 
+    def test_servers_deployed_by_heat(self):
+        self.connection.catalog.add('orchestration')
+        for wanted in ('heat', ''):
+            self.create(image=str(self.image), deploy_by=wanted)
+            self.assertEqual(['heat'],
+                             self.conf()['live_migration_ha']['deploy_by'])
+
     def test_storage_is_not_known(self):
         self.create(image=str(self.image))
         self.assertNotIn('storage',

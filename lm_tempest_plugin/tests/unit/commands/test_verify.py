@@ -15,6 +15,7 @@ import pathlib
 import signal
 import sys
 import threading
+from unittest import mock
 
 import fixtures
 
@@ -193,6 +194,18 @@ class VerifyTest(base.TestCase):
         self.verify(wanted={'storage': ''})
         self.assertEqual('OldApiTest', self.arguments[0][1])
         self.assertIn('are left out', self.text())
+
+    def test_servers_deployed_by_heat(self):
+        before = self.connection.writes()
+        exc = self.assertRaises(setup.SetupError, self.verify,
+                                wanted={'deploy_by': 'heat'})
+        self.assertIn('Heat has to deploy the servers, but there is no '
+                      'service orchestration', str(exc))
+        self.assertEqual(before, self.connection.writes())
+        self.connection.catalog.add('orchestration')
+        self.connection.orchestration = mock.Mock()
+        self.connection.orchestration.stacks.return_value = []
+        self.assertEqual(0, self.verify(wanted={'deploy_by': 'heat'}))
 
     def test_settings_of_hosts_without_known_storage(self):
         path = self.folder / 'hosts.conf'

@@ -211,6 +211,21 @@ class ClassTest(fakes.LiveMigrationHaTestCase):
         self.kind.setup_clients()
         self.assertIs(self.admin, self.kind.owner)
 
+    def test_the_account_owns_stacks(self):
+        # Heat lists no stacks of Tempest's projects.
+        self.conf.live_migration_ha.deploy_by = 'heat'
+        account = self.useFixture(fixtures.MockPatchObject(
+            tempest_base.credentials_factory,
+            'get_configured_admin_credentials')).mock
+        manager = self.useFixture(fixtures.MockPatchObject(
+            tempest_base.clients, 'Manager')).mock
+        self.kind.setup_clients()
+        self.assertIs(manager.return_value, self.kind.owner)
+        manager.assert_called_once_with(account.return_value)
+        self.conf.auth.use_dynamic_credentials = False
+        self.kind.setup_clients()
+        self.assertIs(self.admin, self.kind.owner)
+
     def test_the_microversion_is_the_newest_that_both_know(self):
         for newest, expected in (('2.100', '2.84'), ('2.30', '2.30')):
             kind = self.offers(newest)
@@ -350,6 +365,29 @@ class OptionsTest(fakes.TempestTestCase):
         self.made.assert_called_once_with(
             self.test, self.owner, self.clients,
             builder.GuestOptions.of(self.conf))
+
+    def test_stacks(self):
+        options = self.conf.live_migration_ha
+        options.deploy_by, options.heat_template = 'heat', 'mine.yaml'
+        made = self.useFixture(fixtures.MockPatchObject(
+            tempest_base.stack_builder, 'StackBuilder',
+            return_value=self.builder)).mock
+        client = self.useFixture(fixtures.MockPatchObject(
+            tempest_base.stacks, 'StacksClient')).mock
+        account = mock.Mock()
+        self.test.account_manager = lambda: account
+        self.conf.compute.endpoint_type = 'internal'
+        self.run_test(self.test)
+        self.made.assert_not_called()
+        (test, owner, clients, _, given, stack), _ = made.call_args
+        self.assertEqual((self.test, account, self.clients,
+                          client.return_value),
+                         (test, owner, clients, given))
+        self.assertEqual('mine.yaml', stack.template)
+        self.assertEqual((account.auth_provider, 'RegionOne'),
+                         client.call_args[0])
+        self.assertEqual('internal', client.call_args[1]['endpoint_type'])
+        client.return_value.check_offered.assert_called_once_with()
 
     def test_guests_are_built_on_the_configured_host(self):
         for host, expected in ((None, ''), ('alpha', 'alpha')):

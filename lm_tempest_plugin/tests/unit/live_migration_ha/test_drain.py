@@ -49,6 +49,19 @@ class DrainTest(fakes.TempestTestCase):
             self.assertEqual([each.server_id for each in self.guests],
                              [each.server_id for each in plan.servers])
 
+    def test_an_existing_stack(self):
+        options = self.conf.live_migration_ha
+        options.stack_id = 'uuid'
+        guests = self.build(3, 'beta')
+        stacked = mock.Mock()
+        stacked.adopt_stack.return_value = mock.Mock(), guests
+        self.passes(self.new(test_drain.DrainTest, 'test_drain_in_window',
+                             build_stacks=lambda test: stacked))
+        self.assertEqual(['alpha', 'beta'],
+                         [plan.destination for plan in self.plans])
+        self.assertEqual({3}, {len(plan.servers) for plan in self.plans})
+        self.builder.build.assert_not_called()
+
     def test_round_trips(self):
         self.conf.live_migration_ha.round_trips = 2
         self.assertEqual([('window of 3', 'beta'),

@@ -10,6 +10,8 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from unittest import mock
+
 import fixtures
 from openstack.compute.v2 import keypair
 from openstack import exceptions as sdk_exc
@@ -221,6 +223,36 @@ class DeleteLeftoversTest(base.TestCase):
         before = self.connection.writes()
         self.assertEqual(([], []), self.clear())
         self.assertEqual(before, self.connection.writes())
+
+    def test_stacks_with_their_key_pair(self):
+        self.connection.catalog.add('orchestration')
+        heat = self.connection.orchestration = mock.Mock()
+        mine = mock.Mock(id='mine')
+        mine.name = PREFIX + '-stack'
+        other = mock.Mock(id='other')
+        other.name = 'other'
+        heat.stacks.return_value = [mine, other]
+        heat.get_stack.side_effect = [
+            mine, sdk_exc.NotFoundException('gone')]
+        nova = self.connection.compute
+        nova.all_keypairs = {nova.user_id: {
+            name: keypair.Keypair(id=name, name=name)
+            for name in (PREFIX + '-key', 'b')}}
+        self.assertEqual(
+            ([f'stack {PREFIX}-stack (mine)',
+              f'key pair {PREFIX}-key ({PREFIX}-key)'], []), self.clear())
+        heat.delete_stack.assert_called_once_with('mine')
+
+    def test_a_stack_that_stays(self):
+        self.connection.catalog.add('orchestration')
+        heat = self.connection.orchestration = mock.Mock()
+        stack = mock.Mock(id='mine')
+        stack.name = PREFIX + '-stack'
+        heat.stacks.return_value = [stack]
+        heat.get_stack.return_value.status = 'DELETE_FAILED'
+        deleted, [kept] = self.clear()
+        self.assertEqual([], deleted)
+        self.assertIn('its deletion; last state: DELETE_FAILED', kept)
 
     def test_all_of_the_run_and_nothing_else(self):
         nova, neutron, keystone = (
