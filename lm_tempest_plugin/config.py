@@ -113,6 +113,87 @@ def _checked(opt: cfg.Opt, condition: Callable[[Any], str]) -> cfg.Opt:
     return opt
 
 
+class WorkloadKind(NamedTuple):
+    """Work of a guest while it is migrated.
+
+    :ivar name: value of option workload
+    :ivar unit: unit of its rate; empty for none
+    :ivar per_s: rate if none is given
+    :ivar in_memory: whether it works in a memory of a given size
+    :ivar about: the work, for the documentation
+    """
+
+    name: str
+    unit: str = ''
+    per_s: float = 0.0
+    in_memory: bool = False
+    about: str = ''
+
+
+# A guest in software emulation reaches these rates.
+WORKLOADS = (
+    WorkloadKind('idle', about='none: the guest only answers probes'),
+    WorkloadKind('memory', 'MiB', 16.0, True,
+                 'writes memory, again and again; 0 for as fast as it can'),
+    WorkloadKind('keeper', 'MiB', 2.0, True,
+                 'increments a counter in every page, and compares all pages'),
+    WorkloadKind('disk', 'writes', 4.0,
+                 about='writes blocks of 4 KiB to its disk, each with fsync'),
+    WorkloadKind('wordcount', 'words', 10000.0,
+                 about='counts the words of a text that this machine streams '
+                 'to it, and registers them on its disk each second'),
+)
+
+
+def workloads_table() -> list[tuple[str, ...]]:
+    """Return WORKLOADS as rows of text for the documentation.
+
+    The first row has the headings.
+    """
+    return [('Name', 'Work of the guest', 'Rate if none is given'),
+            *((each.name, each.about,
+               f'{each.per_s:g} {each.unit}/s' if each.unit else '')
+              for each in WORKLOADS)]
+
+
+def workload(text: str, memory_mib: int) -> schema.Workload:
+    """Return the workload that a value of an option stands for.
+
+    :param text: NAME or NAME:RATE
+    :param memory_mib: value of option workload_memory_mib
+    :raises ValueError: there is no such workload, or it has no such rate
+    """
+    name, colon, rate = text.partition(':')
+    kind = next((each for each in WORKLOADS if each.name == name), None)
+    if kind is None:
+        raise ValueError(
+            f'{name!r} is no workload; there are: '
+            f'{", ".join(each.name for each in WORKLOADS)}')
+    if not colon:
+        per_s = kind.per_s
+    elif not kind.unit:
+        raise ValueError(f'workload {name} has no rate')
+    elif re.fullmatch(r'[1-9]\d{0,6}', rate) or (
+            rate == '0' and name == 'memory'):
+        per_s = float(rate)
+    else:
+        raise ValueError(f'{rate!r} {kind.unit}/s is no rate of workload '
+                         f'{name}, such as {name}:{kind.per_s:g}')
+    if name == 'disk' and per_s > 100:
+        raise ValueError('workload disk does at most 100 writes/s')
+    return schema.Workload(name=name, per_s=per_s, unit=kind.unit,
+                           memory_mib=memory_mib if kind.in_memory else 0)
+
+
+def _workload_fault(text: str) -> str:
+    """Return why a value of an option is no workload; empty if it is one."""
+    try:
+        workload(text, 1)
+    except ValueError as exc:
+        return str(exc)
+    return ''
+
+
 live_migration_ha_group = cfg.OptGroup(
     name='live_migration_ha',
     title='Live migration under observation',
@@ -309,6 +390,22 @@ _probe_opts = [
         'missing then.'),
 ]
 
+_workload_opts = [
+    _checked(cfg.StrOpt(
+        'workload', default='idle',
+        help='Work of the guests while they are migrated, NAME or NAME:RATE, '
+        'such as memory:32. The names are '
+        f'{", ".join(each.name for each in WORKLOADS)}; the documentation '
+        'tells their units. A guest that does not reach the rate works as '
+        'fast as it can, and results have the measured one.'),
+        _workload_fault),
+    cfg.IntOpt(
+        'workload_memory_mib', default=16, min=1, max=1048576,
+        help='Memory that workloads memory and keeper write again and again, '
+        'in MiB. The guest needs as much in a tmpfs, which usually takes up '
+        'to half of its memory.'),
+]
+
 _wait_opts = [
     cfg.FloatOpt(
         'poll_interval', default=0.5, min=0.1, max=60.0,
@@ -363,8 +460,10 @@ _result_opts = [
         'at the beginning'),
 ]
 
+
 live_migration_ha_opts = (
-    _bound_opts + _drain_opts + _probe_opts + _wait_opts + _result_opts)
+    _bound_opts + _drain_opts + _probe_opts + _workload_opts + _wait_opts +
+    _result_opts)
 
 
 def _log_command(path: str, *units: str) -> str:
@@ -595,6 +694,14 @@ def _bounds(name: str, text: str) -> cfg.Opt:
 
 
 matrix_opts = [
+    _checked(cfg.ListOpt(
+        'workloads', default=[],
+        help='Work of the guests to compare, such as '
+        'idle,memory:8,memory:32: values of option workload in group '
+        'live_migration_ha. The servers are migrated with each of them; '
+        'without settings of nova-compute in this group, this needs no '
+        'access to the hosts. Empty, the default, for that option alone.'),
+        lambda texts: next(filter(None, map(_workload_fault, texts)), '')),
     *(cfg.ListOpt(
         setting.name, default=[], item_type=setting.kind,
         help=f'Values of {setting.option} in nova.conf. {setting.note}'.strip()
@@ -709,6 +816,24 @@ def declared_settings(conf: Any) -> schema.Settings:
         storage=options.storage or '',
         values={name: value for name, value in declared.items()
                 if value is not None})
+
+
+def declared_workload(conf: Any) -> schema.Workload:
+    """Return the work of the guests in tests that do not compare workloads.
+
+    :param conf: Tempest's CONF
+    """
+    options = conf.live_migration_ha
+    return workload(options.workload, options.workload_memory_mib)
+
+
+def compared_workloads(conf: Any) -> list[schema.Workload]:
+    """Return the work of the guests in tests that compare workloads.
+
+    :param conf: Tempest's CONF
+    """
+    return [workload(text, conf.live_migration_ha.workload_memory_mib)
+            for text in getattr(conf, matrix_group.name).workloads]
 
 
 def config_files(conf: Any) -> list[str]:

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from concurrent import futures
 import contextlib
 import dataclasses
+import functools
 import shlex
 import types
 from typing import Any
@@ -28,12 +29,17 @@ from tempest.lib import exceptions
 from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.guests import inspection
 from lm_tempest_plugin.guests import workloads
+from lm_tempest_plugin.guests.workloads import choice
 from lm_tempest_plugin.guests.workloads import outbound
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
+
+IDLE = schema.Workload()
+#: Slug of the check of all workloads that a test can choose.
+WORKLOAD = 'workload'
 
 # Prints the addresses that answer one of three echo requests.
 _PING = """\
@@ -83,6 +89,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
     """Guests with running probes, written disks and known facts.
 
     :ivar guests: the guests
+    :ivar workload: work of the guests
     :ivar probes: probes of their addresses
     :ivar inspections: facts that were last read in the guests, by the
         server's UUID
@@ -90,15 +97,18 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
 
     def __init__(self, maker: builder.GuestBuilder,
                  guests: tuple[builder.Guest, ...], options: ProbeOptions,
-                 neighbour: builder.Guest | None = None) -> None:
+                 neighbour: builder.Guest | None = None,
+                 workload: schema.Workload = IDLE) -> None:
         """Prepare; nothing is sent yet.
 
         :param maker: built the guests
         :param guests: guests that answer, or will soon
         :param options: options of the probes
         :param neighbour: another guest, which is not migrated
+        :param workload: work of the guests
         """
         self.guests = guests
+        self.workload = workload
         self.inspections: dict[str, schema.GuestInspection] = {}
         self.probes = watch.Watch(
             [guest.address for guest in guests], options.interval_s,
@@ -106,6 +116,11 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
         self._builder = maker
         self._options = options
         self._neighbour = neighbour
+        self._programs = {
+            guest.server_id: found for guest in guests
+            if (found := choice.create(workload, guest.address))}
+        # Why a program does not run, by the server's UUID.
+        self._not_working: dict[str, str] = {}
         # Why parts are not read any more: by the server's UUID, by slug.
         self._unread: dict[str, dict[str, str]] = {
             guest.server_id: {} for guest in guests}
@@ -124,9 +139,12 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
             if outbound.OutboundWorkload.name not in self._options.leave_out:
                 for guest in self.guests:
                     self._connect(guest, stack)
-            # Last of all, when the guests have little to do any more.
+            for each in self._programs.values():
+                stack.callback(each.close)
             with futures.ThreadPoolExecutor(inspection.AT_ONCE) as pool:
                 # A list, to raise the error of any of them.
+                list(pool.map(self._work, self._programs))
+                # Last of all: what comes before costs the guests time.
                 list(pool.map(self.inspect, [
                     guest.server_id for guest in self.guests]))
             self._stack = stack.pop_all()
@@ -143,10 +161,30 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
             LOG.info('Server %s: %s', guest.server_id, exc)
             self._unread[guest.server_id][connection.name] = str(exc)
 
+    def _work(self, server_id: str) -> None:
+        """Start the workload of a guest."""
+        guest = self._guest(server_id)
+        try:
+            self._programs[server_id].start(
+                functools.partial(self._builder.run, guest))
+        except workloads.Skipped as exc:
+            LOG.warning('Server %s: no workload %s: %s', server_id,
+                        self.workload, exc)
+            self._not_working[server_id] = str(exc)
+
     def __exit__(self, exc_type: type[BaseException] | None,
                  exc: BaseException | None,
                  traceback: types.TracebackType | None) -> None:
         self._stack.close()
+        if exc_type is not None:
+            # SSH to a guest that is lost would be tried for minutes.
+            return
+        for server_id, each in self._programs.items():
+            try:
+                each.stop(functools.partial(
+                    self._builder.run, self._guest(server_id)))
+            except builder.GuestUnreachable as unreachable:
+                LOG.warning('The workload goes on: %s', unreachable)
 
     def inspect(self, server_id: str) -> schema.GuestInspection:
         """Return facts that are read in a guest now, and remember them.
@@ -195,7 +233,29 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
 
         :param server_id: UUID of its server
         """
-        return self._builder.verify(self._guest(server_id))
+        guest = self._guest(server_id)
+        found = dict(self._builder.verify(guest))
+        if server_id in self._programs and server_id not in self._not_working:
+            problem = self._programs[server_id].verify(
+                functools.partial(self._builder.run, guest))
+            found[WORKLOAD] = problem and f'{self.workload.name}: {problem}'
+        return found
+
+    def progress(self, server_id: str, begin_ns: int,
+                 end_ns: int) -> schema.WorkloadFigures | None:
+        """Return figures of a guest's workload; None for an idle guest.
+
+        :param server_id: UUID of its server
+        :param begin_ns: when its migration was requested, CLOCK_MONOTONIC
+        :param end_ns: when it had ended, the same
+        """
+        if server_id not in self._programs:
+            return None
+        if server_id in self._not_working:
+            return schema.WorkloadFigures(skipped=self._not_working[server_id])
+        return self._programs[server_id].progress(
+            functools.partial(self._builder.run, self._guest(server_id)),
+            begin_ns, end_ns)
 
     def _guest(self, server_id: str) -> builder.Guest:
         return next(guest for guest in self.guests

@@ -14,7 +14,6 @@
 
 from collections.abc import Collection
 import importlib.resources
-import re
 import time
 
 from tempest.lib import exceptions
@@ -59,9 +58,8 @@ def command(parts: Collection[str]) -> str:
     """
     source = importlib.resources.files(__package__).joinpath(
         'inspection.sh').read_text('utf-8')
-    # dropbear refuses commands of more than 9000 bytes.
-    script = re.sub(r'^(#.*| +#.*|)\n|^ +', '', source, flags=re.MULTILINE)
-    return _COMMAND.format(parts=' '.join(parts), script=script)
+    return _COMMAND.format(parts=' '.join(parts),
+                           script=workloads.bare(source))
 
 
 def inspect(run: workloads.Run,

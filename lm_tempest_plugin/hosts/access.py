@@ -215,6 +215,18 @@ class HostAccess:
         return libvirt.running_job(
             self._remotes[host], self._virsh, server_id)
 
+    def dirty_rates(self, host: str,
+                    server_ids: Sequence[str]) -> dict[str, float]:
+        """Return the memory that guests write, in bytes per second.
+
+        :param host: name of the host that they are on
+        :param server_ids: UUIDs of the servers
+        :returns: by the server's UUID; without those that were not measured
+        :raises HostError: the host cannot be asked
+        """
+        return libvirt.dirty_rates(
+            self._remotes[host], self._virsh, server_ids)
+
     def traces(self, host: str, server_ids: Sequence[str]
                ) -> dict[str, schema.HostTraces]:
         """Return the traces of each server on a host, by its UUID.

@@ -160,7 +160,8 @@ class _Run:
         self._inspector.before(before)
         self._drain_fields = {
             'drain': self._store.next_drain(), 'test': plan.test,
-            'settings': plan.settings, 'strategy': str(plan.strategy),
+            'settings': plan.settings, 'workload': plan.workload,
+            'strategy': str(plan.strategy),
             'servers': len(before), 'round_trip': plan.round_trip,
             'measured': plan.measured,
             'source': sources[0] if len(sources) == 1 else '',
@@ -310,7 +311,8 @@ class _Run:
             inspected.workloads, inspected.inspection,
             self._inspector.reachable_before.get(server_id),
             self._forced.get(server_id),
-            self._inspector.hardware_before.get(server_id))
+            self._inspector.hardware_before.get(server_id),
+            inspected.work)
 
     def _explain(self, judged: registry.Judged) -> registry.Judged:
         """Add the reason to the verdict on a migration that went wrong.
@@ -416,7 +418,7 @@ class _Run:
             if facts.server else None,
             server_host=facts.server.host if facts.server else None,
             guest=facts.guest, continuity=judged.continuity,
-            job=judged.job, traces=facts.traces,
+            job=judged.job, work=judged.work, traces=facts.traces,
             hardware_before=judged.hardware_before,
             other_actions=facts.other_actions,
             reason=facts.reason.slug if facts.reason else '',

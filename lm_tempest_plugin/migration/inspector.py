@@ -76,6 +76,15 @@ class GuestAccess(Protocol):
         :param server_id: UUID of its server
         """
 
+    def progress(self, server_id: str, begin_ns: int,
+                 end_ns: int) -> schema.WorkloadFigures | None:
+        """Return figures of a guest's workload; None for an idle guest.
+
+        :param server_id: UUID of its server
+        :param begin_ns: when its migration was requested, CLOCK_MONOTONIC
+        :param end_ns: when it had ended, the same
+        """
+
     def seen_from_neighbour(
             self, addresses: Mapping[str, Sequence[str]]
             ) -> Mapping[str, tuple[str, ...]]:
@@ -107,12 +116,14 @@ class Inspected:
     :ivar inspection: facts that were read in it; None if none were
     :ivar workloads: the problem that each workload found, by its name; empty
         for a workload without a problem
+    :ivar work: figures of the chosen workload; None if none are known
     """
 
     continuity: schema.Continuity | None
     guest: schema.GuestState
     inspection: schema.GuestInspection | None = None
     workloads: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    work: schema.WorkloadFigures | None = None
 
 
 class Inspector:
@@ -147,6 +158,7 @@ class Inspector:
         self._lost_s: list[float] = []
         self.reachable_before: Mapping[str, schema.Reachability] = {}
         self.hardware_before: dict[str, schema.GuestHardware] = {}
+        self._dirty_before: dict[str, float] = {}
         self.host_errors: list[str] = []
 
     def before(self, planned: Iterable[servers.Server]) -> None:
@@ -163,6 +175,22 @@ class Inspector:
             for server_id, found in self.traces([host], server_ids).items():
                 if found[0].hardware is not None:
                     self.hardware_before[server_id] = found[0].hardware
+            self._dirty_before |= self._dirty_rates(host, server_ids)
+
+    def _dirty_rates(self, host: str,
+                     server_ids: Sequence[str]) -> Mapping[str, float]:
+        """Return the bytes of memory that guests write each second.
+
+        Not of idle guests, because it takes seconds.
+        """
+        if self._hosts is None or not self._hosts.has(host) or (
+                not self._plan.workload.unit):
+            return {}
+        try:
+            return self._hosts.dirty_rates(host, server_ids)
+        except remote.HostError as exc:
+            LOG.warning('The dirty rate is not known: %s', exc)
+            return {}
 
     def reachability(self, planned: Iterable[servers.Server]
                      ) -> Mapping[str, schema.Reachability]:
@@ -305,26 +333,33 @@ class Inspector:
         if planned.inspection is None or self._guests is None:
             return Inspected(continuity, schema.GuestState(
                 answers=answers, boot_id_before=before))
-        facts, workloads, error = self._read(self._guests, server_id)
+        facts, workloads, work, error = self._read(self._guests, migration)
         return Inspected(
             continuity, schema.GuestState(
                 answers=answers, boot_id_before=before,
                 boot_id_after=facts.boot_id if facts else '',
                 boot_id_error='' if facts else error),
-            facts, workloads)
+            facts, workloads, work)
 
-    def _read(self, guests: GuestAccess, server_id: str) -> tuple[
-            schema.GuestInspection | None, Mapping[str, str], str]:
+    def _read(self, guests: GuestAccess, migration: follow.Migration) -> tuple[
+            schema.GuestInspection | None, Mapping[str, str],
+            schema.WorkloadFigures | None, str]:
         """Return facts and workloads of a guest, and why there are none."""
+        server_id = migration.request.server_id
         lost_s = sum(self._lost_s)
         if lost_s >= LOST_S:
-            return None, {}, (f'not tried: SSH to other guests took '
-                              f'{lost_s:.0f} s in vain')
+            return None, {}, None, (f'not tried: SSH to other guests took '
+                                    f'{lost_s:.0f} s in vain')
         facts = None
         begin_s = time.monotonic()
         try:
             facts = guests.inspect(server_id)
-            return facts, guests.verify(server_id), ''
+            problems = guests.verify(server_id)
+            work = guests.progress(
+                server_id, migration.request.requested_ns,
+                migration.ended_ns or time.monotonic_ns())
+            return facts, problems, work and msgspec.structs.replace(
+                work, dirty_bytes_per_s=self._dirty_before.get(server_id)), ''
         except (exceptions.TempestException, OSError, EOFError,
                 # It printed no text.
                 ValueError) as exc:
@@ -337,7 +372,7 @@ class Inspector:
         if facts:
             # Nobody knows which of them it was.
             workloads = {'workloads': f'cannot be verified: {error}'}
-        return facts, workloads, error
+        return facts, workloads, None, error
 
     def _continuity(self, migration: follow.Migration
                     ) -> schema.Continuity | None:

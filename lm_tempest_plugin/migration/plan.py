@@ -205,6 +205,7 @@ class MigrationPlan:
     :ivar strategy: how many at once
     :ivar settings: settings of nova-compute and storage that are declared or
         were set; the checks look for them
+    :ivar workload: work of the guests meanwhile
     :ivar expected: the verdicts that are no problem
     :ivar expected_status: status that the servers have to have afterwards,
         on the source, where they are expected to stay; empty to accept the
@@ -227,6 +228,7 @@ class MigrationPlan:
     options: request.RequestOptions = request.RequestOptions()
     strategy: Strategy = ONE_AT_A_TIME
     settings: schema.Settings = schema.Settings()
+    workload: schema.Workload = schema.Workload()
     expected: tuple[verdict.Kind, ...] = (verdict.Kind.COMPLETED,)
     expected_status: str = ''
     expected_refusal: ExpectedRefusal | None = None

@@ -22,6 +22,7 @@ import dataclasses
 import functools
 
 import numpy
+from scipy import optimize
 from scipy import stats
 
 CONFIDENCE = 0.95
@@ -32,6 +33,11 @@ P95 = 0.95
 MOST_PLACES = 400
 # From this number of places on, Kendall's statistic is nearly normal.
 LARGE = 50
+# A curve through fewer dirty rates than this fits anything.
+LEAST_RATES = 3
+# A bandwidth beyond the largest dirty rate by this factor cannot be told from
+# an infinite one.
+MOST_BANDWIDTH = 1000.0
 
 Values = Sequence[float] | numpy.ndarray
 
@@ -76,6 +82,33 @@ class StraightLine:
     seconds_per_gib: Estimate
     residual_s: float
     count: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Convergence:
+    """The curve setup_s + memory_mib / (bandwidth - dirty rate).
+
+    :ivar setup_s: duration without any copy
+    :ivar memory_mib: memory that has to be sent, given
+    :ivar bandwidth: MiB/s at which it is sent; no copy ends at a dirty rate
+        above it
+    :ivar residual_s: root mean square of the distances from the curve
+    :ivar count: number of values
+    """
+
+    setup_s: Estimate
+    memory_mib: float
+    bandwidth: Estimate
+    residual_s: float
+    count: int
+
+    def at(self, rates: Values) -> numpy.ndarray:
+        """Return the durations at dirty rates below the bandwidth.
+
+        :param rates: in MiB/s
+        """
+        return self.setup_s.value + self.memory_mib / (
+            self.bandwidth.value - numpy.asarray(rates, dtype=float))
 
 
 def array(values: Values) -> numpy.ndarray:
@@ -307,3 +340,59 @@ def line(ram_gib: Values, seconds: Values) -> StraightLine:
     return StraightLine(
         offset, per_gib, float(numpy.sqrt((residuals ** 2).mean())),
         len(values))
+
+
+def convergence(rates: Values, seconds: Values,
+                memory_mib: float) -> Convergence:
+    """Return the least-squares curve of durations by dirty rate.
+
+    Each pass of a live migration sends the memory that the guest wrote during
+    the pass before, so the passes take memory / bandwidth x (1 + r + r^2 +
+    ...) with r = dirty rate / bandwidth: memory / (bandwidth - dirty rate) in
+    all. That holds while the guest writes no page twice in a pass.
+
+    The intervals are those of the linear approximation at the solution (D. M.
+    Bates and D. G. Watts, Nonlinear Regression Analysis, 1988, section 2.3).
+
+    :param rates: dirty rates of completed migrations, in MiB/s
+    :param seconds: their durations, in the same order
+    :param memory_mib: memory that each of them had to send, in MiB
+    :raises ValueError: there are too few rates, or the numbers of both differ
+    """
+    found, values = array(rates), array(seconds)
+    if len(found) != len(values):
+        raise ValueError(f'{len(values)} durations cannot belong to '
+                         f'{len(found)} dirty rates')
+    if len(numpy.unique(found)) < LEAST_RATES:
+        raise ValueError(f'a curve takes {LEAST_RATES} dirty rates or more')
+
+    def copies(bandwidth: float) -> numpy.ndarray:
+        copied: numpy.ndarray = memory_mib / (bandwidth - found)
+        return copied
+
+    def distance(logarithm: float) -> float:
+        copied = copies(found.max() + numpy.exp(logarithm))
+        # The best setup time for a bandwidth is a mean.
+        return float(numpy.var(values - copied))
+
+    # Not above the largest dirty rate: its migration has completed.
+    scale = max(float(found.max()), memory_mib / float(values.max()))
+    solution = optimize.minimize_scalar(
+        distance, method='bounded', options={'xatol': 1e-6}, bounds=(
+            numpy.log(scale * 1e-3), numpy.log(scale * MOST_BANDWIDTH)))
+    bandwidth = float(found.max() + numpy.exp(solution.x))
+    setup_s = float((values - copies(bandwidth)).mean())
+    residuals = values - setup_s - copies(bandwidth)
+    degrees = len(values) - 2
+    slopes = numpy.column_stack(
+        [numpy.ones(len(found)), -copies(bandwidth) ** 2 / memory_mib])
+    covariance = numpy.linalg.pinv(slopes.T @ slopes) * (
+        residuals ** 2).sum() / degrees
+    halves = stats.t.isf(TAIL, degrees) * numpy.sqrt(numpy.diag(covariance))
+    return Convergence(
+        Estimate(setup_s, setup_s - float(halves[0]),
+                 setup_s + float(halves[0]), len(values)),
+        memory_mib,
+        Estimate(bandwidth, bandwidth - float(halves[1]),
+                 bandwidth + float(halves[1]), len(values)),
+        float(numpy.sqrt((residuals ** 2).mean())), len(values))

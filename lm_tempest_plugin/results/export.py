@@ -29,7 +29,7 @@ from lm_tempest_plugin.results import summary
 # So that no setting is taken for one of our own tags.
 SETTING = 'setting_'
 PREFIX = 'lm_live_migration_'
-DRAIN_LABELS = ('settings', 'storage', 'servers', 'strategy')
+DRAIN_LABELS = ('settings', 'storage', 'servers', 'strategy', 'workload')
 MIGRATION_LABELS = (*DRAIN_LABELS, 'flavor')
 
 Values = dict[str, str | bool | int | float | None]
@@ -73,7 +73,8 @@ def influx(results: store.Results) -> str:
         taken[name, each.run, at_ms] += 1
         for tag, value in {
                 'run': each.run, 'storage': each.settings.storage,
-                'strategy': each.strategy, 'source': each.source,
+                'strategy': each.strategy, 'workload': each.workload,
+                'source': each.source,
                 'destination': each.destination, 'measured': each.measured,
                 'good': not each.problems, **tags,
                 **{SETTING + setting: value for setting, value
@@ -222,5 +223,5 @@ def _labels(line: schema.MigrationResult | schema.DrainResult) -> Labels:
     conditions = summary.Conditions.of(line)
     settings = conditions.settings
     return (str(settings), settings.storage, str(conditions.servers),
-            conditions.strategy,
+            conditions.strategy, str(conditions.workload),
             *([str(conditions.flavor)] if conditions.flavor else []))

@@ -24,6 +24,7 @@ from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results.plots import drains
 from lm_tempest_plugin.results.plots import groups
+from lm_tempest_plugin.results.plots import workloads
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.results import summary
@@ -61,6 +62,8 @@ def build(results: store.Results, title: str = '') -> document.Document:
                 'recommendation', 'Recommended number of migrations at once',
                 [document.Note(f'{found.recommendation.text}.', answer=True),
                  document.Bullets(found.recommendation.evidence)])]
+    if found.workloads:
+        sections.append(workloads.section(material))
     sections += [section(material) for section in PLOTS]
     if found.checks:
         sections.append(document.Section('checks', 'Checks', [document.Table(
@@ -113,6 +116,7 @@ def _migrations(material: plots.Material) -> Iterator[document.Node]:
     if len(limits) == 1:
         limit = ' Limits: outage {:g} s, stall {:g} s.'.format(*limits.pop())
     together = () if names.together else ('Drained together',)
+    work = ('Workload',) if material.summary.workloads else ()
     rows = []
     for group in material.summary.groups:
         conditions = group.conditions
@@ -123,6 +127,7 @@ def _migrations(material: plots.Material) -> Iterator[document.Node]:
         rows.append(document.TableRow((
             names.settings(conditions.settings), str(conditions.flavor),
             *([conditions.drained_together_short] if together else ()),
+            *([str(conditions.workload)] if work else ()),
             _as_expected(material, group),
             document.estimate(duration.median) if duration
             else document.UNKNOWN,
@@ -141,9 +146,10 @@ def _migrations(material: plots.Material) -> Iterator[document.Node]:
         'Live migrations by settings and flavor. Duration: median with its '
         '95 % interval. Outage and stall: longest, with the error bound. '
         f'Downtime by libvirt: median / longest.{limit}',
-        ('Settings', 'Flavor', *together, 'As expected', 'Duration (s)',
+        ('Settings', 'Flavor', *together, *work, 'As expected', 'Duration (s)',
          'p95 (s)', 'Outage (s)', 'Stall (s)', 'Downtime (s)'), rows,
-        words=3 + len(together), outcome=3 + len(together))
+        words=3 + len(together) + len(work),
+        outcome=3 + len(together) + len(work))
 
 
 def _directions(found: Mapping[

@@ -98,6 +98,55 @@ class Settings(_Part, frozen=True, kw_only=True):
         return ', '.join(words) or 'as configured'
 
 
+class Workload(_Part, frozen=True, kw_only=True):
+    """The work of guests while they are migrated.
+
+    :ivar name: ``idle``, ``memory``, ``keeper``, ``disk`` or ``wordcount``
+    :ivar per_s: work that is asked for each second; 0 for as much as possible
+    :ivar unit: unit of the work, such as ``MiB``; empty for none
+    :ivar memory_mib: memory in which it works; 0 for none
+    """
+
+    name: str = 'idle'
+    per_s: float = 0.0
+    unit: str = ''
+    memory_mib: int = 0
+
+    def __str__(self) -> str:
+        if not self.unit:
+            return self.name
+        rate = f'{self.per_s:g} {self.unit}/s' if self.per_s else 'unlimited'
+        return f'{self.name} {rate}' + (
+            f' of {self.memory_mib} MiB' if self.memory_mib else '')
+
+
+class WorkloadFigures(_Part, frozen=True, kw_only=True):
+    """The work of one guest around its migration. Null: not known.
+
+    :ivar unit: unit of the work
+    :ivar before_per_s: work each second in the last 10 s before the request
+    :ivar during_per_s: the same from the request to the end
+    :ivar after_per_s: the same in the first 10 s after the end
+    :ivar dirty_bytes_per_s: memory that the guest writes each second, as
+        libvirt has measured before the request
+    :ivar application_stall_s: longest time between two windows that the
+        guest finished, which take one second by themselves
+    :ivar disk_stall_s: longest write to the disk, by the guest's clock, which
+        a pause of the guest stops
+    :ivar skipped: why the workload does not run in this guest; empty if it
+        does
+    """
+
+    unit: str = ''
+    before_per_s: float | None = None
+    during_per_s: float | None = None
+    after_per_s: float | None = None
+    dirty_bytes_per_s: float | None = None
+    application_stall_s: float | None = None
+    disk_stall_s: float | None = None
+    skipped: str = ''
+
+
 class Flavor(_Part, frozen=True, kw_only=True):
     """Size of a server.
 
@@ -799,6 +848,7 @@ class _OfDrain(Line, frozen=True, kw_only=True):
     :ivar drain: id of the drain within the run
     :ivar test: id of the test, or name of the command
     :ivar settings: settings and storage that were declared or set
+    :ivar workload: work of the guests meanwhile
     :ivar strategy: such as ``window of 2``
     :ivar servers: number of servers of the drain
     :ivar round_trip: number of the round trip, from 1
@@ -812,6 +862,7 @@ class _OfDrain(Line, frozen=True, kw_only=True):
     drain: str
     test: str
     settings: Settings
+    workload: Workload = Workload()
     strategy: str
     servers: int
     round_trip: int
@@ -890,6 +941,8 @@ class MigrationResult(_OfDrain, frozen=True, kw_only=True, tag='migration'):
     :ivar guest: state of the guest
     :ivar continuity: probes of the guest; null if it was not probed
     :ivar job: libvirt's statistics; null if they are not known
+    :ivar work: figures of the workload; null for idle guests, and if the
+        guest cannot be asked
     :ivar traces: traces on the source and on the destination; empty without
         access to the hosts
     :ivar hardware_before: virtual hardware of the guest before the request;
@@ -930,6 +983,7 @@ class MigrationResult(_OfDrain, frozen=True, kw_only=True, tag='migration'):
     guest: GuestState
     continuity: Continuity | None
     job: LibvirtJob | None
+    work: WorkloadFigures | None = None
     traces: tuple[HostTraces, ...] = ()
     hardware_before: GuestHardware | None = None
     other_actions: tuple[OtherAction, ...] = ()

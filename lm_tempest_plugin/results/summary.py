@@ -17,6 +17,7 @@ of servers that were drained together, and strategy.
 """
 
 import collections
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -61,19 +62,22 @@ class Conditions:
     """Conditions under which results can be compared with each other.
 
     A live migration among four waits for others and shares the network with
-    them, so it is not comparable with one of a single server.
+    them, so it is not comparable with one of a single server. Nor is one of a
+    busy guest comparable with one of an idle guest.
 
     :ivar settings: settings and storage
     :ivar servers: number of servers that were drained together
     :ivar strategy: such as ``window of 2``; empty for a single server, for
         which all strategies are the same
     :ivar flavor: size of the servers; None for drains
+    :ivar workload: work of the guests
     """
 
     settings: schema.Settings
     servers: int
     strategy: str
     flavor: schema.Flavor | None = None
+    workload: schema.Workload = schema.Workload()
 
     @classmethod
     def of(cls, line: schema.MigrationResult | schema.DrainResult
@@ -81,7 +85,7 @@ class Conditions:
         """Return the conditions of a migration or of a drain."""
         return cls(line.settings, line.servers,
                    line.strategy if line.servers != 1 else '',
-                   getattr(line, 'flavor', None))
+                   getattr(line, 'flavor', None), line.workload)
 
     @property
     def drained_together(self) -> str:
@@ -96,12 +100,15 @@ class Conditions:
 
     @property
     def order(self) -> tuple[Any, ...]:
-        """Sort key: settings, size of the flavor, strategy, servers."""
+        """Sort key: settings, workload, flavor's size, strategy, servers."""
         flavor = self.flavor
         match = _STRATEGY.fullmatch(self.strategy)
         strategy = ((match[1], int(match[2])) if match
                     else (self.strategy, 0))
         return (self.settings.storage, tuple(self.settings.values.items()),
+                # Guests that are idle come first.
+                bool(self.workload.unit), self.workload.name,
+                self.workload.per_s, self.workload.memory_mib,
                 (flavor.ram_gib, flavor.vcpus, flavor.disk_gib, flavor.name)
                 if flavor else (), *strategy, self.servers)
 
@@ -267,6 +274,52 @@ class MemoryFit:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class WorkloadGroup:
+    """Live migrations of guests at work under the same conditions.
+
+    A figure that no migration has is None.
+
+    :ivar conditions: settings, servers, strategy, flavor and workload
+    :ivar migrations: number of measured live migrations
+    :ivar with_problems: number of them with at least one problem
+    :ivar skipped: number of them whose guest did not do the work
+    :ivar dirty_mib_per_s: median of the dirty rates
+    :ivar before_per_s: median of the work each second before the migration
+    :ivar during_per_s: the same during the migration
+    :ivar after_per_s: the same after it
+    :ivar duration_s: median of the durations
+    :ivar outage_s: longest outage
+    :ivar application_stall_s: longest stall of the application
+    :ivar disk_stall_s: longest write to the disk
+    """
+
+    conditions: Conditions
+    migrations: int
+    with_problems: int
+    skipped: int
+    dirty_mib_per_s: float | None
+    before_per_s: float | None
+    during_per_s: float | None
+    after_per_s: float | None
+    duration_s: float | None
+    outage_s: float | None
+    application_stall_s: float | None
+    disk_stall_s: float | None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ConvergenceFit:
+    """Duration without queueing as a function of the dirty rate.
+
+    :ivar conditions: settings, servers, strategy and flavor
+    :ivar curve: the curve
+    """
+
+    conditions: Conditions
+    curve: estimates.Convergence
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Difference:
     """Effect of one setting.
 
@@ -296,6 +349,8 @@ class Summary:
     :ivar checks: outcomes by check
     :ivar drifts: changes from round trip to round trip
     :ivar fits: duration by memory
+    :ivar workloads: guests at work, beside idle ones; empty if all are idle
+    :ivar convergences: duration by dirty rate
     :ivar differences: effects of single settings
     :ivar recommendation: number of live migrations at once for a drain
     :ivar problems: one text for each migration, drain or test with problems,
@@ -311,6 +366,8 @@ class Summary:
     checks: tuple[CheckSummary, ...]
     drifts: tuple[Drift, ...]
     fits: tuple[MemoryFit, ...]
+    workloads: tuple[WorkloadGroup, ...]
+    convergences: tuple[ConvergenceFit, ...]
     differences: tuple[Difference, ...]
     recommendation: recommendation.Recommendation
     problems: tuple[str, ...]
@@ -333,6 +390,7 @@ def summarize(results: store.Results) -> Summary:
         groups=tuple(_group(key, found) for key, found in grouped.items()),
         drains=tuple(_drain_groups(drains)), checks=_checks(results),
         drifts=tuple(_drifts(grouped)), fits=_fits(grouped),
+        workloads=_workloads(grouped), convergences=_convergences(grouped),
         differences=tuple(_differences(grouped)),
         recommendation=_recommendation(drains), problems=problems(results),
         remarks=(*results.remarks, *(
@@ -400,8 +458,13 @@ def migrations_by_drain(
 
 
 def load(migrations: Iterable[schema.MigrationResult]) -> str:
-    """Return the number of servers of each flavor: ``4 lm.small``."""
-    counts = collections.Counter(str(each.flavor) for each in migrations)
+    """Return the number of servers of each flavor: ``4 lm.small``.
+
+    The work of servers that are not idle follows.
+    """
+    counts = collections.Counter(
+        f'{each.flavor} with {each.workload}' if each.workload.unit
+        else str(each.flavor) for each in migrations)
     return ', '.join(f'{count} {name}'
                      for name, count in sorted(counts.items()))
 
@@ -621,11 +684,88 @@ def _fits(grouped: Grouped) -> tuple[MemoryFit, ...]:
         if len({ram_gib for ram_gib, _ in points}) > 1)
 
 
+def dirty_mib_per_s(migration: schema.MigrationResult) -> float | None:
+    """Return the dirty rate of a guest before its migration, in MiB/s.
+
+    Where libvirt has not measured it, a guest with workload memory tells how
+    much it wrote, and an idle one writes next to nothing.
+
+    :returns: None if it is not known
+    """
+    work = migration.work
+    if work is not None and work.dirty_bytes_per_s is not None:
+        return work.dirty_bytes_per_s / 2 ** 20
+    if not migration.workload.unit:
+        return 0.0
+    return work.before_per_s if work is not None and (
+        migration.workload.name == 'memory') else None
+
+
+def _workloads(grouped: Grouped) -> tuple[WorkloadGroup, ...]:
+    if not any(conditions.workload.unit for conditions in grouped):
+        return ()
+    found = []
+    for conditions, migrations in grouped.items():
+        measured = [each for each in migrations if each.measured]
+        if not measured:
+            continue
+        work = [each.work for each in measured if each.work]
+
+        def known(values: Iterable[float | None], figure: Callable[
+                [list[float]], Any] = numpy.median) -> float | None:
+            numbers = [each for each in values if each is not None]
+            return float(figure(numbers)) if numbers else None
+
+        found.append(WorkloadGroup(
+            conditions, len(measured),
+            sum(bool(each.problems) for each in measured),
+            sum(bool(each.skipped) for each in work),
+            known(map(dirty_mib_per_s, measured)),
+            known(each.before_per_s for each in work),
+            known(each.during_per_s for each in work),
+            known(each.after_per_s for each in work),
+            known(value(each, 'duration_s') for each in measured),
+            known((value(each, 'outage_s') for each in measured), max),
+            known((each.application_stall_s for each in work), max),
+            known((each.disk_stall_s for each in work), max)))
+    return tuple(found)
+
+
+def by_dirty_rate(grouped: Grouped) -> Grouped:
+    """Return measured migrations by their conditions but for the workload."""
+    together: dict[Conditions, list[schema.MigrationResult]] = (
+        collections.defaultdict(list))
+    for conditions, migrations in grouped.items():
+        together[dataclasses.replace(
+            conditions, workload=schema.Workload())] += [
+                each for each in migrations if each.measured]
+    return together
+
+
+def _convergences(grouped: Grouped) -> tuple[ConvergenceFit, ...]:
+    fits = []
+    for conditions, migrations in by_dirty_rate(grouped).items():
+        known = [(rate, each) for each in migrations if each.completed and
+                 (rate := dirty_mib_per_s(each)) is not None]
+        if len({rate for rate, _ in known}) < estimates.LEAST_RATES:
+            continue
+        # Pages of zeros are not sent, so less than the flavor's memory.
+        memory_mib = min(
+            each.job.memory_bytes_processed / 2 ** 20
+            if each.job and each.job.memory_bytes_processed
+            else each.flavor.ram_gib * 1024 for _, each in known)
+        fits.append(ConvergenceFit(conditions, estimates.convergence(
+            [rate for rate, _ in known],
+            [each.duration_s - each.queue_s for _, each in known],
+            memory_mib)))
+    return tuple(fits)
+
+
 def _differences(grouped: Grouped) -> Iterator[Difference]:
     same = collections.defaultdict(list)
     for conditions in grouped:
-        same[conditions.flavor, conditions.servers,
-             conditions.strategy].append(conditions)
+        same[conditions.flavor, conditions.servers, conditions.strategy,
+             conditions.workload].append(conditions)
     for found in same.values():
         for before, after in itertools.combinations(found, 2):
             setting = different_setting(before.settings, after.settings)

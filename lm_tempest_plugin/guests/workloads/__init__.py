@@ -12,11 +12,14 @@
 
 """Workloads that run in a guest while it is migrated, one module each.
 
-A workload is a few shell commands for busybox's ash, dash and bash. Each
-command fails with a message on standard error if it cannot do its work.
+Some check a guest once, such as a file on its disk; others work all the time,
+at a rate that a test chooses (module program). All of them are shell commands
+for busybox's ash, dash and bash. Each command fails with a message on standard
+error if it cannot do its work.
 """
 
 from collections.abc import Callable
+import re
 from typing import Protocol
 
 #: Runs a shell command in a guest and returns its output, stripped.
@@ -25,6 +28,16 @@ Run = Callable[[str], str]
 
 class Skipped(Exception):
     """A workload cannot run in a guest; the text says why."""
+
+
+def bare(script: str) -> str:
+    """Return a shell script without comments, indentation and empty lines.
+
+    dropbear refuses commands of more than 9000 bytes.
+
+    :param script: its text
+    """
+    return re.sub(r'^(#.*| +#.*|)\n|^ +', '', script, flags=re.MULTILINE)
 
 
 class Workload(Protocol):

@@ -63,13 +63,15 @@ echo "${{sum%% *}}"
 # The guest's memory was migrated with its page cache, so a checksum of cached
 # data says nothing about the disk: drop the cache, or fail. Only clean pages
 # can be dropped; conv=fsync above has written these.
-_READ = """\
+DROP_CACHES = """\
 caches=/proc/sys/vm/drop_caches
 if [ -w $caches ]; then
     echo 3 > $caches
 else
     sudo -n sh -c "echo 3 > $caches"
 fi || { echo 'The page cache cannot be dropped' >&2; exit 1; }
+"""
+_READ = DROP_CACHES + """\
 sum=$(sha256sum < "$HOME/lm-disk") || exit
 echo "${sum%% *}"
 """

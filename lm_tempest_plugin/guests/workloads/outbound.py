@@ -12,6 +12,7 @@
 
 """A TCP connection that the guest opens to this machine."""
 
+from collections.abc import Callable
 import contextlib
 import fcntl
 import shlex
@@ -27,14 +28,13 @@ CONNECT_S = 10.0
 # Time for a new line. After a long outage TCP waits as long as the outage
 # lasted before it sends again.
 LINE_S = 60.0
+NO_CLIENT = 'the guest has no socat, nc, ncat, python3 or bash'
 # Time between two looks for whether the guest has acknowledged our line.
 LOOK_S = 0.02
 
-# The guest sends a number each second. It has to come first after a migration:
-# OVN and Open vSwitch do not migrate connection tracking, so a packet from
-# outside would be a new connection to the destination, which the security
-# group refuses. The trap lets the client outlive the SSH connection.
-_SCRIPT = """\
+# Sets "$@" to a client that connects its standard input and output with this
+# machine.
+_CLIENT = """\
 host={host} port={port}
 if command -v socat > /dev/null; then
     set -- socat - "TCP:$host:$port,nodelay"
@@ -47,20 +47,44 @@ elif command -v python3 > /dev/null; then
 elif command -v bash > /dev/null; then
     set -- bash -c {bash} bash {plain} "$port"
 else
-    echo none
-    exit
+    {otherwise}
 fi
+"""
+_PYTHON = """\
+import os, socket, sys, threading
+connection = socket.create_connection(sys.argv[1:])
+def receive():
+    for data in iter(lambda: connection.recv(65536), b""):
+        os.write(1, data)
+threading.Thread(target=receive, daemon=True).start()
+for line in iter(lambda: os.read(0, 65536), b""):
+    connection.sendall(line)
+"""
+_BASH = 'exec 3<> "/dev/tcp/$1/$2"; cat <&3 & exec cat >&3'
+
+# The guest sends a number each second. It has to come first after a migration:
+# OVN and Open vSwitch do not migrate connection tracking, so a packet from
+# outside would be a new connection to the destination, which the security
+# group refuses. The trap lets the client outlive the SSH connection.
+_SCRIPT = """\
 echo "$1"
 (trap '' HUP; n=0; while echo $((n += 1)) && sleep 1; do :; done | "$@") \
     > /dev/null 2>&1 < /dev/null &
 """
-_PYTHON = """\
-import os, socket, sys
-connection = socket.create_connection(sys.argv[1:])
-for line in iter(lambda: os.read(0, 100), b""):
-    connection.sendall(line)
-"""
-_BASH = 'exec cat > "/dev/tcp/$1/$2"'
+
+
+def client(host: str, port: int, otherwise: str) -> str:
+    """Return shell commands that set "$@" to a client of this machine.
+
+    :param host: address of this machine
+    :param port: TCP port of this machine
+    :param otherwise: command for a guest without any client
+    """
+    return _CLIENT.format(
+        # socat asks for the brackets.
+        host=shlex.quote(f'[{host}]' if ':' in host else host),
+        plain=shlex.quote(host), port=port, otherwise=otherwise,
+        python=shlex.quote(_PYTHON), bash=shlex.quote(_BASH))
 
 
 def command(host: str, port: int) -> str:
@@ -71,11 +95,50 @@ def command(host: str, port: int) -> str:
     :param host: address of this machine
     :param port: TCP port of this machine
     """
-    return _SCRIPT.format(
-        # socat asks for the brackets.
-        host=shlex.quote(f'[{host}]' if ':' in host else host),
-        plain=shlex.quote(host), port=port,
-        python=shlex.quote(_PYTHON), bash=shlex.quote(_BASH))
+    return client(host, port, 'echo none; exit') + _SCRIPT
+
+
+def connect(address: str, begin: Callable[[str, int], str]
+            ) -> tuple[socket.socket, str]:
+    """Return a connection that a guest opens to this machine, and its client.
+
+    :param address: address of the guest; no other may connect
+    :param begin: starts a client in the guest, and returns its name; takes
+        an address and a port of this machine
+    :raises Skipped: the guest cannot connect
+    """
+    family = socket.AF_INET6 if ':' in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as route:
+            # Sends nothing, and chooses our address towards the guest.
+            route.connect((address, 7))
+            host = route.getsockname()[0]
+        listener = socket.create_server((host, 0), family=family)
+    except OSError as exc:
+        raise workloads.Skipped(
+            f'this machine cannot listen for the guest: {exc}') from exc
+    with listener:
+        used = begin(host, listener.getsockname()[1])
+        connection = _accept(listener, address)
+    if connection is None:
+        raise workloads.Skipped(
+            f'no connection from the guest to {host} within {CONNECT_S:g} s '
+            f'({used}): NAT or a firewall')
+    return connection, used
+
+
+def _accept(listener: socket.socket, address: str) -> socket.socket | None:
+    deadline_s = time.monotonic() + CONNECT_S
+    while (left_s := deadline_s - time.monotonic()) > 0:
+        listener.settimeout(left_s)
+        try:
+            connection, peer = listener.accept()
+        except TimeoutError:
+            break
+        if peer[0] == address:
+            return connection
+        connection.close()
+    return None
 
 
 class OutboundWorkload:
@@ -96,43 +159,17 @@ class OutboundWorkload:
 
         :raises Skipped: it cannot
         """
-        family = socket.AF_INET6 if ':' in self._address else socket.AF_INET
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as route:
-                # Sends nothing, and chooses our address towards the guest.
-                route.connect((self._address, 7))
-                host = route.getsockname()[0]
-            listener = socket.create_server((host, 0), family=family)
-        except OSError as exc:
-            raise workloads.Skipped(
-                f'this machine cannot listen for the guest: {exc}') from exc
-        with listener:
-            client = run(command(host, listener.getsockname()[1]))
-            if client == 'none':
-                raise workloads.Skipped('the guest has no socat, nc, ncat, '
-                                        'python3 or bash')
-            self._connection = self._accept(listener)
-        if self._connection is None:
-            raise workloads.Skipped(
-                f'no connection from the guest to {host} within '
-                f'{CONNECT_S:g} s ({client}): NAT or a firewall')
+        def begin(host: str, port: int) -> str:
+            used = run(command(host, port))
+            if used == 'none':
+                raise workloads.Skipped(NO_CLIENT)
+            return used
+
+        self._connection, used = connect(self._address, begin)
         problem = self._exchange(self._connection, CONNECT_S)
         if problem:
             self.close()
-            raise workloads.Skipped(f'{client} in the guest: {problem}')
-
-    def _accept(self, listener: socket.socket) -> socket.socket | None:
-        deadline_s = time.monotonic() + CONNECT_S
-        while (left_s := deadline_s - time.monotonic()) > 0:
-            listener.settimeout(left_s)
-            try:
-                connection, peer = listener.accept()
-            except TimeoutError:
-                break
-            if peer[0] == self._address:
-                return connection
-            connection.close()
-        return None
+            raise workloads.Skipped(f'{used} in the guest: {problem}')
 
     def verify(self, run: workloads.Run) -> str:
         """Return a problem if the connection carries no line either way."""

@@ -151,14 +151,31 @@ def ephemeral_disks(seen: registry.Observation) -> Iterator[schema.Problem]:
 @registry.check
 def outbound(seen: registry.Observation) -> Iterator[schema.Problem]:
     """Expect a connection that the guest opened to this machine to live."""
-    asked = [each for each in seen.migrations if 'outbound' in each.workloads]
-    if not asked:
+    if not any('outbound' in each.workloads for each in seen.migrations):
         # It raises the reason, if one is known.
         _compared(seen, 'outbound')
         raise registry.SkipCheck('no connection could be verified')
-    for each in asked:
-        if each.workloads['outbound']:
-            yield each.problem('outbound', each.workloads['outbound'])
+    yield from _found(seen, 'outbound')
+
+
+@registry.check
+def workload(seen: registry.Observation) -> Iterator[schema.Problem]:
+    """Expect the work of the guest to go on, and nothing of it to be lost."""
+    if not any('workload' in each.workloads for each in seen.migrations):
+        reasons = dict.fromkeys(each.work.skipped for each in seen.migrations
+                                if each.work and each.work.skipped)
+        raise registry.SkipCheck('; '.join(reasons) or (
+            'no work could be verified' if seen.plan.workload.unit
+            else 'the guests are idle'))
+    yield from _found(seen, 'workload')
+
+
+def _found(seen: registry.Observation,
+           slug: str) -> Iterator[schema.Problem]:
+    """Yield the problems that a workload has found in guests."""
+    for each in seen.migrations:
+        if each.workloads.get(slug):
+            yield each.problem(slug, each.workloads[slug])
 
 
 def _compared(seen: registry.Observation, slug: str) -> list[tuple[

@@ -78,6 +78,7 @@ class Judged:
         None if it was not
     :ivar hardware_before: virtual hardware of the guest before the migration;
         None if it is not known
+    :ivar work: figures of the guest's workload; None if none are known
     """
 
     migration: follow.Migration
@@ -90,6 +91,7 @@ class Judged:
     reachable_before: schema.Reachability | None = None
     forced_ns: int | None = None
     hardware_before: schema.GuestHardware | None = None
+    work: schema.WorkloadFigures | None = None
 
     @property
     def server_id(self) -> str:

@@ -47,6 +47,7 @@ class Names:
             if any(name in settings.values for settings in parts))
         together = {each.drained_together for each in conditions}
         self.together = together.pop() if len(together) == 1 else ''
+        self._busy = any(each.workload.unit for each in conditions)
 
     def settings(self, settings: schema.Settings) -> str:
         """Return the short name of settings."""
@@ -58,6 +59,8 @@ class Names:
     def group(self, conditions: summary.Conditions) -> str:
         """Return the short name of conditions, without the flavor."""
         name = self.settings(conditions.settings)
+        if self._busy:
+            name += f', {conditions.workload}'
         return name if self.together else \
             f'{name} – {conditions.drained_together}'
 

@@ -247,19 +247,22 @@ class LiveMigrationHaTest(manager.ScenarioTest):
 
     @contextlib.contextmanager
     def observe(self, *guests: builder.Guest, delete: bool = False,
-                neighbour: builder.Guest | None = None) -> Iterator[Fleet]:
+                neighbour: builder.Guest | None = None,
+                workload: schema.Workload | None = None) -> Iterator[Fleet]:
         """Observe guests; fail at the end if one was harmed meanwhile.
 
         :param guests: guests that answer, or will soon
         :param delete: whether to delete them at the end in any case
         :param neighbour: another guest, which is asked to reach them
+        :param workload: work of the guests; None for that of the options
         """
         with contextlib.ExitStack() as stack:
             if delete:
                 stack.callback(self.builder.delete, *guests)
             fleet = stack.enter_context(Fleet(
                 self.builder, guests,
-                ProbeOptions.of(CONF.live_migration_ha), neighbour))
+                ProbeOptions.of(CONF.live_migration_ha), neighbour,
+                workload or config.declared_workload(CONF)))
             yield fleet
             problems = fleet.final_problems()
             if problems:
@@ -293,7 +296,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
                 each.volumes)
                 for each in fleet.guests),
             'destination': destination, 'options': self.request_options(),
-            'settings': self.settings, 'test': self.id(),
+            'settings': self.settings, 'workload': fleet.workload,
+            'test': self.id(),
             'leave_out': dict.fromkeys(
                 CONF.live_migration_ha.leave_out_checks,
                 'option leave_out_checks'),

@@ -43,7 +43,8 @@ LOG = logging.getLogger(__name__)
 # After one of these, other settings can still be tested.
 ERRORS = (remote.HostError, undo_log.UndoLogError, exceptions.TempestException,
           errors.ProbeError, *api.NO_ANSWER)
-COLUMNS = ('Settings', 'Flavor', 'Servers', 'Verdict', 'Duration (s)',
+COLUMNS = ('Settings', 'Workload', 'Flavor', 'Servers', 'Verdict',
+           'Duration (s)',
            'Outage (s)', 'Stall (s)', 'Downtime (ms)', 'Transport',
            'At once', 'Problems')
 
@@ -58,7 +59,8 @@ def rows(run: engine.MigrationRun) -> list[list[str]]:
     for result in run.results:
         continuity, job = result.continuity, result.job
         found.append([
-            str(result.settings), str(result.flavor), str(result.servers),
+            str(result.settings), str(result.workload), str(result.flavor),
+            str(result.servers),
             result.verdict, f'{result.duration_s:.1f}',
             f'{continuity.outage.longest_s:.3f}' if continuity else '',
             f'{continuity.stall.longest_s:.3f}'
@@ -95,10 +97,12 @@ class MatrixTest(base.LiveMigrationHaTest):
         cls.matrix = settings.matrix(
             values, CONF.live_migration_ha.seed,
             CONF.live_migration_ha.storage)
+        cls.workloads = config.compared_workloads(CONF) or [
+            config.declared_workload(CONF)]
         # OS_TEST_TIMEOUT is meant for one round trip of one server.
         flavors = len(options.flavors) or 1
         cls.TIMEOUT_SCALING_FACTOR = 2 * len(cls.matrix) * (
-            1 + CONF.live_migration_ha.round_trips * (
+            1 + CONF.live_migration_ha.round_trips * len(cls.workloads) * (
                 flavors + options.drain_servers // 4 + 1))
 
     @decorators.idempotent_id('c0a8c2e6-54a7-4b0b-8f0a-5be6f1d9c7d3')
@@ -109,7 +113,8 @@ class MatrixTest(base.LiveMigrationHaTest):
         The options of group live_migration_ha_matrix are set on all hosts,
         nova-compute is restarted, and at the end the old values are
         restored. First one server of each flavor makes round_trips round
-        trips alone; then several servers make them together. An earlier
+        trips alone; then several servers make them together. With option
+        workloads, this is repeated with each work of the guests. An earlier
         round trip of another guest is not measured. Asserted for each
         combination:
 
@@ -174,18 +179,22 @@ class MatrixTest(base.LiveMigrationHaTest):
         source, destination = self.choose_hosts()
         if outcome == settings.Outcome.MOVES:
             self._warm_up(source, destination)
-        for flavor in options.flavors or ['']:
-            self._migrate(
-                self.builder.build(1, source, self.builder.flavor_id(flavor)),
-                [destination, source], outcome)
-        if options.drain_servers > 1 and outcome == settings.Outcome.MOVES:
-            # One more than the hosts run at once, at least. Otherwise none
-            # has to wait, and the limit cannot be observed.
-            limit = self.settings.values.get('max_concurrent_live_migrations')
-            number = self.builder.room(
-                options.drain_servers, 1 + (limit or 1), source, destination)
-            self._migrate(self.builder.build(number, source),
-                          [destination, source], outcome)
+        route = [destination, source]
+        for workload in self.workloads:
+            for flavor in options.flavors or ['']:
+                self._migrate(self.builder.build(
+                    1, source, self.builder.flavor_id(flavor)),
+                    route, outcome, workload)
+            if options.drain_servers > 1 and (
+                    outcome == settings.Outcome.MOVES):
+                # One more than the hosts run at once, at least. Otherwise
+                # none has to wait, and the limit cannot be observed.
+                limit = self.settings.values.get(
+                    'max_concurrent_live_migrations')
+                number = self.builder.room(
+                    options.drain_servers, 1 + (limit or 1), *route[::-1])
+                self._migrate(self.builder.build(number, source),
+                              route, outcome, workload)
 
     def _warm_up(self, source: str, destination: str) -> None:
         """Make a round trip with a guest without measuring it.
@@ -194,14 +203,16 @@ class MatrixTest(base.LiveMigrationHaTest):
         helper processes, which is no cost of the settings.
         """
         guest, = self.builder.build(1, source)
-        with self.observe(guest, delete=True) as fleet:
+        with self.observe(guest, delete=True,
+                          workload=schema.Workload()) as fleet:
             for host in (destination, source):
                 self.migrate(
                     fleet, host, measured=False,
                     bounds=plan.Bounds.forced(CONF.live_migration_ha))
 
     def _migrate(self, guests: Sequence[builder.Guest],
-                 route: Sequence[str], outcome: settings.Outcome) -> None:
+                 route: Sequence[str], outcome: settings.Outcome,
+                 workload: schema.Workload) -> None:
         """Move guests along a route, as far as the settings let them."""
         options = CONF.live_migration_ha
         stays = outcome == settings.Outcome.REFUSES
@@ -218,7 +229,7 @@ class MatrixTest(base.LiveMigrationHaTest):
                 (verdict.Kind.ROLLED_BACK, verdict.Kind.FAILED) if recovers
                 else (verdict.Kind.INCONSISTENT,))
             fields['expected_status'] = 'ACTIVE' if recovers else 'ERROR'
-        with self.observe(*guests, delete=True) as fleet:
+        with self.observe(*guests, delete=True, workload=workload) as fleet:
             for round_trip in range(1, 2 if stays else
                                     options.round_trips + 1):
                 for host in route[:1] if stays else route:

@@ -10,36 +10,47 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
-import pathlib
-import subprocess
-import tempfile
-import time
-
 from lm_tempest_plugin.guests.workloads import memory
-from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.guests import programs
 
 
-class MemoryTest(base.TestCase):
+class MemoryTest(programs.ProgramTestCase):
 
-    def test_writes_until_it_is_ended(self):
-        with tempfile.TemporaryDirectory() as folder:
-            # Not where a guest would have it, and with its process id.
-            command = memory.command(1).replace(
-                '/dev/shm', folder) + 'echo $!'
-            shell = subprocess.run(['sh', '-c', command], text=True,
-                                   capture_output=True, check=True)
-            pid = int(shell.stdout)
-            try:
-                target = pathlib.Path(folder, 'lm-target')
-                before = target.stat().st_mtime_ns
-                end = time.monotonic() + 10
-                while target.stat().st_mtime_ns == before:
-                    self.assertLess(time.monotonic(), end)
-                    time.sleep(0.01)
-            finally:
-                subprocess.run(['kill', str(pid)], check=True)
-                time.sleep(0.2)
+    def target(self):
+        return (self.memory / 'lm-memory' / 'target').read_bytes()
 
-    def test_nothing_to_write(self):
-        self.assertRaises(ValueError, memory.command, 0)
+    def test_no_memory(self):
+        self.assertRaises(ValueError, memory.MemoryWorkload, 0)
+
+    def test_all_memory_is_written_with_other_data_each_time(self):
+        for shell in self.each_shell():
+            workload = self.start(memory.MemoryWorkload(1, 0))
+            self.wait_for(lambda: len(self.target()) == 2 ** 20)
+            first = self.target()
+            passes = self.log()[-1][1] // 16
+            self.wait_for(lambda passes=passes:
+                          self.log()[-1][1] // 16 > passes)
+            second = self.target()
+            # libvirt compares samples of pages.
+            self.assertNotEqual(first[:4096], second[:4096], shell)
+            workload.stop(self.run_here)
+
+    def test_the_rate(self):
+        self.start(memory.MemoryWorkload(2, 4))
+        self.wait_for(lambda: len(self.log()) >= 9)
+        log = self.log()
+        # A turn is 1 MiB, each 0.25 s or later.
+        self.assertEqual([16], list({after[1] - before[1] for before, after
+                                     in zip(log, log[1:])}))
+        self.assertGreaterEqual(log[8][0] - log[0][0], 190)
+
+    def test_a_sleep_that_knows_whole_seconds_only(self):
+        (self.programs / 'sleep').write_text(
+            '#!/bin/sh\ncase $1 in (*.*) exit 1 ;; esac\n'
+            'exec /bin/sleep "$1"\n')
+        (self.programs / 'sleep').chmod(0o755)
+        self.start(memory.MemoryWorkload(2, 4))
+        self.wait_for(lambda: len(self.log()) >= 2)
+        first, second, *_ = self.log()
+        # One turn a second.
+        self.assertEqual(64, second[1] - first[1])

@@ -139,9 +139,9 @@ class InterveneTest(fakes.TempestTestCase):
             guest, workload = self.builder.start.call_args.args
             self.assertEqual(self.plans[-1].servers[0].server_id,
                              guest.server_id)
-            run = mock.Mock()
-            workload.start(run)
-            run.assert_called_once_with(memory.command(expected))
+            self.assertIsInstance(workload, memory.MemoryWorkload)
+            self.assertEqual((0, expected), (workload.asked_per_s,
+                                             workload.memory_mib))
 
     def test_no_migration_was_in_the_state(self):
         self.snapshots = [['completed']]

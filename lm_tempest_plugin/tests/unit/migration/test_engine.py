@@ -80,6 +80,7 @@ class EngineTestCase(base.TestCase):
         self.guests.inspect.return_value = builders.INSPECTION
         self.guests.seen_from_neighbour.return_value = {}
         self.guests.verify.return_value = {}
+        self.guests.progress.return_value = None
         self.hosts = mock.create_autospec(access.HostAccess, instance=True)
         self.hosts.traces.side_effect = self.traces
         self.hosts.logs.return_value = []

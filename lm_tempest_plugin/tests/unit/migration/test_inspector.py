@@ -63,6 +63,7 @@ class InspectorTestCase(base.TestCase):
             inspector.GuestAccess, instance=True)
         self.guests.inspect.return_value = builders.INSPECTION
         self.guests.verify.return_value = {'disk': ''}
+        self.guests.progress.return_value = None
         self.look = self.useFixture(fixtures.MockPatchObject(
             reachability, 'look', side_effect=lambda addresses, before: {
                 each: schema.Reachability() for each in addresses})).mock

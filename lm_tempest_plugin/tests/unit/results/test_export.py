@@ -118,7 +118,7 @@ class OpenMetricsTest(base.TestCase):
         self.assertEqual({
             'settings': 'block, tunnelled off', 'storage': 'block',
             'flavor': 'lm.small', 'servers': '2', 'strategy': ODD,
-            'verdict': 'completed'},
+            'workload': 'idle', 'verdict': 'completed'},
             dict(labels))
 
     def test_the_same_figures_as_a_report(self):

@@ -229,7 +229,7 @@ class OptionsTest(base.TestCase):
 class ShippedTest(base.TestCase):
 
     def test_there_are_some(self):
-        self.assertEqual(['gate', 'osic', 'quick', 'upgrade'],
+        self.assertEqual(['gate', 'osic', 'quick', 'upgrade', 'workloads'],
                          configuration.profiles())
 
     def test_the_plugin_takes_their_options(self):
@@ -242,7 +242,7 @@ class ShippedTest(base.TestCase):
             configuration.read_checked(profile.path, hosts)
 
     def test_only_the_white_papers_needs_hosts(self):
-        for name in ('gate', 'quick', 'upgrade'):
+        for name in ('gate', 'quick', 'upgrade', 'workloads'):
             configuration.read_checked(configuration.load_profile(name).path)
         exc = self.assertRaises(setup.SetupError, configuration.read_checked,
                                 configuration.load_profile('osic').path)
@@ -283,7 +283,7 @@ class LoadTest(base.TestCase):
             setup.SetupError, configuration.load_profile, 'slow')
         self.assertEqual(
             'there is no profile slow: give the path of a file, or one of '
-            'gate, osic, quick, upgrade', str(exc))
+            'gate, osic, quick, upgrade, workloads', str(exc))
 
     def test_mistakes(self):
         for text, said in (
