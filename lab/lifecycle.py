@@ -114,7 +114,7 @@ def up(paths: layout.Layout, topology: Topology,
         sandbox.refuse_others(paths.root)
         sandbox.end(paths.root)
         checks.memory(topology.computes, topology.has_ceph,
-                      topology.volumes)
+                      topology.volumes, topology.heat)
         began = time.monotonic()
         with console.Console() as progress:
             steps.run(_installation(paths, topology), progress)

@@ -34,6 +34,7 @@ MEMORY_CONTROL_PLANE = 3 * GIB
 MEMORY_COMPUTE = GIB
 MEMORY_CEPH = GIB
 MEMORY_VOLUMES = GIB
+MEMORY_HEAT = GIB // 2
 MIN_PYTHON = (3, 11)
 
 
@@ -129,19 +130,21 @@ def disk(paths: layout.Layout, needed: int) -> None:
 
 
 def memory(computes: int, has_ceph: bool = False,
-           volumes: bool = False) -> None:
+           volumes: bool = False, heat: bool = False) -> None:
     """Refuse a cloud that does not fit into this machine's memory.
 
     :param computes: number of compute hosts
     :param has_ceph: whether it includes a Ceph cluster
     :param volumes: whether it includes cinder
+    :param heat: whether it includes Heat
     :raises errors.LabError: if less memory is available than they need
     """
     memory_for(
         f'{computes} compute hosts{" with Ceph" * has_ceph}'
-        f'{" and volumes" * volumes}',
+        f'{" and volumes" * volumes}{" and Heat" * heat}',
         MEMORY_CONTROL_PLANE + computes * MEMORY_COMPUTE
-        + has_ceph * MEMORY_CEPH + volumes * MEMORY_VOLUMES,
+        + has_ceph * MEMORY_CEPH + volumes * MEMORY_VOLUMES
+        + heat * MEMORY_HEAT,
         'use fewer with --computes')
 
 
@@ -162,4 +165,4 @@ def memory_for(purpose: str, needed: int,
         raise errors.LabError(
             f'{available / GIB:.1f} GiB of memory are available and '
             f'{purpose} need '
-            f'{needed / GIB:.0f} GiB: end other programs, or {remedy}.')
+            f'{needed / GIB:g} GiB: end other programs, or {remedy}.')

@@ -227,3 +227,11 @@ class TestMemory(TestCase):
                       message)
         self.available += checks.MEMORY_VOLUMES
         checks.memory(2, True, True)
+
+    def test_heat_needs_more(self):
+        self.available = (checks.MEMORY_CONTROL_PLANE
+                          + 2 * checks.MEMORY_COMPUTE)
+        message = self.refusal(checks.memory, 2, False, False, True)
+        self.assertIn('2 compute hosts and Heat need 5.5 GiB', message)
+        self.available += checks.MEMORY_HEAT
+        checks.memory(2, heat=True)
