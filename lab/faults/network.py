@@ -345,7 +345,11 @@ FAULTS = (
           # The destination alone deletes its binding, once it can be reached.
           # Until then OVN counts the port to both hosts, and requests for
           # metadata may not arrive. nova may lose the migration in an
-          # exception.
-          consequences=('port-bindings', 'metadata', 'server-status'),
-          present=_is_mended),
+          # exception, with its allocation.
+          consequences=('port-bindings', 'metadata', 'server-status',
+                        'allocations'),
+          present=_is_mended,
+          # nova gives up after its RPC time-outs, of 60 s each. The verdict is
+          # compared with the state after that.
+          needs=Needs(timeout_s=240)),
 )

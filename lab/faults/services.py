@@ -351,8 +351,9 @@ FAULTS = (
           present=functools.partial(_acted, 'resetState')),
     Fault('delete', 'the server is deleted while copying', When.RUNNING,
           _delete, _nothing, (Kind.LOST,), checks=('server-exists',),
-          # The copy may end before nova-compute gets to it.
-          consequences=('outage', 'stall', 'instance-directories',
+          # The copy may end before nova-compute gets to it. The port is gone
+          # then, and the guest runs on without metadata.
+          consequences=('outage', 'stall', 'metadata', 'instance-directories',
                         'interfaces', 'domains'),
           cause=r'meanwhile delete by user',
           present=functools.partial(_acted, 'delete')),
