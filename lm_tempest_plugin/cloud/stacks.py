@@ -74,26 +74,27 @@ class Stack:
         return f'stack {self.name} ({self.stack_id})'
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, order=True)
 class Resource:
     """A resource of a stack, or of a stack within it.
 
     :ivar name: its name in the template
     :ivar kind: its type, such as OS::Nova::Server
     :ivar physical_id: its id in its own service
-    :ivar updated_at: when Heat last changed it; as Heat writes it
+    :ivar status: Heat's last action with it and its state; an update that
+        does not change it is none
     """
 
     name: str
     kind: str
     physical_id: str
-    updated_at: str
+    status: str
 
 
 class StacksClient(rest_client.RestClient):
     """Client of Heat's API.
 
-    tempest.lib has none since Tempest 14: it went into the plugin of Heat.
+    tempest.lib has none, and Heat's own plugin for Tempest uses heatclient.
     """
 
     def __init__(self, auth_provider: Any, region: str,
@@ -186,14 +187,17 @@ class StacksClient(rest_client.RestClient):
     def resources(self, stack: Stack) -> list[Resource]:
         """Return the resources of a stack and of all stacks within it.
 
+        Those stacks themselves are left out.
+
         :param stack: the stack
         """
         body = self._request(
             'GET', f'{stack.path}/resources?nested_depth={NESTED_DEPTH}')
-        return [Resource(
+        return sorted(Resource(
             each['resource_name'], each['resource_type'],
-            each['physical_resource_id'] or '', each['updated_time'] or '')
-            for each in body['resources']]
+            each['physical_resource_id'] or '', each['resource_status'])
+            for each in body['resources']
+            if 'nested' not in [link['rel'] for link in each['links']])
 
     def servers(self, stack: Stack) -> list[str]:
         """Return the UUIDs of all servers of a stack.
@@ -218,13 +222,17 @@ class StacksClient(rest_client.RestClient):
     def planned_changes(self, stack: Stack) -> list[str]:
         """Return each change that an update with the same values would make.
 
+        Heat updates stacks within the stack in any case, and leaves it to
+        their resources whether anything changes.
+
         :param stack: the stack
         """
         with _explaining(f'the update of {stack} cannot be previewed'):
             body = self._request(
                 'PATCH', f'{stack.path}/preview?show_nested=True', {})
         return [f'{each["resource_name"]} {change}' for change in CHANGES
-                for each in body['resource_changes'][change]]
+                for each in body['resource_changes'][change]
+                if 'nested_stack_id' not in each]
 
     def update(self, stack: Stack, timeout_s: float) -> Stack:
         """Update a stack with its own template and parameters.
@@ -291,7 +299,7 @@ def _explaining(what: str) -> Iterator[None]:
     """
     try:
         yield
-    except (exceptions.ClientRestClientException) as exc:
+    except exceptions.ClientRestClientException as exc:
         body = exc.resp_body
         error = body.get('error') if isinstance(body, dict) else None
         text = error.get('message') if isinstance(error, dict) else body

@@ -49,8 +49,8 @@ class StackTest(base.LiveMigrationHaTest):
 
         * a check of the stack by Heat is complete;
         * an update with the same template and parameters would change no
-          resource, and changes none: each has the same id and the same time
-          of its last change;
+          resource, and changes none: each has the same id, and for Heat the
+          check is still the last action with it;
         * the servers are still on the other host;
         * the deletion of a new stack leaves no resource of it, and neither
           servers nor their ports.
@@ -69,12 +69,12 @@ class StackTest(base.LiveMigrationHaTest):
         else:
             stack, source = found, guests[0].host
             destination = self.choose_destination(source)
-        before = client.resources(stack)
         timeout_s = CONF.compute.build_timeout * len(guests)
         with self.observe(*guests) as fleet:
             self.migrate(fleet, destination,
                          strategy=plan.window(options.window_size))
             client.check(stack, timeout_s)
+            before = client.resources(stack)
             self.assertEqual([], client.planned_changes(stack))
             client.update(stack, timeout_s)
             self.assertEqual(before, client.resources(stack))

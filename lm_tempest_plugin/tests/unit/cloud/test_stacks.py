@@ -155,14 +155,29 @@ class ResourcesTest(StacksTestCase):
     def test_servers_of_stacks_within_it(self):
         client = self.client({'resources': [
             {'resource_name': name, 'resource_type': kind,
-             'physical_resource_id': physical, 'updated_time': 'then'}
-            for name, kind, physical in (
-                ('servers', 'OS::Heat::ResourceGroup', 'group'),
-                ('0', stacks.SERVER, 'one'), ('1', stacks.SERVER, 'two'),
-                ('2', stacks.SERVER, None))]})
-        self.assertEqual(['one', 'two'], client.servers(STACK))
+             'physical_resource_id': physical,
+             'resource_status': 'CREATE_COMPLETE',
+             'links': [{'rel': 'self'}, *({'rel': each} for each in links)]}
+            for name, kind, physical, *links in (
+                ('servers', 'OS::Heat::ResourceGroup', 'group', 'nested'),
+                ('1', stacks.SERVER, 'two'), ('0', stacks.SERVER, 'one'),
+                ('2', stacks.SERVER, None), ('key', 'OS::X', 'three'))]})
+        found = client.resources(STACK)
+        self.assertEqual(stacks.Resource(
+            '0', stacks.SERVER, 'one', 'CREATE_COMPLETE'), found[0])
+        self.assertEqual(['one', 'two', '', 'three'],
+                         [each.physical_id for each in found])
         self.assertEqual([('GET', 'stacks/name/uuid/resources?nested_depth=5',
                            None)], self.asked)
+
+    def test_servers(self):
+        client = self.client()
+        client.resources = lambda stack: [
+            stacks.Resource('0', stacks.SERVER, 'one', 'CREATE_COMPLETE'),
+            # Heat has not requested it yet.
+            stacks.Resource('1', stacks.SERVER, '', 'INIT_COMPLETE'),
+            stacks.Resource('key', 'OS::X', 'two', 'CREATE_COMPLETE')]
+        self.assertEqual(['one'], client.servers(STACK))
 
 
 class ActionsTest(StacksTestCase):
@@ -188,7 +203,9 @@ class ActionsTest(StacksTestCase):
 
     def test_planned_changes(self):
         changes = {change: [] for change in (*stacks.CHANGES, 'unchanged')}
-        changes['unchanged'] = [{'resource_name': 'servers'}]
+        changes['unchanged'] = [{'resource_name': '0'}]
+        changes['updated'] = [{'resource_name': 'servers',
+                               'nested_stack_id': {}}]
         self.assertEqual([], self.client(
             {'resource_changes': changes}).planned_changes(STACK))
         changes['replaced'] = [{'resource_name': '0'}]

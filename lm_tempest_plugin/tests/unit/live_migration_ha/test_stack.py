@@ -29,9 +29,9 @@ class StackTest(fakes.TempestTestCase):
         self.client = mock.create_autospec(stacks.StacksClient, instance=True)
         self.client.planned_changes.return_value = []
         self.client.resources.return_value = [
-            stacks.Resource('0', stacks.SERVER, 'server-0', 'then'),
+            stacks.Resource('0', stacks.SERVER, 'server-0', 'CHECK_COMPLETE'),
             stacks.Resource('security_group', 'OS::Neutron::SecurityGroup',
-                            'group', 'then')]
+                            'group', 'CHECK_COMPLETE')]
         self.client.find.return_value = None
         self.stacked = mock.create_autospec(
             stack_builder.StackBuilder, instance=True)
@@ -85,11 +85,14 @@ class StackTest(fakes.TempestTestCase):
         self.fails(self.test(), '0 replaced')
         self.client.update.assert_not_called()
 
-    def test_an_update_replaces_a_server(self):
+    def test_an_update_changes_a_server(self):
         before = self.client.resources.return_value
-        self.client.resources.side_effect = [before, [
-            stacks.Resource('0', stacks.SERVER, 'other', 'now'), before[1]]]
-        self.fails(self.test(), 'other')
+        for values in (('server-0', 'UPDATE_COMPLETE'),
+                       ('other', 'CREATE_COMPLETE')):
+            self.client.resources.side_effect = [before, [
+                stacks.Resource('0', stacks.SERVER, *values), before[1]]]
+            self.fails(self.test(), *values)
+            self.plans.clear()
 
     def test_an_update_moves_a_server_back(self):
         self.host = 'alpha'
