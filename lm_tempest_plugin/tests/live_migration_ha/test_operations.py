@@ -46,8 +46,6 @@ class OperationsTest(base.LiveMigrationHaTest):
 
         Asserted, beside everything that is asserted for the migration:
 
-        * the console log can be read, and is not empty (unless
-          [compute-feature-enabled] console_output is False);
         * a security group that is added opens a port of the guest (unless the
           port was open before);
         * a port that is attached becomes ACTIVE on the destination, and is
@@ -55,6 +53,8 @@ class OperationsTest(base.LiveMigrationHaTest):
           interface_attach is False);
         * after a hard reboot, the guest answers with another boot id, and
           reads from its disk the data that it wrote before the migration;
+        * its console log can be read, and is not empty (unless
+          [compute-feature-enabled] console_output is False);
         * after the deletion of the server, no allocation and no port is left,
           and, with access to the hosts, no domain, instance directory or
           interface on either host.
@@ -63,9 +63,6 @@ class OperationsTest(base.LiveMigrationHaTest):
         destination = self.choose_destination(guest.host)
         with self.observe(guest) as fleet:
             self.migrate(fleet, destination, measured=False)
-            if CONF.compute_feature_enabled.console_output:
-                self.assertTrue(self.servers_client.get_console_output(
-                    guest.server_id)['output'], 'the console log is empty')
             self._open_port(guest)
             if CONF.compute_feature_enabled.interface_attach:
                 self._attach_interface(guest, destination)
@@ -77,6 +74,10 @@ class OperationsTest(base.LiveMigrationHaTest):
             'the hard reboot has not booted the guest again')
         # No other workload: connections have ended with the guest.
         self.assertEqual('', self.builder.verify(guest).get('disk', ''))
+        if CONF.compute_feature_enabled.console_output:
+            # The destination's log has begun with the reboot.
+            self.assertTrue(self.servers_client.get_console_output(
+                guest.server_id)['output'], 'the console log is empty')
         self.builder.delete(guest)
         # nova deletes the allocation after the server.
         self._wait(
