@@ -109,6 +109,14 @@ def _settings():
         for name, option, values, check in rows))
 
 
+def _workloads():
+    heading, *rows = importlib.import_module(
+        'lm_tempest_plugin.config').workloads_table()
+    return _table(heading, *(
+        (f'``{name}``', about[0].upper() + about[1:], rate or '(none)')
+        for name, about, rate in rows))
+
+
 def _faults():
     """Return the table of faults; the lab is read, and never imported."""
     rows = []
@@ -226,6 +234,7 @@ FROM_CODE = {
     'checks': _checks,
     'signatures': _signatures,
     'settings': _settings,
+    'workloads': _workloads,
     'faults': _faults,
     'bugs': _bugs,
     'detection': _detection,

@@ -17,6 +17,7 @@ from oslo_config import cfg
 from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin import config
+from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 
 
@@ -340,3 +341,51 @@ class NovaSettingsTest(base.TestCase):
         self.assertIn(('tunnelled', '[libvirt]live_migration_tunnelled',
                        'false, true', 'transport'), rows)
         self.assertEqual({len(head)}, set(map(len, rows)))
+
+
+class WorkloadsTest(ConfigTestCase):
+
+    def test_names_and_rates(self):
+        for text, expected in (
+                ('idle', 'idle'),
+                ('memory', 'memory 16 MiB/s of 24 MiB'),
+                ('memory:32', 'memory 32 MiB/s of 24 MiB'),
+                ('memory:0', 'memory unlimited of 24 MiB'),
+                ('keeper', 'keeper 2 MiB/s of 24 MiB'),
+                ('disk:8', 'disk 8 writes/s'),
+                ('wordcount', 'wordcount 10000 words/s')):
+            self.assertEqual(expected, str(config.workload(text, 24)))
+
+    def test_mistakes(self):
+        for text, expected in (
+                ('', "'' is no workload; there are: idle, memory, keeper, "),
+                ('spark', "'spark' is no workload"),
+                ('idle:1', 'workload idle has no rate'),
+                ('memory:', "'' MiB/s is no rate of workload memory, such as "
+                 'memory:16'),
+                ('keeper:0', "'0' MiB/s is no rate"),
+                ('disk:1.5', "'1.5' writes/s is no rate"),
+                ('disk:101', 'at most 100 writes/s')):
+            self.assertIn(expected, str(self.assertRaises(
+                ValueError, config.workload, text, 24)))
+            self.assertIn(expected, config._workload_fault(text))
+
+    def test_options(self):
+        conf = self.conf('')
+        self.assertEqual(schema.Workload(), config.declared_workload(conf))
+        self.assertEqual([], config.compared_workloads(conf))
+        conf = self.conf(
+            '[live_migration_ha]\nworkload = keeper\n'
+            'workload_memory_mib = 8\n'
+            '[live_migration_ha_matrix]\nworkloads = idle,memory:4\n')
+        config.check(conf)
+        self.assertEqual('keeper 2 MiB/s of 8 MiB',
+                         str(config.declared_workload(conf)))
+        self.assertEqual(['idle', 'memory 4 MiB/s of 8 MiB'],
+                         list(map(str, config.compared_workloads(conf))))
+
+    def test_table(self):
+        head, *rows = config.workloads_table()
+        self.assertEqual(len(config.WORKLOADS), len(rows))
+        self.assertEqual({len(head)}, set(map(len, rows)))
+        self.assertIn('2 MiB/s', [row[-1] for row in rows])

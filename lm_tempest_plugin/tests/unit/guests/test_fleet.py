@@ -22,7 +22,9 @@ from lm_tempest_plugin.guests import builder
 from lm_tempest_plugin.guests import fleet
 from lm_tempest_plugin.guests import inspection
 from lm_tempest_plugin.guests import workloads
+from lm_tempest_plugin.guests.workloads import choice
 from lm_tempest_plugin.guests.workloads import outbound
+from lm_tempest_plugin.guests.workloads import program
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
@@ -300,3 +302,84 @@ class FinalProblemsTest(FleetTestCase):
             [('server-0', 'tcp-stream'), ('server-0', 'tcp-stream'),
              ('server-0', 'disk'), ('server-1', 'disk')],
             [each[:2] for each in self.problems()])
+
+
+class WorkloadTest(FleetTestCase):
+    """Two guests with a workload that is a fake."""
+
+    def setUp(self):
+        super().setUp()
+        self.builder.run.side_effect = lambda guest, command: (
+            f'{command} in {guest.server_id}')
+        self.made = {}
+        self.useFixture(fixtures.MockPatchObject(
+            choice, 'create', side_effect=self.create))
+        self.fleet = fleet.Fleet(
+            self.builder, self.guests, OPTIONS,
+            workload=schema.Workload(name='keeper', unit='MiB', per_s=2.0))
+
+    def create(self, asked, address):
+        self.assertEqual('keeper', asked.name)
+        found = mock.create_autospec(program.Program, instance=True)
+        found.verify.side_effect = lambda run: ''
+        found.progress.side_effect = lambda run, begin_ns, end_ns: (
+            schema.WorkloadFigures(unit=f'{run("progress")} {begin_ns}'))
+        self.made[address] = found
+        return found
+
+    def test_it_runs_inside(self):
+        with self.fleet as entered:
+            for number, guest_ in enumerate(self.guests):
+                made = self.made[guest_.address]
+                run, = made.start.call_args.args
+                self.assertEqual(f'ls in server-{number}', run('ls'))
+                made.stop.assert_not_called()
+                self.assertEqual(
+                    f'progress in server-{number} 1', entered.progress(
+                        guest_.server_id, 1, 2).unit)
+        for made in self.made.values():
+            made.stop.assert_called_once()
+            made.close.assert_called_once_with()
+
+    def test_idle_guests(self):
+        with mock.patch.object(choice, 'create', return_value=None):
+            self.fleet = fleet.Fleet(self.builder, self.guests, OPTIONS)
+        with self.fleet as entered:
+            self.assertEqual({'disk': ''}, entered.verify('server-0'))
+            self.assertIsNone(entered.progress('server-0', 1, 2))
+
+    def test_a_problem(self):
+        with self.fleet as entered:
+            self.assertEqual({'disk': '', 'workload': ''},
+                             entered.verify('server-1'))
+            self.made['192.0.2.1'].verify.side_effect = lambda run: 'page 7'
+            self.assertEqual({'disk': '', 'workload': 'keeper: page 7'},
+                             entered.verify('server-1'))
+            self.assertEqual(['workload: keeper: page 7'], [
+                str(each) for each in entered.final_problems()])
+
+    def test_a_guest_that_cannot_do_it(self):
+        self.made['192.0.2.0'].start.side_effect = workloads.Skipped('no awk')
+        with self.fleet as entered:
+            self.assertEqual({'disk': ''}, entered.verify('server-0'))
+            self.assertEqual('no awk',
+                             entered.progress('server-0', 1, 2).skipped)
+            self.assertIn('workload', entered.verify('server-1'))
+
+    def test_a_lost_guest_is_not_asked_to_stop(self):
+        def fail():
+            with self.fleet:
+                raise ValueError('inside')
+
+        self.assertRaises(ValueError, fail)
+        for made in self.made.values():
+            made.stop.assert_not_called()
+            made.close.assert_called_once_with()
+
+    def test_a_guest_that_does_not_stop(self):
+        for made in self.made.values():
+            made.stop.side_effect = builder.GuestUnreachable('no SSH')
+        with self.fleet:
+            pass
+        for made in self.made.values():
+            made.stop.assert_called_once()

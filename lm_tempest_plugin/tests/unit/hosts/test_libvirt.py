@@ -9,7 +9,11 @@
 # WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
 # License for the specific language governing permissions and limitations
 # under the License.
+import pathlib
+import subprocess
+from unittest import mock
 
+import fixtures
 import msgspec
 
 from lm_tempest_plugin.hosts import libvirt
@@ -297,3 +301,72 @@ class GuestStateTest(base.TestCase):
     def test_a_host_that_refuses(self):
         self.assertRaises(
             remote.HostError, self.take, fakes.refusal())
+
+
+class DirtyRatesTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        self.host = mock.create_autospec(remote.Remote, instance=True)
+        self.host.run.side_effect = self.run_here
+        self.rates = {'one': [2, 3, 1, 2, 2], 'two': [0] * 5}
+        self.kvm = False
+        self.modes = True
+
+    def run_here(self, *command, stdin):
+        """Run the commands of the host here, with a fake virsh."""
+        virsh = self.folder / 'virsh'
+        for domain, rates in self.rates.items():
+            (self.folder / domain).write_text(
+                ''.join(f'{each}\n' for each in rates))
+        virsh.write_text(f"""\
+#!/bin/sh
+cd {self.folder}
+echo "$*" >> calls
+case $1 in
+    dumpxml) echo "<domain type='{'kvm' if self.kvm else 'qemu'}' id='1'>" ;;
+    domdirtyrate-calc) case $*:{self.modes} in (*--mode*:False) exit 1 ;;
+        esac ;;
+    domstats)
+        for domain; do :; done
+        rate=$(head -n 1 $domain)
+        sed -i 1d $domain
+        echo "Domain: '$domain'"
+        [ -z "$rate" ] && echo dirtyrate.calc_status=1 && exit
+        echo "dirtyrate.calc_status=2
+dirtyrate.megabytes_per_second=$rate" ;;
+esac
+""")
+        virsh.chmod(0o755)
+        return subprocess.run(
+            command, check=True, text=True,
+            input=stdin.replace('sleep 2', ''),
+            stdout=subprocess.PIPE).stdout
+
+    def answer(self):
+        return libvirt.dirty_rates(
+            self.host, [str(self.folder / 'virsh')], list(self.rates))
+
+    def calls(self):
+        return (self.folder / 'calls').read_text()
+
+    def test_the_mean_of_five(self):
+        self.assertEqual({'one': 2 * 2.0 ** 20, 'two': 0.0}, self.answer())
+        self.assertIn('domdirtyrate-calc one --seconds 1 --mode page-sampling',
+                      self.calls())
+
+    def test_kvm_counts_every_page(self):
+        self.kvm = True
+        self.answer()
+        self.assertIn('domdirtyrate-calc one --seconds 1 --mode dirty-bitmap',
+                      self.calls())
+
+    def test_a_libvirt_without_modes(self):
+        self.modes = False
+        self.assertEqual({'one': 2 * 2.0 ** 20, 'two': 0.0}, self.answer())
+        self.assertIn('domdirtyrate-calc one --seconds 1\n', self.calls())
+
+    def test_a_measurement_that_does_not_end(self):
+        self.rates = {'one': [4, 4], 'two': []}
+        self.assertEqual({'one': 4 * 2.0 ** 20}, self.answer())

@@ -38,6 +38,8 @@ class MatrixTestCase(fakes.TempestTestCase):
         self.conf.live_migration_ha.storage = 'shared'
         self.options = self.conf.live_migration_ha_matrix
         self.options.tunnelled = [False]
+        # Programs of workloads print nothing.
+        self.builder.run.return_value = ''
         self.kind = type('MatrixTest', (test_matrix.MatrixTest,), {})
 
     def new_test(self, **options):
@@ -89,6 +91,9 @@ class SkipTest(MatrixTestCase):
         self.conf.live_migration_ha.round_trips = 3
         self.kind.skip_checks()
         self.assertEqual(64, self.kind.TIMEOUT_SCALING_FACTOR)
+        self.options.workloads = ['idle', 'disk']
+        self.kind.skip_checks()
+        self.assertEqual(124, self.kind.TIMEOUT_SCALING_FACTOR)
 
 
 class MatrixTest(MatrixTestCase):
@@ -154,6 +159,22 @@ class MatrixTest(MatrixTestCase):
         # Only those of the matrix are set.
         self.assertEqual([{'[libvirt]live_migration_tunnelled': 'True'}],
                          self.set_values())
+
+    def test_each_workload_with_every_flavor_and_a_drain(self):
+        self.passes(self.new_test(
+            workloads=['idle', 'memory:4'], flavors=['1', '2']))
+        idle, memory = 'idle', 'memory 4 MiB/s of 16 MiB'
+        # A warm-up of an idle guest, two flavors alone, and a drain.
+        self.assertEqual(
+            [idle] * 2 + [idle] * 6 + [memory] * 6,
+            [str(plan.workload) for plan in self.plans])
+        self.assertEqual(1, self.changes.set.call_count)
+
+    def test_the_workload_of_all_tests(self):
+        self.conf.live_migration_ha.workload = 'keeper:1'
+        self.passes(self.new_test(drain_servers=0))
+        self.assertEqual(['idle'] * 2 + ['keeper 1 MiB/s of 16 MiB'] * 2,
+                         [str(plan.workload) for plan in self.plans])
 
     def test_a_window_that_keeps_the_host_busy(self):
         self.passes(self.new_test(max_concurrent_live_migrations=[3]))

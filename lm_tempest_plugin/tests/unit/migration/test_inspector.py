@@ -413,3 +413,47 @@ class CopyTest(InspectorTestCase):
             self.assertIn('by nova', tried.copy(self.copying()).text)
             self.assertIsNone(tried.copy(self.copying('completed')))
             self.assertIsNone(tried.copy(self.migration))
+
+
+class WorkloadTest(InspectorTestCase):
+
+    WORK = schema.WorkloadFigures(unit='MiB', before_per_s=16.0)
+    MEMORY = schema.Workload(name='memory', unit='MiB', per_s=16.0)
+
+    def setUp(self):
+        super().setUp()
+        self.guests.progress.return_value = self.WORK
+        self.hosts.dirty_rates.return_value = {fakes.SERVER_ID: 3e7}
+
+    def work(self, **changes):
+        """Return the figures of a guest's work."""
+        inspected = self.inspector(**changes)
+        inspected.before([builders.server()])
+        found, _ = inspected.inspect([self.migration])
+        return found[fakes.SERVER_ID].work
+
+    def test_figures_of_guest_and_libvirt(self):
+        found = self.work(workload=self.MEMORY)
+        self.assertEqual((16.0, 3e7),
+                         (found.before_per_s, found.dirty_bytes_per_s))
+        self.guests.progress.assert_called_once_with(
+            fakes.SERVER_ID, self.migration.request.requested_ns,
+            self.migration.ended_ns)
+
+    def test_idle_guests_are_not_measured(self):
+        self.guests.progress.return_value = None
+        self.assertIsNone(self.work())
+        self.hosts.dirty_rates.assert_not_called()
+
+    def test_a_host_that_cannot_measure(self):
+        self.hosts.dirty_rates.side_effect = remote.HostError('old libvirt')
+        inspected = self.inspector(workload=self.MEMORY)
+        inspected.before([builders.server()])
+        # That is no problem of the migration.
+        self.assertEqual([], inspected.host_errors)
+        self.assertIsNone(inspected.inspect([self.migration])[0][
+            fakes.SERVER_ID].work.dirty_bytes_per_s)
+
+    def test_without_access(self):
+        self.assertIsNone(self.work(
+            hosts=False, workload=self.MEMORY).dirty_bytes_per_s)

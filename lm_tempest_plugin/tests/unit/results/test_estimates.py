@@ -234,3 +234,44 @@ class LineTest(base.TestCase):
         self.assertRaises(ValueError, estimates.line, [], [])
         self.assertRaises(ValueError, estimates.line, [1, 2], [1])
         self.assertRaises(ValueError, estimates.line, [4, 4], [1, 2])
+
+
+class ConvergenceTest(base.TestCase):
+
+    RATES = (0.0, 0.0, 8.0, 8.0, 16.0, 24.0, 32.0)
+
+    def seconds(self, noise=()):
+        """Return durations: setup 9 s, 180 MiB of memory, 40 MiB/s."""
+        noise = noise or [0.0] * len(self.RATES)
+        return [9.0 + 180.0 / (40.0 - rate) + each
+                for rate, each in zip(self.RATES, noise)]
+
+    def test_without_noise(self):
+        found = estimates.convergence(self.RATES, self.seconds(), 180.0)
+        self.assertAlmostEqual(9.0, found.setup_s.value, 2)
+        self.assertAlmostEqual(40.0, found.bandwidth.value, 2)
+        self.assertAlmostEqual(0.0, found.residual_s, 2)
+        self.assertEqual((7, 180.0), (found.count, found.memory_mib))
+        self.assertAlmostEqual(9.0 + 180 / 30, found.at([10.0])[0], 1)
+
+    def test_intervals(self):
+        found = estimates.convergence(self.RATES, self.seconds(
+            (0.5, -0.5, 0.3, -0.3, 0.4, -0.4, 0.2)), 180.0)
+        for expected, each in ((9.0, found.setup_s), (40.0, found.bandwidth)):
+            self.assertFalse(each.excludes(expected), each)
+            self.assertTrue(each.known)
+            self.assertLess(each.high - each.low, 3.0)
+
+    def test_the_bandwidth_is_above_all_rates_of_completed_ones(self):
+        found = estimates.convergence((1, 2, 3), (5, 5, 500), 100.0)
+        self.assertGreater(found.bandwidth.value, 3.0)
+
+    def test_a_rate_without_effect(self):
+        found = estimates.convergence((1, 2, 3, 4), (9, 9, 9, 9), 100.0)
+        # As good as infinite.
+        self.assertGreater(found.bandwidth.value, 1000.0)
+
+    def test_too_few(self):
+        for rates, seconds in (((1, 2, 2), (1, 2, 3)), ((1, 2, 3), (1, 2))):
+            self.assertRaises(ValueError, estimates.convergence, rates,
+                              seconds, 100.0)

@@ -267,3 +267,24 @@ class OutboundTest(InspectionTestCase):
             self.seen(skipped={self.slug: 'a firewall'}), 'a firewall')
         # Its workloads could not be verified, which is another problem.
         self.assert_skipped(self.seen(), 'no connection')
+
+
+class WorkloadTest(InspectionTestCase):
+
+    check = staticmethod(guest.workload)
+
+    def test_the_work(self):
+        for problem in ('', 'keeper: page 7'):
+            seen = builders.observation(builders.judged(
+                workloads={'disk': 'bad', 'workload': problem}))
+            if problem:
+                self.assert_problem(seen, problem)
+            else:
+                self.assert_passes(seen)
+
+    def test_idle_guests(self):
+        self.assert_skipped(self.seen(), 'the guests are idle')
+
+    def test_a_guest_that_cannot_do_it(self):
+        self.assert_skipped(builders.observation(builders.judged(
+            work=schema.WorkloadFigures(skipped='no awk'))), 'no awk')
