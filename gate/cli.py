@@ -80,8 +80,11 @@ def parser() -> argparse.ArgumentParser:
     change.add_argument('--depends-on', metavar='NUMBER', type=int,
                         help='a change that this one needs')
     change.add_argument('--approve', action='store_true',
-                        help='approve it if it passes, and follow it through '
-                        'the gate until it is merged or refused')
+                        help='if it passes, the same as the command approve')
+    approve = commands.add_parser(
+        'approve', help='approve a change that passed, and follow it through '
+        'the gate until it is merged or refused')
+    approve.add_argument('number', metavar='NUMBER', type=int)
     picture = commands.add_parser(
         'picture', help="take a picture of one of Zuul's pages with Chromium")
     picture.add_argument('page', nargs='?', default='status',

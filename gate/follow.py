@@ -20,8 +20,8 @@ import time
 import typing
 
 from gate import machine
-from gate.review import changes
 from gate import rest
+from gate.review import changes
 from lm_tempest_plugin import utils
 
 POLL_SECONDS = 2.0

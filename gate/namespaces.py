@@ -49,9 +49,10 @@ def become_controller(root: str, supervisor_conf: str) -> None:
     machine.JOBS.mkdir()
     jobs = paths.services / 'jobs'
     jobs.mkdir()
-    subprocess.run(['mount', '--bind', str(jobs), str(machine.JOBS)], check=True)
-    typing.cast(typing.IO[bytes], outside.stdin).write(b'\n')
-    typing.cast(typing.IO[bytes], outside.stdin).close()
+    subprocess.run(['mount', '--bind', str(jobs), str(machine.JOBS)],
+                   check=True)
+    with typing.cast(typing.IO[bytes], outside.stdin) as go:
+        go.write(b'\n')
     program = paths.venv_bin('machine', 'supervisord')
     os.execv(program, [program, '--nodaemon', '--configuration',
                        supervisor_conf])

@@ -18,9 +18,9 @@ import pathlib
 import shutil
 
 from gate import machine
+from gate import patches
 from gate.patches import NOVA
 from gate.patches import PLUGIN
-from gate import patches
 from gate.review import changes
 from gate import services
 from lab import errors
@@ -134,7 +134,8 @@ class Projects:
         try:
             sources.git(*run, 'am', '--quiet', '--3way', file)
         except errors.LabError as error:
-            sources.git(*run, 'am', '--abort')
+            # With the state of the attempt.
+            shutil.rmtree(folder)
             raise errors.LabError(
                 f'The change does not apply to the branch master of '
                 f'{project}: rebase it.') from error

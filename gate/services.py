@@ -33,8 +33,8 @@ import jinja2
 from gate import machine
 from gate.machine import HOST
 from gate import patches
-from gate.review import changes
 from gate import rest
+from gate.review import changes
 from lab import configuration
 from lab import errors
 from lab.hosts import sandbox

@@ -29,8 +29,8 @@ from gate import follow
 from gate import machine
 from gate import patches
 from gate import projects
-from gate.review import changes
 from gate import rest
+from gate.review import changes
 from gate import services
 from lab import console
 from lab import errors
@@ -76,6 +76,11 @@ def dispatch(options: argparse.Namespace, paths: machine.Layout) -> int:
         case 'change':
             machine.enter_network(machine.find(paths))
             return submit(paths, options)
+        case 'approve':
+            machine.enter_network(machine.find(paths))
+            made = projects.Projects(paths)
+            return approve(follow.Follower(paths, made.review), made.review,
+                           made.review.get(options.number))
         case _:
             machine.enter_network(machine.find(paths))
             print(take_picture(paths, options.page))
@@ -274,12 +279,26 @@ def submit(paths: machine.Layout, options: argparse.Namespace) -> int:
              else made.review.get(options.depends_on))
     change = made.upload(project, patch, needs)
     followed = follow.Follower(paths, made.review)
-    passed = followed.until_checked(change)
-    if passed and options.approve:
-        made.review.vote(change['number'], {'Workflow': '1'}, '',
-                         changes.AUTHOR)
-        passed = followed.until_merged(change)
-    return 0 if passed else 1
+    if not followed.until_checked(change):
+        return 1
+    return approve(followed, made.review, change) if options.approve else 0
+
+
+def approve(followed: follow.Follower, review: changes.Review,
+            change: changes.Change) -> int:
+    """Approve a change and follow it through the gate.
+
+    :param followed: follows it
+    :param review: the review server
+    :param change: the change
+    :returns: exit code
+    """
+    if change['status'] == 'MERGED':
+        raise errors.LabError(f'Change {change["number"]} is merged already.')
+    follow.say(f'Change {change["number"]} is approved. Zuul waits for the '
+               f'changes that it depends on.')
+    review.vote(change['number'], {'Workflow': '1'}, '', changes.AUTHOR)
+    return 0 if followed.until_merged(change) else 1
 
 
 def take_picture(paths: machine.Layout, page: str) -> pathlib.Path:

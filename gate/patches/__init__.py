@@ -22,7 +22,8 @@ from lab.machine import sources
 NOVA = 'openstack/nova'
 PLUGIN = 'openstack/lm-tempest-plugin'
 #: A file that tells a checkout of each project from others.
-FILES = {NOVA: 'nova/compute/manager.py', PLUGIN: 'lm_tempest_plugin/plugin.py'}
+FILES = {NOVA: 'nova/compute/manager.py',
+         PLUGIN: 'lm_tempest_plugin/plugin.py'}
 #: The job that runs the lab.
 JOB = 'lm-tempest-plugin-lab'
 FOLDER = pathlib.Path(__file__).parent
@@ -81,4 +82,7 @@ def patch_of(path: pathlib.Path, revision: str) -> str:
                               f'commit that changes something itself.')
     patch = sources.git('-C', path, 'format-patch', '--stdout', '--binary',
                         '-1', commit)
+    if not patch:
+        raise errors.LabError(f'{revision} in {path} changes no file: commit '
+                              f'the change first.')
     return f'{patch}\n'

@@ -258,17 +258,20 @@ def _with_relations(change: Change, every: dict[str, Change]) -> Change:
     """
     patch_set = change['currentPatchSet']
     missing = _missing_votes(change)
-    return change | {
+    relations = {
         'dependsOn': [_relation(every[parent]) for parent
                       in patch_set['parents'] if parent in every],
         'neededBy': [_relation(other) for other in every.values()
                      if patch_set['revision']
-                     in other['currentPatchSet']['parents']],
-        'submitRecords': [{
-            'status': 'NOT_READY' if missing else 'OK', 'labels': [
-                {'label': label, 'status': 'NEED'
-                 if f'{label}{int(value):+}' in missing else 'OK'}
-                for label, value in REQUIRED]}]}
+                     in other['currentPatchSet']['parents']]}
+    # Zuul takes the first entry of a list that is there.
+    return change | {name: found for name, found in relations.items()
+                     if found} | {'submitRecords': [{
+                         'status': 'NOT_READY' if missing else 'OK',
+                         'labels': [
+                             {'label': label, 'status': 'NEED'
+                              if f'{label}{int(value):+}' in missing else 'OK'}
+                             for label, value in REQUIRED]}]}
 
 
 def _relation(change: Change) -> Change:

@@ -60,3 +60,6 @@ class ParseTest(unittest.TestCase):
                 (('--job', 'x', 'status'), 'go with "up"'),
                 (('build',), 'invalid choice')):
             self.assertIn(message, refusal(*line), line)
+
+    def test_approve(self):
+        self.assertEqual(3, cli.parse(['approve', '3']).number)

@@ -16,8 +16,8 @@ import contextlib
 import io
 
 from gate import follow
-from gate.review import changes
 from gate import rest
+from gate.review import changes
 from gate.tests import base
 
 

@@ -29,9 +29,9 @@ class ControllerTest(base.TestCase):
         super().setUp()
         self.events = []
         self.patch(machine, 'JOBS', self.folder / 'jobs')
-        self.outside = mock.Mock()
-        self.outside.stdin.write.side_effect = (
-            lambda _: self.events.append('connected to the outside'))
+        self.outside = mock.MagicMock()
+        go = self.outside.stdin.__enter__.return_value
+        go.write.side_effect = self.note('connected to the outside')
         self.patch(subprocess, 'Popen', side_effect=self.note(
             'program of the outside'), return_value=self.outside)
         self.patch(machine, 'call', self.note('network namespace'))

@@ -44,6 +44,9 @@ class CheckoutTest(base.TestCase):
         for revision in ('missing', '--all'):
             self.assertIn(f'no branch or commit {revision!r}', self.refused(
                 patches.patch_of, nova, revision))
+        self.commit(nova, 'empty')
+        self.assertIn('changes no file', self.refused(
+            patches.patch_of, nova, 'HEAD'))
         (nova / 'a').write_text('')
         self.commit(nova, 'a')
         sources.git('-C', nova, 'checkout', '--quiet', '-b', 'other', 'HEAD^')

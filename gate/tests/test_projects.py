@@ -91,7 +91,7 @@ class ProjectsTest(base.TestCase):
         self.projects.create_nova(str(self.source))
         self.change('2\n')
         other = self.change('3\n')
-        self.assertIn('does not apply to the branch master of openstack/nova', self.refused(
+        self.assertIn('does not apply to the branch master', self.refused(
             self.projects.upload, patches.NOVA, other))
         self.assertEqual([], self.review.changes())
         # The next one is not disturbed.
