@@ -639,6 +639,9 @@ NOVA_SETTINGS = (
         ConfOption('libvirt', 'live_migration_permit_auto_converge'),
         types.Boolean()),
     NovaSetting(
+        'bandwidth', ConfOption('libvirt', 'live_migration_bandwidth'),
+        types.Integer(min=0, max=1000000), 'MiB/s; 0 for no limit.'),
+    NovaSetting(
         'parallel_connections',
         ConfOption('libvirt', 'live_migration_parallel_connections'), COUNT,
         'nova 33.0 and later. Not above 1 together with post_copy.'),

@@ -128,7 +128,8 @@ class MatrixTest(base.LiveMigrationHaTest):
         * if nova-compute cannot start with the settings, that it does not
           start, and that it starts again with the old ones.
 
-        If one combination fails, the others are tested nevertheless.
+        If one combination or workload fails, the others are tested
+        nevertheless.
         """
         self.table = prettytable.PrettyTable(COLUMNS)
         self.table.align = 'l'
@@ -168,7 +169,6 @@ class MatrixTest(base.LiveMigrationHaTest):
     def _test_settings(self, changes: nova_conf.NovaConfChanges,
                        wanted: schema.Settings) -> None:
         """Set options on the hosts, and migrate servers."""
-        options = CONF.live_migration_ha_matrix
         outcome = settings.outcome(self.settings)
         if outcome == settings.Outcome.DOES_NOT_START:
             exc = self.assertRaises(service.NotStarted, changes.set,
@@ -179,22 +179,33 @@ class MatrixTest(base.LiveMigrationHaTest):
         source, destination = self.choose_hosts()
         if outcome == settings.Outcome.MOVES:
             self._warm_up(source, destination)
-        route = [destination, source]
+        failures = []
         for workload in self.workloads:
-            for flavor in options.flavors or ['']:
-                self._migrate(self.builder.build(
-                    1, source, self.builder.flavor_id(flavor)),
-                    route, outcome, workload)
-            if options.drain_servers > 1 and (
-                    outcome == settings.Outcome.MOVES):
-                # One more than the hosts run at once, at least. Otherwise
-                # none has to wait, and the limit cannot be observed.
-                limit = self.settings.values.get(
-                    'max_concurrent_live_migrations')
-                number = self.builder.room(
-                    options.drain_servers, 1 + (limit or 1), *route[::-1])
-                self._migrate(self.builder.build(number, source),
-                              route, outcome, workload)
+            try:
+                self._test_workload(workload, [destination, source], outcome)
+            except (self.failureException, *ERRORS) as exc:
+                LOG.exception('Workload %s', workload)
+                failures.append(f'{workload}: {exc}')
+        if failures:
+            raise self.failureException('\n'.join(failures))
+
+    def _test_workload(self, workload: schema.Workload, route: Sequence[str],
+                       outcome: settings.Outcome) -> None:
+        """Migrate servers with each flavor alone, and several together."""
+        options = CONF.live_migration_ha_matrix
+        destination, source = route
+        for flavor in options.flavors or ['']:
+            self._migrate(
+                self.builder.build(1, source, self.builder.flavor_id(flavor)),
+                route, outcome, workload)
+        if options.drain_servers > 1 and outcome == settings.Outcome.MOVES:
+            # One more than the hosts run at once, at least. Otherwise none
+            # has to wait, and the limit cannot be observed.
+            limit = self.settings.values.get('max_concurrent_live_migrations')
+            number = self.builder.room(
+                options.drain_servers, 1 + (limit or 1), source, destination)
+            self._migrate(self.builder.build(number, source),
+                          route, outcome, workload)
 
     def _warm_up(self, source: str, destination: str) -> None:
         """Make a round trip with a guest without measuring it.

@@ -170,6 +170,17 @@ class MatrixTest(MatrixTestCase):
             [str(plan.workload) for plan in self.plans])
         self.assertEqual(1, self.changes.set.call_count)
 
+    def test_the_other_workloads_are_tested_after_a_failure(self):
+        self.problems = lambda plan: [fakes.problem(
+            server_id=plan.servers[0].server_id)] if (
+                plan.workload.per_s == 99) else ()
+        self.fails(self.new_test(
+            workloads=['memory:99', 'memory:4'], drain_servers=0),
+            '1 of 1 combinations', 'memory 99 MiB/s of 16 MiB: ')
+        # A warm-up, one that fails, and a round trip.
+        self.assertEqual([0, 0, 99, 4, 4],
+                         [plan.workload.per_s for plan in self.plans])
+
     def test_the_workload_of_all_tests(self):
         self.conf.live_migration_ha.workload = 'keeper:1'
         self.passes(self.new_test(drain_servers=0))
