@@ -27,9 +27,11 @@ from lm_tempest_plugin import utils
 POLL_SECONDS = 2.0
 #: A job has its own time limit, so nothing limits the wait.
 FOREVER = float('inf')
-#: The line of a failed job that says what was wrong: the first of the lab's
-#: tests, or else the first of Ansible.
-REASONS = (re.compile(r'PROBLEM:? .*'), re.compile(r'fatal: .*'))
+#: The line of a failed job that says what was wrong: a check of a test that
+#: failed, by its name; or else an error of the lab; or else of Ansible.
+REASONS = (re.compile(r'(?<=\| )- [a-z]+(-[a-z]+)*: .+'),
+           re.compile(r'(?<=\| )run-lab\.sh: .+'),
+           re.compile(r'fatal: .+'))
 
 
 def say(text: str) -> None:
@@ -134,5 +136,5 @@ class Follower:
             for line in lines:
                 found = pattern.search(line)
                 if found:
-                    return f' ({found[0].strip()[:300]})'
+                    return f' ({found[0].strip(" -")[:300]})'
         return ''

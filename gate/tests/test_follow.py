@@ -76,8 +76,10 @@ class FollowTest(base.TestCase):
 
     def test_reason_of_a_failure(self):
         for text, reason in (
-                ('1 | fatal: [x]: FAILED!\n2 | PROBLEM allocations: kept\n',
-                 '(PROBLEM allocations: kept)'),
+                ('1 | fatal: [x]: FAILED!\n2 | node | - port-bindings: kept\n',
+                 '(port-bindings: kept)'),
+                ('1 | node | run-lab.sh: No cloud.\n1 | fatal: x\n',
+                 '(run-lab.sh: No cloud.)'),
                 ('1 | fatal: [x]: FAILED!\n', '(fatal: [x]: FAILED!)'),
                 ('1 | ok\n', '')):
             self.log(text)
