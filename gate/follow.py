@@ -22,9 +22,12 @@ import typing
 from gate import machine
 from gate import rest
 from gate.review import changes
+from lab import errors
 from lm_tempest_plugin import utils
 
 POLL_SECONDS = 2.0
+#: From Zuul's vote to the merge; both are one command.
+MERGE_SECONDS = 60
 #: A job has its own time limit, so nothing limits the wait.
 FOREVER = float('inf')
 #: The line of a failed job that says what was wrong: a check of a test that
@@ -73,8 +76,8 @@ class Follower:
             utils.wait_until(
                 lambda now: now['status'] == 'MERGED',
                 lambda: self._review.get(change['number']),
-                f'change {change["number"]} to be merged', 60,
-                describe=lambda now: now['status'])
+                f'change {change["number"]} to be merged', MERGE_SECONDS,
+                describe=lambda now: now['status'], error=errors.LabError)
             say(f'Change {change["number"]} is merged.')
         return passed
 
@@ -88,7 +91,11 @@ class Follower:
             POLL_SECONDS)
         passed = vote == value
         say(f'{pipeline}: change {number}: Verified{int(vote):+}')
-        for build in self.builds(change, pipeline):
+        builds = self.builds(change, pipeline)
+        if not builds:
+            # Zuul could not merge it with the branch, for example.
+            say(self._review.get(number)['comments'][-1]['message'])
+        for build in builds:
             say(f'  {build["job_name"]}: {build["result"]}'
                 f'{"" if passed else self.reason(build)}; logs: '
                 f'{self.folder(build)}')
@@ -107,17 +114,14 @@ class Follower:
 
     def builds(self, change: changes.Change,
                pipeline: str) -> list[dict[str, typing.Any]]:
-        """Return the builds of a change in a pipeline, once they are known.
+        """Return the builds of a change in a pipeline; Zuul has voted.
 
         :param change: the change
         :param pipeline: name of the pipeline
         """
-        return utils.wait_until(
-            bool, lambda: [
-                build for build in rest.builds()
+        return [build for build in rest.builds()
                 if build['pipeline'] == pipeline
-                and str(build['ref']['change']) == change['number']],
-            f'the builds of change {change["number"]}', 60)
+                and str(build['ref']['change']) == change['number']]
 
     def folder(self, build: dict[str, typing.Any]) -> pathlib.Path:
         """Return the folder with the logs of a build."""

@@ -95,6 +95,16 @@ class FollowTest(base.TestCase):
         self.assertFalse(passed)
         self.assertIn('FAILURE (the node is gone)', lines[-1])
 
+    def test_vote_without_a_build(self):
+        self.builds.clear()
+        self.states = [lambda: self.review.vote(
+            1, {'Verified': '-1'}, 'Merge Failed.', changes.ZUUL)]
+        passed, lines = self.follow(self.follower.until_checked)
+        self.assertFalse(passed)
+        self.assertEqual('Merge Failed.', ''.join(
+            self.review.get(1)['comments'][-1]['message'].splitlines()[-1:]))
+        self.assertIn('Patch Set 1: Verified-1', lines)
+
     def test_merge(self):
         self.builds[0]['pipeline'] = 'gate'
 
