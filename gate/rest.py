@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import json
 import typing
-import urllib.error
 import urllib.request
+
+from lab import errors
 
 TENANT = 'lab'
 PORT = 9000
@@ -29,13 +30,18 @@ def get(path: str) -> typing.Any:
     """Return an answer about the tenant.
 
     :param path: below ``/api/tenant/lab``
-    :raises OSError: if Zuul does not answer, or refuses
+    :raises errors.LabError: if Zuul does not answer, or refuses
     """
     # A proxy of the user has no way into this network.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f'{WEB}/api/tenant/{TENANT}/{path}',
-                     timeout=TIMEOUT_SECONDS) as answer:
-        return json.load(answer)
+    try:
+        with opener.open(f'{WEB}/api/tenant/{TENANT}/{path}',
+                         timeout=TIMEOUT_SECONDS) as answer:
+            return json.load(answer)
+    except OSError as error:
+        raise errors.LabError(
+            f'Zuul does not answer about {path} ({error}): '
+            f'tools/run-zuul.sh status shows its services.') from error
 
 
 def is_ready() -> bool:
@@ -43,7 +49,7 @@ def is_ready() -> bool:
     try:
         return bool(get('status')['pipelines']) and any(
             node['state'] == 'ready' for node in get('nodes'))
-    except (OSError, KeyError, ValueError):
+    except (errors.LabError, KeyError, ValueError):
         return False
 
 

@@ -19,6 +19,7 @@ import unittest
 from unittest import mock
 
 from gate import rest
+from lab import errors
 
 STATUS = {'pipelines': [{'name': 'check', 'change_queues': [{'heads': [[{
     'refs': [{'id': '1,1'}], 'jobs': [
@@ -63,6 +64,13 @@ class RestTest(unittest.TestCase):
         self.answers['jobs'] = [{'name': 'a'}]
         with mock.patch.dict('os.environ', http_proxy='http://127.0.0.1:1'):
             self.assertEqual([{'name': 'a'}], rest.get('jobs'))
+
+    def test_no_answer(self):
+        with self.assertRaisesRegex(errors.LabError, 'about jobs .*404'):
+            rest.get('jobs')
+        with mock.patch.object(rest, 'WEB', 'http://127.0.0.1:1'):
+            with self.assertRaisesRegex(errors.LabError, 'refused'):
+                rest.get('jobs')
 
     def test_readiness(self):
         self.assertFalse(rest.is_ready())
