@@ -907,6 +907,10 @@ def _contradictions(conf: Any) -> Iterable[str]:
                f'is {values.max_stall} s, less than max_outage, '
                f'{values.max_outage} s: a connection to a guest that cannot '
                'be reached makes no progress')
+    if values.stack_id and not values.stack_key_file:
+        yield (f'option stack_id in group [{live_migration_ha_group.name}] '
+               'is given, but stack_key_file is not: the tests log in to its '
+               'servers')
     matrix = getattr(conf, matrix_group.name)
     given = [setting.name for setting in NOVA_SETTINGS
              if getattr(matrix, setting.name)]

@@ -108,6 +108,11 @@ class ConfigTest(ConfigTestCase):
         fault = self.fault('[live_migration_ha]\nmax_outage = 5\n')
         self.assertIn('max_stall in group [live_migration_ha]', fault)
 
+    def test_a_stack_without_a_key_for_its_servers(self):
+        text = '[live_migration_ha]\nstack_id = x\n'
+        self.assertIn('stack_key_file is not', self.fault(text))
+        config.check(self.conf(f'{text}stack_key_file = y\n'))
+
     def test_reading_a_bad_value_raises_nothing_while_tempest_starts(self):
         conf = self.conf('[live_migration_ha]\nmax_outage = soon\n')
         self.assertEqual('soon', conf.live_migration_ha.max_outage)
