@@ -458,6 +458,18 @@ _result_opts = [
         lambda text: '' if re.fullmatch(RUN_NAME, text) else
         'Should have only letters, digits, ".", "_" and "-", and no "." '
         'at the beginning'),
+    cfg.IntOpt(
+        'metrics_port', default=0, min=0, max=65535,
+        help='TCP port on which the process that runs the tests serves '
+        'metrics of its live migrations to Prometheus while they go on, on '
+        'all addresses and without encryption. Needs the extra "report". '
+        'Each process needs a port of its own, so run the tests with '
+        '--serial. 0, the default, for no port.'),
+    cfg.StrOpt(
+        'metrics_textfile', default='',
+        help='File in which the same metrics are kept, for the textfile '
+        'collector of node_exporter; its name has to end in .prom. Empty, the '
+        'default, for no file.'),
 ]
 
 

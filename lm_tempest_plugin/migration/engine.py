@@ -50,6 +50,7 @@ from lm_tempest_plugin.migration.plan import MigrationPlan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import results_file
+from lm_tempest_plugin.migration import telemetry
 from lm_tempest_plugin.migration import verdict
 from lm_tempest_plugin.probes import watch
 from lm_tempest_plugin.results import schema
@@ -86,6 +87,7 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
         guests: inspector.GuestAccess | None = None,
         requester: Any = None,
         on_poll: drain.OnPoll | None = None,
+        metrics: telemetry.Telemetry | None = None,
         aborted: Collection[str] = (),
         forced: Mapping[str, int] = types.MappingProxyType({})
         ) -> MigrationRun:
@@ -100,6 +102,7 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
     :param requester: tempest.lib's ServersClient for the requests; None for
         the administrator's
     :param on_poll: called after each snapshot, such as to abort a migration
+    :param metrics: shows the run while it goes on
     :param aborted: UUIDs of servers whose migrations on_poll aborts; the
         expected verdict of these is cancelled
     :param forced: when on_poll forced migrations to complete, CLOCK_MONOTONIC
@@ -109,7 +112,7 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
     :raises ApiUnavailable: the compute API did not answer for too long
     :raises ResultsError: a result cannot be written
     """
-    return _Run(plan, clients, store, probes, hosts, guests, aborted,
+    return _Run(plan, clients, store, probes, hosts, guests, metrics, aborted,
                 forced).run(requester, on_poll)
 
 
@@ -122,12 +125,14 @@ class _Run:
                  probes: watch.Watch | None,
                  hosts: access.HostAccess | None,
                  guests: inspector.GuestAccess | None,
+                 metrics: telemetry.Telemetry | None,
                  aborted: Collection[str],
                  forced: Mapping[str, int]) -> None:
         self._plan = plan
         self._clients = clients
         self._store = store
         self._hosts = hosts
+        self._metrics = metrics
         self._aborted = aborted
         self._forced = forced
         self._clock_ahead_s: float | None = None
@@ -173,6 +178,8 @@ class _Run:
         def polled(snapshot: poll.Snapshot,
                    migrations: Sequence[follow.Migration]) -> None:
             self._store_ended(migrations)
+            if self._metrics is not None:
+                self._metrics.polled(snapshot, migrations)
             if on_poll is not None:
                 on_poll(snapshot, migrations)
 
@@ -231,7 +238,10 @@ class _Run:
             return ()
 
     def _append(self, line: schema.Line) -> None:
-        self._lines.append(self._store.append(line))
+        stored = self._store.append(line)
+        self._lines.append(stored)
+        if self._metrics is not None:
+            self._metrics.stored(stored)
 
     def _store_ended(self, migrations: Sequence[follow.Migration]) -> None:
         """Store migrations that have ended since the last snapshot."""

@@ -98,6 +98,13 @@ class Migration:
         """Time from the request to the end, or to the last snapshot."""
         return self.since_request_s(self.ended_ns or self._last_ns)
 
+    @property
+    def deadline_ns(self) -> int:
+        """When it times out, CLOCK_MONOTONIC; later while it is queued."""
+        if self._record_ended_ns is not None:
+            return self._record_ended_ns + round(self._settle_s * NS)
+        return self._last_ns + round(self._timeout_s * NS) - self._counted_ns
+
     def since_request_s(self, at_ns: int) -> float:
         """Return the seconds from the request to a time.
 

@@ -51,6 +51,7 @@ from lm_tempest_plugin.migration.plan import PlannedServer
 from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.migration import results_file
+from lm_tempest_plugin.migration import telemetry
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin import utils
 
@@ -104,6 +105,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     settings = schema.Settings()
     # One for the process, which may run several test classes.
     results: results_file.ResultsFile | None = None
+    metrics: telemetry.Telemetry | None = None
 
     @classmethod
     def skip_checks(cls) -> None:
@@ -165,6 +167,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
                 options.results_directory, options.run_name,
                 lambda: results_file.run_started(
                     CONF.identity.region, cls.clients, cls.hosts))
+            LiveMigrationHaTest.metrics = telemetry.start(
+                options, cls.clients)
 
     @classmethod
     def list_hosts(cls) -> list[compute_hosts.ComputeService]:
@@ -306,7 +310,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         run = engine.run(
             plan, self.clients, store=self.results, probes=fleet.probes,
             hosts=self.hosts, guests=fleet, requester=requester,
-            on_poll=on_poll, aborted=aborted, forced=forced)
+            on_poll=on_poll, metrics=self.metrics, aborted=aborted,
+            forced=forced)
         attachments.attach(
             self, 'results', attachments.JSON_LINES, *run.lines)
         if on_run is not None:
