@@ -178,7 +178,8 @@ class Stream:
                     return
                 *lines, received = (received + data).split(b'\n')
                 for line in lines:
-                    self._note(line.decode(errors='replace'))
+                    if line != b'alive':
+                        self._note(line.decode(errors='replace'))
 
     def _note(self, window: str) -> None:
         """Note a window that the guest has registered."""

@@ -28,6 +28,11 @@ mkfifo "$folder/answers" || fail 'a pipe cannot be made'
 exec 3<> "$folder/answers"
 echo "$due 0" > "$folder/log"
 
+# Without connection tracking from the source, the destination takes packets of
+# the sender for those of a new connection, and drops them until the guest sends
+# some: so it must not only answer.
+(while sleep 1; do echo alive; done) >&3 &
+
 # shellcheck disable=SC2016
 program='
 {

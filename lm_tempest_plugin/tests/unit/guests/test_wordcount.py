@@ -12,6 +12,7 @@
 
 import socket
 import time
+from unittest import mock
 
 from lm_tempest_plugin.guests import workloads
 from lm_tempest_plugin.guests.workloads import outbound
@@ -100,6 +101,17 @@ class WordcountTest(programs.ProgramTestCase):
             self.assertEqual('', workload.verify(self.run_here), shell)
             workload.stop(self.run_here)
             workload.close()
+
+    def test_it_sends_without_being_asked(self):
+        workload = wordcount.WordcountWorkload(20000, '127.0.0.1')
+        self.addCleanup(workload.close)
+        with mock.patch.object(wordcount, 'Stream') as stream:
+            self.start(workload)
+            connection = stream.call_args.args[0]
+            connection.settimeout(10)
+            # Nothing was sent to it.
+            self.assertEqual(b'alive\n', connection.recv(6))
+            connection.close()
 
     def change(self, change):
         """Return the problem after the guest's register was changed."""
