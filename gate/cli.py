@@ -48,7 +48,7 @@ def _start_options(**settings: typing.Any) -> argparse.ArgumentParser:
         f'show-changes tries Zuul without a lab (default: {patches.JOB})')
     parser.add_argument(
         '--tests', metavar='REGEX', help='tests that the job runs (default: '
-        "the job's own choice)")
+        "the job's own choice; without a command: one short test)")
     return parser
 
 

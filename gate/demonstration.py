@@ -24,6 +24,8 @@ from gate.review import changes
 
 #: The old bug that the bad change brings back.
 BUG = 'source_allocation_kept'
+#: Tests that the job runs here: the shortest that sees the bug.
+TESTS = 'block_live_migration_round_trip'
 
 
 class Demonstration:

@@ -100,6 +100,7 @@ def run_everything(paths: machine.Layout,
             raise errors.LabError(f'A Zuul is up in {paths.root} already: '
                                   f'tools/run-zuul.sh down ends it.')
         try:
+            options.tests = options.tests or demonstration.TESTS
             start(paths, options, tied=True)
             shown = demonstration.run(paths)
             if shutil.which('chromium'):

@@ -75,13 +75,17 @@ class StartTest(Base):
         self.patch(services.Services, 'configure')
         self.patch(services.Services, 'steps', lambda _: [
             steps.Step('services', self.note('services'))])
-        for name in ('create_config', 'create_plugin', 'create_nova'):
+        self.patch(projects.Projects, 'create_config', self.configure)
+        for name in ('create_plugin', 'create_nova'):
             self.patch(projects.Projects, name, self.note(name))
         self.begin = self.patch(machine, 'begin', self.note('begin'))
         self.patch(demonstration, 'run', self.demonstrate)
         self.patch(shutil, 'which', return_value=None)
         shutil.rmtree(self.paths.review)
         self.shown = True
+
+    def configure(self, files, values):
+        self.configured = values
 
     def demonstrate(self, paths):
         self.events.append('demonstration')
@@ -105,6 +109,13 @@ class StartTest(Base):
             self.shown = shown
             self.assertEqual(expected, self.run_it()[0])
             self.assertEqual(['demonstration', 'end'], self.events[-2:])
+
+    def test_tests_of_the_job(self):
+        for command, tests, expected in (
+                (None, '', demonstration.TESTS), (None, 'a', 'a'),
+                ('up', '', ''), ('up', 'a', 'a')):
+            self.run_it(command=command, tests=tests)
+            self.assertEqual(expected, self.configured['tests'])
 
     def test_interrupted(self):
         self.shown = KeyboardInterrupt()
