@@ -23,6 +23,7 @@ import yaml
 
 from gate import layout
 from gate import nodes
+from lab import layout as lab_layout
 from lm_tempest_plugin import config
 from lm_tempest_plugin.migration import settings
 from lm_tempest_plugin.results import schema
@@ -39,6 +40,7 @@ SETTINGS = {
     'lm-tempest-plugin-ceph-tunnelled': ('shared', {'tunnelled': True}),
     'lm-tempest-plugin-post-copy': ('shared', {'post_copy': True}),
 }
+LAB = 'lm-tempest-plugin-lab'
 RESULTS = '/opt/stack/live-migration-ha'
 PLAYBOOKS = layout.TOP / 'playbooks'
 
@@ -61,6 +63,7 @@ class JobsTest(testtools.TestCase):
         self.jobs = {name: nodes.Job(loaded, name) for name in SETTINGS}
         self.names = set(loaded.jobs)
         self.bases = [nodes.Job(loaded, name) for name in BASES]
+        self.lab = nodes.Job(loaded, LAB)
 
     def options(self, job):
         """Return a job's options in the plugin's groups."""
@@ -86,7 +89,7 @@ class JobsTest(testtools.TestCase):
 
     def test_every_job_is_checked(self):
         self.assertEqual(
-            {*SETTINGS, *BASES, 'lm-tempest-plugin-tox-zuul'},
+            {*SETTINGS, *BASES, LAB, 'lm-tempest-plugin-tox-zuul'},
             {name for name in self.names
              if name.startswith('lm-tempest-plugin')})
 
@@ -226,12 +229,41 @@ class JobsTest(testtools.TestCase):
             for job in self.bases)
         self.assertEqual(one, other)
 
+    def test_lab_has_what_it_needs(self):
+        self.assertEqual(
+            {'openstack/lm-tempest-plugin', 'openstack/nova'},
+            {project.project_name
+             for project in self.lab.definition.required_projects.values()})
+        node, = self.lab.definition.nodeset.nodes.values()
+        self.assertEqual('debian-bookworm', node.label)
+        self.assertIn('lab/pre.yaml', self.lab.playbooks()[0])
+
+    def test_lab_uses_its_variables(self):
+        playbooks = ''.join(path.read_text()
+                            for path in (PLAYBOOKS / 'lab').glob('*.yaml'))
+        self.assertEqual(
+            set(self.lab.definition.variables),
+            set(re.findall(r'\blab_[a-z]+\b', playbooks)))
+
+    def test_lab_keeps_no_secrets(self):
+        collected = re.search(r'for each in (.*?); do', (
+            PLAYBOOKS / 'lab' / 'post.yaml').read_text(), re.DOTALL)[1]
+        paths = lab_layout.Layout(pathlib.Path('/lab'))
+        self.assertEqual(
+            {'install', 'log', 'workspace/logs',
+             str(paths.results.relative_to(paths.root))},
+            set(collected.replace('\\', '').split()))
+
     def test_playbooks(self):
-        wanted = {playbook for job in self.jobs.values()
+        wanted = {playbook for job in (*self.jobs.values(), self.lab)
                   for playbook in job.playbooks()}
         self.assertEqual(
             {str(path.relative_to(layout.TOP))
-             for path in PLAYBOOKS.glob('*.yaml')}, wanted)
+             for path in PLAYBOOKS.glob('**/*.yaml')}, wanted)
+        # They are checked with Ansible, too.
+        self.assertEqual(wanted, set(re.search(
+            '^playbooks = (.*)$', (layout.TOP / 'tox.ini').read_text(),
+            re.MULTILINE)[1].split()))
 
     def test_order_of_playbooks(self):
         self.assertEqual(

@@ -20,8 +20,10 @@ import testtools
 from gate import layout
 
 JOBS = 'zuul.d/jobs.yaml'
+LAB = 'lm-tempest-plugin-lab'
 PROJECT = 'zuul.d/project.yaml'
 TEMPLATE = 'lm-tempest-plugin-nova-jobs'
+TEMPLATE_LAB = 'lm-tempest-plugin-nova-lab'
 
 # The lines that nova has to add.
 NOVA = layout.Source(f"""
@@ -66,17 +68,48 @@ class AcceptedTest(testtools.TestCase):
         self.assertEqual(
             {name for name, (job, *_) in loaded.jobs.items()
              if name.startswith('lm-tempest-plugin-') and not job.abstract and
-             'tox' not in name}, set(jobs))
+             not name.endswith(('-lab', '-tox-zuul'))}, set(jobs))
         for name, job in jobs.items():
             self.assertIs(False, job.voting, name)
-            self.assertTrue(
-                matches(job, 'nova/tests/unit/test_utils.py', 'tox.ini',
-                        'doc/source/index.rst', 'nova/virt/zvm/driver.py'),
-                name)
-            for file in ('nova/compute/manager.py', 'nova/virt/driver.py',
-                         'nova/virt/libvirt/driver.py', 'nova/conf/libvirt.py',
-                         'setup.cfg'):
-                self.assertFalse(matches(job, 'tox.ini', file), file)
+            self.check_files_of_nova(job)
+
+    def check_files_of_nova(self, job):
+        """Check which files of nova trigger a job."""
+        self.assertTrue(
+            matches(job, 'nova/tests/unit/test_utils.py', 'tox.ini',
+                    'doc/source/index.rst', 'nova/virt/zvm/driver.py'),
+            job.name)
+        for file in ('nova/compute/manager.py', 'nova/virt/driver.py',
+                     'nova/virt/libvirt/driver.py', 'nova/conf/libvirt.py',
+                     'setup.cfg'):
+            self.assertFalse(matches(job, 'tox.ini', file), file)
+
+    def test_lab_votes_in_check_and_gate(self):
+        loaded = layout.load(layout.ours())
+        template, = loaded.getProjectTemplates(TEMPLATE_LAB)
+        project, *_ = loaded.getAllProjectConfigs(
+            'opendev.org/openstack/lm-tempest-plugin')
+        self.assertEqual({'check', 'gate'}, set(template.pipelines))
+        for pipeline in 'check', 'gate':
+            job, = template.pipelines[pipeline].job_list.jobs[LAB]
+            # None: a job votes unless it says otherwise.
+            self.assertIsNot(False, job.voting)
+            self.check_files_of_nova(job)
+            job, = project.pipelines[pipeline].job_list.jobs[LAB]
+            self.assertIsNot(False, job.voting)
+
+    def test_queue(self):
+        project, *_ = layout.load(layout.ours()).getAllProjectConfigs(
+            'opendev.org/openstack/lm-tempest-plugin')
+        self.assertEqual('integrated', project.queue_name)
+
+    def test_files_of_the_lab_job(self):
+        job = layout.load(layout.ours()).getJob(LAB)
+        self.assertTrue(matches(job, 'README.rst', 'tools/run-zuul.sh',
+                                'lab/tests/test_cli.py', 'gate/cli.py'))
+        for file in ('lab/cli.py', 'tools/run-lab.sh', 'setup.cfg',
+                     'lm_tempest_plugin/config.py', 'playbooks/lab/run.yaml'):
+            self.assertFalse(matches(job, 'tox.ini', file), file)
 
     def test_irrelevant_files_of_this_repository(self):
         loaded = layout.load(layout.ours())
