@@ -33,8 +33,10 @@ functional.
   pep8          check style (pre-commit with hacking and ruff), types (mypy),
                 ids of the Tempest tests, and the sample configuration
   docs          build the documentation; a warning is an error
-  zuul          check the job definitions with Zuul's own parser, and their
-                options; check the playbooks with Ansible
+  zuul          check what a running Zuul does not show: that the options which
+                the jobs set exist, and that both hosts get the same variables;
+                check the jobs with Zuul's own parser, the playbooks with
+                Ansible. tools/run-zuul.sh runs a real Zuul
   functional    open reports in Chromium, import metrics into Prometheus'
                 promtool and InfluxDB
   releasenotes  check the release notes
