@@ -40,6 +40,7 @@ from lab.machine import sources
 from lab import reload
 from lab.services import base
 from lab.services import keystone
+from lab.services import nova
 from lab.services import storage
 from lab import steps
 from lab.topology import CONTROLLER
@@ -117,8 +118,10 @@ class StartPlan:
         wait_until_ready(cloud, self._lab)
         novas = reload.current(self._lab.paths, self._lab.topology).values()
         if len(set(map(sources.service_version, novas))) > 1:
-            # It started before there was any nova-compute.
-            reload.restart_control_plane(self._lab)
+            # When they start, they decide about the version of messages to
+            # nova-compute, of which there was none.
+            reload.restart(self._lab, [
+                each.name for each in self._lab.find(nova.Nova).programs()])
             wait_until_ready(cloud, self._lab)
 
     def _make_hosts(self) -> None:

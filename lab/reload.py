@@ -157,17 +157,6 @@ def restart(lab: base.Lab, names: collections.abc.Collection[str],
         else ())
 
 
-def restart_control_plane(lab: base.Lab) -> None:
-    """Restart nova's services on the controller.
-
-    They decide when they start about the version of messages to nova-compute.
-
-    :param lab: the lab, which is up
-    :raises errors.LabError: if one does not come up
-    """
-    restart(lab, [each.name for each in lab.find(nova.Nova).programs()])
-
-
 def _of_nova(lab: base.Lab) -> list[base.Program]:
     """Return nova's programs on all hosts."""
     return [program for service in lab.services

@@ -159,8 +159,8 @@ class TestPlan(Cloud):
         registered = []
         self.cloud = types.SimpleNamespace(compute=types.SimpleNamespace(
             services=lambda **query: registered.append(query) or iter('x')))
-        self.patch(reload, 'restart_control_plane',
-                   self._noting('restart control plane'))
+        self.patch(reload, 'restart', lambda lab, names: self.note(
+            f'restart {" ".join(sorted(names))}'))
         real = self.note
 
         def note(event):
@@ -173,7 +173,8 @@ class TestPlan(Cloud):
         self.assertIn('start compute1-nova-compute', self.events)
         # It chose its messages when there was no nova-compute.
         ready = 'inside.wait_until_ready'
-        at = self.events.index('restart control plane')
+        at = self.events.index('restart nova-api nova-conductor '
+                               'nova-metadata nova-scheduler')
         self.assertEqual((1, 1), (self.events[:at].count(ready),
                                   self.events[at:].count(ready)))
 

@@ -360,11 +360,6 @@ class TestRestart(TestCase):
         reload.restart(self.lab, ('nova-scheduler',))
         self.assertEqual(['start nova-scheduler'], self.events)
 
-    def test_control_plane(self):
-        reload.restart_control_plane(self.lab)
-        self.assertEqual(sorted(f'start {name}' for name in CONTROL),
-                         self.starts())
-
 
 class TestDowngrade(TestCase):
 
