@@ -139,6 +139,14 @@ class JobsTest(testtools.TestCase):
                         controller[key], compute.get(key),
                         f'{name}: {key} in {variable} of {nodes.COMPUTE}')
 
+    def test_hosts_have_the_same_libvirt_type(self):
+        for name, job in self.jobs.items():
+            kind = 'kvm' if name.endswith('-kvm') else 'qemu'
+            for node in nodes.CONTROLLER, nodes.COMPUTE:
+                self.assertEqual(
+                    kind, job.variables(node)['devstack_localrc'][
+                        'LIBVIRT_TYPE'], f'{name}: {node}')
+
     def test_settings(self):
         for name, job in self.jobs.items():
             storage, values = SETTINGS[name]

@@ -29,6 +29,7 @@ TEMPLATE_LAB = 'lm-tempest-plugin-nova-lab'
 NOVA = layout.Source(f"""
 - project:
     templates:
+      - {TEMPLATE_LAB}
       - {TEMPLATE}
 """, '.zuul.yaml', 'openstack/nova')
 
@@ -51,13 +52,14 @@ class AcceptedTest(testtools.TestCase):
             {'lm-tempest-plugin-base', 'lm-tempest-plugin-ceph-base'},
             {name for name, jobs in loaded.jobs.items() if jobs[0].abstract})
 
-    def test_nova_adopts_with_one_line(self):
+    def test_nova_adopts_with_one_line_for_each_template(self):
         loaded = layout.load([*layout.ours(), NOVA])
-        stanza, template = loaded.getAllProjectConfigs(
+        stanza, *templates = loaded.getAllProjectConfigs(
             'opendev.org/openstack/nova')
-        self.assertEqual([TEMPLATE], stanza.templates)
-        self.assertEqual({'check', 'experimental', 'periodic-weekly'},
-                         set(template.pipelines))
+        self.assertEqual([TEMPLATE_LAB, TEMPLATE], stanza.templates)
+        self.assertEqual(
+            [{'check', 'gate'}, {'check', 'experimental', 'periodic-weekly'}],
+            [set(template.pipelines) for template in templates])
 
     def test_nova_gets_all_jobs_without_a_vote(self):
         loaded = layout.load(layout.ours())
