@@ -13,20 +13,26 @@
 """Heat, which deploys stacks of servers from templates."""
 
 import collections.abc
+import dataclasses
 
 import openstack
 
 from lab import configuration
+from lab import errors
+from lab import layout
 from lab.services import base
 from lab.services import keystone
 from lab.steps import Step
 from lab.topology import Topology
+from lm_tempest_plugin import utils
 
 #: Holds the users that templates make: those of signals and of waiting.
 DOMAIN = 'heat'
 DOMAIN_ADMIN = 'heat_domain_admin'
 #: heat.conf's default of heat_stack_user_role.
 USER_ROLE = 'heat_stack_user'
+#: Time for the engine to start, in seconds.
+ENGINE_S = 120
 
 
 class Heat(base.Service):
@@ -54,13 +60,30 @@ class Heat(base.Service):
 
     def programs(self) -> list[base.Program]:
         """Return the API and the engine."""
+        engine = self.daemon('heat-engine', needs=('domain of heat',))
         return [*super().programs(),
-                self.daemon('heat-engine', needs=('domain of heat',))]
+                dataclasses.replace(engine, after=self.await_engine)]
 
     def steps(self) -> list[Step]:
         """Start it, and make the domain of users that templates make."""
         return [*super().steps(), self.step(
             'domain of heat', self.make_domain, 'account of heat')]
+
+    def await_engine(self) -> None:
+        """Wait until the engine takes requests.
+
+        The API would let a request that comes earlier wait for a minute, and
+        all later ones with it.
+
+        :raises errors.LabError: if it does not within its time
+        """
+        utils.wait_until(
+            lambda found: found.strip() != '0', lambda: base.run(
+                'mariadb', f'--socket={layout.RUN}/mariadb.sock',
+                '--skip-column-names',
+                text='SELECT COUNT(*) FROM heat.service;'),
+            'heat-engine to report', ENGINE_S, interval_s=0.5,
+            error=errors.LabError)
 
     def make_domain(self) -> None:
         """Make the domain, its administrator, and the role of its users."""
@@ -80,7 +103,9 @@ class Heat(base.Service):
     def missing(self, cloud: openstack.connection.Connection
                 ) -> collections.abc.Iterator[str]:
         """Yield the engine, unless the API says that it is up."""
-        # openstacksdk has no method for this.
-        found = cloud.orchestration.get('/services').json()['services']
-        if not any(each['status'] == 'up' for each in found):
+        # openstacksdk has no method for this. Without an engine, the answer
+        # is an error.
+        answer = cloud.orchestration.get('/services').json()
+        if not any(each['status'] == 'up'
+                   for each in answer.get('services', ())):
             yield 'heat-engine'

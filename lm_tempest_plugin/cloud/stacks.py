@@ -130,7 +130,7 @@ class StacksClient(rest_client.RestClient):
         :raises StackError: it lacks a parameter, or Heat refuses it
         """
         with _explaining(f'template {source} is refused'):
-            known = self._request('POST', 'validate', {
+            known = self._ask('POST', 'validate', {
                 'template': template})['Parameters']
         unknown = sorted(set(given) - set(known))
         if unknown:
@@ -150,7 +150,7 @@ class StacksClient(rest_client.RestClient):
         :raises TimeoutException: it is not complete in time
         """
         with _explaining(f'stack {name} cannot be created'):
-            body = self._request('POST', 'stacks', {
+            body = self._ask('POST', 'stacks', {
                 'stack_name': name, 'template': template,
                 'parameters': dict(parameters), 'disable_rollback': True})
         return self._wait(body['stack']['id'], 'CREATE', timeout_s)
@@ -162,7 +162,7 @@ class StacksClient(rest_client.RestClient):
         """
         try:
             # Heat redirects to the path with name and UUID.
-            body = self._request('GET', f'stacks/{identifier}')['stack']
+            body = self._ask('GET', f'stacks/{identifier}')['stack']
         except exceptions.NotFound:
             return None
         found = Stack(body['id'], body['stack_name'], body['stack_status'],
@@ -191,7 +191,7 @@ class StacksClient(rest_client.RestClient):
 
         :param stack: the stack
         """
-        body = self._request(
+        body = self._ask(
             'GET', f'{stack.path}/resources?nested_depth={NESTED_DEPTH}')
         return sorted(Resource(
             each['resource_name'], each['resource_type'],
@@ -216,7 +216,7 @@ class StacksClient(rest_client.RestClient):
         :raises TimeoutException: the check has not ended in time
         """
         with _explaining(f'{stack} cannot be checked'):
-            self._request('POST', f'{stack.path}/actions', {'check': None})
+            self._ask('POST', f'{stack.path}/actions', {'check': None})
         return self._wait(stack.stack_id, 'CHECK', timeout_s)
 
     def planned_changes(self, stack: Stack) -> list[str]:
@@ -228,7 +228,7 @@ class StacksClient(rest_client.RestClient):
         :param stack: the stack
         """
         with _explaining(f'the update of {stack} cannot be previewed'):
-            body = self._request(
+            body = self._ask(
                 'PATCH', f'{stack.path}/preview?show_nested=True', {})
         return [f'{each["resource_name"]} {change}' for change in CHANGES
                 for each in body['resource_changes'][change]
@@ -244,7 +244,7 @@ class StacksClient(rest_client.RestClient):
         :raises TimeoutException: the update has not ended in time
         """
         with _explaining(f'{stack} cannot be updated'):
-            self._request('PATCH', stack.path, {})
+            self._ask('PATCH', stack.path, {})
         return self._wait(stack.stack_id, 'UPDATE', timeout_s)
 
     def delete(self, identifier: str, timeout_s: float) -> None:
@@ -259,7 +259,7 @@ class StacksClient(rest_client.RestClient):
         if stack is None:
             return
         with contextlib.suppress(exceptions.NotFound):
-            self._request('DELETE', stack.path)
+            self._ask('DELETE', stack.path)
         # By its UUID: another stack may get its name.
         left = utils.wait_until(
             lambda found: found is None or found.status == 'DELETE_FAILED',
@@ -284,8 +284,8 @@ class StacksClient(rest_client.RestClient):
             error=exceptions.TimeoutException)
         return self.complete(stack_id)
 
-    def _request(self, method: str, path: str,
-                 body: Mapping[str, object] | None = None) -> Any:
+    def _ask(self, method: str, path: str,
+             body: Mapping[str, object] | None = None) -> Any:
         _, text = self.request(
             method, path, body=None if body is None else json.dumps(body))
         return json.loads(text) if text else None

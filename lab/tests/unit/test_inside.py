@@ -383,7 +383,8 @@ class TestCeph(Cloud):
 class TestHeat(Cloud):
 
     def test_order(self):
-        self.patch(heat.Heat, 'make_domain', self._noting('make_domain'))
+        for name in ('make_domain', 'await_engine'):
+            self.patch(heat.Heat, name, self._noting(name))
         self.run_plan(heat=True)
         # Its users are not kept with the databases.
         self.assert_order(self.first('heat-manage'), 'stop mariadb',
@@ -391,7 +392,8 @@ class TestHeat(Cloud):
                           'inside.wait_until_ready')
         self.assert_order('account of heat', 'make_domain',
                           'start heat-engine', 'inside.wait_until_ready')
-        self.assert_order('port of rabbitmq', 'start heat-engine')
+        self.assert_order('port of rabbitmq', 'start heat-engine',
+                          'await_engine', 'inside.wait_until_ready')
 
     def test_none_without_it(self):
         self.run_plan()

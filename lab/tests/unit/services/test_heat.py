@@ -14,6 +14,7 @@ import configparser
 from unittest import mock
 
 from lab import configuration
+from lab import services
 from lab.services.base import Lab
 from lab.services import heat
 from lab.services import keystone
@@ -34,8 +35,8 @@ class TestHeat(base.TestCase):
         self.assertEqual(('cloud', 'heat'), self.lab.virtualenvs)
         plain = Lab(self.layout, Topology())
         self.assertEqual(('cloud',), plain.virtualenvs)
-        for services in (plain.services, plain.schemas):
-            self.assertNotIn('heat', [each.name for each in services])
+        for found in (plain.services, plain.schemas):
+            self.assertNotIn('heat', [each.name for each in found])
 
     def test_programs(self):
         api, engine = self.heat.programs()
@@ -74,6 +75,18 @@ class TestHeat(base.TestCase):
             'admin', ignore_missing=False)
         identity.create_role.assert_called_once_with(name='heat_stack_user')
 
+    def test_engine_that_starts(self):
+        answers = iter(['0\n', '1\n'])
+        self.patch(services.base, 'run', lambda *command, text: next(answers))
+        self.heat.programs()[1].after()
+        self.assertEqual([], [*answers])
+
+    def test_engine_that_does_not_start(self):
+        self.patch(services.base, 'run', lambda *command, text: '0\n')
+        self.patch(heat, 'ENGINE_S', 0)
+        self.assertIn('heat-engine to report',
+                      self.refused(self.heat.await_engine))
+
     def test_missing(self):
         for states, missing in (([], ['heat-engine']),
                                 (['down'], ['heat-engine']),
@@ -82,4 +95,7 @@ class TestHeat(base.TestCase):
             answer.json.return_value = {'services': [
                 {'status': state} for state in states]}
             self.assertEqual(missing, [*self.heat.missing(self.cloud)])
+        # The API has found no engine.
+        answer.json.return_value = {'code': 503, 'title': 'Unavailable'}
+        self.assertEqual(['heat-engine'], [*self.heat.missing(self.cloud)])
         self.cloud.orchestration.get.assert_called_with('/services')

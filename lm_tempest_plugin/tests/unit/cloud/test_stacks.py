@@ -28,23 +28,31 @@ def shown(status='CREATE_COMPLETE', reason=''):
                       'stack_status': status, 'stack_status_reason': reason}}
 
 
+class Response(dict):
+    """An answer that is no error."""
+
+    status = 200
+
+
 class StacksTestCase(base.TestCase):
 
     def client(self, *answers):
         """Return a client that gets answers, each a body or an exception."""
-        client = stacks.StacksClient(mock.Mock(), 'RegionOne',
-                                     build_interval=0)
+        auth = mock.Mock()
+        auth.auth_request = lambda method, url, headers, body, filters: (
+            url, headers, body)
+        client = stacks.StacksClient(auth, 'RegionOne', build_interval=0)
 
-        def answer(method, path, body=None):
+        def answer(path, method, headers, body, **kwargs):
             self.asked.append((method, path, body and json.loads(body)))
             found = next(given)
             if isinstance(found, Exception):
                 raise found
-            return None, '' if found is None else json.dumps(found)
+            return Response(), '' if found is None else json.dumps(found)
 
         given = iter(answers)
         self.asked = []
-        client.request = answer
+        client.raw_request = answer
         return client
 
     def refused(self, call, *args):
