@@ -12,7 +12,9 @@
 
 """Compute the variables of a job on each node, as Zuul and Ansible do."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
+import csv
 import enum
 from typing import Any
 
@@ -29,12 +31,59 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
     COMPUTE: ('compute', 'peers', 'subnode'),
 }
 
+#: The documentation's table, with one row for each node of each job.
+TABLE = layout.TOP / 'doc' / 'source' / 'zuul-nodes.csv'
+COLUMNS = ('Job', 'Node', 'Label', 'LIBVIRT_TYPE', 'Options of nova-compute')
+Row = dict[str, str]
+
 
 class File(enum.StrEnum):
     """Files that devstack writes, named by devstack's variables."""
 
     NOVA_CPU = '$NOVA_CPU_CONF'
     TEMPEST = '$TEMPEST_CONFIG'
+
+
+def resolve(variables: Mapping[str, Any],
+            group_variables: Mapping[str, Mapping[str, Any]],
+            groups: Iterable[str]) -> dict[str, Any]:
+    """Return the variables of a node.
+
+    Ansible does not merge dictionaries: a dictionary of a group replaces the
+    job's dictionary of the same name. It reads groups in alphabetical order.
+
+    :param variables: of the job
+    :param group_variables: of the job, by group
+    :param groups: names of the node's groups
+    """
+    found = dict(variables)
+    for group in sorted(groups):
+        found.update(group_variables.get(group, {}))
+    return found
+
+
+def row(job: str, node: str, label: str, variables: Mapping[str, Any]) -> Row:
+    """Return the row of a node.
+
+    :param job: name of the job
+    :param node: name of the node
+    :param label: its label: the kind of machine and its system
+    :param variables: its variables
+    """
+    sections = variables.get('devstack_local_conf', {}).get(
+        'post-config', {}).get(File.NOVA_CPU, {})
+    options = [f'{section}.{name} = {value}'
+               for section, values in sorted(sections.items())
+               for name, value in sorted(values.items())]
+    return dict(zip(COLUMNS, (
+        job, node, label, str(variables['devstack_localrc']['LIBVIRT_TYPE']),
+        ', '.join(options) or 'none'), strict=True))
+
+
+def documented() -> list[Row]:
+    """Return the rows of the documentation."""
+    with open(TABLE, newline='', encoding='utf-8') as stream:
+        return list(csv.DictReader(stream))
 
 
 class Job:
@@ -50,6 +99,7 @@ class Job:
         while not line[-1].isBase():
             line.append(loaded.getJob(line[-1].parent))
         self._line = line
+        self._nodesets = loaded.nodesets
         # Zuul merges nested dictionaries.
         merged = model.Job(name)
         for each in reversed(line):
@@ -98,10 +148,17 @@ class Job:
 
         :param node: name of the node
         """
-        found = dict(self._variables)
-        for group in GROUPS[node]:
-            found.update(self._group_variables.get(group, {}))
-        return found
+        return resolve(self._variables, self._group_variables, GROUPS[node])
+
+    def rows(self) -> list[Row]:
+        """Return the rows of the job for the documentation's table."""
+        nodeset = self.attribute('nodeset')
+        if isinstance(nodeset, str):
+            nodeset = self._nodesets[nodeset]
+        # A node may have several names; ours have one.
+        return [row(self.definition.name, name, node.label,
+                    self.variables(name))
+                for node in nodeset.getNodes() for name in node.name]
 
     def options(self, node: str, phase: str,
                 file: File) -> dict[str, dict[str, Any]]:

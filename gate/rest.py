@@ -26,16 +26,17 @@ WEB = f'http://127.0.0.1:{PORT}'
 TIMEOUT_SECONDS = 30
 
 
-def get(path: str) -> typing.Any:
-    """Return an answer about the tenant.
+def get(path: str, tenant: str = TENANT) -> typing.Any:
+    """Return an answer about a tenant.
 
     :param path: below ``/api/tenant/lab``
+    :param tenant: name of the tenant
     :raises errors.LabError: if Zuul does not answer, or refuses
     """
     # A proxy of the user has no way into this network.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f'{WEB}/api/tenant/{TENANT}/{path}',
+        with opener.open(f'{WEB}/api/tenant/{tenant}/{path}',
                          timeout=TIMEOUT_SECONDS) as answer:
             return json.load(answer)
     except OSError as error:

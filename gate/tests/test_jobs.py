@@ -128,6 +128,10 @@ class JobsTest(testtools.TestCase):
                     set(), set(phases['post-config']) -
                     {nodes.File.NOVA_CPU, '$NEUTRON_CONF'}, name)
 
+    def test_table_of_the_documentation(self):
+        self.assertEqual(nodes.documented(), [
+            row for job in self.jobs.values() for row in job.rows()])
+
     def test_devstack_has_the_same_variables_on_both_hosts(self):
         for name, job in self.jobs.items():
             for variable in 'devstack_localrc', 'devstack_services':
