@@ -732,13 +732,18 @@ def _workloads(grouped: Grouped) -> tuple[WorkloadGroup, ...]:
 
 
 def by_dirty_rate(grouped: Grouped) -> Grouped:
-    """Return measured migrations by their conditions but for the workload."""
+    """Return measured migrations by their conditions but for the workload.
+
+    Only of guests that idle or write memory at a rate: what else they do takes
+    time of the CPUs and the network that the copy needs.
+    """
     together: dict[Conditions, list[schema.MigrationResult]] = (
         collections.defaultdict(list))
     for conditions, migrations in grouped.items():
         together[dataclasses.replace(
             conditions, workload=schema.Workload())] += [
-                each for each in migrations if each.measured]
+                each for each in migrations if each.measured and
+                conditions.workload.name in ('idle', 'memory')]
     return together
 
 

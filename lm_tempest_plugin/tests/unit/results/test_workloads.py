@@ -104,6 +104,14 @@ class SummaryTest(base.TestCase):
     def test_too_few_dirty_rates(self):
         self.assertEqual((), self.summarize(sweep((0, 8))).convergences)
 
+    def test_other_workloads_are_in_no_curve(self):
+        self.assertEqual((), self.summarize([
+            builders.migration(number, workload=schema.Workload(
+                name='wordcount', unit='words', per_s=9.0),
+                work=schema.WorkloadFigures(
+                    dirty_bytes_per_s=float(number * MIB)))
+            for number in range(5)]).convergences)
+
     def test_servers_of_a_drain(self):
         self.assertEqual(
             '1 lm.small, 2 lm.small with memory 8 MiB/s of 64 MiB',
