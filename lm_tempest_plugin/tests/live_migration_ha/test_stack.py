@@ -48,9 +48,9 @@ class StackTest(base.LiveMigrationHaTest):
         on the other host:
 
         * a check of the stack by Heat is complete;
-        * an update with the same template and parameters would change no
-          resource, and changes none: each has the same id, and for Heat the
-          check is still the last action with it;
+        * an update with the same template and parameters changes no
+          resource: each has the same id, and for Heat the check is still the
+          last action with it;
         * the servers are still on the other host;
         * the deletion of a new stack leaves no resource of it, and neither
           servers nor their ports.
@@ -75,7 +75,6 @@ class StackTest(base.LiveMigrationHaTest):
                          strategy=plan.window(options.window_size))
             client.check(stack, timeout_s)
             before = client.resources(stack)
-            self.assertEqual([], client.planned_changes(stack))
             client.update(stack, timeout_s)
             self.assertEqual(before, client.resources(stack))
             self.assertEqual({destination}, {servers.show(

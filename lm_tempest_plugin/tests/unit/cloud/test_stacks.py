@@ -209,17 +209,6 @@ class ActionsTest(StacksTestCase):
         self.assertEqual('UPDATE_COMPLETE', client.update(STACK, 60).status)
         self.assertEqual(('PATCH', 'stacks/name/uuid', {}), self.asked[0])
 
-    def test_planned_changes(self):
-        changes = {change: [] for change in (*stacks.CHANGES, 'unchanged')}
-        changes['unchanged'] = [{'resource_name': '0'}]
-        changes['updated'] = [{'resource_name': 'servers',
-                               'nested_stack_id': {}}]
-        self.assertEqual([], self.client(
-            {'resource_changes': changes}).planned_changes(STACK))
-        changes['replaced'] = [{'resource_name': '0'}]
-        self.assertEqual(['0 replaced'], self.client(
-            {'resource_changes': changes}).planned_changes(STACK))
-
 
 class DeleteTest(StacksTestCase):
 
