@@ -90,6 +90,17 @@ def parser() -> argparse.ArgumentParser:
     picture.add_argument('page', nargs='?', default='status',
                          metavar='PAGE', help='such as status, builds, jobs '
                          '(default: %(default)s)')
+    freeze = commands.add_parser(
+        'freeze', help='compare the variables of our devstack jobs, with '
+        'their real parents, with the documentation',
+        description='Zuul, which is up, reads the definitions of other '
+        'projects from checkouts, and says which variables each node of our '
+        'jobs gets. Exit code: 0 if that is what the documentation says.')
+    freeze.add_argument(
+        'checkouts', nargs='+', metavar='[PROJECT=]PATH',
+        help='checkout of a project with parents of our jobs: devstack, '
+        'tempest, devstack-plugin-ceph, openstack-zuul-jobs, zuul-jobs, ...; '
+        'PROJECT, such as zuul/zuul-jobs, if the checkout has no .gitreview')
     commands.add_parser(
         'down', help='end Zuul and what its jobs run; keep logs and all that '
         'is installed')

@@ -28,8 +28,8 @@ import yaml
 
 from gate import machine
 from gate import nodes
-from gate import rest
 from gate.patches import PLUGIN
+from gate import rest
 from gate.review import changes
 from gate import services
 from lab import errors
@@ -131,7 +131,8 @@ def wanted(definitions: typing.Iterable[str]) -> tuple[set[str], set[str]]:
 
     :param definitions: YAML
     """
-    projects, pipelines = set(), set()
+    projects: set[str] = set()
+    pipelines: set[str] = set()
     for text in definitions:
         for stanza in yaml.load(text, _Loader) or ():  # noqa: S506
             job = stanza.get('job') or {}

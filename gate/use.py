@@ -26,6 +26,7 @@ import rich.table
 
 from gate import demonstration
 from gate import follow
+from gate import freeze
 from gate import machine
 from gate import patches
 from gate import projects
@@ -76,6 +77,8 @@ def dispatch(options: argparse.Namespace, paths: machine.Layout) -> int:
         case 'change':
             machine.enter_network(machine.find(paths))
             return submit(paths, options)
+        case 'freeze':
+            return freeze.run(options, paths)
         case 'approve':
             machine.enter_network(machine.find(paths))
             made = projects.Projects(paths)

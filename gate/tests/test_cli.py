@@ -61,5 +61,10 @@ class ParseTest(unittest.TestCase):
                 (('build',), 'invalid choice')):
             self.assertIn(message, refusal(*line), line)
 
+    def test_freeze(self):
+        self.assertEqual(['a', 'x/b=b'], cli.parse(
+            ['freeze', 'a', 'x/b=b']).checkouts)
+        self.assertIn('required', refusal('freeze'))
+
     def test_approve(self):
         self.assertEqual(3, cli.parse(['approve', '3']).number)
