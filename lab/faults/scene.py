@@ -43,7 +43,6 @@ from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import results_file
-from lm_tempest_plugin.migration import telemetry
 from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin.migration.verdict import Verdict
 from lm_tempest_plugin.results import schema
@@ -142,8 +141,6 @@ class Scene:
         self._results = results_file.ResultsFile(
             str(layout.workspace / 'faults'), '',
             lambda: results_file.run_started('', clients))
-        self._metrics = telemetry.start(
-            config.CONF.live_migration_ha, clients)
 
     @property
     def _hosts(self) -> tuple[str, str]:
@@ -229,7 +226,7 @@ class Scene:
         run = engine.run(
             _plan(chosen, built, place, observed), self._clients,
             store=self._results, probes=observed.probes, hosts=hosts,
-            guests=observed, on_poll=inject, metrics=self._metrics)
+            guests=observed, on_poll=inject)
         judged = {each.server_id: each.verdict for each in run.migrations}
         if not hit:
             found = '; '.join(map(str, judged.values()))

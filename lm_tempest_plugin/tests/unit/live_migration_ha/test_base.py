@@ -427,7 +427,7 @@ class MigrateTest(fakes.TempestTestCase):
         self.assertEqual({
             'store': test.results, 'probes': self.probes, 'hosts': None,
             'guests': self.fleet, 'requester': None, 'on_poll': None,
-            'aborted': (), 'forced': {}}, self.calls[0])
+            'aborted': (), 'metrics': None, 'forced': {}}, self.calls[0])
 
     def test_fields_of_the_plan_that_differ(self):
         fields = {
