@@ -39,7 +39,6 @@ from lm_tempest_plugin.commands import tempest_run
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
 
-POLL_SECONDS = 0.5
 #: Limit for a test, which has time-outs of its own, and for its cleanups
 #: after a signal.
 TEST_SECONDS = 3600
@@ -290,7 +289,8 @@ class Runner(contextlib.AbstractContextManager['Runner']):
         :raises utils.Interrupted: a signal came, and the tests have ended
         :raises errors.LabError: if the tests have not ended in time
         """
-        results.mkdir(parents=True)
+        with self._signals.interruptible():
+            results.mkdir(parents=True)
         conf = self._paths.tempest_conf.with_name('tempest-bugs.conf')
         # It holds passwords. The last value of an option counts.
         layout.write(conf, f'{self._paths.tempest_conf.read_text()}\n'
@@ -301,28 +301,18 @@ class Runner(contextlib.AbstractContextManager['Runner']):
         run = tempest_run.TempestRun(
             tempest_run.command(regex), self._paths.workspace,
             tempest_run.environment(conf), output)
-        follower = tempest_run.RunFollower(
-            results, output, tempest_run.RunProgress())
         try:
-            with self._signals.interruptible():
-                while run.wait(POLL_SECONDS) is None:
-                    for line in follower.news():
-                        print(f'  {line}', flush=True)
-                    if time.monotonic() - began_s > limit_s:
-                        raise errors.LabError(
-                            f'{regex} has not ended within {limit_s:.0f} s: '
-                            f'see {output}.')
-        except BaseException as error:
-            if isinstance(error, utils.Interrupted):
-                run.interrupt()
-                print(f'The command was {error}: the test ends and deletes '
-                      'its resources, then the bug is taken out.', flush=True)
-                run.wait(CLEANUP_SECONDS)
-            # Without effect on a run that has ended.
-            run.kill()
-            raise
+            code = tempest_run.follow(
+                run, tempest_run.RunFollower(results, output,
+                                             tempest_run.RunProgress()),
+                self._signals, lambda line: print(f'  {line}', flush=True),
+                CLEANUP_SECONDS, limit_s)
         finally:
             conf.unlink()
+        with self._signals.interruptible():
+            if code is None:
+                raise errors.LabError(f'{regex} has not ended within '
+                                      f'{limit_s:.0f} s: see {output}.')
         found = map(tempest_run.TEST_ENDED.fullmatch, map(
             str.strip, output.read_text(errors='replace').splitlines()))
         return TestRun(

@@ -51,7 +51,6 @@ from lm_tempest_plugin.results import summary
 from lm_tempest_plugin import utils
 
 INTERRUPTED = 130
-POLL_S = 0.5
 #: Limit for tests to delete their servers after a signal.
 CLEANUP_S = 300.0
 BASE, CHANGE = 'base', 'change'
@@ -65,8 +64,8 @@ round_trips = 3
 max_outage = 10
 max_stall = 20
 """
-#: Lines of progress of a run that are shown.
-SHOWN = ('test ', 'PROBLEM')
+#: Lines of progress of a run that are shown; the last are of signals.
+SHOWN = ('test ', 'PROBLEM', 'SIG')
 
 
 @dataclasses.dataclass
@@ -235,51 +234,26 @@ class Gate:
             paths.tempest_conf.read_text(), options, '[live_migration_ha]',
             f'results_directory = {folder}', '')), mode=0o600)
         try:
-            exit_code = self._follow(tempest_run.TempestRun(
-                tempest_run.command(regex), paths.workspace,
-                tempest_run.environment(conf), log), folder, log)
+            exit_code = tempest_run.follow(
+                tempest_run.TempestRun(
+                    tempest_run.command(regex), paths.workspace,
+                    tempest_run.environment(conf), log),
+                tempest_run.RunFollower(folder, log,
+                                        tempest_run.RunProgress()),
+                self._signals, lambda line: line.startswith(SHOWN) and say(
+                    f'  {line}'), CLEANUP_S)
         finally:
             conf.unlink()
         self._check_signals()
         return judged(folder, log, exit_code)
-
-    def _follow(self, run: tempest_run.TempestRun, folder: pathlib.Path,
-                log: pathlib.Path) -> int:
-        """Show progress until the tests have ended; return their exit code."""
-        follower = tempest_run.RunFollower(folder, log,
-                                           tempest_run.RunProgress())
-        seen, deadline_s = 0, float('inf')
-        try:
-            while True:
-                exit_code = run.wait(POLL_S)
-                for line in follower.news():
-                    if line.startswith(SHOWN):
-                        say(f'  {line}')
-                if exit_code is not None:
-                    return exit_code
-                if self._signals.count > seen:
-                    seen = self._signals.count
-                    deadline_s = 0.0
-                    if seen == 1:
-                        run.interrupt()
-                        say(f'{self._signals.name}: the test ends and deletes '
-                            f'its servers, which may take up to '
-                            f'{CLEANUP_S:g} s. A second signal kills it.')
-                        deadline_s = time.monotonic() + CLEANUP_S
-                if time.monotonic() > deadline_s:
-                    run.kill()
-                    return 1
-        except BaseException:
-            # Tests must not go on beside another nova.
-            run.kill()
-            raise
 
     def _check_signals(self) -> None:
         if self._signals.count:
             raise utils.Interrupted(f'told to end by {self._signals.name}')
 
 
-def judged(folder: pathlib.Path, log: pathlib.Path, exit_code: int) -> Run:
+def judged(folder: pathlib.Path, log: pathlib.Path,
+           exit_code: int | None) -> Run:
     """Return the outcome of tests that have ended.
 
     :param folder: with their results files

@@ -12,6 +12,7 @@
 
 """`tempest run` as a child process, and its progress from its files."""
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ import msgspec
 from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
+from lm_tempest_plugin import utils
 
 # How `tempest run` prints the end of a test.
 TEST_ENDED = re.compile(
@@ -37,6 +39,8 @@ TEST_LISTED = re.compile(r'(?P<test>\w+(?:\.\w+)+)(?:\[.*\])?')
 CLASS_FIXTURE = re.compile(r'setUpClass \((?P<cls>[\w.]+)\)')
 # Listing imports all tests of all plugins.
 LIST_TIMEOUT_S = 300
+# Interval of checks for new results and signals.
+POLL_S = 0.5
 
 
 def command(regex: str, exclude: str = '') -> list[str]:
@@ -307,3 +311,47 @@ class RunFollower:
             tail = self._tails.setdefault(path, _Tail(path))
             yield from filter(None, map(self._progress.result, tail))
         yield from filter(None, map(self._progress.output, self._log))
+
+
+def follow(run: TempestRun, follower: RunFollower,
+           signals: utils.SignalHandler, say: Callable[[str], object],
+           cleanup_s: float, limit_s: float = float('inf')) -> int | None:
+    """Report progress until the tests have ended; return their exit code.
+
+    The first signal lets the current test delete its resources; a second one
+    kills it. An error kills it as well: tests must not go on without anybody
+    to clean up after them.
+
+    :param run: the tests
+    :param follower: reads their progress
+    :param signals: counts the signals
+    :param say: called with each line of progress
+    :param cleanup_s: limit for the cleanup after a signal, in seconds
+    :param limit_s: limit for the tests, in seconds
+    :returns: None if they took too long, or a second signal came, and they
+        were killed
+    """
+    seen, deadline_s = 0, time.monotonic() + limit_s
+    try:
+        while True:
+            code = run.wait(POLL_S)
+            for line in follower.news():
+                say(line)
+            if code is not None:
+                return code
+            if signals.count > seen:
+                seen = signals.count
+                deadline_s = 0.0
+                if seen == 1:
+                    # First of all: printing may block.
+                    run.interrupt()
+                    say(f'{signals.name}: the current test ends and deletes '
+                        f'its resources, which may take up to {cleanup_s:g} '
+                        's. A second signal kills it.')
+                    deadline_s = time.monotonic() + cleanup_s
+            if time.monotonic() > deadline_s:
+                run.kill()
+                return None
+    except BaseException:
+        run.kill()
+        raise

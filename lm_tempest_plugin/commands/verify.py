@@ -31,8 +31,6 @@ from lm_tempest_plugin import utils
 
 CLEANUP_BOUNDS_S = (1.0, 86400.0)
 GOOD, BAD, INTERRUPTED = 0, 1, 130
-# Interval of checks for new results and signals.
-POLL_S = 0.5
 # Their expectations depend on where the servers' disks are.
 NEED_STORAGE = 'OldApiTest'
 REPORT = 'lm_tempest_plugin.results.report'
@@ -184,43 +182,17 @@ class Verification:
                  f'{len(tests) or "unknown"}; output in {self._log}')
         run = tempest_run.TempestRun(
             command, self.files.directory, variables, self._log)
-        try:
-            code = self._follow(run, tempest_run.RunFollower(
-                self._results, self._log, tempest_run.RunProgress(tests)))
-        except BaseException:
-            # Tests must not go on without anybody to clean up after them.
-            run.kill()
-            raise
+        code = tempest_run.follow(
+            run, tempest_run.RunFollower(self._results, self._log,
+                                         tempest_run.RunProgress(tests)),
+            self._signals, self.say, self.cleanup_s)
+        if code is None:
+            self.say('The tests have not ended and were killed. Their '
+                     'leftovers are deleted; if they changed settings of '
+                     'hosts, `tempest live-migration-ha recover` restores '
+                     'these.')
+            return INTERRUPTED
         return INTERRUPTED if self._signals.count else self._report(code)
-
-    def _follow(self, run: tempest_run.TempestRun,
-                follower: tempest_run.RunFollower) -> int:
-        """Report progress until the run has ended; return its exit code."""
-        seen, deadline = 0, float('inf')
-        while True:
-            code = run.wait(POLL_S)
-            for line in follower.news():
-                self.say(line)
-            if code is not None:
-                return code
-            if self._signals.count > seen:
-                seen = self._signals.count
-                deadline = 0.0
-                if seen == 1:
-                    # First of all: printing may block.
-                    run.interrupt()
-                    self.say(
-                        f'{self._signals.name}: the current test ends and '
-                        'deletes its resources, which may take up to '
-                        f'{self.cleanup_s:g} s. A second signal kills it.')
-                    deadline = time.monotonic() + self.cleanup_s
-            if time.monotonic() > deadline:
-                self.say('The tests have not ended and are killed. Their '
-                         'leftovers are deleted; if they changed settings of '
-                         'hosts, `tempest live-migration-ha recover` '
-                         'restores these.')
-                run.kill()
-                return BAD
 
     def _report(self, code: int) -> int:
         """Print and write the report; return the exit code."""

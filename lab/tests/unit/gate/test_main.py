@@ -94,7 +94,7 @@ class TestGate(base.TestCase):
         TempestRun.current = ['']
         TempestRun.play = self._play
         self.patch(tempest_run, 'TempestRun', TempestRun)
-        self.patch(gate, 'POLL_S', 0.0)
+        self.patch(tempest_run, 'POLL_S', 0.0)
         self.patch(lifecycle, 'recorded', lambda paths: Topology())
         self.patch(reload, 'current', lambda paths, topology: {
             host.name: pathlib.Path('/before') for host in topology.hosts})
@@ -291,40 +291,6 @@ class TestGate(base.TestCase):
         self.patch(reload, 'current', lambda paths, topology: {})
         with self.assertRaisesRegex(errors.LabError, 'older than this'):
             self._main()
-
-
-class TestFollow(base.TestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.patch(gate, 'POLL_S', 0.0)
-        self.patch(gate, 'CLEANUP_S', 0.0)
-        self.signals = gate.utils.SignalHandler()
-        self.run = types.SimpleNamespace(
-            wait=self._wait, interrupt=lambda: self.calls.append('interrupt'),
-            kill=lambda: self.calls.append('kill'))
-        self.calls = []
-
-    def _wait(self, timeout_s):
-        self.signals.count, self.signals.name = 1, 'SIGINT'
-        return None
-
-    def test_tests_that_do_not_end_are_killed(self):
-        plan = preparation.Plan('HEAD^', 'abc', '/nova', 'quick', (2,), 9.0,
-                                str(self.folder))
-        found = gate.Gate(None, plan, self.signals)
-        with contextlib.redirect_stdout(io.StringIO()):
-            found._follow(self.run, self.folder, self.folder / 'log')
-        self.assertEqual(['interrupt', 'kill'], self.calls)
-
-    def test_error_kills(self):
-        self.run.wait = lambda timeout_s: 1 / 0
-        plan = preparation.Plan('HEAD^', 'abc', '/nova', 'quick', (2,), 9.0,
-                                str(self.folder))
-        with self.assertRaises(ZeroDivisionError):
-            gate.Gate(None, plan, self.signals)._follow(
-                self.run, self.folder, self.folder / 'log')
-        self.assertEqual(['kill'], self.calls)
 
 
 class TestMedians(base.TestCase):

@@ -15,6 +15,7 @@ import pathlib
 import signal
 import sys
 import time
+import types
 
 import fixtures
 import msgspec
@@ -24,6 +25,7 @@ from lm_tempest_plugin.commands import tempest_run
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
+from lm_tempest_plugin import utils
 
 # A child with a child of its own, as `tempest run` and the tests.
 PARENT = """
@@ -289,3 +291,47 @@ class TempestRunTest(base.TestCase):
     def test_tests_that_cannot_be_listed(self):
         self.assertEqual([], tempest_run.list_tests(
             ['/no/such'], self.folder, {}))
+
+
+class FollowTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.calls = []
+        self.signals = utils.SignalHandler()
+        self.patch(tempest_run, 'POLL_S', 0.0)
+
+    def follow(self, wait, cleanup_s=60.0, **options):
+        run = types.SimpleNamespace(
+            wait=wait, interrupt=lambda: self.calls.append('interrupt'),
+            kill=lambda: self.calls.append('kill'))
+        follower = types.SimpleNamespace(news=lambda: ['news'])
+        return tempest_run.follow(run, follower, self.signals,
+                                  self.calls.append, cleanup_s, **options)
+
+    def signal(self, timeout_s):
+        self.signals.count, self.signals.name = (
+            self.signals.count + 1, 'SIGINT')
+
+    def test_last_news_are_told(self):
+        self.assertEqual(7, self.follow(lambda timeout_s: 7))
+        self.assertEqual(['news'], self.calls)
+
+    def test_tests_that_do_not_clean_up_are_killed(self):
+        self.assertIsNone(self.follow(self.signal, cleanup_s=-1.0))
+        self.assertEqual(['news', 'interrupt', 'kill'],
+                         [each for each in self.calls if ':' not in each])
+
+    def test_second_signal_kills(self):
+        self.assertIsNone(self.follow(self.signal))
+        self.assertEqual(['news', 'interrupt', 'news', 'kill'],
+                         [each for each in self.calls if ':' not in each])
+
+    def test_limit(self):
+        self.assertIsNone(self.follow(lambda timeout_s: None, limit_s=-1.0))
+        self.assertEqual(['news', 'kill'], self.calls)
+
+    def test_error_kills(self):
+        self.assertRaises(ZeroDivisionError, self.follow,
+                          lambda timeout_s: 1 / 0)
+        self.assertEqual(['kill'], self.calls)

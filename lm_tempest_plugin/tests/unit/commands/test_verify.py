@@ -84,7 +84,7 @@ class VerifyTest(base.TestCase):
         self.arguments = []
         self.patch(discovery, 'connect', lambda cloud: self.access)
         self.patch(tempest_run, 'command', self.command)
-        self.patch(verify, 'POLL_S', 0.05)
+        self.patch(tempest_run, 'POLL_S', 0.05)
         self.useFixture(fixtures.EnvironmentVariable(
             'PYTHONPATH', str(pathlib.Path(
                 lm_tempest_plugin.__file__).parent.parent)))
@@ -270,14 +270,14 @@ class VerifyTest(base.TestCase):
             0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
         self.assertEqual(130, self.verify('deaf'))
         self.assert_clear()
-        self.assertIn('are killed', self.text())
+        self.assertIn('were killed', self.text())
 
     def test_tests_that_do_not_end(self):
         self.when['test test_drain'] = lambda: os.kill(
             os.getpid(), signal.SIGINT)
         self.assertEqual(130, self.verify('deaf', cleanup_s=0.2))
         self.assert_clear()
-        self.assertIn('are killed', self.text())
+        self.assertIn('were killed', self.text())
 
     def test_told_to_end_while_things_are_made(self):
         self.when['flavor lm.small'] = lambda: os.kill(
