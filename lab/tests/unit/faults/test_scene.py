@@ -285,7 +285,8 @@ class TestPlay(base.TestCase):
     def test_memory_is_written(self):
         self.scene.play(new_fault(needs=fault.Needs(memory_mib=8)))
         guest, workload = self.workloads.start.call_args.args
-        self.assertEqual(('server-0', 8), (guest.server_id, workload._mib))
+        self.assertEqual(('server-0', 8),
+                         (guest.server_id, workload.memory_mib))
 
     def test_leftovers_are_told_and_removed(self):
         self.ports = [types.SimpleNamespace(id='7', device_id='server-0'),
