@@ -233,6 +233,11 @@ class Gate:
         layout.write(conf, '\n'.join((
             paths.tempest_conf.read_text(), options, '[live_migration_ha]',
             f'results_directory = {folder}', '')), mode=0o600)
+
+        def tell(line: str) -> None:
+            if line.startswith(SHOWN):
+                say(f'  {line}')
+
         try:
             exit_code = tempest_run.follow(
                 tempest_run.TempestRun(
@@ -240,8 +245,7 @@ class Gate:
                     tempest_run.environment(conf), log),
                 tempest_run.RunFollower(folder, log,
                                         tempest_run.RunProgress()),
-                self._signals, lambda line: line.startswith(SHOWN) and say(
-                    f'  {line}'), CLEANUP_S)
+                self._signals, tell, CLEANUP_S)
         finally:
             conf.unlink()
         self._check_signals()
