@@ -77,7 +77,7 @@ migration_timeout = 120
 STOCK_TESTS = (r'tempest\.(api\.compute\.admin\.test_live_migration|'
                r'scenario\..*live_migration)')
 COLUMNS = ('BUG', 'NUMBER', 'COMMIT', 'SERVICE', 'EFFECT', 'FIRED', 'OURS',
-           'COMPARISON', 'STOCK', 'MINUTES')
+           'COMPARISON', 'STOCK', 'MINUTES', 'MEASURED')
 INTERRUPTED = 130
 Part = dict[str, typing.Any]
 
@@ -168,6 +168,7 @@ class Detection:
                 result = _part(NOT_TESTED,
                                f'{type(error).__name__}: {error}')
         result['seconds'] = round(time.monotonic() - began_s)
+        result['ended'] = time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())
         self._table.add(bug, part, result)
         print(f'  {part}: {result["result"]} {", ".join(result["by"])} '
               f'{result["text"]} ({result["seconds"]} s)', flush=True)
@@ -365,7 +366,10 @@ def cells(row: dict[str, typing.Any]) -> list[str]:
             ', '.join(row['services']), row['effect'] or row['kind'],
             ' / '.join(str(each['fired']) if each else '-'
                        for each in parts),
-            *(_cell(each) for each in parts), f'{seconds / 60:.0f}']
+            *(_cell(each) for each in parts), f'{seconds / 60:.0f}',
+            # Parts of a row may be days apart; old files have no times.
+            ' / '.join(each.get('ended', '?') if each else '-'
+                       for each in parts)]
 
 
 def _cell(part: Part | None) -> str:

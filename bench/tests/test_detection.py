@@ -183,6 +183,7 @@ class DetectionTest(unittest.TestCase):
         self.assertEqual(
             ('not tested', 'LabError: nova-compute does not stay up'),
             (found['result'], found['text']))
+        self.assertTrue(found['ended'])
 
 
 def row(kind=loader.DEFECT, **results):
@@ -213,10 +214,13 @@ class TableTest(unittest.TestCase):
                 self.assertIs(right, detection.is_right(row(kind, **results)))
 
     def test_cells(self):
+        measured = row(loader.CONTROL, ours='passed', stock='seen')
+        measured['ours']['ended'] = '2026-11-28T08:00:00Z'
         self.assertEqual(
             ['late', '1', 'abc', 'nova-compute', 'control', '2 / - / 2',
-             'passed (outage)', '-', 'seen (outage)', '3'],
-            detection.cells(row(loader.CONTROL, ours='passed', stock='seen')))
+             'passed (outage)', '-', 'seen (outage)', '3',
+             '2026-11-28T08:00:00Z / - / ?'],
+            detection.cells(measured))
 
     def test_totals(self):
         self.assertEqual([
