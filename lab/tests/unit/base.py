@@ -14,6 +14,7 @@
 
 import os
 import pathlib
+import signal
 import tempfile
 import unittest
 from unittest import mock
@@ -31,6 +32,9 @@ class TestCase(unittest.TestCase):
 
     def setUp(self):
         super().setUp()
+        # As in the foreground, however the tests were started.
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(
+            signal.SIGINT, signal.default_int_handler))
         environ = mock.patch.dict(os.environ)
         environ.start()
         self.addCleanup(environ.stop)
