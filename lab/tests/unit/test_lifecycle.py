@@ -538,7 +538,7 @@ class TestCeph(TestCase):
         self.patch(checks, 'memory', lambda *args: asked.append(args))
         said = self.up(Topology(storage='ceph'))
         self.assertLessEqual(set(Ceph.packages), set(wanted))
-        self.assertEqual([(2, True, False), True], asked)
+        self.assertEqual([(2, True, False, False), True], asked)
         self.assertIn(' s  Ceph for Python\n', said)
 
     def test_nothing_of_it_without_it(self):

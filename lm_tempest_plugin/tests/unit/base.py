@@ -12,8 +12,16 @@
 
 """Helpers that several unit tests use."""
 
+import signal
+
 from oslotest import base
 
 
 class TestCase(base.BaseTestCase):
     """A test that needs no cloud."""
+
+    def setUp(self):
+        super().setUp()
+        # As in the foreground, however the tests were started.
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(
+            signal.SIGINT, signal.default_int_handler))
