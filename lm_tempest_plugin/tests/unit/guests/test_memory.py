@@ -23,7 +23,7 @@ class MemoryTest(programs.ProgramTestCase):
         self.assertRaises(ValueError, memory.MemoryWorkload, 0)
 
     def test_all_memory_is_written_with_other_data_each_time(self):
-        for shell in self.each_shell():
+        for _ in self.each_shell():
             workload = self.start(memory.MemoryWorkload(1, 0))
             self.wait_for(lambda: len(self.target()) == 2 ** 20)
             first = self.target()
