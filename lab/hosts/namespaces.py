@@ -27,7 +27,6 @@ import sys
 
 from lab import errors
 from lab.hosts import network
-from lab.hosts import sandbox
 from lab import layout
 from lab.machine import userland
 from lab import topology
