@@ -155,7 +155,7 @@ def outbound(seen: registry.Observation) -> Iterator[schema.Problem]:
         # It raises the reason, if one is known.
         _compared(seen, 'outbound')
         raise registry.SkipCheck('no connection could be verified')
-    yield from _found(seen, 'outbound')
+    yield from registry.workload_problems('outbound', seen)
 
 
 @registry.check
@@ -167,15 +167,7 @@ def workload(seen: registry.Observation) -> Iterator[schema.Problem]:
         raise registry.SkipCheck('; '.join(reasons) or (
             'no work could be verified' if seen.plan.workload.unit
             else 'the guests are idle'))
-    yield from _found(seen, 'workload')
-
-
-def _found(seen: registry.Observation,
-           slug: str) -> Iterator[schema.Problem]:
-    """Yield the problems that a workload has found in guests."""
-    for each in seen.migrations:
-        if each.workloads.get(slug):
-            yield each.problem(slug, each.workloads[slug])
+    yield from registry.workload_problems('workload', seen)
 
 
 def _compared(seen: registry.Observation, slug: str) -> list[tuple[

@@ -216,7 +216,7 @@ def run(observation: Observation,
     """
     checks: dict[str, Check] = CHECKS | {
         # Each workload is a check of its own, such as disk.
-        name: functools.partial(_workload, name)
+        name: functools.partial(workload_problems, name)
         for each in observation.migrations for name in sorted(each.workloads)
         if name not in CHECKS}
     results = {name: _run(name, function, observation)
@@ -261,9 +261,13 @@ def _run(name: str, function: Check, observation: Observation
         outcome=SKIPPED if reason else FAILED if found else PASSED)
 
 
-def _workload(name: str, observation: Observation
-              ) -> Iterator[schema.Problem]:
-    """Yield the problem that a workload found in each guest."""
+def workload_problems(name: str, observation: Observation
+                      ) -> Iterator[schema.Problem]:
+    """Yield the problem that a workload found in each guest.
+
+    :param name: slug of the workload's check
+    :param observation: a drain that has ended
+    """
     for each in observation.migrations:
         if each.workloads.get(name):
             yield each.problem(name, each.workloads[name])
