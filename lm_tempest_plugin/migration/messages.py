@@ -65,6 +65,19 @@ def shortened(text: str, max_lines: int = MAX_LINES) -> str:
     return '\n'.join(lines)
 
 
+def combined(title: str, failures: Sequence[str]) -> str:
+    """Return several failures as one text for a terminal.
+
+    Each gets an equal part of the lines, so that a long one hides no other.
+
+    :param title: first line, without its colon
+    :param failures: texts of any length; the log should have all of them
+    """
+    room = max(1, (MAX_LINES - 1) // len(failures))
+    return shortened('\n'.join([
+        f'{title}:', *(shortened(each, room) for each in failures)]))
+
+
 def describe_problems(problems: Sequence[schema.Problem],
                       drain: schema.DrainResult,
                       results: Sequence[schema.MigrationResult]) -> str:

@@ -158,13 +158,9 @@ class MatrixTest(base.LiveMigrationHaTest):
             attachments.attach(
                 self, 'matrix', attachments.LOG, str(self.table).encode())
         if failures:
-            # All of them fit on a terminal; the log has the whole texts.
-            room = max(1, (messages.MAX_LINES - 1) // len(failures))
-            text = '\n'.join(messages.shortened(each, room)
-                             for each in failures)
-            raise self.failureException(messages.shortened(
+            raise self.failureException(messages.combined(
                 f'{len(failures)} of {len(self.matrix)} combinations of '
-                f'settings have problems:\n{text}'))
+                'settings have problems', failures))
 
     def _test_settings(self, changes: nova_conf.NovaConfChanges,
                        wanted: schema.Settings) -> None:

@@ -82,13 +82,9 @@ class WorkloadsTest(base.LiveMigrationHaTest):
             attachments.attach(
                 self, 'workloads', attachments.LOG, str(self.table).encode())
         if failures:
-            # All of them fit on a terminal; the log has the whole texts.
-            room = max(1, (messages.MAX_LINES - 1) // len(failures))
-            text = '\n'.join(messages.shortened(each, room)
-                             for each in failures)
-            raise self.failureException(messages.shortened(
+            raise self.failureException(messages.combined(
                 f'{len(failures)} of {len(self.workloads)} workloads have '
-                f'problems:\n{text}'))
+                'problems', failures))
 
     def _drain(self, workload: schema.Workload) -> None:
         """Drain a host and back, as often as the options say."""

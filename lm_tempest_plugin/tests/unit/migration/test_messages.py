@@ -17,6 +17,7 @@ from tempest.lib import exceptions as lib_exc
 
 from lm_tempest_plugin.migration import messages
 from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.migration import builders
 from lm_tempest_plugin.tests.unit.migration import test_engine
@@ -62,6 +63,19 @@ class SummaryLineTest(test_engine.OneServerTestCase):
             self.assertIn(part, line)
         for part in ('outage', 'stall', 'downtime', 'copy'):
             self.assertNotIn(part, line)
+
+
+class CombinedTest(base.TestCase):
+
+    def test_a_long_failure_hides_no_other(self):
+        text = messages.combined('2 of 3 have problems', [
+            '\n'.join(f'line {number}' for number in range(99)), 'short'])
+        lines = text.splitlines()
+        self.assertEqual(
+            ('2 of 3 have problems:', 'line 0', 'short'),
+            (lines[0], lines[1], lines[-1]))
+        self.assertIn('92 more lines: see the log', lines)
+        self.assertLessEqual(len(lines), messages.MAX_LINES)
 
 
 class DescribeProblemsTest(test_engine.EngineTestCase):
