@@ -74,7 +74,7 @@ class CombinedTest(base.TestCase):
         self.assertEqual(
             ('2 of 3 have problems:', 'line 0', 'short'),
             (lines[0], lines[1], lines[-1]))
-        self.assertIn('92 more lines: see the log', lines)
+        self.assertIn('91 more lines: see the log', lines)
         self.assertLessEqual(len(lines), messages.MAX_LINES)
 
 
