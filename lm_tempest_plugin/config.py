@@ -156,7 +156,7 @@ def workloads_table() -> list[tuple[str, ...]]:
               for each in WORKLOADS)]
 
 
-def workload(text: str, memory_mib: int) -> schema.Workload:
+def workload(text: str, memory_mib: int) -> schema.WorkloadChoice:
     """Return the workload that a value of an option stands for.
 
     :param text: NAME or NAME:RATE
@@ -181,8 +181,9 @@ def workload(text: str, memory_mib: int) -> schema.Workload:
                          f'{name}, such as {name}:{kind.per_s:g}')
     if name == 'disk' and per_s > 100:
         raise ValueError('workload disk does at most 100 writes/s')
-    return schema.Workload(name=name, per_s=per_s, unit=kind.unit,
-                           memory_mib=memory_mib if kind.in_memory else 0)
+    return schema.WorkloadChoice(
+        name=name, per_s=per_s, unit=kind.unit,
+        memory_mib=memory_mib if kind.in_memory else 0)
 
 
 def _workload_fault(text: str) -> str:
@@ -833,7 +834,7 @@ def declared_settings(conf: Any) -> schema.Settings:
                 if value is not None})
 
 
-def declared_workload(conf: Any) -> schema.Workload:
+def declared_workload(conf: Any) -> schema.WorkloadChoice:
     """Return the work of the guests in tests that do not compare workloads.
 
     :param conf: Tempest's CONF
@@ -842,7 +843,7 @@ def declared_workload(conf: Any) -> schema.Workload:
     return workload(options.workload, options.workload_memory_mib)
 
 
-def compared_workloads(conf: Any) -> list[schema.Workload]:
+def compared_workloads(conf: Any) -> list[schema.WorkloadChoice]:
     """Return the work of the guests in tests that compare workloads.
 
     :param conf: Tempest's CONF

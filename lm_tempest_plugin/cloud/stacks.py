@@ -74,7 +74,7 @@ class Stack:
 
 
 @dataclasses.dataclass(frozen=True, order=True)
-class Resource:
+class StackResource:
     """A resource of a stack, or of a stack within it.
 
     :ivar name: its name in the template
@@ -183,7 +183,7 @@ class StacksClient(rest_client.RestClient):
                              f'{found.reason}')
         return found
 
-    def resources(self, stack: Stack) -> list[Resource]:
+    def resources(self, stack: Stack) -> list[StackResource]:
         """Return the resources of a stack and of all stacks within it.
 
         Those stacks themselves are left out.
@@ -192,7 +192,7 @@ class StacksClient(rest_client.RestClient):
         """
         body = self._ask(
             'GET', f'{stack.path}/resources?nested_depth={NESTED_DEPTH}')
-        return sorted(Resource(
+        return sorted(StackResource(
             each['resource_name'], each['resource_type'],
             each['physical_resource_id'] or '', each['resource_status'])
             for each in body['resources']

@@ -37,7 +37,7 @@ from lm_tempest_plugin import utils
 
 LOG = logging.getLogger(__name__)
 
-IDLE = schema.Workload()
+IDLE = schema.WorkloadChoice()
 #: Slug of the check of all workloads that a test can choose.
 WORKLOAD = 'workload'
 
@@ -98,7 +98,7 @@ class Fleet(contextlib.AbstractContextManager['Fleet']):
     def __init__(self, maker: builder.GuestBuilder,
                  guests: tuple[builder.Guest, ...], options: ProbeOptions,
                  neighbour: builder.Guest | None = None,
-                 workload: schema.Workload = IDLE) -> None:
+                 workload: schema.WorkloadChoice = IDLE) -> None:
         """Prepare; nothing is sent yet.
 
         :param maker: built the guests

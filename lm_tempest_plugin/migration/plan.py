@@ -228,7 +228,7 @@ class MigrationPlan:
     options: request.RequestOptions = request.RequestOptions()
     strategy: Strategy = ONE_AT_A_TIME
     settings: schema.Settings = schema.Settings()
-    workload: schema.Workload = schema.Workload()
+    workload: schema.WorkloadChoice = schema.WorkloadChoice()
     expected: tuple[verdict.Kind, ...] = (verdict.Kind.COMPLETED,)
     expected_status: str = ''
     expected_refusal: ExpectedRefusal | None = None

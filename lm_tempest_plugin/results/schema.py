@@ -98,8 +98,8 @@ class Settings(_Part, frozen=True, kw_only=True):
         return ', '.join(words) or 'as configured'
 
 
-class Workload(_Part, frozen=True, kw_only=True):
-    """The work of guests while they are migrated.
+class WorkloadChoice(_Part, frozen=True, kw_only=True):
+    """The workload that a test chooses for its guests.
 
     :ivar name: ``idle``, ``memory``, ``keeper``, ``disk`` or ``wordcount``
     :ivar per_s: work that is asked for each second; 0 for as much as possible
@@ -862,7 +862,7 @@ class _OfDrain(Line, frozen=True, kw_only=True):
     drain: str
     test: str
     settings: Settings
-    workload: Workload = Workload()
+    workload: WorkloadChoice = WorkloadChoice()
     strategy: str
     servers: int
     round_trip: int

@@ -77,7 +77,7 @@ class Conditions:
     servers: int
     strategy: str
     flavor: schema.Flavor | None = None
-    workload: schema.Workload = schema.Workload()
+    workload: schema.WorkloadChoice = schema.WorkloadChoice()
 
     @classmethod
     def of(cls, line: schema.MigrationResult | schema.DrainResult
@@ -741,7 +741,7 @@ def by_dirty_rate(grouped: Grouped) -> Grouped:
         collections.defaultdict(list))
     for conditions, migrations in grouped.items():
         together[dataclasses.replace(
-            conditions, workload=schema.Workload())] += [
+            conditions, workload=schema.WorkloadChoice())] += [
                 each for each in migrations if each.measured and
                 conditions.workload.name in ('idle', 'memory')]
     return together

@@ -23,7 +23,7 @@ from lm_tempest_plugin.results import schema
 
 # The rows of config.WORKLOADS, but for idle. Each takes the workload that is
 # asked for, and the address of the guest.
-MAKERS: dict[str, Callable[[schema.Workload, str], program.Program]] = {
+MAKERS: dict[str, Callable[[schema.WorkloadChoice, str], program.Program]] = {
     'memory': lambda asked, address: memory.MemoryWorkload(
         asked.memory_mib, asked.per_s),
     'keeper': lambda asked, address: keeper.KeeperWorkload(
@@ -34,7 +34,8 @@ MAKERS: dict[str, Callable[[schema.Workload, str], program.Program]] = {
 }
 
 
-def create(asked: schema.Workload, address: str) -> program.Program | None:
+def create(asked: schema.WorkloadChoice,
+           address: str) -> program.Program | None:
     """Return the workload of one guest; None for an idle one.
 
     :param asked: the workload that is asked for

@@ -113,7 +113,7 @@ def check(register: Sequence[str], first: int) -> tuple[int, str]:
     return expected, ''
 
 
-class Stream:
+class TextStream:
     """Sends the text over a connection, and keeps the windows that come back.
 
     :ivar sent: number of chunks that were sent
@@ -209,7 +209,7 @@ class WordcountWorkload(program.Program):
         """
         super().__init__(asked_per_s)
         self._address = address
-        self._stream: Stream | None = None
+        self._stream: TextStream | None = None
         self._lines = 0
         self._next = 0
 
@@ -224,7 +224,7 @@ class WordcountWorkload(program.Program):
             return 'its client'
 
         connection, _ = outbound.connect(self._address, begin)
-        self._stream = Stream(connection, self.asked_per_s)
+        self._stream = TextStream(connection, self.asked_per_s)
 
     def verify(self, run: workloads.Run) -> str:
         """Return a problem if the guest has lost or doubled a chunk."""

@@ -252,7 +252,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
     @contextlib.contextmanager
     def observe(self, *guests: builder.Guest, delete: bool = False,
                 neighbour: builder.Guest | None = None,
-                workload: schema.Workload | None = None) -> Iterator[Fleet]:
+                workload: schema.WorkloadChoice | None = None
+                ) -> Iterator[Fleet]:
         """Observe guests; fail at the end if one was harmed meanwhile.
 
         :param guests: guests that answer, or will soon

@@ -185,7 +185,8 @@ class MatrixTest(base.LiveMigrationHaTest):
         if failures:
             raise self.failureException('\n'.join(failures))
 
-    def _test_workload(self, workload: schema.Workload, route: Sequence[str],
+    def _test_workload(self, workload: schema.WorkloadChoice,
+                       route: Sequence[str],
                        outcome: settings.Outcome) -> None:
         """Migrate servers with each flavor alone, and several together."""
         options = CONF.live_migration_ha_matrix
@@ -211,7 +212,7 @@ class MatrixTest(base.LiveMigrationHaTest):
         """
         guest, = self.builder.build(1, source)
         with self.observe(guest, delete=True,
-                          workload=schema.Workload()) as fleet:
+                          workload=schema.WorkloadChoice()) as fleet:
             for host in (destination, source):
                 self.migrate(
                     fleet, host, measured=False,
@@ -219,7 +220,7 @@ class MatrixTest(base.LiveMigrationHaTest):
 
     def _migrate(self, guests: Sequence[builder.Guest],
                  route: Sequence[str], outcome: settings.Outcome,
-                 workload: schema.Workload) -> None:
+                 workload: schema.WorkloadChoice) -> None:
         """Move guests along a route, as far as the settings let them."""
         options = CONF.live_migration_ha
         stays = outcome == settings.Outcome.REFUSES

@@ -87,7 +87,7 @@ class StackTest(base.LiveMigrationHaTest):
             self._delete(client, stack, before)
 
     def _delete(self, client: stacks.StacksClient, stack: stacks.Stack,
-                resources: list[stacks.Resource]) -> None:
+                resources: list[stacks.StackResource]) -> None:
         client.delete(stack.stack_id, CONF.compute.build_timeout)
         self.assertIsNone(client.find(stack.stack_id))
         for each in resources:

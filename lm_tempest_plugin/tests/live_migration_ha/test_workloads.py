@@ -86,7 +86,7 @@ class WorkloadsTest(base.LiveMigrationHaTest):
                 f'{len(failures)} of {len(self.workloads)} workloads have '
                 'problems', failures))
 
-    def _drain(self, workload: schema.Workload) -> None:
+    def _drain(self, workload: schema.WorkloadChoice) -> None:
         """Drain a host and back, as often as the options say."""
         options = CONF.live_migration_ha
         source, destination = self.choose_hosts()

@@ -377,7 +377,8 @@ class WorkloadsTest(ConfigTestCase):
 
     def test_options(self):
         conf = self.conf('')
-        self.assertEqual(schema.Workload(), config.declared_workload(conf))
+        self.assertEqual(schema.WorkloadChoice(),
+                         config.declared_workload(conf))
         self.assertEqual([], config.compared_workloads(conf))
         conf = self.conf(
             '[live_migration_ha]\nworkload = keeper\n'

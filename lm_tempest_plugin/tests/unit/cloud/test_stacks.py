@@ -171,7 +171,7 @@ class ResourcesTest(StacksTestCase):
                 ('1', stacks.SERVER, 'two'), ('0', stacks.SERVER, 'one'),
                 ('2', stacks.SERVER, None), ('key', 'OS::X', 'three'))]})
         found = client.resources(STACK)
-        self.assertEqual(stacks.Resource(
+        self.assertEqual(stacks.StackResource(
             '0', stacks.SERVER, 'one', 'CREATE_COMPLETE'), found[0])
         self.assertEqual(['one', 'two', '', 'three'],
                          [each.physical_id for each in found])
@@ -181,10 +181,10 @@ class ResourcesTest(StacksTestCase):
     def test_servers(self):
         client = self.client()
         client.resources = lambda stack: [
-            stacks.Resource('0', stacks.SERVER, 'one', 'CREATE_COMPLETE'),
+            stacks.StackResource('0', stacks.SERVER, 'one', 'CREATE_COMPLETE'),
             # Heat has not requested it yet.
-            stacks.Resource('1', stacks.SERVER, '', 'INIT_COMPLETE'),
-            stacks.Resource('key', 'OS::X', 'two', 'CREATE_COMPLETE')]
+            stacks.StackResource('1', stacks.SERVER, '', 'INIT_COMPLETE'),
+            stacks.StackResource('key', 'OS::X', 'two', 'CREATE_COMPLETE')]
         self.assertEqual(['one'], client.servers(STACK))
 
 

@@ -35,6 +35,6 @@ class CreateTest(base.TestCase):
                          {'idle', *choice.MAKERS})
 
     def test_the_rate(self):
-        self.assertEqual(3.0, choice.create(schema.Workload(
+        self.assertEqual(3.0, choice.create(schema.WorkloadChoice(
             name='memory', unit='MiB', per_s=3.0, memory_mib=1),
             '').asked_per_s)

@@ -316,7 +316,8 @@ class WorkloadTest(FleetTestCase):
             choice, 'create', side_effect=self.create))
         self.fleet = fleet.Fleet(
             self.builder, self.guests, OPTIONS,
-            workload=schema.Workload(name='keeper', unit='MiB', per_s=2.0))
+            workload=schema.WorkloadChoice(
+                name='keeper', unit='MiB', per_s=2.0))
 
     def create(self, asked, address):
         self.assertEqual('keeper', asked.name)

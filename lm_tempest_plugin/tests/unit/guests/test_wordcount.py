@@ -105,7 +105,7 @@ class WordcountTest(programs.ProgramTestCase):
     def test_it_sends_without_being_asked(self):
         workload = wordcount.WordcountWorkload(20000, '127.0.0.1')
         self.addCleanup(workload.close)
-        with mock.patch.object(wordcount, 'Stream') as stream:
+        with mock.patch.object(wordcount, 'TextStream') as stream:
             self.start(workload)
             connection = stream.call_args.args[0]
             connection.settimeout(10)

@@ -28,9 +28,11 @@ class StackTest(fakes.TempestTestCase):
         super().setUp()
         self.client = mock.create_autospec(stacks.StacksClient, instance=True)
         self.client.resources.return_value = [
-            stacks.Resource('0', stacks.SERVER, 'server-0', 'CHECK_COMPLETE'),
-            stacks.Resource('security_group', 'OS::Neutron::SecurityGroup',
-                            'group', 'CHECK_COMPLETE')]
+            stacks.StackResource('0', stacks.SERVER, 'server-0',
+                                 'CHECK_COMPLETE'),
+            stacks.StackResource(
+                'security_group', 'OS::Neutron::SecurityGroup', 'group',
+                'CHECK_COMPLETE')]
         self.client.find.return_value = None
         self.stacked = mock.create_autospec(
             stack_builder.StackBuilder, instance=True)
@@ -84,7 +86,7 @@ class StackTest(fakes.TempestTestCase):
         for values in (('server-0', 'UPDATE_COMPLETE'),
                        ('other', 'CREATE_COMPLETE')):
             self.client.resources.side_effect = [before, [
-                stacks.Resource('0', stacks.SERVER, *values), before[1]]]
+                stacks.StackResource('0', stacks.SERVER, *values), before[1]]]
             self.fails(self.test(), *values)
             self.plans.clear()
 

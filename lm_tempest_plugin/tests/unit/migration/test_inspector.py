@@ -418,7 +418,7 @@ class CopyTest(InspectorTestCase):
 class WorkloadTest(InspectorTestCase):
 
     WORK = schema.WorkloadFigures(unit='MiB', before_per_s=16.0)
-    MEMORY = schema.Workload(name='memory', unit='MiB', per_s=16.0)
+    MEMORY = schema.WorkloadChoice(name='memory', unit='MiB', per_s=16.0)
 
     def setUp(self):
         super().setUp()

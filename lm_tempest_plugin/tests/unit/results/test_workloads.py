@@ -22,8 +22,8 @@ MIB = 2 ** 20
 
 def memory(per_s):
     """Return the workload that writes memory."""
-    return schema.Workload(name='memory', per_s=per_s, unit='MiB',
-                           memory_mib=64)
+    return schema.WorkloadChoice(
+        name='memory', per_s=per_s, unit='MiB', memory_mib=64)
 
 
 def sweep(rates=(0, 8, 16, 24, 32), **changes):
@@ -31,7 +31,7 @@ def sweep(rates=(0, 8, 16, 24, 32), **changes):
     lines = []
     for number, rate in enumerate(rates):
         lines.append(builders.migration(number, **{
-            'workload': memory(rate) if rate else schema.Workload(),
+            'workload': memory(rate) if rate else schema.WorkloadChoice(),
             'queue_s': 1.0, 'duration_s': 10.0 + 180.0 / (40.0 - rate),
             'job': schema.LibvirtJob(
                 memory_bytes_processed=(180 + 10 * rate) * MIB),
@@ -64,7 +64,7 @@ class SummaryTest(base.TestCase):
             busy.after_per_s))
 
     def test_stalls_and_guests_that_do_not_work(self):
-        workload = schema.Workload(name='disk', unit='writes', per_s=4.0)
+        workload = schema.WorkloadChoice(name='disk', unit='writes', per_s=4.0)
         found, = self.summarize([builders.migration(
             number, workload=workload, work=work)
             for number, work in enumerate((
@@ -83,9 +83,9 @@ class SummaryTest(base.TestCase):
                 # Without access to the hosts.
                 (memory(8), schema.WorkloadFigures(before_per_s=7.0), 7.0),
                 (memory(8), None, None),
-                (schema.Workload(name='disk', unit='writes', per_s=4.0),
+                (schema.WorkloadChoice(name='disk', unit='writes', per_s=4.0),
                  schema.WorkloadFigures(before_per_s=4.0), None),
-                (schema.Workload(), None, 0.0)):
+                (schema.WorkloadChoice(), None, 0.0)):
             self.assertEqual(expected, summary.dirty_mib_per_s(
                 builders.migration(workload=workload, work=work)))
 
@@ -95,7 +95,7 @@ class SummaryTest(base.TestCase):
         self.assertEqual(180.0, fit.curve.memory_mib)
         self.assertAlmostEqual(9.0, fit.curve.setup_s.value, 1)
         self.assertAlmostEqual(40.0, fit.curve.bandwidth.value, 1)
-        self.assertEqual(schema.Workload(), fit.conditions.workload)
+        self.assertEqual(schema.WorkloadChoice(), fit.conditions.workload)
 
     def test_memory_of_the_flavor(self):
         fit, = self.summarize(sweep(job=None)).convergences
@@ -106,7 +106,7 @@ class SummaryTest(base.TestCase):
 
     def test_other_workloads_are_in_no_curve(self):
         self.assertEqual((), self.summarize([
-            builders.migration(number, workload=schema.Workload(
+            builders.migration(number, workload=schema.WorkloadChoice(
                 name='wordcount', unit='words', per_s=9.0),
                 work=schema.WorkloadFigures(
                     dirty_bytes_per_s=float(number * MIB)))
