@@ -14,10 +14,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from collections.abc import Sequence
 import pathlib
 import re
 import time
 import typing
+
+import rich.console
+import rich.table
 
 from gate import machine
 from gate import rest
@@ -40,6 +45,21 @@ REASONS = (re.compile(r'(?<=\| )- [a-z]+(-[a-z]+)*: .+'),
 def say(text: str) -> None:
     """Print a line of progress with the time of day."""
     print(f'{time.strftime("%H:%M:%S")} {text}', flush=True)
+
+
+def print_table(columns: Iterable[str],
+                rows: Iterable[Sequence[str]]) -> None:
+    """Print a table.
+
+    :param columns: the headings
+    :param rows: the texts of each row
+    """
+    table = rich.table.Table(box=None)
+    for column in columns:
+        table.add_column(column, overflow='fold')
+    for row in rows:
+        table.add_row(*row)
+    rich.console.Console(soft_wrap=True).print(table)
 
 
 class Follower:

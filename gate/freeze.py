@@ -26,11 +26,12 @@ import typing
 
 import yaml
 
+from gate import follow
 from gate import machine
 from gate import nodes
 from gate.patches import PLUGIN
+from gate import projects
 from gate import rest
-from gate.review import changes
 from gate import services
 from lab import errors
 from lab.hosts import sandbox
@@ -41,7 +42,6 @@ from lm_tempest_plugin import utils
 TENANT = 'openstack'
 CONFIG = 'freeze-config'
 PIPELINE = 'freeze'
-IDENTITY = ('-c', 'user.name=Lab', '-c', 'user.email=lab@review.invalid')
 #: Zuul asks for the definitions of about 60 projects; that took six minutes
 #: on a busy machine.
 LOAD_SECONDS = 900
@@ -72,20 +72,17 @@ def run(options: argparse.Namespace, paths: machine.Layout) -> int:
         row['Job'] for row in documented)))
     machine.enter_network(process)
     _reconfigure(paths, process)
-    refused = [each['error'] for each in rest.get('config-errors', TENANT)
-               if each['source_context']['project'] == PLUGIN]
-    if refused:
-        raise errors.LabError(
-            f'Zuul finds {len(refused)} errors in zuul.d, first '
-            f'{" ".join(refused[0].split())[:300]!r}.')
+    rest.refuse_errors('zuul.d', rest.configuration_errors(TENANT, PLUGIN),
+                       paths.log)
     frozen = [row for job in dict.fromkeys(row['Job'] for row in documented)
               for row in _rows(job)]
-    show(frozen)
+    follow.print_table(nodes.COLUMNS, [
+        tuple(row.values()) for row in frozen])
     different = differences(documented, frozen)
     for each in different:
         print(each)
-    print(f'{len(frozen)} nodes of {len(frozen) // 2} jobs: '
-          f'{len(different)} differences from {nodes.TABLE.name}.')
+    print(f'{len(frozen)} nodes of {len({row["Job"] for row in frozen})} '
+          f'jobs: {len(different)} differences from {nodes.TABLE.name}.')
     return 1 if different else 0
 
 
@@ -112,18 +109,6 @@ def differences(documented: list[nodes.Row],
     said.extend(f'{" on ".join(where)}: not in the documentation.'
                 for where in found if where not in known)
     return said
-
-
-def show(rows: list[nodes.Row]) -> None:
-    """Print rows as a table.
-
-    :param rows: rows of Zuul
-    """
-    lines = [nodes.COLUMNS, *(tuple(row.values()) for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print('  '.join(text.ljust(width) for text, width in
-                        zip(line, widths, strict=True)).rstrip())
 
 
 def wanted(definitions: typing.Iterable[str]) -> tuple[set[str], set[str]]:
@@ -190,27 +175,14 @@ def _create_repositories(paths: machine.Layout,
                           pipelines=sorted({*pipelines, PIPELINE}),
                           pipeline=PIPELINE)
     empty = sorted(names - set(given) - {PLUGIN})
-    review = changes.Review(paths.review)
-    work = paths.services / 'work'
-    for name, content in (
-            *((name, {}) for name in empty), *given.items(),
-            (CONFIG, {'zuul.d/freeze.yaml': config})):
-        bare = paths.repositories / name
-        if name in empty and bare.exists():
-            continue
-        layout.empty_folder(work / 'freeze')
-        sources.git('init', '--quiet', '--initial-branch=master',
-                    work / 'freeze')
-        for path, text in content.items():
-            layout.write(work / 'freeze' / path, text)
-        run_git = ('-C', work / 'freeze')
-        sources.git(*run_git, 'add', '--all')
-        sources.git(*IDENTITY, *run_git, 'commit', '--quiet', '--allow-empty',
-                    '--message', 'Definitions')
-        sources.git('init', '--quiet', '--bare', '--initial-branch=master',
-                    bare)
-        sources.git('-C', review.repository(name), 'fetch', '--quiet',
-                    '--force', work / 'freeze', 'master:master')
+    made = projects.Projects(paths)
+    for name in empty:
+        # nova and others are there, with what they need for the jobs here.
+        if not (paths.repositories / name).exists():
+            made.create(name, {})
+    for name, content in (*given.items(),
+                          (CONFIG, {'zuul.d/freeze.yaml': config})):
+        made.create(name, content)
     # A tenant of its own: the jobs of OpenDev never run here.
     main = files.etc / 'main.yaml'
     tenants = [each for each in yaml.safe_load(main.read_text())

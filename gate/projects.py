@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import pathlib
 import shutil
 
@@ -148,13 +149,24 @@ class Projects:
                     f'HEAD:refs/uploads/{commit}')
         return self.review.upload(project, commit)
 
+    def create(self, project: str, files: Mapping[str, str]) -> None:
+        """Make the repository of a project, or replace its content.
+
+        :param project: its name
+        :param files: texts by their paths
+        """
+        folder = layout.empty_folder(self._work / 'new')
+        for path, text in files.items():
+            layout.write(folder / path, text)
+        self._publish(project, self._commit_all(folder, 'Content'))
+
     def _commit_all(self, folder: pathlib.Path,
                     message: str) -> pathlib.Path:
         """Make a repository of a folder, with one commit."""
         sources.git('init', '--quiet', folder)
         sources.git('-C', folder, 'add', '--all', '--force')
-        sources.git(*IDENTITY, '-C', folder, 'commit', '--quiet', '--message',
-                    message)
+        sources.git(*IDENTITY, '-C', folder, 'commit', '--quiet',
+                    '--allow-empty', '--message', message)
         return folder
 
     def _publish(self, project: str, source: pathlib.Path) -> None:
@@ -171,5 +183,6 @@ class Projects:
         except errors.LabError:
             # A shallow clone has none; the lab copes with that.
             pass
-        sources.git('--git-dir', bare, 'fetch', '--quiet', '--no-tags',
-                    '--update-shallow', source.resolve().as_uri(), *refs)
+        sources.git('--git-dir', bare, 'fetch', '--quiet', '--force',
+                    '--no-tags', '--update-shallow',
+                    source.resolve().as_uri(), *refs)

@@ -15,6 +15,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import typing
 import urllib.request
 
@@ -54,11 +55,32 @@ def is_ready() -> bool:
         return False
 
 
-def configuration_errors() -> list[str]:
-    """Return the errors in the configuration of the tenant."""
-    found = get('config-errors')
+def configuration_errors(tenant: str = TENANT,
+                         project: str = '') -> list[str]:
+    """Return the errors in the configuration of a tenant.
+
+    :param tenant: name of the tenant
+    :param project: name of the project whose errors count; empty for all
+    """
+    found = get('config-errors', tenant)
     return [each.get('short_error') or each.get('error', '') for each in
-            (found['errors'] if isinstance(found, dict) else found)]
+            (found['errors'] if isinstance(found, dict) else found)
+            if not project or each['source_context']['project'] == project]
+
+
+def refuse_errors(place: str, found: list[str], log: pathlib.Path) -> None:
+    """Refuse a configuration with errors, and name the first one.
+
+    :param place: where they are, for the message
+    :param found: the errors
+    :param log: folder with the logs of Zuul's services
+    :raises errors.LabError: if there are any
+    """
+    if found:
+        raise errors.LabError(
+            f'Zuul finds {len(found)} errors in {place}, first '
+            f'{" ".join(found[0].split())[:200]!r}: see '
+            f'{log}/scheduler-debug.log.')
 
 
 def builds() -> list[dict[str, typing.Any]]:

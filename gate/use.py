@@ -21,9 +21,6 @@ import shutil
 import subprocess
 import time
 
-import rich.console
-import rich.table
-
 from gate import demonstration
 from gate import follow
 from gate import freeze
@@ -196,12 +193,8 @@ def _refuse_errors(paths: machine.Layout, job: str) -> None:
     if job not in {each['name'] for each in rest.get('jobs')}:
         raise errors.LabError(f'Zuul knows no job {job!r}: name one of '
                               f'zuul.d that needs one node, or show-changes.')
-    found = rest.configuration_errors()
-    if found:
-        raise errors.LabError(
-            f'Zuul finds {len(found)} errors in the configuration, first '
-            f'{" ".join(found[0].split())[:200]!r}: see '
-            f'{paths.log}/scheduler-debug.log.')
+    rest.refuse_errors('the configuration', rest.configuration_errors(),
+                       paths.log)
 
 
 def memory_mib(paths: machine.Layout) -> float:
@@ -234,12 +227,10 @@ def show_status(paths: machine.Layout) -> int:
         print(f'No Zuul is up in {paths.root}.')
         return NOT_UP
     machine.enter_network(process)
-    table = _table('Service', 'State', 'Log')
     states = services.Services(paths).supervisor.states()
-    for state in states:
-        table.add_row(state.name, f'{state.state}, {state.description}',
-                      state.log)
-    rich.console.Console(soft_wrap=True).print(table)
+    follow.print_table(('Service', 'State', 'Log'), [
+        (state.name, f'{state.state}, {state.description}', state.log)
+        for state in states])
     for pipeline, change, job, state_name in rest.progress():
         print(f'{pipeline}: change {change}: {job}: {state_name}')
     show_builds()
@@ -248,21 +239,12 @@ def show_status(paths: machine.Layout) -> int:
 
 def show_builds() -> None:
     """Print all builds that have ended."""
-    table = _table('Pipeline', 'Change', 'Project', 'Job', 'Result', 'Time')
-    for build in rest.builds():
-        seconds = build['duration']
-        table.add_row(
-            build['pipeline'], str(build['ref']['change']),
-            build['ref']['project'], build['job_name'], build['result'],
-            '' if seconds is None else f'{seconds:.0f} s')
-    rich.console.Console(soft_wrap=True).print(table)
-
-
-def _table(*columns: str) -> rich.table.Table:
-    table = rich.table.Table(box=None)
-    for column in columns:
-        table.add_column(column, overflow='fold')
-    return table
+    follow.print_table(
+        ('Pipeline', 'Change', 'Project', 'Job', 'Result', 'Time'), [
+            (build['pipeline'], str(build['ref']['change']),
+             build['ref']['project'], build['job_name'], build['result'],
+             '' if build['duration'] is None else f'{build["duration"]:.0f} s')
+            for build in rest.builds()])
 
 
 def submit(paths: machine.Layout, options: argparse.Namespace) -> int:

@@ -69,6 +69,13 @@ class ProjectsTest(base.TestCase):
         self.assertIn('no Git repository', self.refused(
             self.projects.create_plugin))
 
+    def test_content_is_replaced(self):
+        for files in ({'zuul.d/a.yaml': 'a'}, {}, {'b.yaml': 'b'}):
+            self.projects.create('openstack/other', files)
+            self.assertEqual(list(files), self.bare(
+                'ls-tree', '-r', '--name-only', 'master',
+                project='openstack/other').split())
+
     def test_upload(self):
         self.projects.create_nova(str(self.source))
         change = self.projects.upload(patches.NOVA, self.change('1\n2\n'))

@@ -91,6 +91,13 @@ class RestTest(unittest.TestCase):
             self.answers['config-errors'] = answer
             self.assertEqual(['x'], rest.configuration_errors(), answer)
 
+    def test_configuration_errors_of_one_project(self):
+        self.answers['config-errors'] = [
+            {'error': name, 'source_context': {'project': name}}
+            for name in ('ours', 'another')]
+        self.assertEqual(
+            ['ours'], rest.configuration_errors(rest.TENANT, 'ours'))
+
     def test_builds_by_their_end(self):
         self.answers['builds?limit=100'] = [
             {'end_time': '2026-01-02T00:00:00'}, {'end_time': None},

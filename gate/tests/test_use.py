@@ -44,7 +44,7 @@ class Base(base.TestCase):
         self.events = []
         self.process = None
         self.answers = {'jobs': JOBS, 'config-errors': []}
-        self.patch(rest, 'get', lambda path: self.answers[path])
+        self.patch(rest, 'get', lambda path, *_: self.answers[path])
         self.patch(machine, 'enter_network')
         self.patch(sandbox, 'find', lambda *_: self.process)
         self.patch(sandbox, 'end', self.note('end'))
