@@ -20,8 +20,9 @@ import typing
 from gate import patches
 
 DESCRIPTION = """\
-A real, unpatched Zuul on this one machine, that checks, gates and merges
-changes of nova and of this project by what the lab says (tools/run-lab.sh).
+A real, unpatched Zuul on this one machine. Its job runs the lab
+(tools/run-lab.sh), and Zuul merges a change of nova or of this project only if
+the job passes.
 
 Without a command: install missing packages, start Zuul, and show that it
 merges a good change of nova, refuses one that brings back an old bug, and
@@ -95,15 +96,15 @@ def parser() -> argparse.ArgumentParser:
         'their real parents, with the documentation',
         description='Zuul, which is up, reads the definitions of other '
         'projects from checkouts, and says which variables each node of our '
-        'jobs gets. Exit code: 0 if that is what the documentation says.')
+        'jobs gets. Exit code: 0 if they agree with the documentation.')
     freeze.add_argument(
         'checkouts', nargs='+', metavar='[PROJECT=]PATH',
         help='checkout of a project with parents of our jobs: devstack, '
         'tempest, devstack-plugin-ceph, openstack-zuul-jobs, zuul-jobs, ...; '
         'PROJECT, such as zuul/zuul-jobs, if the checkout has no .gitreview')
     commands.add_parser(
-        'down', help='end Zuul and what its jobs run; keep logs and all that '
-        'is installed')
+        'down', help='end Zuul and its jobs; keep logs and all that is '
+        'installed')
     commands.add_parser('destroy',
                         help='end Zuul and delete the state folder')
     return top

@@ -42,7 +42,7 @@ class Demonstration:
         self.facts: list[tuple[str, str, bool, float]] = []
 
     def run(self) -> None:
-        """Give Zuul the changes; what it does with them are the facts."""
+        """Give Zuul the changes, and note how it treats each of them."""
         good = self._projects.upload(patches.NOVA, _patch('nova'))
         self._note(good, 'check passes it: Verified+1',
                    self._follower.until_checked(good))

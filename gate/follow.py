@@ -35,8 +35,8 @@ POLL_SECONDS = 2.0
 MERGE_SECONDS = 60
 #: A job has its own time limit, so nothing limits the wait.
 FOREVER = float('inf')
-#: The line of a failed job that says what was wrong: a check of a test that
-#: failed, by its name; or else an error of the lab; or else of Ansible.
+#: The line with the reason of a failed job: a failed check of a test, by its
+#: name; or else an error of the lab; or else of Ansible.
 REASONS = (re.compile(r'(?<=\| )- [a-z]+(-[a-z]+)*: .+'),
            re.compile(r'(?<=\| )run-lab\.sh: .+'),
            re.compile(r'fatal: .+'))

@@ -58,7 +58,7 @@ _Loader.add_multi_constructor('!', lambda *_: None)
 
 
 def run(options: argparse.Namespace, paths: machine.Layout) -> int:
-    """Print what each node of each job gets, and compare it with the table.
+    """Print the variables of each node of each job, and compare them.
 
     :param options: of the command line
     :param paths: paths of a Zuul that is up
@@ -177,7 +177,7 @@ def _create_repositories(paths: machine.Layout,
     empty = sorted(names - set(given) - {PLUGIN})
     made = projects.Projects(paths)
     for name in empty:
-        # nova and others are there, with what they need for the jobs here.
+        # nova and others are there, with the content that jobs here need.
         if not (paths.repositories / name).exists():
             made.create(name, {})
     for name, content in (*given.items(),

@@ -41,7 +41,7 @@ from lab import steps
 
 #: Exit code of ``status`` when no Zuul is up, the same as systemctl's.
 NOT_UP = 3
-#: Free memory that Zuul asks for, and what a job with a lab adds.
+#: Free memory for Zuul, and more for a job with a lab.
 MEMORY = 2 * checks.GIB
 MEMORY_LAB = 5 * checks.GIB
 #: Free disk for the lab that the job makes, and for the repositories.
@@ -89,7 +89,7 @@ def dispatch(options: argparse.Namespace, paths: machine.Layout) -> int:
 
 def run_everything(paths: machine.Layout,
                    options: argparse.Namespace) -> int:
-    """Start Zuul, show what it does, and end it whatever happens.
+    """Start Zuul, run the demonstration, and end Zuul in any case.
 
     :param paths: paths of the Zuul
     :param options: of the command line

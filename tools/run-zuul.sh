@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Start a real Zuul on this machine, which judges changes by what the lab says.
+# Start a real Zuul on this machine, which tests changes in the lab.
 # Options: see --help.
 set -euo pipefail
 

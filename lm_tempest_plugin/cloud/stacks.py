@@ -34,7 +34,7 @@ NESTED_DEPTH = 5
 
 
 class StackError(exceptions.TempestException):
-    """Heat or a stack does not do what is asked. The text says why."""
+    """Heat refuses a request, or a stack failed. The text says why."""
 
     message = 'Stack cannot be used'
 
@@ -279,10 +279,10 @@ class StacksClient(rest_client.RestClient):
 
 
 @contextlib.contextmanager
-def _explaining(what: str) -> Iterator[None]:
+def _explaining(failure: str) -> Iterator[None]:
     """Turn a refusal of Heat into one sentence.
 
-    :param what: begin of the sentence
+    :param failure: begin of the sentence
     """
     try:
         yield
@@ -290,4 +290,4 @@ def _explaining(what: str) -> Iterator[None]:
         body = exc.resp_body
         error = body.get('error') if isinstance(body, dict) else None
         text = error.get('message') if isinstance(error, dict) else body
-        raise StackError(f'{what}: {" ".join(str(text).split())}') from exc
+        raise StackError(f'{failure}: {" ".join(str(text).split())}') from exc
