@@ -734,8 +734,8 @@ def _workloads(grouped: Grouped) -> tuple[WorkloadGroup, ...]:
 def by_dirty_rate(grouped: Grouped) -> Grouped:
     """Return measured migrations by their conditions but for the workload.
 
-    Only of guests that idle or write memory at a rate: other work takes time of
-    the CPUs and the network that the copy needs.
+    Only of guests that idle or write memory at a rate: other work takes time
+    of the CPUs and the network that the copy needs.
     """
     together: dict[Conditions, list[schema.MigrationResult]] = (
         collections.defaultdict(list))
