@@ -108,6 +108,11 @@ class TempestRun:
 
     def __init__(self, arguments: Sequence[str], directory: pathlib.Path,
                  variables: Mapping[str, str], log: pathlib.Path) -> None:
+        # A job in the background of a script ignores SIGINT, and so would the
+        # tests: interrupt() could not end them.
+        ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+        if ignored:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
             with open(log, 'xb') as stream:
                 self._child = subprocess.Popen(
@@ -117,6 +122,9 @@ class TempestRun:
         except OSError as exc:
             raise setup.SetupError(
                 f'{arguments[0]} cannot be started: {exc}') from exc
+        finally:
+            if ignored:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait(self, timeout_s: float) -> int | None:
         """Return the exit code; None if it is still running.

@@ -241,6 +241,16 @@ class TempestRunTest(base.TestCase):
         self.assertEqual('ready\ntold\nbelow ended with 3\n',
                          self.log.read_text())
 
+    def test_where_signals_are_ignored(self):
+        # So does a shell with its jobs in the background.
+        self.addCleanup(signal.signal, signal.SIGINT, signal.signal(
+            signal.SIGINT, signal.SIG_IGN))
+        run = self.start(
+            'import signal; print(signal.getsignal(signal.SIGINT))')
+        run.wait(20)
+        self.assertIn('default_int_handler', self.log.read_text())
+        self.assertEqual(signal.SIG_IGN, signal.getsignal(signal.SIGINT))
+
     def test_one_without_others_below(self):
         run = self.start(CHILD)
         self.await_text('ready')
