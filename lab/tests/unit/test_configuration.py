@@ -621,6 +621,8 @@ class TestSupervisor(TestCase):
             self.assertFalse(process.autostart)
             # Logs are whole: nothing is cut or turned away.
             self.assertEqual(0, process.stdout_logfile_maxbytes)
+            # Workers of one that is killed would keep its port.
+            self.assertTrue(process.killasgroup)
 
     def test_nova_compute_has_time_to_end(self):
         # Killed, it would leave its migrations as they are.
