@@ -23,6 +23,8 @@ import openstack
 
 from lab import errors
 from lab.hosts import network
+from lab.hosts import taps
+from lab import layout
 from lab.machine import sources
 from lab.services import base
 from lab.topology import CONTROLLER
@@ -179,7 +181,7 @@ class OpenVSwitch(base.Service):
     needs = ('ovn-sb',)
 
     def programs(self) -> list[base.Program]:
-        """Return the database's server, the switch and the controller."""
+        """Return database, switch, controller, and what keeps taps up."""
         socket = f'{OVS_RUN}/db.sock'
         database = self.data / 'ovs.db'
         return [
@@ -203,6 +205,9 @@ class OpenVSwitch(base.Service):
             self.program('ovn-controller', '/usr/bin/ovn-controller',
                          f'unix:{socket}', *LOGGING, nice=base.DATA_PLANE,
                          needs=('ovs-vswitchd',)),
+            self.program('taps', self.paths.venv_bin('tempest', 'python'),
+                         '-m', taps.__name__, environment={
+                             'PYTHONPATH': str(layout.REPOSITORY)}),
         ]
 
     def _vsctl(self, *arguments: str) -> None:

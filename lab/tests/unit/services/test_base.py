@@ -31,7 +31,7 @@ CONTROLLER = {
     'nova-metadata', 'neutron-ovn-maintenance-worker', 'nova-conductor',
     'nova-scheduler'}
 COMPUTE = {'ovsdb', 'ovs-vswitchd', 'ovn-controller', 'libvirtd',
-           'nova-compute', 'neutron-ovn-metadata-agent', 'sshd'}
+           'nova-compute', 'neutron-ovn-metadata-agent', 'sshd', 'taps'}
 
 
 class TestPlan(base.TestCase):

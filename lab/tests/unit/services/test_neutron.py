@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from lab import layout
 from lab import services
 from lab.services.base import Lab
 from lab.services import neutron
@@ -108,6 +109,15 @@ class TestSwitch(TestCase):
                          'ovn-bridge-datapath-type="netdev"',
                          'ovn-bridge-mappings="prov:br-ex"'):
             self.assertIn(expected, settings)
+
+    def test_keeps_taps_up(self):
+        program = self.known['compute2-taps']
+        python, *arguments = program.command
+        self.assertEqual(['-m', 'lab.hosts.taps'], arguments)
+        # A virtualenv that has pyroute2.
+        self.assertEqual(self.layout.venv_bin('tempest', 'python'), python)
+        self.assertEqual(str(layout.REPOSITORY),
+                         dict(program.environment)['PYTHONPATH'])
 
     def test_provider_bridge(self):
         bridge = self.events[4][1]
