@@ -228,6 +228,23 @@ def _interface_is_left(place: Place) -> str:
     return '' if name in found.stdout.split() else f'{name} is gone'
 
 
+def _set_interface_down(place: Place) -> None:
+    # It would set the interface up again.
+    programs.pause(f'{place.destination}-taps')
+    fleet.inside(place.destination, 'ip', 'link', 'set', _interface(place)[0],
+                 'down')
+
+
+def _set_interface_up(place: Place) -> None:
+    programs.resume(f'{place.destination}-taps')
+
+
+def _interface_is_up(place: Place) -> str:
+    found = fleet.inside(place.destination, 'ip', 'link', 'show', 'up')
+    name = _interface(place)[0]
+    return f'{name} is up' if f' {name}:' in found.stdout else ''
+
+
 # libvirtd and nova-compute.
 
 def _kill_libvirtd(place: Place) -> None:
@@ -381,6 +398,11 @@ FAULTS = (
           When.ARRIVED, _leave_interface, _remove_interface,
           (Kind.COMPLETED,), checks=('interfaces',), cause='tap',
           present=_interface_is_left),
+    Fault('interface-down', "the server's tap on the destination is set down "
+          'on arrival', When.ARRIVED, _set_interface_down, _set_interface_up,
+          (Kind.LOST,), checks=(*SILENT, 'interfaces'),
+          cause='brings it no packets', present=_interface_is_up,
+          needs=Needs(return_s=20)),
     Fault('libvirtd', "the destination's libvirtd is killed while copying",
           When.RUNNING, _kill_libvirtd, _restart_compute,
           (Kind.ROLLED_BACK, Kind.INCONSISTENT, Kind.FAILED),

@@ -50,6 +50,9 @@ TIMEOUT_S = 8
 _SOURCE = ('file', 'dev', 'dir', 'protocol', 'name', 'pool', 'volume',
            'bridge', 'network', 'mode', 'path')
 
+# The first bit of an interface's flags (IFF_UP in linux/if.h).
+_UP = 1
+
 # Policies of a CPU's feature, as libvirt shows them of a running domain.
 _POLICIES = {'require': '+', 'force': '+', 'disable': '-', 'forbid': '-'}
 
@@ -111,7 +114,7 @@ def _script(mark: str, virsh: Sequence[str], ovs_vsctl: Sequence[str],
         f'echo {mark}:ports::', limited(
             *ovs_vsctl, '--format=json', '--columns=name,external_ids',
             'list', 'Interface'),
-        f'echo {mark}:devices::', 'ls /sys/class/net',
+        f'echo {mark}:devices::', 'grep -s . /sys/class/net/*/flags',
         f'echo {mark}:instances::', f'ls -d {shlex.quote(instances_path)}/.']
     for each in server_ids:
         path = shlex.quote(f'{instances_path}/{each}')
@@ -166,7 +169,8 @@ def _parse(host: str, instances_path: str, server_ids: Sequence[str],
         unknown['directory'] = (
             f'{instances_path} cannot be listed (option instances_path): '
             f'{parts["instances", ""]}')
-    devices = parts['devices', ''].split()
+    devices = {name: int(flags, 16) for name, flags in re.findall(
+        '^/sys/class/net/(.+)/flags:(.+)$', parts['devices', ''], re.M)}
     found = {
         server_id: _of_server(host, server_id, parts, ports, devices, unknown)
         for server_id in server_ids}
@@ -180,12 +184,12 @@ def _parse(host: str, instances_path: str, server_ids: Sequence[str],
 
 
 def _of_server(host: str, server_id: str, parts: _Parts,
-               ports: Mapping[str, str], devices: Sequence[str],
+               ports: Mapping[str, str], devices: Mapping[str, int],
                unknown: Mapping[str, str]) -> schema.HostTraces:
     """Return the traces of one server, without stray devices.
 
     :param ports: UUID of the server of each port of Open vSwitch
-    :param devices: names of all interfaces of the host
+    :param devices: flags of all interfaces of the host, by name
     :param unknown: parts that are not known of any server
     """
     state = _state(parts, server_id)
@@ -215,7 +219,9 @@ def _of_server(host: str, server_id: str, parts: _Parts,
         if state else None,
         directory=None if 'directory' in unknown else
         _directory(parts['directory', server_id]),
-        interfaces=tuple(sorted(own)), hardware=found)
+        interfaces=tuple(sorted(own)), interfaces_down=tuple(sorted(
+            name for name in own if not devices.get(name, _UP) & _UP)),
+        hardware=found)
 
 
 def _port_id(name: str) -> str:

@@ -353,6 +353,8 @@ class HostTraces(_Part, frozen=True, kw_only=True):
         directory; empty if there is none; null if that is not known
     :ivar interfaces: tap devices and ports of Open vSwitch that belong to
         the server; null if that is not known
+    :ivar interfaces_down: those of ``interfaces`` that are down: nothing goes
+        through them
     :ivar stray_taps: tap devices of the host that belong to no server that
         was asked for, and to no port of Open vSwitch
     :ivar hardware: of the running guest; null if none runs
@@ -366,6 +368,7 @@ class HostTraces(_Part, frozen=True, kw_only=True):
     differences: tuple[str, ...] = ()
     directory: str | None = None
     interfaces: tuple[str, ...] | None = None
+    interfaces_down: tuple[str, ...] = ()
     stray_taps: tuple[str, ...] = ()
     hardware: GuestHardware | None = None
     unknown: dict[str, str] = {}

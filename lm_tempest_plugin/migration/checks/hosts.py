@@ -294,8 +294,14 @@ def instance_directories(seen: registry.Observation
 
 @registry.check
 def interfaces(seen: registry.Observation) -> Iterator[schema.Problem]:
-    """Expect no interface of a server on a host that it is not on."""
+    """Expect a server's interfaces up, and none on a host it is not on."""
     for each in _placed(seen, 'interfaces'):
+        # libvirt may set those of a paused guest down.
+        if each.home and each.home.state in STATES['ACTIVE'] and (
+                each.home.interfaces_down):
+            yield each.judged.problem(
+                'interfaces', f'{", ".join(each.home.interfaces_down)} down '
+                f'on host {each.host}: nothing goes through')
         own = each.home.interfaces or () if each.home else ()
         for found in each.others:
             left = {*(found.interfaces or ()), *(

@@ -52,6 +52,7 @@ from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.migration import telemetry
+from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin import utils
 
@@ -264,15 +265,24 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         with contextlib.ExitStack() as stack:
             if delete:
                 stack.callback(self.builder.delete, *guests)
-            fleet = stack.enter_context(Fleet(
-                self.builder, guests,
-                ProbeOptions.of(CONF.live_migration_ha), neighbour,
-                workload or config.declared_workload(CONF)))
+            try:
+                fleet = stack.enter_context(Fleet(
+                    self.builder, guests,
+                    ProbeOptions.of(CONF.live_migration_ha), neighbour,
+                    workload or config.declared_workload(CONF)))
+            except errors.NotAnswering:
+                # It may hang in its boot.
+                self._attach_consoles(each.server_id for each in guests)
+                raise
             yield fleet
             problems = fleet.final_problems()
             if problems:
                 raise self.failureException(messages.shortened('\n'.join(
                     f'server {each.server_id}: {each}' for each in problems)))
+
+    def _attach_consoles(self, server_ids: Iterable[str]) -> None:
+        attachments.attach(self, 'consoles', attachments.LOG,
+                           *self.builder.consoles(server_ids))
 
     def migrate(self, fleet: Fleet, destination: str, *,
                 probed: bool = True,
@@ -319,10 +329,9 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             on_run(run)
         if not run.problems:
             return run
-        attachments.attach(
-            self, 'consoles', attachments.LOG, *self.builder.consoles(
-                # No others: servers of other projects may have problems too.
-                each.server_id for each in run.results if each.problems))
+        # No others: servers of other projects may have problems too.
+        self._attach_consoles(
+            each.server_id for each in run.results if each.problems)
         text = messages.describe_problems(
             run.problems, run.drain, run.results)
         # Not fail(), which adds a frame to the traceback.

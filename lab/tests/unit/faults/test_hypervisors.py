@@ -165,6 +165,21 @@ class TestLeftovers(FaultsCase):
         self.answers.clear()
         self.assertEqual('tap0 is gone', chosen.present(self.place))
 
+    def test_interface_down(self):
+        self.patch(hypervisors, '_interface', return_value=('tap0', '', ''))
+        programs = self.patch(hypervisors, 'programs')
+        chosen = self.faults['interface-down']
+        chosen.inject(self.place)
+        programs.pause.assert_called_once_with('compute2-taps')
+        self.assertEqual(
+            [('compute2', 'ip', 'link', 'set', 'tap0', 'down')],
+            self.commands)
+        self.assertEqual('', chosen.present(self.place))
+        self.answers['ip', 'link'] = '7: tap0: <UP> mtu 1500'
+        self.assertEqual('tap0 is up', chosen.present(self.place))
+        chosen.heal(self.place)
+        programs.resume.assert_called_once_with('compute2-taps')
+
 
 class TestPrograms(FaultsCase):
 

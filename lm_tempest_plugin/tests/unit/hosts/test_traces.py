@@ -87,8 +87,15 @@ PORTS = json.dumps({'headings': ['name', 'external_ids'], 'data': [
     ['tap8425df94-c0', ['map', [['iface-id', 'metadata']]]],
     ['tap2f35f434-9b', ['map', [['iface-id', 'port-1'], ['vm-uuid', ONE]]]],
     ['qvo77777777-77', ['map', [['vm-uuid', TWO]]]]]})
-DEVICES = 'lo br-int tap2f35f434-9b tap8425df94-c0 tap99999999-99'
+DEVICES = ('lo', 'br-int', 'tap2f35f434-9b', 'tap8425df94-c0',
+           'tap99999999-99')
 ERROR = f"error: failed to get domain '{TWO}'"
+
+
+def flags(*names, value='0x1103'):
+    """Return the lines of grep for the flags of interfaces."""
+    return '\n'.join(f'/sys/class/net/{name}/flags:{value}'
+                     for name in names)
 
 
 class Host:
@@ -103,7 +110,7 @@ class Host:
             f'inactive:{ONE}': INACTIVE,
             f'state:{TWO}': ERROR, f'active:{TWO}': ERROR,
             f'inactive:{TWO}': ERROR,
-            'end': '', 'ports': PORTS, 'devices': DEVICES.replace(' ', '\n'),
+            'end': '', 'ports': PORTS, 'devices': flags(*DEVICES),
             'instances': f'{INSTANCES}/.',
             f'directory:{ONE}': '2252829\next2/ext3', f'directory:{TWO}': '',
             f'qemu:{ONE}': 'qemu version: 10.0.2',
@@ -163,11 +170,19 @@ class ReadTest(base.TestCase):
 
     def test_bridges_for_iptables(self):
         names = [f'{kind}77777777-77' for kind in ('qbr', 'qvb', 'tap')]
-        found = read(Host(devices='\n'.join(['lo', *names])))
+        found = read(Host(devices=flags('lo', *names)))
         self.assertEqual(
             ('qbr77777777-77', 'qvb77777777-77', 'qvo77777777-77',
              'tap77777777-77'), found[TWO].interfaces)
         self.assertEqual((), found[TWO].stray_taps)
+
+    def test_interfaces_that_are_down(self):
+        found = read(Host(devices='\n'.join((
+            flags('tap2f35f434-9b', 'tap99999999-99', value='0x1102'),
+            flags('tap77777777-77')))))
+        self.assertEqual(('tap2f35f434-9b',), found[ONE].interfaces_down)
+        # A port without an interface is not down.
+        self.assertEqual((), found[TWO].interfaces_down)
 
     def test_a_directory_that_goes_away_meanwhile(self):
         found = read(Host(**{f'directory:{ONE}': "stat: cannot statx '/x'"}))
@@ -195,7 +210,7 @@ class ReadTest(base.TestCase):
         for parts in (
                 {f'state:{ONE}': 'error: Timed out'},
                 {f'state:{ONE}': 'state.state=99'},
-                {'devices': None}):
+                {'devices': None}, {'devices': flags('lo', value='up')}):
             exc = self.assertRaises(remote.HostError, read, Host(**parts))
             self.assertIn('alpha: traces of servers cannot', str(exc))
 

@@ -597,6 +597,7 @@ class ObserveTest(fakes.TempestTestCase):
         outcome, details = self.run_test(self.new_test())
         self.assertEqual('addError', outcome)
         self.assertIn('silent', fakes.describe(details))
+        self.assertIn('consoles', details)
         self.assert_stopped()
 
     def test_guests_are_left_to_the_cleanups(self):

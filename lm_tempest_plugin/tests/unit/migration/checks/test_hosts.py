@@ -472,6 +472,17 @@ class InterfacesTest(PlacedTestCase):
             self.two(exists=False), 'tap1 left on host beta, and the server '
             'does not exist any more')
 
+    def test_down(self):
+        def down(state):
+            return self.observation(traces('alpha'), traces(
+                'beta', state, interfaces=('tap1', 'tap2'),
+                interfaces_down=('tap2',)))
+
+        self.assert_problem(
+            down('running'), 'tap2 down on host beta: nothing goes through')
+        self.assert_passes(down('paused'))
+        self.assert_passes(down('shut off'))
+
     def test_not_known(self):
         self.assert_skipped(
             self.two(interfaces='Open vSwitch cannot be asked'),
