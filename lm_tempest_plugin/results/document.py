@@ -50,7 +50,7 @@ class Figure:
     def add(self, kind: str, **trace: Any) -> None:
         """Add a trace.
 
-        :param kind: ``scatter``, ``bar`` or ``box``
+        :param kind: ``scatter``, ``bar``, ``box`` or ``heatmap``
         :param trace: plotly's attributes of the trace
         """
         self.traces.append({'type': kind, **trace})
@@ -91,6 +91,8 @@ class Table:
         figures
     :ivar outcome: number of the column, from 1, that the marks of the rows
         colour; 0 for none
+    :ivar brief: whether text and Markdown show only the rows that are marked
+        as bad
     """
 
     caption: str
@@ -98,6 +100,7 @@ class Table:
     rows: Sequence[TableRow]
     words: int = 1
     outcome: int = 0
+    brief: bool = False
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ template escapes all texts; in plots, ``plots.theme.text()`` does.
 """
 
 from collections.abc import Sequence
+import dataclasses
 import itertools
 import re
 import textwrap
@@ -34,6 +35,8 @@ COLUMNS = 100
 MOST_LINES = 50
 # A browser has to lay out every line.
 MOST_LINES_HTML = 1000
+# Longer tables can be searched and sorted, and scroll by themselves.
+LONG_TABLE = 20
 #: Extra of the package with the libraries of HTML pages.
 EXTRA = 'report'
 _SPACE = 2
@@ -60,9 +63,9 @@ def text(found: document.Document) -> str:
         blocks = []
         for node in section.nodes:
             match node:
-                case document.Table():
+                case document.Table() if (table := brief(node)):
                     blocks.append(
-                        f'{_wrapped(node.caption)}\n{_text_table(node)}')
+                        f'{_wrapped(table.caption)}\n{_text_table(table)}')
                 case document.Bullets():
                     blocks.append('\n'.join(
                         _wrapped(line, '* ', '  ')
@@ -86,11 +89,12 @@ def markdown(found: document.Document) -> str:
         blocks = []
         for node in section.nodes:
             match node:
-                case document.Table():
-                    blocks += [escape(node.caption), '\n'.join(
+                case document.Table() if (table := brief(node)):
+                    blocks += [escape(table.caption), '\n'.join(
                         '| ' + ' | '.join(line) + ' |' for line in (
-                            node.columns, ['---'] * len(node.columns),
-                            *(map(escape, row.cells) for row in node.rows)))]
+                            table.columns, ['---'] * len(table.columns),
+                            *(map(escape, row.cells)
+                              for row in table.rows)))]
                 case document.Bullets():
                     blocks.append('\n'.join(
                         f'* {escape(line)}'
@@ -119,10 +123,14 @@ def html(page: document.Document) -> str:
         # Jinja has no isinstance().
         kinds=lambda nodes: [(type(node).__name__, node) for node in nodes],
         first_lines=lambda lines: first_lines(lines, MOST_LINES_HTML))
+    nodes = [node for section in page.sections for node in section.nodes]
     drawn = any(isinstance(node, document.Plot) and node.figures
-                for section in page.sections for node in section.nodes)
+                for node in nodes)
+    searched = any(isinstance(node, document.Table) and
+                   len(node.rows) > LONG_TABLE for node in nodes)
     return environment.get_template('page.html.j2').render(
-        page=page, theme=theme, plotly=plotly_script() if drawn else '')
+        page=page, theme=theme, long_table=LONG_TABLE, searched=searched,
+        plotly=plotly_script() if drawn else '')
 
 
 def embedded(figures: Sequence[tuple[str, document.Figure]]
@@ -161,6 +169,22 @@ def escape(value: str) -> str:
     """
     return _SPECIAL.sub(r'\\\1', saxutils.escape(
         document.printable(value)))
+
+
+def brief(table: document.Table) -> document.Table | None:
+    """Return the part of a table that text and Markdown show.
+
+    :returns: None if they show none of its rows
+    """
+    if not table.brief:
+        return table
+    rows = [row for row in table.rows if row.mark == document.BAD]
+    caption = table.caption
+    if len(rows) > MOST_LINES:
+        caption += (f' The first {MOST_LINES} of {len(rows)} rows; the '
+                    f'report as HTML or JSON has all of them.')
+    return dataclasses.replace(
+        table, caption=caption, rows=rows[:MOST_LINES]) if rows else None
 
 
 def first_lines(lines: Sequence[str], most: int) -> list[str]:

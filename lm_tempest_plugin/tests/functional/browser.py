@@ -47,7 +47,8 @@ for (let node = walker.nextNode(); node; node = walker.nextNode()) {
   for (const rect of range.getClientRects()) {
     if (rect.width < 1 || rect.height < 1) continue;
     // Text that is scrolled out of its box is not visible.
-    if (edge && rect.right > edge.right) continue;
+    if (edge && (rect.right > edge.right || rect.bottom > edge.bottom))
+      continue;
     found.push([node.textContent.trim(), rect.left, rect.top, rect.right,
                 rect.bottom]);
   }
@@ -61,11 +62,11 @@ return Array.from(document.querySelectorAll('.js-plotly-plot')).map(
     key: plot.dataset.key, expected: plot.data.length,
     area: plot._fullLayout._size.h,
     sizes: Array.from(plot.querySelectorAll(
-      '.scatterlayer > .trace, .barlayer > .trace, .boxlayer > .trace')).map(
-        (trace) => {
-          const rect = trace.getBoundingClientRect();
-          return Math.max(rect.width, rect.height);
-        }),
+      '.scatterlayer > .trace, .barlayer > .trace, .boxlayer > .trace, ' +
+      '.heatmaplayer > .hm')).map((trace) => {
+        const rect = trace.getBoundingClientRect();
+        return Math.max(rect.width, rect.height);
+      }),
   }));
 """
 UNDRAWN = """

@@ -175,6 +175,25 @@ class PageTest(base.TestCase):
         self.assertEqual(renderers.MOST_LINES_HTML, text.count('bad'))
         self.assertIn('and 500 more; the report as JSON has all', text)
 
+    def test_a_long_table(self):
+        def page(rows):
+            return Parsed(render(migrations, sections=[document.Section(
+                'hosts', 'Hosts', [document.Table(
+                    'Caption', ('Name', 'Seconds'),
+                    [document.TableRow(('a', '1'))] * rows, brief=True)])]))
+
+        migrations = materials.migrations(1)
+        short = page(renderers.LONG_TABLE)
+        self.assertEqual([], short.all('input'))
+        self.assertEqual({}, short.scripts)
+        long = page(renderers.LONG_TABLE + 1)
+        self.assertEqual(['hosts-1-search'],
+                         [each['id'] for each in long.all('input')])
+        self.assertEqual(['hosts-1-search'],
+                         [each['for'] for each in long.all('label')])
+        self.assertEqual(1, len(long.scripts))
+        self.assertEqual(renderers.LONG_TABLE + 2, len(long.all('tr')))
+
     def test_remarks(self):
         self.assertIn('a crash &lt;b&gt;', render(
             materials.migrations(1), remarks=('a crash <b>',)))

@@ -111,6 +111,25 @@ class TextTest(base.TestCase):
         self.assertIn('Two  Three\n---  -----\n' + 'x' * 90 +
                       '\n0    a b\n1    a b\n', found)
 
+    def brief(self, bad):
+        rows = [document.TableRow((f'row-{number:03}',), mark)
+                for number, mark in enumerate(
+                    [document.GOOD, ''] + bad * [document.BAD])]
+        made = document.Document('', True, '', (), [document.Section(
+            's', 's', [document.Table('Caption.', ('Name',), rows,
+                                      brief=True)])], None)
+        return renderers.text(made), renderers.markdown(made)
+
+    def test_a_brief_table(self):
+        for said in self.brief(3):
+            self.assertNotIn('row-001', said)
+            self.assertEqual(3, said.count('row-'))
+        for said in self.brief(renderers.MOST_LINES + 9):
+            self.assertEqual(renderers.MOST_LINES, said.count('row-'))
+            self.assertIn('Caption. The first 50 of 59 rows', said)
+        for said in self.brief(0):
+            self.assertNotIn('Caption', said)
+
     def test_plots_are_left_out(self):
         found = renderers.text(document.Document('t', True, 'v', (), [
             document.Section('s', 'Heading', [document.Plot('k', 'c')])], {}))
