@@ -21,9 +21,11 @@ from collections.abc import Sequence
 import numpy
 
 from lm_tempest_plugin.results import document
+from lm_tempest_plugin.results import hosts
 from lm_tempest_plugin.results import plots
 from lm_tempest_plugin.results.plots import drains
 from lm_tempest_plugin.results.plots import groups
+from lm_tempest_plugin.results.plots import host_pairs
 from lm_tempest_plugin.results.plots import workloads
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
@@ -34,7 +36,7 @@ TITLE = 'Live migration'
 VERSION = 2
 #: Sections with plots, in the order of the page.
 PLOTS = (groups.durations, drains.timeline, groups.continuity, groups.drift,
-         drains.hosts, groups.settings)
+         drains.load, groups.settings)
 
 
 def build(results: store.Results, title: str = '') -> document.Document:
@@ -46,6 +48,9 @@ def build(results: store.Results, title: str = '') -> document.Document:
     found = summary.summarize(results)
     material = plots.Material(found, results)
     sections = []
+    verdicts = hosts.judge(results)
+    if hosts.worth_showing(verdicts):
+        sections.append(host_pairs.section(material, verdicts))
     if found.problems:
         sections.append(document.Section('problems', 'Problems', [
             document.Bullets(found.problems)]))
@@ -86,7 +91,8 @@ def build(results: store.Results, title: str = '') -> document.Document:
              f'{run.plugin_version} ({run.plugin_commit})'
              if run.plugin_commit else run.plugin_version,
              run.region or document.UNKNOWN,
-             run.compute_api or document.UNKNOWN, hosts(run.hosts),
+             run.compute_api or document.UNKNOWN,
+             hosts.by_versions(run.hosts) or document.UNKNOWN,
              results.files[run.run])) for run in results.runs], words=7)]))
     return document.Document(
         title=title or TITLE, good=found.good,
@@ -94,7 +100,8 @@ def build(results: store.Results, title: str = '') -> document.Document:
         remarks=[f'{remark}.' for remark in found.remarks],
         sections=sections,
         data={'version': VERSION, 'kind': 'report', 'summary': found,
-              'runs': results.runs, 'files': results.files})
+              'hosts': verdicts, 'runs': results.runs,
+              'files': results.files})
 
 
 def _migrations(material: plots.Material) -> Iterator[document.Node]:
@@ -230,18 +237,3 @@ def _drains(material: plots.Material) -> document.Table:
             document.UNKNOWN if each.queued is None else f'{each.queued}',
             ', '.join(each.transports) or document.UNKNOWN))
             for each in material.summary.drains], words=3)
-
-
-def hosts(found: Iterable[schema.ComputeHost]) -> str:
-    """Return the versions on compute hosts; equal hosts share one entry."""
-    kinds: dict[str, list[str]] = {}
-    for each in found:
-        kind = ', '.join(
-            f'{name} {version}'.strip() for name, version in (
-                (each.hypervisor_type, each.hypervisor_version),
-                ('libvirt', each.libvirt_version),
-                ('nova', each.nova_version), ('OVN', each.ovn_version))
-            if version)
-        kinds.setdefault(kind, []).append(each.host)
-    return '; '.join(f'{", ".join(sorted(names))}: {kind}'
-                     for kind, names in kinds.items()) or document.UNKNOWN

@@ -285,13 +285,13 @@ def _add_bars(figure: document.Figure, name: str,
             *migrations[row].problems) for row, span in placed])
 
 
-def hosts(material: plots.Material) -> document.Section:
+def load(material: plots.Material) -> document.Section:
     """Return the load of the hosts in each chosen drain."""
     drains = [drain for drain in material.drains
               if any(len(each.samples) > 1 for each in drain.result.hosts)]
     chosen = choose(drains, MOST_LOADS)
-    return document.Section('hosts', 'Load of the hosts', [document.Plot(
-        'hosts',
+    return document.Section('load', 'Load of the hosts', [document.Plot(
+        'load',
         'Busy CPUs, and the bytes that all interfaces of a host sent and '
         'received. Each live migration is shaded while the hosts worked on '
         'it: the darker, the more at once.',

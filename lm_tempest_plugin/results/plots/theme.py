@@ -97,15 +97,18 @@ def hover(*lines: object) -> str:
     return '<br>'.join(found)
 
 
-def figure(area: int, **layout: Any) -> document.Figure:
+def figure(area: int, width: int = 0, **layout: Any) -> document.Figure:
     """Return a figure without traces.
 
     :param area: height of the space between the axes, in pixels; the page
         adds the height of axes and legend
+    :param width: least width of the figure, in pixels; a page that is
+        narrower scrolls it
     :param layout: attributes beside those that all figures share
     """
     return document.Figure({
-        'template': 'none', 'height': area + 110, 'meta': {'area': area},
+        'template': 'none', 'height': area + 110,
+        'meta': {'area': area, 'width': width},
         'autosize': True,
         'font': {'family': FONT, 'size': FONT_SIZE, 'color': INK},
         'paper_bgcolor': '#ffffff', 'plot_bgcolor': '#ffffff',

@@ -51,7 +51,9 @@ class SimulatedRun:
     """A run to simulate.
 
     :ivar matrix: its settings, one after the other
-    :ivar round_trips: of two drains each
+    :ivar hosts: each is drained once in a round trip, to another one each
+        time
+    :ivar round_trips: of a drain of each host
     :ivar of_each: servers of each flavor
     :ivar seed: of the random numbers
     :ivar sampled: whether hosts are sampled
@@ -59,6 +61,7 @@ class SimulatedRun:
     """
 
     matrix: Sequence[schema.Settings] = MATRIX
+    hosts: Sequence[str] = HOSTS
     round_trips: int = 8
     of_each: int = 2
     seed: int = 0
@@ -82,12 +85,15 @@ class _Simulator:
         self._drains = 0
 
     def lines(self) -> Iterator[schema.Line]:
+        hosts = self._run.hosts
         for settings in self._run.matrix:
             # Round trip 0 is a warm-up.
             for round_trip in range(self._run.round_trips + 1):
-                for source, destination in (HOSTS, HOSTS[::-1]):
+                away = 1 + round_trip % (len(hosts) - 1)
+                for place, source in enumerate(hosts):
                     yield from self._drain(
-                        settings, round_trip, source, destination)
+                        settings, round_trip, source,
+                        hosts[(place + away) % len(hosts)])
 
     def _drain(self, settings: schema.Settings, round_trip: int, source: str,
                destination: str) -> Iterator[schema.Line]:
@@ -183,7 +189,8 @@ class _Simulator:
                     self._sample(started_s, second, spans,
                                  host == common['source'])
                     for second in range(int(wall_s) + 3)))
-                for host in HOSTS)
+                for host in sorted((common['source'],
+                                    common['destination'])))
         return builders.drain(
             common['drain'], wall_s=wall_s, sockets=sockets, hosts=hosts,
             started_at=builders.time_of_day(self._now_s),

@@ -96,7 +96,7 @@ class EveryPlotTest(base.TestCase):
 
     def test_order(self):
         self.assertEqual(
-            ['durations', 'timeline', 'continuity', 'drift', 'hosts',
+            ['durations', 'timeline', 'continuity', 'drift', 'load',
              'settings'],
             [section.key for section in self.sections([])])
 
@@ -438,7 +438,7 @@ class DriftTest(base.TestCase):
 class HostsTest(base.TestCase):
 
     def figure(self, lines):
-        return first(drains.hosts(materials.make(lines))).figures[0][1]
+        return first(drains.load(materials.make(lines))).figures[0][1]
 
     def test_lines_and_bands(self):
         figure = self.figure([*materials.migrations(2), builders.drain()])
@@ -456,7 +456,7 @@ class HostsTest(base.TestCase):
         self.assertEqual(drains.MOST_SAMPLES, len(figure.traces[0]['x']))
 
     def test_no_access(self):
-        plot = first(drains.hosts(materials.make([
+        plot = first(drains.load(materials.make([
             builders.drain(hosts=())])))
         self.assertIn('no access to the hosts', plot.missing)
         self.assertFalse(plot.figures)

@@ -185,6 +185,27 @@ class DirectionsTest(base.TestCase):
         self.assertIsNone(self.build('33.0.2', None))
 
 
+class HostsTest(base.TestCase):
+
+    def test_two_hosts_have_no_section(self):
+        self.assertIsNone(table([
+            builders.migration(0), builders.failed(
+                1, source='compute2', destination='compute1'),
+            builders.migration(2, source='compute2',
+                               destination='compute1')], 'hosts'))
+
+    def test_three_hosts_have_one(self):
+        found = table([builders.migration(0, destination='a')], 'hosts')
+        self.assertEqual(
+            ['compute2', 'a', 'compute1'],
+            [row.cells[0] for row in found.rows])
+
+    def test_for_programs(self):
+        built = report.build(builders.read([builders.migration(0)]))
+        self.assertEqual(['compute1', 'compute2'],
+                         [each.host for each in built.data['hosts']])
+
+
 class RunsTest(base.TestCase):
 
     def test_everything_known(self):
@@ -195,20 +216,3 @@ class RunsTest(base.TestCase):
             'compute1, compute2: QEMU 10.0.2, libvirt 9.0.0'),
             row.cells[:6])
         self.assertTrue(row.cells[6].endswith('run-1.jsonl'))
-
-    def test_release_of_nova(self):
-        self.assertEqual(
-            'a, b: QEMU 10.0.2, libvirt 9.0.0, nova 29.2.0, OVN 23.03.1; '
-            'c: QEMU 10.0.2',
-            report.hosts([
-                schema.ComputeHost(
-                    host=host, hypervisor_type='QEMU',
-                    hypervisor_version='10.0.2', libvirt_version=libvirt,
-                    nova_version=nova, ovn_version=ovn)
-                for host, libvirt, nova, ovn in (
-                    ('b', '9.0.0', '29.2.0', '23.03.1'),
-                    ('a', '9.0.0', '29.2.0', '23.03.1'),
-                    ('c', None, None, None))]))
-
-    def test_no_host_known(self):
-        self.assertEqual(document.UNKNOWN, report.hosts([]))
