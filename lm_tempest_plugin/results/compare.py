@@ -18,7 +18,9 @@ import math
 
 from lm_tempest_plugin.results import document
 from lm_tempest_plugin.results import estimates
+from lm_tempest_plugin.results import hosts
 from lm_tempest_plugin.results import judgement
+from lm_tempest_plugin.results.plots import host_pairs
 from lm_tempest_plugin.results.plots import theme
 from lm_tempest_plugin.results import store
 
@@ -77,6 +79,8 @@ def show(found: judgement.Comparison,
                         f'{each.after} of {each.of_after}', each.outcome),
                         _MARKS.get(each.outcome, ''))
                     for each in found.failures], outcome=4)]))
+    if found.hosts:
+        sections.append(document.Section('hosts', 'Hosts', [_hosts(found)]))
     sections.append(document.Section('change', 'Changes', [document.Plot(
         'change',
         'Change of each group from before to after, with its 95 % interval. '
@@ -111,7 +115,8 @@ def show(found: judgement.Comparison,
                 'change_fraction': each.fraction,
                 'smallest_s': each.smallest_s, 'p_value': each.p_value}
                 for each in found.changes],
-            'failures': found.failures, 'only_before': found.only_before,
+            'failures': found.failures, 'hosts': found.hosts,
+            'only_before': found.only_before,
             'only_after': found.only_after, 'remarks': remarks(found)})
 
 
@@ -122,13 +127,15 @@ def verdict(found: judgement.Comparison) -> str:
     single = {each.subject for each in failed
               if each.where != judgement.ALL_GROUPS}
     # The count of all groups repeats that of a single group.
-    worse = [f'failures: {each.after} of {each.of_after} {each.subject} '
-             'after, '
-             f'{each.before} of {each.of_before} before ({each.where})'
-             for each in failed if each.where != judgement.ALL_GROUPS or
-             each.subject not in single]
+    worse = _host_texts(found, judgement.WORSE, 'new problems on')
+    worse += [f'failures: {each.after} of {each.of_after} {each.subject} '
+              'after, '
+              f'{each.before} of {each.of_before} before ({each.where})'
+              for each in failed if each.where != judgement.ALL_GROUPS or
+              each.subject not in single]
     worse += _named(found, judgement.WORSE)
-    better = _named(found, judgement.BETTER)
+    better = _host_texts(found, judgement.BETTER, 'no more problems on')
+    better += _named(found, judgement.BETTER)
     within = _named(found, judgement.WITHIN)
     if worse:
         more = f'; better: {_first(better)}' if better else ''
@@ -204,6 +211,28 @@ def _named(found: judgement.Comparison, outcome: str) -> list[str]:
         f'{percent(each.fraction)}' for each in sorted(
             found.with_outcome(outcome), key=lambda each: (
                 each.quantity != judgement.WALL, -abs(each.fraction)))]
+
+
+def _host_texts(found: judgement.Comparison, outcome: str,
+                words: str) -> list[str]:
+    names = dict.fromkeys(
+        each.host for each in found.hosts if each.outcome == outcome)
+    return [f'{words} {hosts.listed(list(names))}'] if names else []
+
+
+def _hosts(found: judgement.Comparison) -> document.Table:
+    outcomes = [each.outcome for each in found.hosts]
+    return document.Table(
+        'Hosts that have problems on one side only, in one direction: '
+        f'{outcomes.count(judgement.WORSE)} worse, '
+        f'{outcomes.count(judgement.BETTER)} better.',
+        ('Host', 'Direction', 'Before', 'After', 'Worst problem', 'Outcome'),
+        [document.TableRow((
+            each.host, each.direction, host_pairs.direction(each.before),
+            host_pairs.direction(each.after),
+            each.after.cause or each.before.cause, each.outcome),
+            _MARKS[each.outcome]) for each in found.hosts],
+        words=6, outcome=6, brief=len(outcomes) > hosts.MANY)
 
 
 def _first(texts: Sequence[str]) -> str:

@@ -47,6 +47,7 @@ from scipy import stats
 
 from lm_tempest_plugin.results import effects
 from lm_tempest_plugin.results import estimates
+from lm_tempest_plugin.results import hosts
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.results import summary
@@ -227,11 +228,30 @@ class FailureCount:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class HostChange:
+    """A host that has problems in one direction on one side only.
+
+    :ivar host: its name
+    :ivar direction: ``sending`` or ``receiving``
+    :ivar before: its live migrations in this direction
+    :ivar after: the same
+    :ivar outcome: ``better`` or ``worse``
+    """
+
+    host: str
+    direction: str
+    before: hosts.HostDirection
+    after: hosts.HostDirection
+    outcome: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Comparison:
     """All differences between two sets of results.
 
     :ivar changes: changes of quantities
     :ivar failures: where anything failed
+    :ivar hosts: hosts that got better or worse, if there are more than two
     :ivar common: conditions that both sides have
     :ivar ignored: settings before and after, as texts, where they differ
     :ivar only_before: conditions that exist only before, as texts
@@ -242,6 +262,7 @@ class Comparison:
 
     changes: Sequence[Change]
     failures: Sequence[FailureCount]
+    hosts: Sequence[HostChange]
     common: Sequence[ComparisonGroup]
     ignored: Mapping[ComparisonGroup, tuple[str, str]]
     only_before: Sequence[str]
@@ -257,7 +278,8 @@ class Comparison:
     def worse(self) -> bool:
         """Whether anything got worse beyond the tolerance."""
         return WORSE in (*(each.outcome for each in self.changes),
-                         *(each.outcome for each in self.failures))
+                         *(each.outcome for each in self.failures),
+                         *(each.outcome for each in self.hosts))
 
 
 def judge(before: store.Results, after: store.Results,
@@ -315,13 +337,47 @@ def judge(before: store.Results, after: store.Results,
     differing = {
         each: (next(iter(first[each].exact)), next(iter(second[each].exact)))
         for each in both if first[each].exact != second[each].exact}
+    host_changes, untried = compare_hosts(before, after)
     return Comparison(
-        changes, failures, both, differing,
+        changes, failures, host_changes, both, differing,
         [str(each) for each in first if each not in second],
         [str(each) for each in second if each not in first],
         tolerance_percent, list(dict.fromkeys(
             [*before.remarks, *after.remarks,
-             *version_changes(before.runs, after.runs)])))
+             *untried, *version_changes(before.runs, after.runs)])))
+
+
+def compare_hosts(before: store.Results, after: store.Results
+                  ) -> tuple[list[HostChange], list[str]]:
+    """Return the hosts that got better or worse, and a remark about others.
+
+    A host that worked and now has problems is worse, however many others had
+    problems before. Of two hosts, the failures tell everything.
+
+    :returns: the changes, the worst hosts first, and at most one remark:
+        hosts that were tried before and not after
+    """
+    first, second = ({each.host: each for each in hosts.judge(side)}
+                     for side in (before, after))
+    if len(first.keys() | second.keys()) <= 2:
+        return [], []
+    changes = [
+        HostChange(name, direction, one, other,
+                   WORSE if one.verdict == hosts.GOOD else BETTER)
+        for name, host in second.items() if name in first
+        for direction, one, other in zip(
+            hosts.DIRECTIONS, first[name].directions, host.directions)
+        if hosts.NOT_TRIED not in (one.verdict, other.verdict) and
+        (one.verdict == hosts.GOOD) != (other.verdict == hosts.GOOD)]
+    untried = [
+        name for name, host in first.items() if any(
+            host.directions[end].verdict != hosts.NOT_TRIED and (
+                name not in second or
+                second[name].directions[end].verdict == hosts.NOT_TRIED)
+            for end in (0, 1))]
+    return changes, [f'hosts that were tried before and not after, in one '
+                     f'direction or both: {hosts.listed(untried)}'] \
+        if untried else []
 
 
 def version_changes(before: Iterable[schema.RunStarted],
@@ -352,22 +408,24 @@ def version_changes(before: Iterable[schema.RunStarted],
         common = sides[0].keys() & sides[1].keys()
         if not common:
             sides = [{'': set().union(*side.values())} for side in sides]
-        hosts: dict[tuple[str, str], list[str]] = {}
+        differing: dict[tuple[str, str], list[str]] = {}
         for host in sorted(common or {''}):
             first, second = (' and '.join(sorted(side[host]))
                              for side in sides)
             if first != second:
-                hosts.setdefault((first, second), []).append(host)
+                differing.setdefault((first, second), []).append(host)
         texts += [
             f'{program} differs{_on(names)}: {first} before, {second} after'
-            for (first, second), names in hosts.items()]
+            for (first, second), names in differing.items()]
     return texts
 
 
-def _on(hosts: Sequence[str]) -> str:
-    names = ', '.join(filter(None, hosts))
-    return f' on {"host" if len(hosts) == 1 else "hosts"} {names}' \
-        if names else ''
+def _on(names: Sequence[str]) -> str:
+    if len(names) > hosts.MANY:
+        return f' on {hosts.listed(names)}'
+    text = ', '.join(filter(None, names))
+    return f' on {"host" if len(names) == 1 else "hosts"} {text}' \
+        if text else ''
 
 
 def gather(results: store.Results, ignored: Collection[str] = ()) -> Sides:

@@ -13,6 +13,7 @@
 """The comparison as a document, and in each format."""
 
 import dataclasses
+import itertools
 import json
 import re
 
@@ -97,6 +98,51 @@ class VerdictTest(base.TestCase):
             ['+50 %', '-3.1 %', 'from none'],
             [compare.percent(each) for each in (
                 0.5, -0.031, float('inf'))])
+
+
+class HostsTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        # Each of the hosts a, b and c sends to both others.
+        self.before, self.after = (runs.run(
+            seed, runs.SimulatedCloud()) for seed in (1, 2))
+        for side in (self.before, self.after):
+            side.migrations[:] = [msgspec.structs.replace(
+                each, source=pair[0], destination=pair[1])
+                for each, pair in zip(side.migrations, itertools.cycle((
+                    'ab', 'bc', 'ca', 'ac', 'cb', 'ba')))]
+
+    def fail(self, side):
+        side.migrations[:] = [
+            msgspec.structs.replace(each, problems=(builders.problem(),))
+            if each.destination == 'c' else each for each in side.migrations]
+
+    def test_worse(self):
+        self.fail(self.after)
+        found = compare.build(self.before, self.after)
+        self.assertFalse(found.good)
+        self.assertRegex(found.verdict, '^Worse: new problems on c; ')
+        section, = (each for each in found.sections if each.key == 'hosts')
+        row, = section.nodes[0].rows
+        self.assertEqual('bad', row.mark)
+        total = len(self.after.migrations) // 3
+        self.assertEqual(
+            ('c', 'receiving', f'✓ good, {total} of {total}',
+             f'✗ problems, 0 of {total}'), row.cells[:4])
+        self.assertRegex(row.cells[4], '^from [ab]: longest outage')
+        self.assertEqual(
+            'c', json.loads(renderers.json(found))['hosts'][0]['host'])
+
+    def test_better(self):
+        self.fail(self.before)
+        found = compare.build(self.before, self.after)
+        self.assertTrue(found.good)
+        self.assertIn('better: no more problems on c', found.verdict)
+
+    def test_no_difference(self):
+        found = compare.build(self.before, self.after)
+        self.assertNotIn('hosts', [each.key for each in found.sections])
 
 
 class FormatsTest(base.TestCase):

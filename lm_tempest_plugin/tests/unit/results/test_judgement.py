@@ -133,6 +133,13 @@ class VersionChangesTest(base.TestCase):
             self.changes({'a': '33.0.2', 'b': '33.0.2'},
                          {'a': '34.0.0', 'b': '33.0.2'}))
 
+    def test_many_hosts(self):
+        names = [f'compute{number}' for number in range(30)]
+        self.assertEqual(
+            ['nova differs on 30 hosts: 1 before, 2 after'],
+            self.changes(dict.fromkeys(names, '1'),
+                         dict.fromkeys(names, '2')))
+
     def test_no_host_in_common(self):
         self.assertEqual(
             ['nova differs: 33.0.2 before, 33.0.2 and 34.0.0 after'],
@@ -152,6 +159,49 @@ class VersionChangesTest(base.TestCase):
              'libvirt differs on host a: 9.0.0 before, 11.0.0 after',
              'OVN differs on host a: 23.03.1 before, 25.09 after'],
             judgement.version_changes([before], [after]))
+
+
+class HostsTest(base.TestCase):
+
+    def compare(self, before, after):
+        """Return the changes as texts, and the remarks.
+
+        :param before: pairs of hosts: "ab" from a to b, "ab!" that fails
+        :param after: the same
+        """
+        changes, remarks = judgement.compare_hosts(*(builders.read([
+            (builders.failed if pair.endswith('!') else builders.migration)(
+                number, source=pair[0], destination=pair[1])
+            for number, pair in enumerate(side.split())])
+            for side in (before, after)))
+        return [f'{each.host} {each.direction} {each.outcome}'
+                for each in changes], remarks
+
+    def test_changes(self):
+        for before, after, expected in (
+                ('ab bc ca', 'ab bc ca', []),
+                # c received from b and does not any more.
+                ('ab bc ac', 'ab bc! ac! ba', ['c receiving worse']),
+                ('ab bc! ac! ba', 'ab bc ac ba', ['c receiving better']),
+                ('ab! bc ca', 'ab! bc ca', []),
+                # Others that had problems before are no excuse.
+                ('ab! bc ca', 'ab bc ca!', [
+                    'a receiving worse', 'c sending worse',
+                    'a sending better', 'b receiving better'])):
+            found, remarks = self.compare(before, after)
+            self.assertEqual(sorted(expected), sorted(found), before)
+            self.assertEqual([], remarks)
+
+    def test_not_tried_any_more(self):
+        found, [remark] = self.compare('ab bc ca', 'ab')
+        self.assertEqual([], found)
+        self.assertEqual('hosts that were tried before and not after, in '
+                         'one direction or both: a, b, c', remark)
+
+    def test_two_hosts(self):
+        sides = [builders.read([builders.failed(0)]),
+                 builders.read([builders.migration(0)])]
+        self.assertEqual(([], []), judgement.compare_hosts(*sides))
 
 
 class GroupsTest(base.TestCase):
