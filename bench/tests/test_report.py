@@ -34,6 +34,16 @@ class WriteTest(unittest.TestCase):
         self.assertEqual(5, len(found.drains))
         self.assertGreater(size / len(found.migrations), 10_000)
 
+    def test_many_hosts(self):
+        with tempfile.TemporaryDirectory() as directory, mock.patch.object(
+                report, 'NO_RECEIVING_EVERY', 2):
+            found = store.read([report.write(
+                pathlib.Path(directory), 40, hosts=4)])
+        self.assertEqual(4, len(found.runs[0].hosts))
+        self.assertEqual(
+            {'compute3'}, {each.destination for each in found.migrations
+                           if each.problems})
+
     def test_some_have_problems(self):
         with tempfile.TemporaryDirectory() as directory, mock.patch.object(
                 report, 'PROBLEM_EVERY', 10):
@@ -55,9 +65,11 @@ class MainTest(unittest.TestCase):
         self.assertRegex(text, r'json +30 live migrations: .*: kept')
 
     def test_not_kept(self):
-        for name, value in (('SECONDS', 0.001), ('BYTES', 1000)):
+        for name, value, form in (
+                ('SECONDS', 0.001, 'json'), ('BYTES', 1000, 'json'),
+                ('PAGE_BYTES', 1000, 'html')):
             with mock.patch.object(report, name, value):
-                code, text = self.run_with('--format', 'json')
+                code, text = self.run_with('--format', form)
             self.assertEqual(1, code)
             self.assertIn('NOT KEPT', text)
 
