@@ -35,6 +35,9 @@ POLL_SECONDS = 2.0
 MERGE_SECONDS = 60
 #: A job has its own time limit, so nothing limits the wait.
 FOREVER = float('inf')
+#: Comment of Zuul, by the pipelines of the config project. There is no vote
+#: then, since nothing was tested.
+NO_JOBS = 'No job runs for this change in {pipeline}.'
 #: The line with the reason of a failed job: a failed check of a test, by its
 #: name; or else an error of the lab; or else of Ansible.
 REASONS = (re.compile(r'(?<=\| )- [a-z]+(-[a-z]+)*: .+'),
@@ -105,32 +108,45 @@ class Follower:
                value: str) -> bool:
         """Wait for Zuul's vote of this height, and tell it."""
         number = change['number']
-        vote = utils.wait_until(
-            lambda given: given in (value, f'-{value}'),
+        no_jobs = NO_JOBS.format(pipeline=pipeline)
+        vote, comment = utils.wait_until(
+            lambda now: now[0] in (value, f'-{value}') or no_jobs in now[1],
             lambda: self._poll(number), f'a vote of {pipeline}', FOREVER,
             POLL_SECONDS)
+        if no_jobs in comment:
+            say(f'{pipeline}: change {number}: no job runs for its files, so '
+                f'Zuul gives no vote')
+            return False
         passed = vote == value
         say(f'{pipeline}: change {number}: Verified{int(vote):+}')
         builds = self.builds(change, pipeline)
         if not builds:
             # Zuul could not merge it with the branch, for example.
-            say(self._review.get(number)['comments'][-1]['message'])
+            say(comment)
         for build in builds:
             say(f'  {build["job_name"]}: {build["result"]}'
                 f'{"" if passed else self.reason(build)}; logs: '
                 f'{self.folder(build)}')
         return passed
 
-    def _poll(self, number: str) -> str:
-        """Print the progress of all changes; return Zuul's vote on one."""
+    def _poll(self, number: str) -> tuple[str, str]:
+        """Print the progress of all changes; return Zuul's view of one.
+
+        :param number: of the change
+        :returns: the vote, and the last comment
+        """
         for line in rest.progress():
             if line not in self._said:
                 self._said.add(line)
                 pipeline, change, job, state = line
                 say(f'{pipeline}: change {change}: {job}: {state}')
-        votes = self._review.get(number)['currentPatchSet']['approvals']
-        return next((vote['value'] for vote in votes
-                     if vote['type'] == 'Verified'), '0')
+        now = self._review.get(number)
+        votes = (vote['value'] for vote
+                 in now['currentPatchSet']['approvals']
+                 if vote['type'] == 'Verified')
+        comments = (comment['message'] for comment
+                    in reversed(now['comments']))
+        return next(votes, '0'), next(comments, '')
 
     def builds(self, change: changes.Change,
                pipeline: str) -> list[dict[str, typing.Any]]:

@@ -14,7 +14,14 @@
 
 import contextlib
 import io
+import pathlib
+import types
+from unittest import mock
 
+import yaml
+from zuul import configloader
+
+import gate
 from gate import follow
 from gate import rest
 from gate.review import changes
@@ -104,6 +111,42 @@ class FollowTest(base.TestCase):
         self.assertEqual('Merge Failed.', ''.join(
             self.review.get(1)['comments'][-1]['message'].splitlines()[-1:]))
         self.assertIn('Patch Set 1: Verified-1', lines)
+
+    def test_no_job_runs(self):
+        for function, pipeline in (
+                (self.follower.until_checked, 'check'),
+                (self.follower.until_merged, 'gate')):
+            message = follow.NO_JOBS.format(pipeline=pipeline)
+            self.states = ['waiting', lambda text=message: self.review.vote(
+                1, {}, text, changes.ZUUL)]
+            passed, lines = self.follow(function)
+            self.assertFalse(passed)
+            self.assertEqual(
+                f'{pipeline}: change 1: no job runs for its files, so Zuul '
+                f'gives no vote', lines[-1])
+            self.assertEqual([], self.states)
+
+    def test_pipelines_say_that_no_job_runs(self):
+        # The driver itself needs packages that no other test needs.
+        driver = mock.Mock(**{f'get{each}Schema.return_value': dict for each
+                              in ('Trigger', 'Reporter', 'Require', 'Reject')})
+        context = mock.Mock()
+        context.connections.connections = {'gerrit': mock.Mock(driver=driver)}
+        schema = configloader.PipelineParser(context).schema
+        found = yaml.safe_load((
+            pathlib.Path(gate.__file__).parent / 'config-project' / 'zuul.d' /
+            'pipelines.yaml').read_text())
+        pipelines = [each['pipeline'] for each in found if 'pipeline' in each]
+        self.assertEqual(['check', 'gate'],
+                         [each['name'] for each in pipelines])
+        for each in pipelines:
+            schema(each)
+            self.assertEqual({'gerrit': {'comment': True}}, each['no-jobs'])
+            # Zuul's text is the one that is waited for.
+            self.assertEqual(
+                follow.NO_JOBS.format(pipeline=each['name']),
+                each['no-jobs-message'].format(
+                    pipeline=types.SimpleNamespace(name=each['name'])))
 
     def test_merge(self):
         self.builds[0]['pipeline'] = 'gate'
