@@ -19,6 +19,7 @@ import dataclasses
 import pathlib
 import typing
 
+from lab import errors
 from lab.machine import sources
 from lab import topology
 
@@ -59,12 +60,15 @@ def _number(low: int, high: int) -> typing.Callable[[str], int]:
     return convert
 
 
-def _exception(text: str) -> str:
-    host, _, source = text.partition('=')
-    if not host or not source:
-        raise argparse.ArgumentTypeError(
-            f'{text!r} is neither HOST=VERSION nor HOST=PATH')
-    return text
+def _assignment(owner: str) -> typing.Callable[[str], str]:
+    """Return an argparse type for OWNER=VERSION and OWNER=PATH."""
+    def convert(text: str) -> str:
+        name, _, source = text.partition('=')
+        if not name or not source:
+            raise argparse.ArgumentTypeError(
+                f'{text!r} is neither {owner}=VERSION nor {owner}=PATH')
+        return text
+    return convert
 
 
 def _lines(text: str) -> int:
@@ -118,14 +122,20 @@ def _cloud_options(**settings: typing.Any) -> argparse.ArgumentParser:
         help='add Heat, which deploys stacks of servers; "up" replaces a '
         'running cloud that lacks it, if it has no servers')
     parser.add_argument(
-        '--nova', metavar='VERSION|PATH',
-        help='run this release of nova from PyPI, or the nova of this '
+        '--from', metavar='PROJECT=VERSION|PATH', dest='sources',
+        action='append', type=_assignment('PROJECT'),
+        help='run this release of a project from PyPI, or the code of this '
         'checkout, with changes that are not committed (default: the pinned '
-        'release); "up" with another one restarts nova, if there are no '
-        'servers')
+        'release); any service or library of the cloud, such as neutron or '
+        'os-vif; "up" with another one restarts the services that use it, if '
+        'there are no servers; may be repeated')
+    parser.add_argument(
+        '--nova', metavar='VERSION|PATH', dest='sources', action='append',
+        type=f'{sources.NOVA}={{}}'.format,
+        help='the same as --from nova=VERSION|PATH')
     parser.add_argument(
         '--nova-on', metavar='HOST=VERSION|PATH', action='append',
-        type=_exception,
+        type=_assignment('HOST'),
         help='run another nova on one host, such as compute1=33.0.2; may be '
         'repeated')
     return parser
@@ -158,8 +168,8 @@ def _add_use(commands: Commands) -> None:
         help='install missing packages and start the cloud')
     up.add_argument(
         '--reload', action='store_true', default=False,
-        help='take the named nova, or read the running checkout again, and '
-        "restart nova's services, also with servers in the cloud")
+        help='take the named code, or read the running checkouts again, and '
+        'restart the services that use it, also with servers in the cloud')
     run = commands.add_parser(
         'run', help='run Tempest against the cloud',
         usage="run-lab.sh run [--profile FILE] [tempest run's arguments]",
@@ -273,7 +283,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         # They mean nothing for a cloud that is up already.
         for field in dataclasses.fields(topology.Topology):
             if getattr(options, field.name) is not None:
-                top.error(f'--{field.name.replace("_", "-")} does not go with '
+                name = {'sources': 'from'}.get(field.name, field.name)
+                top.error(f'--{name.replace("_", "-")} does not go with '
                           f'{options.command}')
     elif options.volumes and options.storage != topology.CEPH:
         top.error(
@@ -296,12 +307,21 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 def chosen_topology(options: argparse.Namespace) -> topology.Topology:
     """Return the hosts that the options ask for.
 
-    :raises errors.LabError: if a nova is neither a release nor a checkout
+    :raises errors.LabError: if a source is neither a release nor a checkout,
+        a project is not in the cloud, or one is named twice
     """
     asked = {field.name: getattr(options, field.name)
              for field in dataclasses.fields(topology.Topology)}
-    if asked['nova']:
-        asked['nova'] = sources.Source.parse(asked['nova']).text
+    if asked['sources']:
+        pairs = (each.partition('=') for each in asked['sources'])
+        parsed = [sources.Source.parse(source, project)
+                  for project, _, source in pairs]
+        names = [each.project for each in parsed]
+        for name in names:
+            if names.count(name) > 1:
+                raise errors.LabError(f'--from names {name} twice.')
+        asked['sources'] = tuple(f'{each.project}={each.text}'
+                                 for each in parsed)
     if asked['nova_on']:
         pairs = (each.partition('=') for each in asked['nova_on'])
         asked['nova_on'] = tuple(

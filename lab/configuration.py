@@ -68,8 +68,6 @@ class Templates:
             'controller': CONTROLLER.address, 'region': REGION,
             'secrets': passwords(paths), 'run': layout.RUN,
             'provider': PROVIDER_NAME,
-            'cloud_bin': paths.venvs / 'cloud' / 'bin',
-            'share': paths.venvs / 'cloud' / 'etc',
         }
 
     def render(self, template: str, **values: typing.Any) -> str:

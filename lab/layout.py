@@ -94,7 +94,7 @@ class Layout:
 
     @property
     def venvs(self) -> pathlib.Path:
-        """The two virtualenvs, and overlays with another nova."""
+        """The virtualenvs, and overlays with projects of other sources."""
         return self.root / 'venvs'
 
     def venv_bin(self, venv: str, program: str) -> str:
@@ -143,13 +143,18 @@ class Layout:
         """Configuration and data of the running cloud."""
         return self.root / 'cloud'
 
-    def nova(self, host: str) -> pathlib.Path:
-        """Return the link to the virtualenv whose nova a host runs.
+    @property
+    def code(self) -> pathlib.Path:
+        """Folder of the links PROJECT/HOST to virtualenvs.
 
-        Programs of nova are started through it, so another target and a
-        restart of nova's services change a host's nova.
+        Programs of a project are started through them, so another target and
+        a restart change the code that a host runs.
         """
-        return self.cloud / 'nova' / host
+        return self.cloud / 'code'
+
+    def nova(self, host: str) -> pathlib.Path:
+        """Return the link to the virtualenv whose nova a host runs."""
+        return self.code / 'nova' / host
 
     @property
     def ready(self) -> pathlib.Path:

@@ -74,43 +74,22 @@ def up(paths: layout.Layout, topology: Topology,
     :param topology: the hosts
     :param may_switch: whether to start a cloud anew that is up with another
         storage, or without volumes or Heat
-    :param reloads: whether to restart nova's services of a cloud that is up,
-        even if it has servers
+    :param reloads: whether to restart the services of named projects in a
+        cloud that is up, even if it has servers
     :raises errors.LabError: if something is in the way
     """
     with layout.locked(paths):
         present = running(paths)
-        if present is None and reloads:
-            raise errors.LabError(
-                f'No cloud is up in {paths.root}, so there is no nova to '
-                f'reload: leave --reload out.')
-        is_named = bool(topology.nova or topology.nova_on)
-        if present is not None and not topology.nova:
-            # A cloud that is up keeps its nova unless the user names one.
-            topology = dataclasses.replace(
-                topology, nova=present.nova,
-                nova_on=(*topology.nova_on, *present.nova_on))
-        novas = _novas(topology)
         if present is not None:
-            alike = present.has_all_of(dataclasses.replace(
-                topology, nova=present.nova, nova_on=present.nova_on))
-            if alike and not (is_named or reloads):
-                print(f'The cloud is up already ({present.describe()}).')
+            anew = _change(paths, present, topology, may_switch, reloads)
+            if anew is None:
                 return
-            if alike:
-                topology = dataclasses.replace(
-                    present, nova=topology.nova, nova_on=topology.nova_on)
-                if _has_switched(paths, topology, novas, reloads):
-                    return
-                print('The cloud is started anew, because nova refuses to be '
-                      'replaced by an older one.', flush=True)
-            else:
-                _refuse_other(present, topology, may_switch)
-                _refuse_servers(paths, 'With other services all would start '
-                                'anew', 'delete them first')
-                print(f'The cloud is started anew with --storage '
-                      f'{topology.storage}{" --volumes" * topology.volumes}'
-                      f'{" --heat" * topology.heat}.', flush=True)
+            topology = anew
+        elif reloads:
+            raise errors.LabError(
+                f'No cloud is up in {paths.root}, so there is nothing to '
+                f'reload: leave --reload out.')
+        chosen = _sources(paths, topology)
         sandbox.refuse_others(paths.root)
         sandbox.end(paths.root)
         checks.memory(topology.computes, topology.has_ceph,
@@ -118,20 +97,59 @@ def up(paths: layout.Layout, topology: Topology,
         began = time.monotonic()
         with console.Console() as progress:
             steps.run(_installation(paths, topology), progress)
-        virtualenvs_of_nova = _install_novas(paths, novas)
+        code = _install_sources(paths, chosen)
         installed = time.monotonic()
-        _start(paths, topology, virtualenvs_of_nova)
+        _start(paths, topology, code)
         layout.write_json(paths.ready, dataclasses.asdict(topology))
         print(f'The cloud is up: {installed - began:.0f} s to install, '
               f'{time.monotonic() - installed:.0f} s to start '
               f'({topology.describe()}).')
 
 
+def _change(paths: layout.Layout, present: Topology, asked: Topology,
+            may_switch: bool, reloads: bool) -> Topology | None:
+    """Change a cloud that is up as requested, if it need not end for that.
+
+    :param paths: paths of the lab
+    :param present: its hosts
+    :param asked: the requested hosts
+    :param may_switch: see :func:`up`
+    :param reloads: see :func:`up`
+    :returns: the hosts to start anew; None if the cloud is as requested now
+    :raises errors.LabError: if something is in the way
+    """
+    # It keeps its code unless the user names other code. A nova that is named
+    # for all hosts replaces those of single hosts.
+    code = dataclasses.replace(
+        present, sources=(*asked.sources, *present.sources),
+        nova_on=asked.nova_on if asked.source_of(sources.NOVA)
+        else (*asked.nova_on, *present.nova_on))
+    if present.has_all_of(dataclasses.replace(
+            asked, sources=present.sources, nova_on=present.nova_on)):
+        if not (asked.sources or asked.nova_on or reloads):
+            print(f'The cloud is up already ({present.describe()}).')
+            return None
+        if _has_switched(paths, code, _sources(paths, code), reloads):
+            return None
+        print('The cloud is started anew, because a service refuses to be '
+              'replaced by an older one.', flush=True)
+        return code
+    topology = dataclasses.replace(asked, sources=code.sources,
+                                   nova_on=code.nova_on)
+    _refuse_other(present, topology, may_switch)
+    _refuse_servers(paths, 'With other services all would start anew',
+                    'delete them first')
+    print(f'The cloud is started anew with --storage {topology.storage}'
+          f'{" --volumes" * topology.volumes}{" --heat" * topology.heat}.',
+          flush=True)
+    return topology
+
+
 def _refuse_other(present: Topology, asked: Topology,
                   may_switch: bool) -> None:
     """Refuse to change anything but the services of a cloud that is up."""
     switched = dataclasses.replace(
-        present, storage=asked.storage, nova=asked.nova,
+        present, storage=asked.storage, sources=asked.sources,
         nova_on=asked.nova_on, heat=asked.heat or present.heat,
         volumes=asked.volumes or present.volumes and asked.has_ceph)
     if may_switch and switched == asked:
@@ -144,8 +162,9 @@ def _refuse_other(present: Topology, asked: Topology,
         f'down ends it{way}.')
 
 
-def _novas(topology: Topology) -> dict[str, sources.Source]:
-    """Return the nova of each host.
+def _sources(paths: layout.Layout, topology: Topology
+             ) -> dict[tuple[str, str], tuple[sources.Source, ...]]:
+    """Return the sources of each project on each host, with its libraries.
 
     :raises errors.LabError: if one is none, or is that of an unknown host
     """
@@ -156,68 +175,94 @@ def _novas(topology: Topology) -> dict[str, sources.Source]:
             raise errors.LabError(
                 f'--nova-on {entry}: the lab has no host {host!r}, only '
                 f'{", ".join(names)}.')
-    return {name: sources.Source.parse(topology.nova_of(name))
-            for name in names}
+    named = [sources.Source.parse(text, project) for project, _, text in (
+        entry.partition('=') for entry in topology.sources)]
+    libraries = [each for each in named
+                 if each.project not in sources.SERVICES]
+    return {(project, host): tuple(each for each in (
+        sources.Source.parse(topology.source_of(project, host), project),
+        *libraries) if each.text)
+        for project, hosts in base.Lab(paths, topology).projects.items()
+        for host in hosts}
 
 
-def _install_novas(paths: layout.Layout,
-                   novas: typing.Mapping[str, sources.Source]
-                   ) -> dict[str, pathlib.Path]:
-    """Install the nova of each host, and return its virtualenv."""
-    found = {}
+def _install_sources(
+        paths: layout.Layout,
+        chosen: typing.Mapping[tuple[str, str], tuple[sources.Source, ...]]
+        ) -> dict[tuple[str, str], pathlib.Path]:
+    """Install the code of each project and host; return its virtualenv."""
+    found: dict[tuple[sources.Source, ...], pathlib.Path] = {
+        (): paths.venvs / virtualenvs.CLOUD}
 
-    def install(source: sources.Source) -> None:
-        found[source] = sources.install(paths, source)
+    def install(group: tuple[sources.Source, ...]) -> None:
+        found[group] = sources.install(paths, *group)
 
     # One after the other: pip keeps a core busy.
-    for source in dict.fromkeys(novas.values()):
+    for group in dict.fromkeys(filter(None, chosen.values())):
+        name = ', '.join(f'{each.project} {each.text}' for each in group)
         with console.Console() as progress:
-            steps.run([steps.Step(f'nova {source.text or sources.pinned()}',
-                                  functools.partial(install, source))],
+            steps.run([steps.Step(name, functools.partial(install, group))],
                       progress)
-    return {host: found[source] for host, source in novas.items()}
+    return {place: found[group] for place, group in chosen.items()}
 
 
-def _has_switched(paths: layout.Layout, topology: Topology,
-                  novas: typing.Mapping[str, sources.Source],
-                  reloads: bool) -> bool:
-    """Change the nova of a cloud that is up, if that is possible.
+def _has_switched(
+        paths: layout.Layout, topology: Topology,
+        chosen: typing.Mapping[tuple[str, str], tuple[sources.Source, ...]],
+        reloads: bool) -> bool:
+    """Change the code of a cloud that is up, if that is possible.
 
     :param paths: paths of the lab
-    :param topology: the hosts, with the new nova
-    :param novas: the new nova of each host
+    :param topology: the hosts, with the new sources
+    :param chosen: the new sources of each project and host
     :param reloads: whether to restart it in any case, even with servers
     :returns: whether the cloud has it now; if not, start the cloud anew
     :raises errors.LabError: if the cloud has servers in the way, or a service
         does not come up
     """
-    present = reload.current(paths, topology)
-    if set(present) != set(novas):
+    present = {(project, host): venv
+               for project in base.Lab(paths, topology).projects
+               for host, venv in reload.current(
+                   paths, topology, project).items()}
+    if set(present) != set(chosen):
         raise errors.LabError(
             'The cloud that is up is older than this checkout: '
             'tools/run-lab.sh down ends it.')
-    wanted = _install_novas(paths, novas)
-    changed = {host: venv for host, venv in wanted.items()
-               if venv != present[host]}
+    wanted = _install_sources(paths, chosen)
+    changed = {place: venv for place, venv in wanted.items()
+               if venv != present[place]}
     if not (changed or reloads):
         print(f'The cloud is up already ({topology.describe()}).')
         return True
-    if reload.is_downgrade(present, wanted):
-        _refuse_servers(paths, 'With an older nova all would start anew',
-                        'delete them first')
-        return False
+    # Without a difference, --reload restarts all that has other code.
+    changed = (
+        changed
+        or {place: venv for place, venv in wanted.items() if chosen[place]}
+        or {place: venv for place, venv in wanted.items()
+            if place[0] == sources.NOVA})
+    names = list(dict.fromkeys(project for project, _ in changed))
+    for project in names:
+        before, after = ({host: venv for (name, host), venv in each.items()
+                          if name == project} for each in (present, wanted))
+        if reload.is_downgrade(before, after, project):
+            _refuse_servers(
+                paths, f'With an older {project} all would start anew',
+                'delete them first')
+            return False
     if not reloads:
-        _refuse_servers(paths, "nova's services would restart",
-                        'delete them first, or add --reload')
+        _refuse_servers(
+            paths, f'services of {", ".join(names)} would restart',
+            'delete them first, or add --reload')
     # Before, so that another --reload takes the same one if this one fails.
     layout.write_json(paths.ready, dataclasses.asdict(topology))
     began = time.monotonic()
-    if _run_inside(paths, reload.command(paths, topology, changed or wanted)):
+    if _run_inside(paths, reload.command(paths, topology, changed)):
         raise errors.LabError(
-            'The new nova does not come up: mend it and use '
-            'tools/run-lab.sh up --reload, or name another one with --nova.')
-    print(f'The services of nova have restarted on '
-          f'{", ".join(changed or wanted)} within '
+            'The new code does not come up: mend it and use '
+            'tools/run-lab.sh up --reload, or name another one with --from.')
+    hosts = dict.fromkeys(host for _, host in changed)
+    print(f'The services of {", ".join(names)} have restarted on '
+          f'{", ".join(hosts)} within '
           f'{time.monotonic() - began:.0f} s ({topology.describe()}).')
     return True
 
@@ -337,13 +382,13 @@ def _run_inside(paths: layout.Layout, arguments: list[str]) -> int:
 
 
 def _start(paths: layout.Layout, topology: Topology,
-           novas: typing.Mapping[str, pathlib.Path]) -> None:
+           code: typing.Mapping[tuple[str, str], pathlib.Path]) -> None:
     """Start a cloud; an earlier one is gone, and its data goes now."""
     layout.empty_folder(paths.cloud, mode=0o711)
     layout.empty_folder(paths.log)
     paths.instances.mkdir()
-    for host, virtualenv in novas.items():
-        layout.link(paths.nova(host), virtualenv)
+    for (project, host), virtualenv in code.items():
+        layout.link(paths.code / project / host, virtualenv)
     lab = base.Lab(paths, topology)
     lab.configure()
     try:

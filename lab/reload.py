@@ -10,10 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Restart services while the cloud is up, also with another nova.
+"""Restart services while the cloud is up, also with other code.
 
-``python -m lab.reload STATE_FOLDER TOPOLOGY HOST=VIRTUALENV ...`` runs inside
-of the lab, on the controller.
+``python -m lab.reload STATE_FOLDER TOPOLOGY PROJECT/HOST=VIRTUALENV ...`` runs
+inside of the lab, on the controller.
 """
 
 import collections.abc
@@ -38,7 +38,6 @@ from lab.machine import debian
 from lab.machine import sources
 from lab.services import base
 from lab.services import keystone
-from lab.services import nova
 from lab import supervisor
 from lab.topology import CONTROLLER
 from lab.topology import Topology
@@ -59,39 +58,46 @@ EXCEPTION = re.compile(r'(?:^|Unhandled error: )((?:\w+\.)*[A-Z]\w+'
 SET_VERSION = "UPDATE services SET version = {version} WHERE host = '{host}'"
 
 
-def current(paths: layout.Layout,
-            topology: Topology) -> dict[str, pathlib.Path]:
-    """Return the virtualenv whose nova each host runs.
+def current(paths: layout.Layout, topology: Topology,
+            project: str = sources.NOVA) -> dict[str, pathlib.Path]:
+    """Return the virtualenv whose code of a project each host runs.
 
     :param paths: paths of the lab
     :param topology: the hosts
-    :returns: nothing of a host that an older version of the lab has made
+    :param project: name of the project
+    :returns: nothing of a host that an older version of the lab has made, or
+        that does not run it
     """
-    return {host.name: paths.nova(host.name).resolve()
-            for host in topology.hosts
-            if paths.nova(host.name).is_symlink()}
+    links = {host.name: paths.code / project / host.name
+             for host in topology.hosts}
+    return {host: link.resolve() for host, link in links.items()
+            if link.is_symlink()}
 
 
 def is_downgrade(present: collections.abc.Mapping[str, pathlib.Path],
-                 wanted: collections.abc.Mapping[str, pathlib.Path]) -> bool:
-    """Return whether a host would get an older nova, which nova refuses.
+                 wanted: collections.abc.Mapping[str, pathlib.Path],
+                 project: str = sources.NOVA) -> bool:
+    """Return whether a host would get an older project, which is refused.
 
     :param present: virtualenv of each host
     :param wanted: virtualenv of each host
+    :param project: name of the project
     """
     controller = CONTROLLER.name
-    return (not sources.migrations(present[controller])
-            <= sources.migrations(wanted[controller])
-            or any(sources.service_version(wanted[host])
-                   < sources.service_version(venv)
-                   for host, venv in present.items()))
+    return (not sources.migrations(present[controller], project)
+            <= sources.migrations(wanted[controller], project)
+            or project == sources.NOVA and any(
+                sources.service_version(wanted[host])
+                < sources.service_version(venv)
+                for host, venv in present.items()))
 
 
 def switch(lab: base.Lab,
-           wanted: collections.abc.Mapping[str, pathlib.Path]) -> None:
-    """Restart nova's services of hosts with the nova of other virtualenvs.
+           wanted: collections.abc.Mapping[str, pathlib.Path],
+           project: str = sources.NOVA) -> None:
+    """Restart a project's services of hosts with code of other virtualenvs.
 
-    They restart even if a host keeps its virtualenv; those of the controller
+    They restart even if a host keeps its virtualenv; nova's of the controller
     also if its virtualenv stays, but the oldest nova-compute has another
     version then. If one does not come up, the hosts have the new virtualenvs;
     another call may mend that.
@@ -103,29 +109,35 @@ def switch(lab: base.Lab,
 
     :param lab: the lab, which is up
     :param wanted: virtualenv of each host that is to change
+    :param project: name of the project
     :raises errors.LabError: if a service does not come up
     """
-    present = current(lab.paths, lab.topology)
+    is_nova = project == sources.NOVA
+    present = current(lab.paths, lab.topology, project)
     controller = CONTROLLER.name
-    if (controller in wanted and sources.migrations(wanted[controller])
-            - sources.migrations(present[controller])):
-        # Services of the old nova can go on meanwhile.
-        for schema in ('api_db', 'db'):
-            base.run(wanted[controller] / 'bin' / 'nova-manage',
-                     f'--config-file={lab.paths.etc(controller)}/nova.conf',
-                     schema, 'sync')
-    before, after = (min(
-        sources.service_version(virtualenvs[host.name])
-        for host in lab.topology.compute_hosts)
-        for virtualenvs in (present, {**present, **wanted}))
-    hosts = {*wanted, controller} if before != after else {*wanted}
-    programs = [each for each in _of_nova(lab) if each.host in hosts]
+    if (controller in wanted
+            and sources.migrations(wanted[controller], project)
+            - sources.migrations(present[controller], project)):
+        # Services of the old code can go on meanwhile.
+        for service in (*lab.services, *lab.schemas):
+            if service.project == project and service.host.is_controller:
+                service.sync(wanted[controller])
+    hosts = {*wanted}
+    if is_nova:
+        before, after = (min(
+            sources.service_version(virtualenvs[host.name])
+            for host in lab.topology.compute_hosts)
+            for virtualenvs in (present, {**present, **wanted}))
+        if before != after:
+            hosts.add(controller)
+    programs = [each for each in _of(lab, project) if each.host in hosts]
     _stop(lab, programs)
     for host, venv in wanted.items():
-        layout.link(lab.paths.nova(host), venv)
-        fleet.sql(lab.paths, SET_VERSION.format(
-            version=sources.service_version(venv), host=host))
-    _start(lab, programs, programs)
+        layout.link(lab.paths.code / project / host, venv)
+        if is_nova:
+            fleet.sql(lab.paths, SET_VERSION.format(
+                version=sources.service_version(venv), host=host))
+    _start(lab, programs, programs if is_nova else ())
 
 
 def restart(lab: base.Lab, names: collections.abc.Collection[str],
@@ -150,17 +162,17 @@ def restart(lab: base.Lab, names: collections.abc.Collection[str],
         where = '' if hosts is None else f' on {", ".join(hosts)}'
         raise errors.LabError(
             f'The lab has no service {", ".join(sorted(unknown))}{where}.')
-    of_nova = _of_nova(lab)
+    of_nova = _of(lab, sources.NOVA)
     _stop(lab, programs)
     _start(lab, programs, of_nova if any(
         each.name in {own.name for own in of_nova} for each in programs)
         else ())
 
 
-def _of_nova(lab: base.Lab) -> list[base.Program]:
-    """Return nova's programs on all hosts."""
+def _of(lab: base.Lab, project: str) -> list[base.Program]:
+    """Return a project's programs on all hosts."""
     return [program for service in lab.services
-            if isinstance(service, nova.OwnNova)
+            if service.project == project
             for program in service.programs()]
 
 
@@ -280,28 +292,35 @@ def _silent(cloud: openstack.connection.Connection,
 
 
 def command(paths: layout.Layout, topology: Topology,
-            wanted: collections.abc.Mapping[str, pathlib.Path]) -> list[str]:
+            wanted: collections.abc.Mapping[tuple[str, str], pathlib.Path]
+            ) -> list[str]:
     """Return the command line that runs :func:`switch`, for an interpreter.
 
     :param paths: paths of the lab
     :param topology: the hosts
-    :param wanted: virtualenv of each host that is to change
+    :param wanted: virtualenv of each project and host that is to change
     """
     return ['-m', 'lab.reload', str(paths.root),
             json.dumps(dataclasses.asdict(topology)),
-            *(f'{host}={venv}' for host, venv in wanted.items())]
+            *(f'{project}/{host}={venv}'
+              for (project, host), venv in wanted.items())]
 
 
 def main(root: str, topology: str, *wanted: str) -> int:
-    """Run :func:`switch`; for the arguments see the module.
+    """Run :func:`switch` for each project; for the arguments see the module.
 
     :returns: exit code
     """
     lab = base.Lab(layout.Layout(pathlib.Path(root)),
                    Topology(**json.loads(topology)))
-    pairs = (each.partition('=') for each in wanted)
+    found: dict[str, dict[str, pathlib.Path]] = {}
+    for entry in wanted:
+        place, _, venv = entry.partition('=')
+        project, _, host = place.partition('/')
+        found.setdefault(project, {})[host] = pathlib.Path(venv)
     try:
-        switch(lab, {host: pathlib.Path(venv) for host, _, venv in pairs})
+        for project, hosts in found.items():
+            switch(lab, hosts, project)
     except (errors.LabError, OSError) as error:
         return errors.tell(error)
     except KeyboardInterrupt:

@@ -61,8 +61,8 @@ CONTROLLER = Host('controller', str(MANAGEMENT[1]))
 class Topology:
     """The parts of a lab; chosen at ``up`` and fixed until ``down``.
 
-    Another ``up`` can change the storage, volumes with it, and nova, and can
-    add Heat.
+    Another ``up`` can change the storage, volumes with it, and the sources of
+    projects, and can add Heat.
 
     :ivar computes: number of compute hosts
     :ivar qemu_on: hosts with libvirt and QEMU of another suite of Debian,
@@ -74,8 +74,9 @@ class Topology:
         compute host runs at once as their source; nova's default is 1
     :ivar volumes: whether there is cinder, with volumes in the Ceph cluster
     :ivar heat: whether there is Heat, installed for such labs only
-    :ivar nova: the nova that hosts run: version of a release, or absolute path
-        of a checkout; empty for the pinned release
+    :ivar sources: projects that are not the pinned releases, each
+        ``PROJECT=VERSION``, or ``PROJECT=PATH`` with the absolute path of a
+        checkout; the first one of a project counts
     :ivar nova_on: exceptions of single hosts, each ``HOST=VERSION`` or
         ``HOST=PATH``; the first one of a host counts
     """
@@ -87,15 +88,16 @@ class Topology:
     max_concurrent_live_migrations: int = 1
     volumes: bool = False
     heat: bool = False
-    nova: str = ''
+    sources: tuple[str, ...] = ()
     nova_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        # A list, if it comes from JSON.
-        first: dict[str, str] = {}
-        for entry in self.nova_on:
-            first.setdefault(entry.partition('=')[0], entry)
-        object.__setattr__(self, 'nova_on', tuple(first.values()))
+        for name in ('sources', 'nova_on'):
+            # A list, if it comes from JSON.
+            first: dict[str, str] = {}
+            for entry in getattr(self, name):
+                first.setdefault(entry.partition('=')[0], entry)
+            object.__setattr__(self, name, tuple(first.values()))
 
     @property
     def compute_hosts(self) -> tuple[Host, ...]:
@@ -130,16 +132,16 @@ class Topology:
             other, volumes=self.volumes or other.volumes,
             heat=self.heat or other.heat)
 
-    def nova_of(self, host: str) -> str:
-        """Return the nova of a host, in the form of :attr:`nova`.
+    def source_of(self, project: str, host: str = '') -> str:
+        """Return the source of a project on a host; empty for the pinned one.
 
+        :param project: name of the project
         :param host: name of the host
         """
-        for entry in self.nova_on:
-            name, _, source = entry.partition('=')
-            if name == host:
-                return source
-        return self.nova
+        entries = self.nova_on if project == 'nova' else ()
+        found = dict(entry.split('=', 1) for entry in self.sources)
+        return dict(entry.split('=', 1) for entry in entries).get(
+            host, found.get(project, ''))
 
     @property
     def provider_gateway(self) -> str:
@@ -165,8 +167,8 @@ class Topology:
             words.append('--volumes')
         if self.heat:
             words.append('--heat')
-        if self.nova:
-            words += ['--nova', self.nova]
+        for entry in self.sources:
+            words += ['--from', entry]
         for entry in self.nova_on:
             words += ['--nova-on', entry]
         return ' '.join(words)

@@ -277,8 +277,16 @@ def status(paths: layout.Layout) -> int:
     if not console.is_terminal:
         console.width = 250
     console.print(table)
-    for host, virtualenv in reload.current(paths, topology).items():
-        console.print(f'nova on {host}: {sources.describe(virtualenv)}')
+    told = [f'nova on {host}: {sources.describe(virtualenv)}' for
+            host, virtualenv in reload.current(paths, topology).items()]
+    # Of the others, all hosts have the same.
+    told += [f'{name}: {sources.describe(virtualenv, name)}'
+             for project in base.Lab(paths, topology).projects
+             for virtualenv in reload.current(
+                 paths, topology, project).values()
+             for name in sources.projects(virtualenv) if name != sources.NOVA]
+    for line in dict.fromkeys(told):
+        console.print(line)
     _tell_bugs(paths)
     return 0 if all(state.up for state in states) else 1
 

@@ -166,6 +166,9 @@ class Service:
     :cvar on_compute_hosts: one on each compute host, instead of one on the
         controller
     :cvar packages: Debian packages
+    :cvar project: distribution that its programs come from, if that is one of
+        the cloud's virtualenv
+    :cvar schema: commands that make its schema, or update it
     :cvar venv: name of the virtualenv that its programs run in. Any other
         than the cloud's is made only for labs that the service is part of.
     :cvar folders: folders below the host's data that it expects to find
@@ -184,6 +187,8 @@ class Service:
     name: typing.ClassVar[str] = ''
     on_compute_hosts: typing.ClassVar[bool] = False
     packages: typing.ClassVar[tuple[str, ...]] = ()
+    project: typing.ClassVar[str] = ''
+    schema: typing.ClassVar[tuple[tuple[str, ...], ...]] = ()
     venv: typing.ClassVar[str] = virtualenvs.CLOUD
     folders: typing.ClassVar[tuple[str, ...]] = ()
     configuration: typing.ClassVar[str] = ''
@@ -210,17 +215,18 @@ class Service:
 
     @property
     def virtualenv(self) -> pathlib.Path:
-        """Return the virtualenv that its programs run in."""
+        """Return the virtualenv that its programs run in, or a link to it."""
+        if self.project:
+            return self.paths.code / self.project / self.host.name
         return self.paths.venvs / self.venv
 
     @property
     def variables(self) -> dict[str, str]:
         """Return the variables that programs and SSH sessions have."""
-        binaries = ':'.join((f'{self.paths.nova(self.host.name)}/bin',
-                             f'{self.paths.venvs}/cloud/bin',
-                             sandbox.SYSTEM_PATH))
+        own = self.paths.code / (self.project or 'nova') / self.host.name
         return {
-            'PATH': binaries,
+            'PATH': f'{own}/bin:{self.paths.venvs}/cloud/bin:'
+                    f'{sandbox.SYSTEM_PATH}',
             'HOME': str(self.data), 'TMPDIR': str(self.data / 'tmp'),
             'LC_ALL': 'C.UTF-8', 'PYTHONUNBUFFERED': '1'}
 
@@ -243,10 +249,22 @@ class Service:
     def render(self, template: str, **values: typing.Any) -> str:
         """Return the text of a template for its host; see :meth:`write`."""
         return self.lab.templates.render(
-            template, host=self.host, etc=self.etc, **self.values, **values)
+            template, host=self.host, etc=self.etc,
+            virtualenv=self.virtualenv, **self.values, **values)
 
     def migrate(self) -> None:
         """Make the schema in its databases, which are there and empty."""
+        self.sync(self.virtualenv)
+
+    def sync(self, virtualenv: pathlib.Path) -> None:
+        """Update the schema in its databases.
+
+        :param virtualenv: that of the new code
+        :raises errors.LabError: if that fails
+        """
+        for program, *arguments in self.schema:
+            run(virtualenv / 'bin' / program,
+                f'--config-file={self.etc / self.configuration}', *arguments)
 
     def manage(self, program: str, *arguments: str, **environment: str
                ) -> None:
@@ -268,7 +286,7 @@ class Service:
     def programs(self) -> list[Program]:
         """Return all its programs, the WSGI applications first."""
         # The interpreter decides about the virtualenv, not uWSGI's script,
-        # which the cloud's alone has.
+        # which Heat's does not have.
         return [self.program(
             each.name, self.virtualenv / 'bin' / 'python3',
             self.paths.venv_bin('cloud', 'uwsgi'), '--ini',
@@ -393,6 +411,19 @@ class Lab:
         """Return the names of its services' virtualenvs, the cloud's first."""
         return tuple(dict.fromkeys((virtualenvs.CLOUD, *(
             service.venv for service in self.services))))
+
+    @property
+    def projects(self) -> dict[str, list[str]]:
+        """Return the names of the hosts that run each project.
+
+        nova comes last, because its services ask all others when they start.
+        """
+        found: dict[str, dict[str, None]] = {}
+        for service in (*self.services, *self.schemas):
+            if service.project:
+                found.setdefault(service.project, {})[service.host.name] = None
+        return {project: list(found[project]) for project in sorted(
+            found, key=lambda project: (project == 'nova', project))}
 
     @property
     def programs(self) -> list[Program]:

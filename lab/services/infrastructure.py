@@ -36,7 +36,7 @@ from lab.topology import Topology
 
 MARIADBD = '/usr/sbin/mariadbd'
 #: Number of prepared databases that are kept beside a new one: those of other
-#: versions of nova. Each takes about 170 MB.
+#: versions of projects. Each takes about 170 MB.
 KEPT = 3
 #: The step after which keystone, which makes all users, finds its database.
 KEYSTONE_SCHEMA = 'schema of keystone'
@@ -57,10 +57,12 @@ class MariaDb(base.Service):
         version = subprocess.run([MARIADBD, '--version'], check=True,
                                  capture_output=True).stdout
         digest = hashlib.sha256(version)
-        # The constraints name the pinned nova, which need not be the one that
-        # runs.
-        digest.update(sources.schema_digest(
-            self.paths.nova(CONTROLLER.name)).encode())
+        # The constraints name the pinned releases, which need not be those
+        # that run.
+        for project in self.lab.projects:
+            digest.update(sources.schema_digest(
+                self.paths.code / project / CONTROLLER.name,
+                project).encode())
         digest.update(self.paths.secrets.read_bytes())
         # The services' modules say how schemas, users and endpoints are
         # made, and topology.py has the addresses of endpoints.

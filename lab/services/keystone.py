@@ -46,6 +46,8 @@ class Keystone(base.Service):
     """keystone; its bootstrap makes its own entry in the catalogue."""
 
     name = 'keystone'
+    project = 'keystone'
+    schema = (('keystone-manage', 'db_sync'),)
     configuration = 'keystone.conf'
     databases = ('keystone',)
     needs = (infrastructure.KEYSTONE_SCHEMA, 'memcached')
@@ -63,7 +65,7 @@ class Keystone(base.Service):
             folder.mkdir(parents=True, mode=0o700)
             self.manage('keystone-manage', f'{kind}_setup',
                         '--keystone-user=root', '--keystone-group=root')
-        self.manage('keystone-manage', 'db_sync')
+        self.sync(self.virtualenv)
         self.manage(
             'keystone-manage', 'bootstrap',
             f'--bootstrap-region-id={configuration.REGION}',

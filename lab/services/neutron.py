@@ -58,6 +58,8 @@ class Neutron(base.Service):
     """neutron's API and its maintenance worker."""
 
     name = 'neutron'
+    project = 'neutron'
+    schema = (('neutron-db-manage', 'upgrade', 'heads'),)
     configuration = 'neutron.conf'
     folders = ('neutron',)
     databases = ('neutron',)
@@ -88,10 +90,6 @@ class Neutron(base.Service):
             self.daemon('neutron-ovn-maintenance-worker',
                         needs=('neutron', base.READY))]
 
-    def migrate(self) -> None:
-        """Make its schema."""
-        self.manage('neutron-db-manage', 'upgrade', 'heads')
-
     def missing(self, cloud: openstack.connection.Connection
                 ) -> collections.abc.Iterator[str]:
         """Yield each agent of a compute host that is not alive."""
@@ -110,6 +108,7 @@ class MetadataAgent(base.Service):
     """
 
     name = 'neutron-ovn-metadata-agent'
+    project = 'neutron'
     on_compute_hosts = True
     packages = ('haproxy', 'iptables')
     configuration = 'metadata-agent.ini'

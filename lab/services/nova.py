@@ -15,7 +15,6 @@
 import collections.abc
 import dataclasses
 import functools
-import pathlib
 
 import openstack
 
@@ -31,19 +30,13 @@ from lm_tempest_plugin import utils
 REGISTRATION_S = 90
 
 
-class OwnNova(base.Service):
-    """A service that runs the nova of its host."""
-
-    @property
-    def virtualenv(self) -> pathlib.Path:
-        """Return the link to the virtualenv of its host's nova."""
-        return self.paths.nova(self.host.name)
-
-
-class Nova(OwnNova):
+class Nova(base.Service):
     """nova's API, metadata API, conductor and scheduler."""
 
     name = 'nova'
+    project = 'nova'
+    schema = (('nova-manage', 'api_db', 'sync'),
+              ('nova-manage', 'db', 'sync'))
     configuration = 'nova.conf'
     values = {'ceph': ceph}
     folders = ('nova',)
@@ -99,10 +92,11 @@ class Nova(OwnNova):
                 yield f'hypervisor {host.name}'
 
 
-class NovaCompute(OwnNova):
+class NovaCompute(base.Service):
     """nova-compute; it waits for nova-conductor before it does anything."""
 
     name = 'nova-compute'
+    project = 'nova'
     on_compute_hosts = True
     configuration = 'nova.conf'
     values = {'ceph': ceph}
@@ -146,6 +140,8 @@ class Placement(base.Service):
     """placement."""
 
     name = 'placement'
+    project = 'openstack-placement'
+    schema = (('placement-manage', 'db', 'sync'),)
     configuration = 'placement.conf'
     databases = ('placement',)
     endpoint = base.Endpoint('placement', 8778)
@@ -156,7 +152,3 @@ class Placement(base.Service):
         return (base.Application(
             'placement', 'placement.wsgi.api', self.endpoint.port, 1,
             (('OS_PLACEMENT_CONFIG_DIR', str(self.etc)),)),)
-
-    def migrate(self) -> None:
-        """Make its schema."""
-        self.manage('placement-manage', 'db', 'sync')

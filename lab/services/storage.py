@@ -31,6 +31,8 @@ class Glance(base.Service):
     """glance."""
 
     name = 'glance'
+    project = 'glance'
+    schema = (('glance-manage', 'db_sync'),)
     configuration = 'glance-api.conf'
     values = {'ceph': ceph}
     folders = ('glance',)
@@ -44,15 +46,13 @@ class Glance(base.Service):
             'glance', 'glance.wsgi.api', self.endpoint.port, 1,
             (('OS_GLANCE_CONFIG_DIR', str(self.etc)),)),)
 
-    def migrate(self) -> None:
-        """Make its schema."""
-        self.manage('glance-manage', 'db_sync')
-
 
 class Cinder(base.Service):
     """cinder's API, scheduler and volume service."""
 
     name = 'cinder'
+    project = 'cinder'
+    schema = (('cinder-manage', 'db', 'sync'),)
     configuration = 'cinder.conf'
     values = {'ceph': ceph}
     folders = ('cinder',)
@@ -77,10 +77,6 @@ class Cinder(base.Service):
         """Return the API, the scheduler and the volume service."""
         return [*super().programs(), self.daemon('cinder-scheduler'),
                 self.daemon('cinder-volume', needs=('ceph',))]
-
-    def migrate(self) -> None:
-        """Make its schema."""
-        self.manage('cinder-manage', 'db', 'sync')
 
     def missing(self, cloud: openstack.connection.Connection
                 ) -> collections.abc.Iterator[str]:

@@ -21,6 +21,7 @@ from unittest import mock
 
 from lab import errors
 from lab import layout
+from lab.machine import sources
 
 #: Variables of the environment that would change the results of tests.
 MISLEADING = ('LM_LAB_DIR', 'FORCE_COLOR', 'NO_COLOR', 'COLUMNS', 'TERM',
@@ -74,7 +75,13 @@ class TestCase(unittest.TestCase):
 
     def nova(self, name='cloud', version='34.0.0', age=74,
              migrations=('a_first.py',)):
-        """Make a virtualenv that holds little but a nova."""
+        """Make a virtualenv that holds little but a nova.
+
+        The cloud's, which it sees, has the other projects.
+        """
+        for project in sources.SERVICES:
+            if project != sources.NOVA:
+                self.project(project)
         venv = self.layout.venvs / name
         site = venv / 'lib' / 'python3.11' / 'site-packages'
         self.write(site / f'nova-{version}.dist-info' / 'METADATA',
@@ -84,12 +91,34 @@ class TestCase(unittest.TestCase):
         for migration in migrations:
             self.write(site / 'nova' / 'db' / 'main' / 'migrations' /
                        'versions' / migration, migration)
+        self.write(site / 'nova' / 'db' / 'main' / 'migrations' / 'env.py')
+        return venv
+
+    def project(self, project, name='cloud', version='1.0.0',
+                migrations=('a_first.py',)):
+        """Put a project into a virtualenv."""
+        venv = self.layout.venvs / name
+        site = venv / 'lib' / 'python3.11' / 'site-packages'
+        package = project.replace('-', '_')
+        info = site / f'{package}-{version}.dist-info'
+        self.write(info / 'METADATA', f'Name: {project}\nVersion: {version}\n')
+        self.write(info / 'top_level.txt', f'{package}\n')
+        self.write(site / package / 'db' / 'alembic' / 'env.py')
+        for migration in migrations:
+            self.write(site / package / 'db' / 'alembic' / 'versions' /
+                       migration, migration)
         return venv
 
     def run_nova(self, **of_hosts):
-        """Let hosts run the nova of virtualenvs."""
+        """Let hosts run the nova of virtualenvs, and the cloud's projects."""
         for host, venv in of_hosts.items():
             layout.link(self.layout.nova(host), venv)
+        for host in ('controller', 'compute1', 'compute2'):
+            for project in sources.SERVICES:
+                if project == 'neutron' or host == 'controller':
+                    link = self.layout.code / project / host
+                    if not link.is_symlink():
+                        layout.link(link, self.layout.venvs / 'cloud')
 
     def program(self, name, script):
         """Put a shell script on PATH in place of a program."""

@@ -77,14 +77,15 @@ class TestParse(base.TestCase):
     def test_options_of_a_cloud_that_is_up_already(self):
         for given in (['--computes', '2'], ['--storage', 'block'], ['--kvm'],
                       ['--max-concurrent-live-migrations', '1'],
-                      ['--volumes'], ['--heat'], ['--nova', '33.0.2'],
-                      ['--nova-on', 'compute1=33.0.2']):
+                      ['--volumes'], ['--heat'], ['--from', 'nova=33.0.2'],
+                      ['--nova', '33.0.2']):
             for command in (['status'], ['logs', 'x'], ['exec', 'ls'],
                             ['down'], ['destroy'], ['run']):
                 status, text = self._exit(*given, *command)
                 self.assertEqual(2, status)
-                self.assertIn(f'{given[0]} does not go with {command[0]}',
-                              text)
+                # --nova is a short form.
+                option = given[0].replace('--nova', '--from')
+                self.assertIn(f'{option} does not go with {command[0]}', text)
 
     def test_keep_is_for_the_run_of_everything(self):
         for command in (['up'], ['status'], ['down']):
@@ -153,7 +154,7 @@ class TestParse(base.TestCase):
 
     def test_nova(self):
         checkout = self.folder / 'nova'
-        self.write(checkout / 'nova' / 'compute' / 'manager.py')
+        self.write(checkout / 'setup.cfg', '[metadata]\nname = nova\n')
         (checkout / '.git').mkdir()
         self.addCleanup(os.chdir, os.getcwd())
         os.chdir(self.folder)
@@ -163,10 +164,11 @@ class TestParse(base.TestCase):
         self.assertTrue(options.reload)
         made = cli.chosen_topology(options)
         self.assertEqual(
-            (str(checkout), ('compute1=33.0.2', f'compute2={checkout}')),
-            (made.nova, made.nova_on))
-        self.assertEqual('33.0.2', cli.chosen_topology(cli.parse(
-            ['--nova', '33.0.2'])).nova)
+            ((f'nova={checkout}',),
+             ('compute1=33.0.2', f'compute2={checkout}')),
+            (made.sources, made.nova_on))
+        self.assertEqual(('nova=33.0.2',), cli.chosen_topology(cli.parse(
+            ['--nova', '33.0.2'])).sources)
         self.assertFalse(cli.parse(['up']).reload)
 
     def test_no_nova(self):
@@ -183,6 +185,37 @@ class TestParse(base.TestCase):
                                   '--nova-on', 'compute1=34.0.0')
         self.assertEqual(2, status)
         self.assertIn('--nova-on names compute1 twice', text)
+
+    def test_from(self):
+        checkout = self.folder / 'vif'
+        self.write(checkout / 'setup.cfg', '[metadata]\nname = os-vif\n')
+        (checkout / '.git').mkdir()
+        self.assertEqual(
+            ('openstack-placement=16.0.0', f'os-vif={checkout}',
+             'nova=34.0.0'),
+            cli.chosen_topology(cli.parse([
+                'up', '--from', 'placement=16.0.0', '--from',
+                f'os_vif={checkout}', '--nova', '34.0.0'])).sources)
+
+    def test_no_project(self):
+        self.write(self.folder / 'empty' / 'README')
+        for given, said in (
+                (['novas=34.0.0'], "'novas' is no project of the cloud: lab/"),
+                (['os-vif=4'], "'4' is neither a release of os-vif"),
+                ([f'os-vif={self.folder}/empty'],
+                 'holds no os-vif: setup.cfg and pyproject.toml there name '
+                 'no project.'),
+                (['nova=34.0.0', 'neutron=29.0.0', 'nova=33.0.2'],
+                 '--from names nova twice.'),
+                (['os_vif=4.3.0', 'os-vif=4.3.0'],
+                 '--from names os-vif twice.')):
+            message = self.refused(cli.chosen_topology, cli.parse([
+                'up', *(f'--from={each}' for each in given)]))
+            self.assertIn(said, message)
+        for given in ('nova', 'nova=', '=34.0.0'):
+            status, text = self._exit('up', '--from', given)
+            self.assertEqual(2, status)
+            self.assertIn('is neither PROJECT=VERSION nor PROJECT=PATH', text)
 
     def test_volumes_without_ceph(self):
         for given in (['up', '--storage', 'block', '--volumes'],

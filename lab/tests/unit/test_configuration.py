@@ -242,11 +242,9 @@ class TestWriteAll(TestCase):
                 self.ini('controller', name)[section]['connection'])
 
     def test_privilege_helper_is_that_of_the_virtualenv(self):
-        script = self.layout.venv_bin('cloud', 'privsep-helper')
-        # nova's helper loads the nova of the host.
-        interpreter = f'{self.layout.nova("compute2")}/bin/python3'
-        for name, program in (('nova.conf', [interpreter, script]),
-                              ('metadata-agent.ini', [script])):
+        # A helper loads the code of the host's service.
+        for name, project in (('nova.conf', 'nova'),
+                              ('metadata-agent.ini', 'neutron')):
             helpers = [
                 values['helper_command'] for values
                 in self.ini('compute2', name).values()
@@ -254,8 +252,9 @@ class TestWriteAll(TestCase):
             self.assertTrue(helpers)
             for helper in helpers:
                 self.assertEqual(
-                    [*program, '--config-file', str(
-                        self.layout.etc('compute2') / name)],
+                    [f'{self.layout.code}/{project}/compute2/bin/'
+                     f'privsep-helper', '--config-file',
+                     str(self.layout.etc('compute2') / name)],
                     shlex.split(helper))
 
     def test_older_compute_host_makes_no_tap_before_a_guest_arrives(self):
@@ -501,16 +500,18 @@ class TestVolumes(TestCeph):
             'service_token_roles'])
 
     def test_helpers_are_those_of_the_virtualenv(self):
-        for host, name, sections in (
-                ('controller', 'cinder.conf', ('cinder_sys_admin',
-                                               'privsep_osbrick')),
-                ('compute1', 'nova.conf', ('privsep_osbrick',))):
+        for host, project, sections in (
+                ('controller', 'cinder', ('cinder_sys_admin',
+                                          'privsep_osbrick')),
+                ('compute1', 'nova', ('privsep_osbrick',))):
+            name = f'{project}.conf'
             found = self.ini(host, name)
             for section in sections:
                 self.assertEqual(
-                    [f'{self.layout.venvs}/cloud/bin/privsep-helper',
-                     '--config-file', f'{self.layout.etc(host)}/{name}'],
-                    found[section]['helper_command'].split()[-3:])
+                    [f'{self.layout.code}/{project}/{host}/bin/'
+                     f'privsep-helper', '--config-file',
+                     f'{self.layout.etc(host)}/{name}'],
+                    found[section]['helper_command'].split())
 
     def test_api_is_told_its_file(self):
         parser = configparser.ConfigParser(interpolation=None)

@@ -425,7 +425,7 @@ class TestMain(Cloud):
         self.assertEqual(
             {'computes': 4, 'qemu_on': '', 'kvm': True, 'storage': 'block',
              'max_concurrent_live_migrations': 1, 'volumes': False,
-             'heat': False, 'nova': '', 'nova_on': []},
+             'heat': False, 'sources': [], 'nova_on': []},
             json.loads(arguments[-1]))
 
     def test_failure_is_one_sentence(self):

@@ -74,8 +74,10 @@ class TestCase(base.TestCase):
         self.patch(virtualenvs, 'make', self._noting('virtualenv'))
         self.patch(virtualenvs, 'link_ceph', self._noting('links'))
         self.installed = []
-        self.venvs = {text: self.nova(f'nova-{text}', age=age) for text, age
-                      in (('', 74), ('33.0.2', 72), ('35.0.0', 76))}
+        # The cloud's has all projects; the others have what sets them apart.
+        self.venvs = {f'nova {version}': self.nova(f'nova-{version}', age=age)
+                      for version, age in (('33.0.2', 72), ('35.0.0', 76))}
+        self.nova()
         self.patch(sources, 'install', self._install)
         self.patch(reload, 'command', lambda paths, topology, wanted: [
             '-I', '-S', '-c', self.switching.format(list(wanted))])
@@ -90,10 +92,12 @@ class TestCase(base.TestCase):
     def _noting(self, what):
         return lambda *args: self.events.append(what)
 
-    def _install(self, paths, source):
+    def _install(self, paths, *chosen):
         self.assertEqual(self.layout, paths)
-        self.installed.append(source.text)
-        return self.venvs[source.text]
+        name = ', '.join(f'{each.project} {each.text}' for each in chosen)
+        self.installed.append(name)
+        return self.venvs.setdefault(
+            name, self.layout.venvs / name.replace(' ', '-'))
 
     def _refuse_others(self, root):
         if self.others:
@@ -372,13 +376,13 @@ class TestSwitch(TestCase):
         self.assertEqual([], self.events)
 
 
-class TestNova(TestCase):
-    """Another nova for a cloud that is to come up, or is up."""
+class TestCode(TestCase):
+    """Other code for a cloud that is to come up, or is up."""
 
-    def links(self):
-        """Return the nova that each host has."""
-        return {host: venv.name.partition('-')[2] for host, venv
-                in reload.current(self.layout, TWO).items()}
+    def links(self, project='nova'):
+        """Return the virtualenv that each host runs a project from."""
+        return {host: venv.name for host, venv in reload.current(
+            self.layout, TWO, project).items()}
 
     def switched(self):
         """Return the hosts whose nova was changed in a cloud that is up."""
@@ -389,21 +393,24 @@ class TestNova(TestCase):
 
     def test_pinned(self):
         self.up()
-        self.assertEqual({'controller': '', 'compute1': '', 'compute2': ''},
-                         self.links())
-        self.assertEqual([''], self.installed)
+        self.assertEqual(['cloud'] * 3, list(self.links().values()))
+        for project in ('keystone', 'neutron', 'cinder'):
+            self.assertEqual('cloud', self.links(project)['controller'])
+        self.assertEqual([], self.installed)
 
     def test_release(self):
-        said = self.up(Topology(nova='33.0.2'))
-        self.assertEqual({'33.0.2'}, set(self.links().values()))
-        self.assertIn('--nova 33.0.2', said)
+        said = self.up(Topology(sources=('nova=33.0.2',)))
+        self.assertEqual({'nova-33.0.2'}, set(self.links().values()))
+        self.assertIn('--from nova=33.0.2', said)
 
     def test_several(self):
-        asked = Topology(nova='35.0.0', nova_on=('compute1=33.0.2',))
+        asked = Topology(sources=('nova=35.0.0',),
+                         nova_on=('compute1=33.0.2',))
         said = self.up(asked)
-        self.assertEqual({'controller': '35.0.0', 'compute1': '33.0.2',
-                          'compute2': '35.0.0'}, self.links())
-        self.assertIn('--nova 35.0.0 --nova-on compute1=33.0.2', said)
+        self.assertEqual(
+            {'controller': 'nova-35.0.0', 'compute1': 'nova-33.0.2',
+             'compute2': 'nova-35.0.0'}, self.links())
+        self.assertIn('--from nova=35.0.0 --nova-on compute1=33.0.2', said)
         self.assertEqual(asked, lifecycle.running(self.layout))
 
     def test_unknown_host(self):
@@ -419,26 +426,26 @@ class TestNova(TestCase):
         self.assertEqual([], self.events)
 
     def test_stays_unless_another_one_is_named(self):
-        self.up(Topology(nova='33.0.2'))
+        self.up(Topology(sources=('nova=33.0.2',)))
         self.events.clear()
         said = self.up()
-        self.assertIn('is up already (--computes 2 --storage block --nova '
-                      '33.0.2)', said)
+        self.assertIn('is up already (--computes 2 --storage block --from '
+                      'nova=33.0.2)', said)
         self.assertEqual([], self.events)
         # A new cloud has the pinned one.
         sandbox.down(self.layout)
         self.up()
-        self.assertEqual({''}, set(self.links().values()))
+        self.assertEqual({'cloud'}, set(self.links().values()))
 
     def test_stays_with_another_storage(self):
-        self.up(Topology(nova='33.0.2'))
+        self.up(Topology(sources=('nova=33.0.2',)))
         self.up(Topology(storage='ceph'), may_switch=True)
-        self.assertEqual({'33.0.2'}, set(self.links().values()))
+        self.assertEqual({'nova-33.0.2'}, set(self.links().values()))
 
     def test_same_one(self):
-        self.up(Topology(nova='33.0.2'))
+        self.up(Topology(sources=('nova=33.0.2',)))
         self.events.clear()
-        said = self.up(Topology(nova='33.0.2'))
+        said = self.up(Topology(sources=('nova=33.0.2',)))
         self.assertIn('is up already', said)
         self.assertEqual('[]', self.switched())
         self.assertEqual([], self.events)
@@ -446,28 +453,32 @@ class TestNova(TestCase):
     def test_newer_one(self):
         self.up()
         self.events.clear()
-        said = self.up(Topology(nova='35.0.0', nova_on=('compute2=',)))
+        said = self.up(Topology(sources=('nova=35.0.0',),
+                                nova_on=('compute2=',)))
         self.assertIn('have restarted on controller, compute1 within', said)
-        self.assertEqual("['controller', 'compute1']", self.switched())
+        self.assertEqual("[('nova', 'controller'), ('nova', 'compute1')]",
+                         self.switched())
         self.assertEqual([], self.events)
-        self.assertEqual('35.0.0', lifecycle.running(self.layout).nova)
+        self.assertEqual(('nova=35.0.0',),
+                         lifecycle.running(self.layout).sources)
 
     def test_other_one_for_one_host(self):
-        self.up(Topology(nova='33.0.2', nova_on=('compute1=33.0.2',)))
+        self.up(Topology(sources=('nova=33.0.2',),
+                         nova_on=('compute1=33.0.2',)))
         self.up(Topology(nova_on=('compute1=35.0.0',)))
-        self.assertEqual("['compute1']", self.switched())
+        self.assertEqual("[('nova', 'compute1')]", self.switched())
         present = lifecycle.running(self.layout)
         self.assertEqual(['33.0.2', '35.0.0', '33.0.2'], [
-            present.nova_of(host.name) for host in present.hosts])
+            present.source_of('nova', host.name) for host in present.hosts])
 
     def test_older_one_needs_a_new_cloud(self):
         self.up()
         self.events.clear()
         said = self.up(Topology(nova_on=('compute1=33.0.2',)))
-        self.assertIn('anew, because nova refuses', said)
+        self.assertIn('anew, because a service refuses', said)
         self.assertLess(self.events.index('end'), self.events.index('begin'))
         self.assertEqual('[]', self.switched())
-        self.assertEqual('33.0.2', self.links()['compute1'])
+        self.assertEqual('nova-33.0.2', self.links()['compute1'])
 
     def test_servers_in_the_way(self):
         self.up()
@@ -475,7 +486,8 @@ class TestNova(TestCase):
         self.servers = 'print(\'["one", "two"]\')'
         for nova, remedy in (('35.0.0', 'or add --reload'),
                              ('33.0.2', 'delete them first.')):
-            message = self.refused(self.up, Topology(nova=nova))
+            message = self.refused(self.up,
+                                   Topology(sources=(f'nova={nova}',)))
             self.assertIn('2 servers or volumes (one, two)', message)
             self.assertIn(remedy, message)
             self.assert_sentence(message)
@@ -484,47 +496,97 @@ class TestNova(TestCase):
         self.assertEqual(TWO, lifecycle.running(self.layout))
 
     def test_reload_with_servers(self):
-        self.up(Topology(nova='33.0.2'))
+        self.up(Topology(sources=('nova=33.0.2',)))
         self.events.clear()
         self.servers = 'print(\'["one"]\')'
-        self.up(Topology(nova='35.0.0'), reloads=True)
-        self.assertEqual("['controller', 'compute1', 'compute2']",
-                         self.switched())
+        self.up(Topology(sources=('nova=35.0.0',)), reloads=True)
+        everywhere = str([('nova', host) for host
+                          in ('controller', 'compute1', 'compute2')])
+        self.assertEqual(everywhere, self.switched())
         # Without a name it is the one that runs, and it restarts in any case.
         self.installed.clear()
         self.up(reloads=True)
-        self.assertEqual(['35.0.0'], self.installed)
-        self.assertEqual("['controller', 'compute1', 'compute2']",
-                         self.switched())
+        self.assertEqual(['nova 35.0.0'], self.installed)
+        self.assertEqual(everywhere, self.switched())
         self.assertEqual([], self.events)
 
     def test_reload_of_an_older_one(self):
         self.up()
         self.servers = 'print(\'["one"]\')'
-        message = self.refused(self.up, Topology(nova='33.0.2'), reloads=True)
+        message = self.refused(self.up, Topology(sources=('nova=33.0.2',)),
+                               reloads=True)
         self.assertIn('With an older nova all would start anew', message)
         self.assert_sentence(message)
 
     def test_reload_without_a_cloud(self):
         message = self.refused(self.up, reloads=True)
-        self.assertIn('there is no nova to reload', message)
+        self.assertIn('there is nothing to reload', message)
         self.assert_sentence(message)
         self.assertEqual([], self.events)
 
     def test_nova_that_does_not_come_up(self):
         self.up()
         self.switching = 'raise SystemExit(1)'
-        message = self.refused(self.up, Topology(nova='35.0.0'))
-        self.assertIn('The new nova does not come up', message)
+        message = self.refused(self.up, Topology(sources=('nova=35.0.0',)))
+        self.assertIn('The new code does not come up', message)
         # The next --reload takes the same one.
-        self.assertEqual('35.0.0', lifecycle.running(self.layout).nova)
+        self.assertEqual(('nova=35.0.0',),
+                         lifecycle.running(self.layout).sources)
 
     def test_cloud_of_an_older_version_of_the_lab(self):
         self.up()
         self.layout.nova('compute1').unlink()
-        message = self.refused(self.up, Topology(nova='35.0.0'))
+        message = self.refused(self.up, Topology(sources=('nova=35.0.0',)))
         self.assertIn('older than this checkout', message)
         self.assert_sentence(message)
+
+    def test_library_is_for_all_projects(self):
+        said = self.up(Topology(sources=('os-vif=4.3.0',)))
+        self.assertIn('--from os-vif=4.3.0', said)
+        self.assertEqual(['os-vif 4.3.0'], self.installed)
+        for project in ('keystone', 'neutron', 'nova', 'cinder'):
+            self.assertEqual({'os-vif-4.3.0'},
+                             set(self.links(project).values()))
+
+    def test_service_and_library(self):
+        self.up(Topology(sources=('neutron=28.0.0', 'os-vif=4.3.0'),
+                         nova_on=('compute1=33.0.2',)))
+        self.assertEqual({'neutron-28.0.0,-os-vif-4.3.0'},
+                         set(self.links('neutron').values()))
+        self.assertEqual({'os-vif-4.3.0'},
+                         set(self.links('keystone').values()))
+        self.assertEqual(
+            {'controller': 'os-vif-4.3.0',
+             'compute1': 'nova-33.0.2,-os-vif-4.3.0',
+             'compute2': 'os-vif-4.3.0'}, self.links())
+
+    def test_each_project_stays_unless_it_is_named(self):
+        self.up(Topology(sources=('nova=33.0.2',)))
+        new = self.project('neutron', 'neutron-30.0.0', '30.0.0')
+        self.up(Topology(sources=('neutron=30.0.0',)))
+        hosts = ('controller', 'compute1', 'compute2')
+        self.assertEqual(str([('neutron', host) for host in hosts]),
+                         self.switched())
+        for host in hosts:
+            layout.link(self.layout.code / 'neutron' / host, new)
+        self.assertEqual(('neutron=30.0.0', 'nova=33.0.2'),
+                         lifecycle.running(self.layout).sources)
+        # And --reload without a name restarts both, nova last.
+        self.up(reloads=True)
+        restarted = self.switched()
+        self.assertLess(restarted.index('neutron'), restarted.index('nova'))
+        self.assertNotIn('keystone', restarted)
+
+    def test_older_neutron_needs_a_new_cloud(self):
+        self.up()
+        self.project('neutron', 'neutron-28.0.0', '28.0.0', migrations=())
+        self.events.clear()
+        self.up(Topology(sources=('neutron=28.0.0',)))
+        self.assertIn('begin', self.events)
+        self.servers = 'print(\'["one"]\')'
+        self.project('glance', 'glance-32.0.0', '32.0.0', migrations=())
+        message = self.refused(self.up, Topology(sources=('glance=32.0.0',)))
+        self.assertIn('With an older glance all would start anew', message)
 
 
 class TestCeph(TestCase):

@@ -386,7 +386,8 @@ class TestMain(TestCase):
 
     def _main(self, **wanted):
         module, name, *arguments = reload.command(
-            self.layout, Topology(computes=2), wanted)
+            self.layout, Topology(computes=2),
+            {('neutron', host): venv for host, venv in wanted.items()})
         self.assertEqual(('-m', reload.__name__), (module, name))
         err = io.StringIO()
         with contextlib.redirect_stderr(err):
@@ -396,7 +397,8 @@ class TestMain(TestCase):
         switch = self.patch(reload, 'switch')
         self.assertEqual((0, ''), self._main(
             compute1=pathlib.Path('/a=b'), compute2=pathlib.Path('/c d')))
-        lab, wanted = switch.call_args.args
+        lab, wanted, project = switch.call_args.args
+        self.assertEqual('neutron', project)
         self.assertEqual((self.layout, Topology()),
                          (lab.paths, lab.topology))
         self.assertEqual({'compute1': pathlib.Path('/a=b'),
@@ -404,8 +406,10 @@ class TestMain(TestCase):
 
     def test_failure(self):
         self.patch(reload, 'switch', side_effect=errors.LabError('No.', 3))
-        self.assertEqual((3, 'run-lab.sh: No.\n'), self._main())
+        self.assertEqual((3, 'run-lab.sh: No.\n'), self._main(
+            compute1=pathlib.Path('/a')))
 
     def test_interrupted(self):
         self.patch(reload, 'switch', side_effect=KeyboardInterrupt)
-        self.assertEqual((130, ''), self._main())
+        self.assertEqual((130, ''), self._main(
+            compute1=pathlib.Path('/a')))

@@ -107,11 +107,11 @@ class TestTopology(unittest.TestCase):
             'compute1=trixie,compute2=forky', made.describe())
 
     def test_nova(self):
-        made = topology.Topology(nova='34.0.0', nova_on=(
+        made = topology.Topology(sources=('nova=34.0.0',), nova_on=(
             'compute1=/a=b', 'compute1=33.0.2', 'controller=35.0.0'))
         self.assertEqual(['35.0.0', '/a=b', '34.0.0'], [
-            made.nova_of(host.name) for host in made.hosts])
-        self.assertEqual('--computes 2 --storage block --nova 34.0.0 '
+            made.source_of('nova', host.name) for host in made.hosts])
+        self.assertEqual('--computes 2 --storage block --from nova=34.0.0 '
                          '--nova-on compute1=/a=b --nova-on controller=35.0.0',
                          made.describe())
         text = json.dumps(dataclasses.asdict(made))

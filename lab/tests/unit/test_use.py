@@ -57,7 +57,8 @@ class TestDispatch(base.TestCase):
         up = self.patch(lifecycle, 'up', autospec=True)
         self._run('up', '--reload', '--nova', '33.0.2')
         up.assert_called_once_with(
-            self.layout, topology.Topology(nova='33.0.2'), False, True)
+            self.layout, topology.Topology(sources=('nova=33.0.2',)), False,
+            True)
 
     def test_storage_is_changed_only_when_it_is_named(self):
         up = self.patch(lifecycle, 'up', autospec=True)

@@ -27,6 +27,7 @@ class TestPlan(base.TestCase):
         self.checkout = self.folder / 'nova'
         self.module = self.write(
             self.checkout / 'nova' / 'compute' / 'manager.py', 'one = 1\n')
+        self.write(self.checkout / 'setup.cfg', '[metadata]\nname = nova\n')
         self._git('init', '--quiet', '--initial-branch', 'master')
         self.first = self._commit()
         self.module.write_text('one = 2\n')

@@ -24,8 +24,9 @@ from lab.tests.unit import base
 
 MANAGER = 'nova/compute/manager.py'
 #: Instead of pip: "wheel" keeps the files that it was to build, and "install"
-#: puts them into the overlay. Each writes down how it was called, and fails if
-#: there is a file "wheel.fails" or "install.fails", with its content.
+#: puts those of its wheels into the overlay. Each writes down how it was
+#: called, and fails if there is a file "wheel.fails" or "install.fails", with
+#: its content.
 PIP = """\
 #!/bin/sh
 set -e
@@ -35,18 +36,22 @@ for word; do case $word in wheel|install) action=$word;; esac; done
 if [ -e $here/$action.fails ]; then cat $here/$action.fails; exit 1; fi
 for last; do :; done
 if [ $action = wheel ]; then
-    rm -rf $here/built
-    [ -d "$last" ] && cp -r "$last" $here/built || cp -r $here/release \\
-        $here/built
-    touch "$here/state/install/wheels/nova-$PBR_VERSION-py3-none-any.whl"
-    echo $PBR_VERSION > $here/version
+    name=$(basename "${{last%%==*}}" | tr - _)
+    rm -rf $here/built-$name
+    [ -d "$last" ] && cp -r "$last" $here/built-$name ||
+        cp -r $here/release $here/built-$name
+    touch "$here/state/install/wheels/$name-$PBR_VERSION-py3-none-any.whl"
 else
     site=$(echo "$(dirname "$2")"/../lib/python3*/site-packages)
-    cp -r $here/built/nova "$site"
-    mkdir -p "$site/nova-$(cat $here/version).dist-info"
-    cp $here/metadata "$site/nova-$(cat $here/version).dist-info/METADATA"
-    echo "Version: $(cat $here/version)" >> \\
-        "$site/nova-$(cat $here/version).dist-info/METADATA"
+    for word; do case $word in *.whl)
+        version=$(basename "$word" -py3-none-any.whl)
+        name=${{version%-*}} version=${{version#*-}}
+        cp -r $here/built-$name/$name "$site"
+        info="$site/$name-$version.dist-info"
+        mkdir -p "$info"
+        cp $here/metadata "$info/METADATA"
+        echo "Version: $version" >> "$info/METADATA"
+    esac; done
 fi
 """
 METADATA = 'Name: nova\nRequires-Dist: pbr\n'
@@ -65,6 +70,7 @@ class TestCase(base.TestCase):
         self.write(self.checkout / 'nova/objects/service.py',
                    'SERVICE_VERSION = 73\n')
         self.write(self.checkout / '.gitignore', '*.pyc\n')
+        self.write(self.checkout / 'setup.cfg', '[metadata]\nname = nova\n')
         self.git('init', '-q', '-b', 'master')
         self.commit()
 
@@ -98,7 +104,8 @@ class TestParse(TestCase):
 
     def test_neither(self):
         self.write(self.folder / 'other' / 'setup.cfg')
-        self.write(self.folder / 'unpacked' / MANAGER)
+        self.write(self.folder / 'unpacked' / 'setup.cfg',
+                   '[metadata]\nname = nova\n')
         for text, reason in (
                 ('33', 'neither a release of nova, such as 34.'),
                 ('main', 'nor a folder'),
@@ -109,7 +116,22 @@ class TestParse(TestCase):
             self.assertIn(reason, message)
 
     def test_pinned(self):
-        self.assertRegex(sources.pinned(), r'^\d+\.\d+\.\d+$')
+        for project in ('nova', 'openstack-placement', 'os-vif'):
+            self.assertRegex(sources.pinned(project), r'^\d+\.\d+\.\d+$')
+
+    def test_project(self):
+        for given, found in (('nova', 'nova'), ('os_vif', 'os-vif'),
+                             ('oslo.messaging', 'oslo-messaging'),
+                             ('placement', 'openstack-placement')):
+            self.assertEqual(found, sources.find_project(given))
+        self.assertIn("'heat' is no project of the cloud",
+                      self.refused(sources.find_project, 'heat'))
+
+    def test_checkout_of_another_project(self):
+        self.assertEqual(
+            f'{self.checkout} holds no neutron: setup.cfg and pyproject.toml '
+            f'there name nova.',
+            self.refused(sources.Source.parse, str(self.checkout), 'neutron'))
 
 
 class TestInstall(TestCase):
@@ -125,7 +147,8 @@ class TestInstall(TestCase):
         self.repository = self.folder / 'repository'
         self.patch(sources.layout, 'REPOSITORY', self.repository)
         self.write(self.repository / 'lab' / 'constraints-cloud.txt',
-                   'nova==34.0.0\n')
+                   'nova==34.0.0\nneutron==29.0.0\nos_vif==5.3.0\n')
+        self.project('os-vif', version='5.3.0')
         self.source = sources.Source.parse(str(self.checkout))
 
     def install(self, **changes):
@@ -290,15 +313,17 @@ class TestInstall(TestCase):
         self.assertTrue(self.calls()[-1].endswith(' --no-deps'))
 
     def test_older_series(self):
-        for series in ('2025.2', '2026.1'):
-            self.write(self.repository / 'lab' /
-                       f'constraints-nova-{series}.txt', 'oslo.old==1\n')
         self.write(self.folder / 'release' / MANAGER, 'VALUE = 5\n')
-        expected = f'--constraint {self.repository}/lab/constraints-nova-'
+        for series in ('2025.2', '2026.1'):
+            self.write(self.repository / 'lab' / f'constraints-{series}.txt',
+                       f'oslo.old=={series}\nos_vif==1\n')
+        constraints = self.layout.root / 'install' / 'constraints.txt'
+        expected = f'--constraint {constraints}'
         for text, series in (('32.0.0', '2025.2'), ('33.0.2', '2026.1')):
             self.install(text=text)
-            self.assertTrue(self.calls()[-1].endswith(
-                f'{expected}{series}.txt'))
+            self.assertTrue(self.calls()[-1].endswith(expected))
+            self.assertEqual(f'oslo.old=={series}\nos_vif==1\n',
+                             constraints.read_text())
         for text in ('34.0.1', '31.0.0'):
             self.install(text=text)
             self.assertNotIn('--constraint', self.calls()[-1])
@@ -313,10 +338,85 @@ class TestInstall(TestCase):
             self.install()
             self.assertEqual(constrained, expected in self.calls()[-1])
 
+    def library(self, name='os_vif'):
+        """Make a checkout of a library, and return its source."""
+        checkout = self.folder / 'a library'
+        self.write(checkout / 'os_vif' / '__init__.py', 'VALUE = 1\n')
+        self.write(checkout / 'pyproject.toml',
+                   f'[project]\nname = "{name}"\n')
+        for arguments in (('init', '-q'), ('add', '.'),
+                          ('commit', '-q', '-m', 'x')):
+            self.git('-C', str(checkout), *arguments)
+        return sources.Source.parse(str(checkout), 'os-vif')
+
+    def test_library(self):
+        library = self.library()
+        venv = sources.install(self.layout, library)
+        self.assertTrue(venv.name.startswith('os-vif-'))
+        self.assertEqual('VALUE = 1\n',
+                         self.content(venv, 'os_vif/__init__.py'))
+        self.assertEqual(['os-vif'], sources.projects(venv))
+        self.assertIn(f'({library.text} at ',
+                      sources.describe(venv, 'os-vif'))
+        # The others are the cloud's.
+        self.assertEqual('34.0.0', sources.describe(venv))
+        self.assertEqual(74, sources.service_version(venv))
+        # A library may have types of columns.
+        self.assertNotEqual(
+            sources.schema_digest(self.layout.venvs / 'cloud', 'neutron'),
+            sources.schema_digest(venv, 'neutron'))
+
+    def test_service_and_library(self):
+        library = self.library()
+        venv = sources.install(self.layout, self.source, library)
+        self.calls()
+        self.assertEqual(venv, sources.install(self.layout, library,
+                                               self.source))
+        self.assertEqual([], self.calls())
+        self.assertEqual(['nova', 'os-vif'], sources.projects(venv))
+        self.assertEqual('VALUE = 1\n', self.content(venv))
+        self.assertNotIn(venv, (self.install(),
+                                sources.install(self.layout, library)))
+        # A named library is not pinned at the same time.
+        self.write(self.repository / 'lab' / 'constraints-2026.1.txt',
+                   'os_vif==4.3.0\noslo.old==1\n')
+        self.write(self.folder / 'release' / MANAGER, 'VALUE = 5\n')
+        sources.install(self.layout, sources.Source('33.0.2'), library)
+        self.assertEqual('oslo.old==1\n', (
+            self.layout.root / 'install' / 'constraints.txt').read_text())
+
+    def test_service_of_an_older_series(self):
+        self.write(self.repository / 'lab' / 'constraints-2026.1.txt',
+                   'oslo.old==1\n')
+        self.write(self.folder / 'release' / 'neutron' / 'x.py')
+        for project, version, is_constrained in (
+                ('neutron', '28.0.0', True), ('neutron', '27.0.0', False),
+                ('os-vif', '4.3.0', False)):
+            self.write(self.folder / 'release' / project.replace('-', '_') /
+                       'x.py')
+            sources.install(self.layout, sources.Source(version, '', project))
+            self.assertEqual(is_constrained,
+                             '--constraint' in self.calls()[-1])
+
+    def test_programs_of_the_cloud_import_the_overlay(self):
+        cloud = self.layout.venvs / 'cloud'
+        self.write(cloud / 'bin' / 'nova-compute', f'#!{cloud}/bin/python3\n'
+                   f'import os_vif; print(os_vif.VALUE)\n', 0o755)
+        self.write(cloud / 'bin' / 'compiled', 'binary')
+        self.write(cloud / 'bin' / '__pycache__' / 'x.pyc')
+        self.write(cloud / 'etc' / 'nova' / 'api-paste.ini', 'paste')
+        venv = sources.install(self.layout, self.library())
+        self.assertEqual('1\n', subprocess.run(
+            [venv / 'bin' / 'nova-compute'], capture_output=True, text=True,
+            check=True).stdout)
+        self.assertFalse((venv / 'bin' / 'compiled').exists())
+        self.assertEqual('paste', (
+            venv / 'etc' / 'nova' / 'api-paste.ini').read_text())
+
     def test_other_constraints_cause_a_new_one(self):
         self.install()
         self.calls()
-        self.write(self.repository / 'lab' / 'constraints-nova-2026.1.txt',
+        self.write(self.repository / 'lab' / 'constraints-2026.1.txt',
                    'oslo.old==1\n')
         self.install()
         self.assertEqual(2, len(self.calls()))
@@ -403,7 +503,8 @@ class TestFacts(base.TestCase):
 
     def test_migrations(self):
         self.assertEqual(
-            {'main/a.py', 'main/b.py'},
+            {f'db/main/migrations/versions/{name}'
+             for name in ('a.py', 'b.py')},
             sources.migrations(self.nova(migrations=('a.py', 'b.py'))))
 
     def test_schema(self):

@@ -138,9 +138,14 @@ class TestPlan(base.TestCase):
         for each in self.plan:
             values = dict(each.environment)
             self.assertEqual(len(values), len(each.environment))
-            self.assertTrue(values['PATH'].startswith(
-                f'{self.layout.nova(each.host)}/bin:'
-                f'{self.layout.venvs}/cloud/bin:'))
+            own, cloud, _ = values['PATH'].split(':', 2)
+            # A tool that it calls has the code of its project.
+            expected = {'neutron': 'neutron', 'keystone': 'keystone',
+                        'placement': 'openstack-placement'}.get(each.name)
+            if expected or each.name.startswith(('nova', 'libvirtd')):
+                self.assertEqual(f'{self.layout.code}/{expected or "nova"}/'
+                                 f'{each.host}/bin', own)
+            self.assertEqual(f'{self.layout.venvs}/cloud/bin', cloud)
             # Nothing is written outside of the lab.
             for name in ('HOME', 'TMPDIR'):
                 self.assertIn(self.layout.data(each.host),
