@@ -34,7 +34,7 @@ PARENTS = TOP / 'gate' / 'parents.yaml'
 OURS = 'openstack/lm-tempest-plugin'
 
 _THEIRS = 'openstack/openstack-zuul-jobs'
-_PROJECTS = (OURS, _THEIRS, 'openstack/nova')
+_PROJECTS = (OURS, _THEIRS, 'openstack/nova', 'openstack/os-vif')
 _HOST = 'opendev.org'
 
 

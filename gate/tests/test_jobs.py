@@ -15,6 +15,8 @@
 import pathlib
 import re
 
+from ansible.parsing import dataloader
+from ansible import template
 import fixtures
 from oslo_config import cfg
 from tempest.lib import exceptions as lib_exc
@@ -256,6 +258,28 @@ class JobsTest(testtools.TestCase):
         self.assertEqual(
             set(self.lab.definition.variables),
             set(re.findall(r'\blab_[a-z]+\b', playbooks)))
+
+    def test_lab_runs_all_projects_that_the_job_requires(self):
+        loader = dataloader.DataLoader()
+        play, = loader.load_from_file(str(PLAYBOOKS / 'lab' / 'run.yaml'),
+                                      trusted_as_template=True)
+        projects = {
+            f'opendev.org/{name}': {
+                'short_name': name.partition('/')[2],
+                'src_dir': f'src/opendev.org/{name}', 'required': required}
+            for name, required in (
+                ('openstack/lm-tempest-plugin', True),
+                ('openstack/nova', True), ('openstack/os-vif', True),
+                ('openstack/tempest', False))}
+        templar = template.Templar(loader, variables={
+            **play['vars'], 'zuul': {'projects': projects}, 'lab_profile': '',
+            'ansible_user_dir': '/home/zuul', 'lab_options': ['--volumes']})
+        source = '/home/zuul/src/opendev.org/openstack'
+        self.assertEqual(
+            ['tools/run-lab.sh', 'up', f'--from=nova={source}/nova',
+             f'--from=os-vif={source}/os-vif', '--volumes'],
+            templar.template(
+                play['tasks'][0]['ansible.builtin.command']['argv']))
 
     def test_lab_keeps_no_secrets(self):
         collected = re.search(r'for each in (.*?); do', (

@@ -61,6 +61,20 @@ class AcceptedTest(testtools.TestCase):
             [{'check', 'gate'}, {'check', 'experimental', 'periodic-weekly'}],
             [set(template.pipelines) for template in templates])
 
+    def test_other_project_adopts_the_lab_job(self):
+        page = (layout.TOP / 'doc' / 'source' /
+                'nova-developers.rst').read_text()
+        example = page.partition('.. _adoption:')[2].partition(
+            '.. code-block:: yaml')[2].partition('\nFor neutron')[0]
+        loaded = layout.load([*layout.ours(), layout.Source(
+            example, '.zuul.yaml', 'openstack/os-vif')])
+        child = loaded.getJob('os-vif-live-migration')
+        self.assertEqual(LAB, child.parent)
+        # Zuul adds those of the parent.
+        self.assertEqual(['openstack/os-vif'], [*child.required_projects])
+        self.assertFalse(matches(child, 'vif_plug_ovs/ovs.py'))
+        self.assertTrue(matches(child, 'README.rst', 'os_vif/tests/x.py'))
+
     def test_nova_gets_all_jobs_without_a_vote(self):
         loaded = layout.load(layout.ours())
         template, = loaded.getProjectTemplates(TEMPLATE)
