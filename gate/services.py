@@ -23,7 +23,6 @@ import os
 import pathlib
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import typing
@@ -272,7 +271,8 @@ class Services:
     def _start(self, name: str) -> None:
         """Start a program and wait until it takes connections."""
         self.supervisor.start(name)
-        wait_for_port(name, PORTS[name.removeprefix('sshd-')])
+        supervisor.wait_for_port(name, '127.0.0.1',
+                                 PORTS[name.removeprefix('sshd-')])
 
     def _start_mariadb(self) -> None:
         debian.run_installer(
@@ -308,17 +308,3 @@ def check_java() -> None:
         raise errors.LabError('ZooKeeper needs Java, and Debian\'s zookeeper '
                               'brought none: apt-get install '
                               'default-jre-headless.')
-
-
-def wait_for_port(name: str, port: int) -> None:
-    """Wait until a port of the loopback interface takes connections.
-
-    :param name: of the program, for the message
-    :param port: TCP port
-    :raises errors.LabError: if it does not in time
-    """
-    def is_open() -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex(('127.0.0.1', port)) == 0
-    utils.wait_until(bool, is_open, f'{name} to open port {port}',
-                     PORT_SECONDS, interval_s=0.2, error=errors.LabError)

@@ -20,6 +20,7 @@ import dataclasses
 import http.client
 import pathlib
 import shlex
+import socket
 import sys
 import threading
 import time
@@ -30,6 +31,7 @@ from supervisor import xmlrpc as supervisor_xmlrpc
 
 from lab import errors
 from lab import layout
+from lm_tempest_plugin import utils
 
 RUNNING = 'RUNNING'
 #: States in which the supervisor has not decided yet.
@@ -38,6 +40,8 @@ STOPPING = 'STOPPING'
 START_SECONDS = 60
 #: A program that has not ended after its stopwaitsecs is killed.
 STOP_SECONDS = 60
+#: A program may have to read its modules from a busy disk.
+PORT_SECONDS = 90
 POLL_SECONDS = 0.1
 
 
@@ -200,6 +204,28 @@ class Supervisor:
                 raise errors.LabError(f'{name} did not end within '
                                       f'{STOP_SECONDS} s.')
             time.sleep(POLL_SECONDS)
+
+
+def wait_for_port(program: str, address: str, port: int,
+                  seconds: float = PORT_SECONDS) -> None:
+    """Wait until a TCP port takes connections.
+
+    :param program: identifier of the program, for the message
+    :param address: IPv4 address
+    :param port: TCP port
+    :param seconds: time-out
+    :raises errors.LabError: if it does not within that time
+    """
+    def connect() -> str:
+        try:
+            socket.create_connection((address, port), timeout=2).close()
+        except OSError as error:
+            return str(error)
+        return ''
+
+    utils.wait_until(lambda failure: not failure, connect,
+                     f'{program} to open {address}:{port}', seconds,
+                     POLL_SECONDS, error=errors.LabError)
 
 
 def command(paths: layout.Layout) -> str:

@@ -16,7 +16,6 @@ import configparser
 import json
 import os
 import pathlib
-import socket
 import subprocess
 
 from gate import machine
@@ -162,16 +161,6 @@ class CheckTest(base.TestCase):
         services.shutil.which.return_value = None
         self.assertIn('default-jre-headless', self.refused(
             services.check_java))
-
-    def test_port(self):
-        with socket.socket() as server:
-            server.bind(('127.0.0.1', 0))
-            port = server.getsockname()[1]
-            self.patch(services, 'PORT_SECONDS', 0.01)
-            self.assertIn(f'a program to open port {port}', self.refused(
-                services.wait_for_port, 'a program', port))
-            server.listen()
-            services.wait_for_port('a program', port)
 
     def test_templates_of_the_lab_are_there(self):
         self.assertTrue((layout.REPOSITORY / 'lab' / 'templates' /

@@ -34,6 +34,7 @@ from lab.faults import programs
 from lab import fleet
 from lab.services import base
 from lab.services.nova import Nova
+from lab import supervisor
 from lab.topology import CONTROLLER
 from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin import utils
@@ -299,7 +300,8 @@ def _set_clock(variables: dict[str, str], place: Place) -> None:
     """Restart the programs that stamp times, and wait for nova."""
     conf = place.layout.etc(CONTROLLER.name) / 'supervisord.conf'
     programs.set_variables(conf, WITH_CLOCK, variables)
-    base.wait_for_port('nova-api', CONTROLLER.address, Nova.endpoint.port)
+    supervisor.wait_for_port('nova-api', CONTROLLER.address,
+                             Nova.endpoint.port)
     # The reports from before have other times.
     utils.wait_until(bool, _services_up, 'all services to be up', SERVICES_S,
                      error=errors.LabError)

@@ -20,9 +20,7 @@ import os
 import pathlib
 import pkgutil
 import shlex
-import socket
 import subprocess
-import time
 import typing
 
 import openstack
@@ -34,12 +32,12 @@ from lab import layout
 from lab.machine import virtualenvs
 from lab import services
 from lab.steps import Step
+from lab import supervisor
 from lab.supervisor import Supervisor
 from lab.topology import CONTROLLER
 from lab.topology import Host
 from lab.topology import Topology
 
-POLL_SECONDS = 0.1
 #: Priority of the programs that carry guests and their packets, and of those
 #: that tell them where guests are. All hosts share the machine's cores;
 #: without it a service that starts on one host would stop the packets of all.
@@ -352,8 +350,8 @@ class Service:
         """Start a program and wait for its port, no more."""
         self.lab.supervisor.start(program.identifier)
         if program.port is not None:
-            wait_for_port(program.identifier, self.host.address,
-                          program.port)
+            supervisor.wait_for_port(program.identifier, self.host.address,
+                                     program.port)
 
     def missing(self, cloud: openstack.connection.Connection
                 ) -> collections.abc.Iterator[str]:
@@ -508,26 +506,3 @@ def run(*command: object, host: str = CONTROLLER.name,
             f'{os.path.basename(line[0])} {" ".join(line[1:])[:60]} failed on '
             f'{host}: {said[-1] if said else "it printed nothing"}')
     return result.stdout
-
-
-def wait_for_port(program: str, address: str, port: int,
-                  seconds: float = 90) -> None:
-    """Wait until a TCP port takes connections.
-
-    :param program: identifier of the program, for the message
-    :param address: IPv4 address
-    :param port: TCP port
-    :param seconds: time-out
-    :raises errors.LabError: if it does not within that time
-    """
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            socket.create_connection((address, port), timeout=2).close()
-        except OSError:
-            time.sleep(POLL_SECONDS)
-        else:
-            return
-    raise errors.LabError(
-        f'{program} did not open {address}:{port} within {seconds:.0f} s: '
-        f'tools/run-lab.sh logs {program}')

@@ -31,6 +31,7 @@ from lab import layout
 from lab.services import base
 from lab.services import hypervisors
 from lab.steps import Step
+from lab import supervisor
 from lab.topology import CONTROLLER
 from lab.topology import Topology
 
@@ -230,8 +231,9 @@ class CephClient(base.Service):
         return [self.step(f'keys of {self.host.name}', self._give_keys)]
 
     def _give_keys(self) -> None:
-        base.wait_for_port(f'{self.host.name}-libvirtd', self.host.address,
-                           hypervisors.LIBVIRT_PORT)
+        supervisor.wait_for_port(
+            f'{self.host.name}-libvirtd', self.host.address,
+            hypervisors.LIBVIRT_PORT)
         for user in disk_users(self.lab.topology):
             base.run('virsh', 'secret-define', self.etc / f'{user.name}.xml',
                      host=self.host.name)

@@ -64,7 +64,7 @@ class Cloud(base.TestCase):
                    lambda _, name: self.note(f'stop {name}'))
         self.patch(services.base, 'run', self._run)
         self.patch(
-            services.base, 'wait_for_port', lambda name, address, port: (
+            supervisor, 'wait_for_port', lambda name, address, port: (
                 self.note(f'port of {name}'), self.ports.append(port)))
         self.ports = []
         self.patch(namespaces, 'make_compute', lambda paths, host: self.note(

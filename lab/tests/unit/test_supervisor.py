@@ -15,6 +15,7 @@ import http.client
 import io
 import os
 import shlex
+import socket
 import socketserver
 import subprocess
 import sys
@@ -365,3 +366,34 @@ class TestCommand(base.TestCase):
             ['sh', '-c', line], cwd=self.folder, env=dict(os.environ),
             capture_output=True, text=True)
         self.assertEqual("['restart', 'x']\n", done.stdout, done.stderr)
+
+
+class TestWaitForPort(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.patch(supervisor, 'POLL_SECONDS', 0.005)
+        self.server = socket.socket()
+        self.addCleanup(self.server.close)
+        self.server.bind(('127.0.0.1', 0))
+        self.address = self.server.getsockname()
+
+    def test_opens_later(self):
+        real = socket.create_connection
+        tried = []
+
+        def connect(*args, **options):
+            tried.append(True)
+            if len(tried) == 3:
+                self.server.listen()
+            return real(*args, **options)
+
+        self.patch(supervisor.socket, 'create_connection', connect)
+        supervisor.wait_for_port('x', *self.address)
+        self.assertEqual(3, len(tried))
+
+    def test_never_opens(self):
+        message = self.refused(supervisor.wait_for_port, 'glance',
+                               *self.address, seconds=0.03)
+        self.assertIn(f'for glance to open 127.0.0.1:{self.address[1]}; last '
+                      f'state: [Errno', message)

@@ -24,6 +24,7 @@ from unittest import mock
 
 from lab.faults import fault
 from lab.faults import services
+from lab import supervisor
 from lab.tests.unit import base
 
 
@@ -241,7 +242,7 @@ class TestPrograms(TestCase):
 
     def test_clock(self):
         each = self.faults['clock']
-        self.patch(services.base, 'wait_for_port')
+        self.patch(supervisor, 'wait_for_port')
         self.cloud.compute.services.side_effect = lambda: [
             types.SimpleNamespace(state='up')]
         which = self.patch(services.shutil, 'which', return_value=None)

@@ -14,7 +14,6 @@ import dataclasses
 import os
 import pathlib
 import shlex
-import socket
 import sys
 
 from lab.machine import qemu
@@ -22,6 +21,7 @@ from lab import services
 from lab.services.base import Lab
 from lab.services.base import Program
 from lab.services.base import Service
+from lab import supervisor
 from lab.tests.unit import base
 from lab.topology import Topology
 
@@ -256,40 +256,6 @@ class TestRun(base.TestCase):
         self.assertLess(len(message), 150)
 
 
-class TestWaitForPort(base.TestCase):
-
-    def setUp(self):
-        super().setUp()
-        self.patch(services.base, 'POLL_SECONDS', 0.005)
-        self.server = socket.socket()
-        self.addCleanup(self.server.close)
-        self.server.bind(('127.0.0.1', 0))
-        self.port = self.server.getsockname()[1]
-
-    def test_open(self):
-        self.server.listen()
-        services.base.wait_for_port('x', '127.0.0.1', self.port)
-
-    def test_opens_later(self):
-        slept = []
-
-        def sleep(_):
-            slept.append(True)
-            if len(slept) == 3:
-                self.server.listen()
-
-        self.patch(services.base.time, 'sleep', sleep)
-        services.base.wait_for_port('x', '127.0.0.1', self.port)
-        self.assertEqual(3, len(slept))
-
-    def test_never_opens(self):
-        message = self.refused(
-            services.base.wait_for_port, 'glance', '127.0.0.1', self.port,
-            seconds=0.03)
-        self.assertIn(f'glance did not open 127.0.0.1:{self.port}', message)
-        self.assertIn('tools/run-lab.sh logs glance', message)
-
-
 class TestDiscover(base.TestCase):
 
     def test_names_are_unique(self):
@@ -345,7 +311,7 @@ class TestStart(base.TestCase):
     def setUp(self):
         super().setUp()
         self.events = []
-        self.patch(services.base, 'wait_for_port', lambda *args: (
+        self.patch(supervisor, 'wait_for_port', lambda *args: (
             self.events.append(args)))
         lab = Lab(self.layout, Topology())
         lab.supervisor = self

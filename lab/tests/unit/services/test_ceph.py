@@ -19,6 +19,7 @@ import uuid
 from lab import services
 from lab.services.base import Lab
 from lab.services import ceph
+from lab import supervisor
 from lab.tests.unit import base
 from lab.topology import Topology
 
@@ -72,7 +73,7 @@ class TestCluster(base.TestCase):
         self.answers = []
         self.patch(services.base, 'run', self._run)
         self.patch(
-            services.base, 'wait_for_port', lambda name, address, port: (
+            supervisor, 'wait_for_port', lambda name, address, port: (
                 self.events.append(f'{name} {address}:{port}')))
         self.patch(time, 'sleep', lambda seconds: None)
         self.steps = self._steps(PLAIN)

@@ -20,6 +20,7 @@ from lab import configuration
 from lab import services
 from lab.services.base import Lab
 from lab.services import infrastructure
+from lab import supervisor
 from lab.tests.unit import base
 from lab import topology
 from lab.topology import Topology
@@ -41,7 +42,7 @@ class TestCase(base.TestCase):
         self.constraints = pins['cloud']
         self.patch(infrastructure.virtualenvs, 'constraints', pins.get)
         self.patch(services.base, 'run', self._run)
-        self.patch(services.base, 'wait_for_port', self._wait)
+        self.patch(supervisor, 'wait_for_port', self._wait)
         self.events = []
         self.data = self.layout.data('controller') / 'mariadb'
         configuration.passwords(self.layout)
