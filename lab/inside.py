@@ -36,7 +36,7 @@ from lab import errors
 from lab.hosts import namespaces
 from lab.hosts import network
 from lab import layout
-from lab.machine import sources
+from lab.machine import overlays
 from lab import reload
 from lab.services import base
 from lab.services import keystone
@@ -117,7 +117,7 @@ class StartPlan:
         cloud = keystone.connect(self._lab.paths)
         wait_until_ready(cloud, self._lab)
         novas = reload.current(self._lab.paths, self._lab.topology).values()
-        if len(set(map(sources.service_version, novas))) > 1:
+        if len(set(map(overlays.service_version, novas))) > 1:
             # When they start, they decide about the version of messages to
             # nova-compute, of which there was none.
             reload.restart(self._lab, [

@@ -29,6 +29,7 @@ from lab import inside
 from lab import layout
 from lab.machine import checks
 from lab.machine import debian
+from lab.machine import overlays
 from lab.machine import qemu
 from lab.machine import sources
 from lab.machine import userland
@@ -195,7 +196,7 @@ def _install_sources(
         (): paths.venvs / virtualenvs.CLOUD}
 
     def install(group: tuple[sources.Source, ...]) -> None:
-        found[group] = sources.install(paths, *group)
+        found[group] = overlays.install(paths, *group)
 
     # One after the other: pip keeps a core busy.
     for group in dict.fromkeys(filter(None, chosen.values())):

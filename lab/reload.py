@@ -35,6 +35,7 @@ from lab import errors
 from lab import fleet
 from lab import layout
 from lab.machine import debian
+from lab.machine import overlays
 from lab.machine import sources
 from lab.services import base
 from lab.services import keystone
@@ -84,11 +85,11 @@ def is_downgrade(present: collections.abc.Mapping[str, pathlib.Path],
     :param project: name of the project
     """
     controller = CONTROLLER.name
-    return (not sources.migrations(present[controller], project)
-            <= sources.migrations(wanted[controller], project)
+    return (not overlays.migrations(present[controller], project)
+            <= overlays.migrations(wanted[controller], project)
             or project == sources.NOVA and any(
-                sources.service_version(wanted[host])
-                < sources.service_version(venv)
+                overlays.service_version(wanted[host])
+                < overlays.service_version(venv)
                 for host, venv in present.items()))
 
 
@@ -116,8 +117,8 @@ def switch(lab: base.Lab,
     present = current(lab.paths, lab.topology, project)
     controller = CONTROLLER.name
     if (controller in wanted
-            and sources.migrations(wanted[controller], project)
-            - sources.migrations(present[controller], project)):
+            and overlays.migrations(wanted[controller], project)
+            - overlays.migrations(present[controller], project)):
         # Services of the old code can go on meanwhile.
         for service in (*lab.services, *lab.schemas):
             if service.project == project and service.host.is_controller:
@@ -125,7 +126,7 @@ def switch(lab: base.Lab,
     hosts = {*wanted}
     if is_nova:
         before, after = (min(
-            sources.service_version(virtualenvs[host.name])
+            overlays.service_version(virtualenvs[host.name])
             for host in lab.topology.compute_hosts)
             for virtualenvs in (present, {**present, **wanted}))
         if before != after:
@@ -136,7 +137,7 @@ def switch(lab: base.Lab,
         layout.link(lab.paths.code / project / host, venv)
         if is_nova:
             fleet.sql(lab.paths, SET_VERSION.format(
-                version=sources.service_version(venv), host=host))
+                version=overlays.service_version(venv), host=host))
     _start(lab, programs, programs if is_nova else ())
 
 

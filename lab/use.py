@@ -27,6 +27,7 @@ from lab import errors
 from lab.hosts import sandbox
 from lab import layout
 from lab import lifecycle
+from lab.machine import overlays
 from lab.machine import sources
 from lab import reload
 from lab.services import base
@@ -277,14 +278,14 @@ def status(paths: layout.Layout) -> int:
     if not console.is_terminal:
         console.width = 250
     console.print(table)
-    told = [f'nova on {host}: {sources.describe(virtualenv)}' for
+    told = [f'nova on {host}: {overlays.describe(virtualenv)}' for
             host, virtualenv in reload.current(paths, topology).items()]
     # Of the others, all hosts have the same.
-    told += [f'{name}: {sources.describe(virtualenv, name)}'
+    told += [f'{name}: {overlays.describe(virtualenv, name)}'
              for project in base.Lab(paths, topology).projects
              for virtualenv in reload.current(
                  paths, topology, project).values()
-             for name in sources.projects(virtualenv) if name != sources.NOVA]
+             for name in overlays.projects(virtualenv) if name != sources.NOVA]
     for line in dict.fromkeys(told):
         console.print(line)
     _tell_bugs(paths)

@@ -20,6 +20,7 @@ import typing
 from lab import errors
 from lab.gate import verdict
 from lab import layout
+from lab.machine import overlays
 from lab.machine import sources
 from lm_tempest_plugin.cloud.setup import configuration
 
@@ -127,6 +128,6 @@ def install(paths: layout.Layout, wanted: Plan) -> Plan:
     print(f'Building {wanted.change_name} and its {wanted.base_name} ...',
           flush=True)
     change, base = (
-        str(sources.install(paths, sources.Source(wanted.change_name, each)))
+        str(overlays.install(paths, sources.Source(wanted.change_name, each)))
         for each in ('', wanted.base_commit))
     return dataclasses.replace(wanted, base_venv=base, change_venv=change)

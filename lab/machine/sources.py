@@ -10,17 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Install a project from another source: a release, or a checkout.
+"""Where the code of a project comes from: a release, or a checkout.
 
 A project is a distribution of the cloud's virtualenv: a service or a library.
-It is installed into an overlay: a virtualenv that sees all packages of the
-cloud's virtualenv behind its own. pip counts those as installed, so an overlay
-holds the projects, and only such requirements as the cloud's virtualenv does
-not satisfy. The pins of the cloud need no file for that: they are the versions
-that are there, and pip replaces one only if a project requires it.
-
-A service of an older series gets the libraries that its series was tested
-with, as on a host that was not upgraded yet; not all work with later ones.
 
 A checkout is taken with its changes that are not committed and its new files.
 It is copied before it is built, and nothing is written into it.
@@ -30,22 +22,14 @@ from __future__ import annotations
 
 import configparser
 import dataclasses
-import hashlib
-import importlib.metadata
-import json
 import os
 import pathlib
-import platform
 import re
-import shutil
 import subprocess
 import tomllib
-import typing
 
 from lab import errors
 from lab import layout
-from lab.machine import debian
-from lab.machine import virtualenvs
 
 VERSION = re.compile(r'\d+\.\d+\.\d+(\.\d+)?((a|b|rc)\d+)?')
 #: Result of "git describe --long": tag, number of later commits, commit.
@@ -60,13 +44,9 @@ FIRST_MAJOR, FIRST_YEAR = 27, 2023
 #: The series of a checkout of a stable branch.
 BRANCH = re.compile(r'^defaultbranch=(?:stable|unmaintained)/(\S+)$',
                     re.MULTILINE)
-#: Number of overlays that are kept. A run that compares two takes turns
-#: between them.
-KEPT = 6
 #: Subpackage that is not run here, and takes more than half of the time of an
 #: installation of nova.
 TESTS = 'tests'
-SERVICE_VERSION = re.compile(r'^SERVICE_VERSION = (\d+)$', re.MULTILINE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,7 +97,7 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Prepared:
+class Prepared:
     """A source whose files are at hand.
 
     :ivar source: the source
@@ -149,7 +129,7 @@ def find_project(text: str) -> str:
     :param text: its name in any spelling, or the name of its repository
     :raises errors.LabError: if the cloud's virtualenv does not have it
     """
-    name = _canonical(text)
+    name = canonical(text)
     # placement's repository has not the name of its distribution.
     for found in (name, f'openstack-{name}'):
         if found in _pins():
@@ -167,107 +147,27 @@ def pinned(project: str = NOVA) -> str:
     return _pins()[project]
 
 
-def install(paths: layout.Layout, *sources: Source) -> pathlib.Path:
-    """Install projects together, unless they are there already.
+def prepare(source: Source, folder: pathlib.Path, packages: list[str]
+            ) -> Prepared:
+    """Copy a checkout, or name a release; build nothing yet.
 
-    :param paths: paths of the lab, whose virtualenvs are there
-    :param sources: a source for each project
-    :returns: the virtualenv that holds them
-    :raises errors.LabError: if a checkout has conflicts or lacks the
-        revision, if a release does not exist or needs another Python, or if
-        one cannot be built or installed
+    :param source: the source
+    :param folder: receives the copy, in a folder of the project's name
+    :param packages: names of the project's packages
+    :raises errors.LabError: if the checkout cannot be copied
     """
-    cloud = paths.venvs / 'cloud'
-    prepared = [_prepare(paths, source) for source in sorted(
-        sources, key=lambda source: source.project)
-        if source.text not in ('', pinned(source.project))]
-    if not prepared:
-        return cloud
-    content = '+'.join(f'{each.source.project}-{each.key}'
-                       for each in prepared)
-    digest = hashlib.sha256(content.encode()).hexdigest()[:12]
-    # The length of a name is limited, the number of projects is not.
-    venv = paths.venvs / (content if len(prepared) == 1
-                          else f'several-{digest}')
-    if not _is_whole(paths, venv):
-        _build(paths, prepared, venv)
-    shutil.rmtree(paths.root / 'install' / 'sources', ignore_errors=True)
-    # Written each time: the content may be that of another commit now. The
-    # time of this file is that of the last use.
-    layout.write_json(venv / 'stamp', {
-        'base': _base(paths),
-        'sources': {each.source.project: each.facts for each in prepared}})
-    _prune(paths)
-    return venv
-
-
-def describe(venv: pathlib.Path, project: str = NOVA) -> str:
-    """Return the version of a project in a virtualenv, and its checkout.
-
-    :param venv: a result of :func:`install`
-    :param project: name of the project
-    """
-    version = _metadata(venv, project).version
-    facts = _stamp(venv)['sources'].get(project, {})
-    if 'commit' not in facts:
-        return version
-    changes = ' with changes' * facts['changed']
-    return f'{version} ({facts["text"]} at {facts["commit"]}{changes})'
-
-
-def projects(venv: pathlib.Path) -> list[str]:
-    """Return the projects that a virtualenv has of other sources.
-
-    :param venv: a result of :func:`install`
-    """
-    return sorted(_stamp(venv)['sources'])
-
-
-def service_version(venv: pathlib.Path) -> int:
-    """Return the number by which services of nova tell their age.
-
-    nova refuses to start a service that is older than the oldest of its kind.
-
-    :param venv: a result of :func:`install`
-    """
-    module = _package(venv, NOVA) / 'objects' / 'service.py'
-    return int(SERVICE_VERSION.findall(module.read_text())[0])
-
-
-def migrations(venv: pathlib.Path, project: str = NOVA) -> frozenset[str]:
-    """Return the names of the schema migrations that a project has.
-
-    :param venv: a result of :func:`install`
-    :param project: name of a project with services
-    """
-    package = _package(venv, _packages(venv, project)[0])
-    return frozenset(
-        str(path.relative_to(package)) for folder in _alembic(package)
-        for path in folder.glob('versions/**/*.py'))
-
-
-def schema_digest(venv: pathlib.Path, project: str = NOVA) -> str:
-    """Return a digest of the code that makes a project's databases.
-
-    That is the migrations, the modules directly in its folder db, whose types
-    they use, and libraries of other sources. The models do not count: no
-    table is made from them.
-
-    :param venv: a result of :func:`install`, or a link to it
-    :param project: name of a project with services
-    """
-    package = _package(venv, _packages(venv, project)[0])
-    digest = hashlib.sha256()
-    for path in sorted({
-            *package.glob('db/*.py'),
-            *(path for folder in _alembic(package)
-              for path in folder.rglob('*.py'))}):
-        digest.update(f'{path.relative_to(package)}\n'.encode())
-        digest.update(path.read_bytes())
-    if not set(SERVICES).issuperset(projects(venv)):
-        # The name of an overlay depends on the code in it.
-        digest.update(venv.resolve().name.encode())
-    return digest.hexdigest()
+    if not source.is_checkout:
+        return Prepared(source, f'{source.project}=={source.text}',
+                        source.text, source.text, _series(source),
+                        {'text': source.text})
+    copy = layout.empty_folder(folder / source.project)
+    tree, commit, is_changed = _copy(source, copy, packages)
+    review = copy / '.gitreview'
+    branch = BRANCH.search(review.read_text() if review.exists() else '')
+    return Prepared(
+        source, str(copy), tree[:12], _version(source, commit),
+        branch[1] if branch and source.project in SERVICES else '',
+        {'text': source.text, 'commit': commit[:12], 'changed': is_changed})
 
 
 def git(*arguments: str | pathlib.Path, **environment: str) -> str:
@@ -295,14 +195,15 @@ def git(*arguments: str | pathlib.Path, **environment: str) -> str:
     return result.stdout.strip()
 
 
-def _canonical(name: str) -> str:
+def canonical(name: str) -> str:
+    """Return the normal form of a distribution's name (PEP 503)."""
     return re.sub(r'[-_.]+', '-', name).lower()
 
 
 def _pins() -> dict[str, str]:
     """Return the version of each distribution of the cloud's virtualenv."""
     pins = (layout.REPOSITORY / 'lab' / 'constraints-cloud.txt').read_text()
-    return {_canonical(name): version for name, version
+    return {canonical(name): version for name, version
             in re.findall(r'^(\S+)==(\S+)$', pins, re.MULTILINE)}
 
 
@@ -317,92 +218,7 @@ def _name(path: pathlib.Path) -> str:
                 'project', {}).get('name', '')
     except (configparser.Error, tomllib.TOMLDecodeError, UnicodeDecodeError):
         return ''
-    return _canonical(name)
-
-
-def _places(venv: pathlib.Path) -> tuple[pathlib.Path, ...]:
-    """Return where a virtualenv finds packages: its own come first."""
-    whole = venv.resolve()
-    return tuple(map(virtualenvs.site_packages,
-                     dict.fromkeys((whole, whole.parent / 'cloud'))))
-
-
-def _package(venv: pathlib.Path, name: str) -> pathlib.Path:
-    """Return the folder of a package that programs of a virtualenv import."""
-    return next(site / name for site in _places(venv)
-                if (site / name).is_dir())
-
-
-def _packages(venv: pathlib.Path, project: str) -> list[str]:
-    """Return the names of a project's packages, in its metadata's order."""
-    text = _metadata(venv, project).read_text('top_level.txt')
-    # Only setuptools writes the file.
-    return text.split() if text else [project.replace('-', '_')]
-
-
-def _alembic(package: pathlib.Path) -> list[pathlib.Path]:
-    """Return the folders in a package that have migrations for Alembic."""
-    return [path.parent for path in package.rglob('env.py')
-            if (path.parent / 'versions').is_dir()
-            and TESTS not in path.relative_to(package).parts]
-
-
-def _metadata(venv: pathlib.Path,
-              project: str) -> importlib.metadata.Distribution:
-    """Return the metadata of a project that a virtualenv has or sees."""
-    return importlib.metadata.PathDistribution(next(
-        path for site in _places(venv) for path in site.glob('*.dist-info')
-        if _canonical(path.name.partition('-')[0]) == project))
-
-
-def _constraints(series: str) -> pathlib.Path:
-    return layout.REPOSITORY / 'lab' / f'constraints-{series}.txt'
-
-
-def _base(paths: layout.Layout) -> str:
-    """Return a digest of the libraries of all overlays."""
-    digest = hashlib.sha256((paths.venvs / 'cloud' / 'stamp').read_bytes())
-    every = _constraints('[0-9]*')
-    for path in sorted(every.parent.glob(every.name)):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def _stamp(venv: pathlib.Path) -> dict[str, typing.Any]:
-    """Return the stamp of an overlay; an empty one if it is not whole."""
-    empty = {'base': '', 'sources': {}}
-    try:
-        # An overlay of an earlier version of the lab has no sources.
-        return empty | json.loads((venv / 'stamp').read_text())
-    except (FileNotFoundError, ValueError):
-        # The stamp of the cloud's own virtualenv is a digest.
-        return empty
-
-
-def _is_whole(paths: layout.Layout, venv: pathlib.Path) -> bool:
-    """Return whether an overlay was made to its end, on today's packages."""
-    return bool(_stamp(venv)['base'] == _base(paths))
-
-
-def _prepare(paths: layout.Layout, source: Source) -> _Prepared:
-    """Copy a checkout, or name a release; build nothing yet.
-
-    :raises errors.LabError: if the checkout cannot be copied
-    """
-    if not source.is_checkout:
-        return _Prepared(source, f'{source.project}=={source.text}',
-                         source.text, source.text, _series(source),
-                         {'text': source.text})
-    copy = layout.empty_folder(
-        paths.root / 'install' / 'sources' / source.project)
-    tree, commit, is_changed = _copy(
-        source, copy, _packages(paths.venvs / 'cloud', source.project))
-    review = copy / '.gitreview'
-    branch = BRANCH.search(review.read_text() if review.exists() else '')
-    return _Prepared(
-        source, str(copy), tree[:12], _version(source, commit),
-        branch[1] if branch and source.project in SERVICES else '',
-        {'text': source.text, 'commit': commit[:12], 'changed': is_changed})
+    return canonical(name)
 
 
 def _series(release: Source) -> str:
@@ -483,139 +299,3 @@ def _version(source: Source, commit: str) -> str:
     # A tag with more is that of a candidate of this very release.
     patch = patch if rest else int(patch) + 1
     return f'{major}.{minor}.{patch}.dev{count}'
-
-
-def _build(paths: layout.Layout, prepared: list[_Prepared],
-           venv: pathlib.Path) -> None:
-    """Build wheels of projects, and install them into a new overlay.
-
-    :param paths: paths of the lab
-    :param prepared: the projects
-    :param venv: the overlay; its stamp is still missing afterwards
-    :raises errors.LabError: if that fails
-    """
-    log = paths.root / 'install' / f'{venv.name}.log'
-    log.unlink(missing_ok=True)
-    wheels = layout.empty_folder(paths.root / 'install' / 'wheels')
-    for each in prepared:
-        try:
-            # With the pinned tools, not with the newest of this hour.
-            debian.run_installer(
-                [paths.venv_bin('tempest', 'pip'),
-                 *virtualenvs.pip_options(paths), 'wheel', '--no-deps',
-                 '--no-build-isolation', '--wheel-dir', str(wheels),
-                 each.target],
-                log, f'Building {each.name}' if each.source.is_checkout
-                else f'Downloading {each.name}', PBR_VERSION=each.version)
-        except errors.LabError:
-            _refuse_other_python(each.name, each.version, log)
-            raise
-    if venv.exists():
-        shutil.rmtree(venv)
-    doing = f'Installing {" and ".join(each.name for each in prepared)}'
-    pip = [*virtualenvs.make_overlay(paths, venv, log, doing), 'install',
-           *map(str, sorted(wheels.glob('*.whl')))]
-    debian.run_installer([*pip, '--no-compile', '--no-deps'], log, doing)
-    names = [each.source.project for each in prepared]
-    # One of them at most is a service.
-    pins = _constraints(max(each.series for each in prepared))
-    if pins.exists():
-        constraints = paths.root / 'install' / 'constraints.txt'
-        # pip would refuse a named library that has another version.
-        layout.write(constraints, ''.join(
-            line for line in pins.read_text().splitlines(keepends=True)
-            if _canonical(line.partition('==')[0]) not in names))
-        debian.run_installer([*pip, '--constraint', str(constraints)], log,
-                             doing)
-    elif not _is_satisfied(paths, venv, prepared):
-        debian.run_installer(pip, log, doing)
-    for each in prepared:
-        _compile(venv, each)
-    _complete(paths, venv)
-
-
-def _complete(paths: layout.Layout, venv: pathlib.Path) -> None:
-    """Give an overlay the programs and data files that it sees no module of.
-
-    A program of the cloud's virtualenv would import the cloud's projects.
-    """
-    cloud = paths.venvs / 'cloud'
-    first = f'#!{cloud}/bin/python3'.encode()
-    for path in (cloud / 'bin').iterdir():
-        copy = venv / 'bin' / path.name
-        if path.is_file() and not copy.exists():
-            content = path.read_bytes()
-            # Some programs are not written in Python.
-            if content.startswith(first):
-                layout.write(copy, content.decode().replace(
-                    str(cloud), str(venv), 1), mode=0o755)
-    (venv / 'etc').mkdir(exist_ok=True)
-    for path in (cloud / 'etc').glob('*'):
-        if not (venv / 'etc' / path.name).exists():
-            (venv / 'etc' / path.name).symlink_to(path)
-
-
-def _refuse_other_python(name: str, version: str, log: pathlib.Path) -> None:
-    """Name the Python that a release needs, if that is why pip failed."""
-    needs = re.search(rf'\b{re.escape(version)} Requires-Python ([^\s;]+)',
-                      log.read_text())
-    if needs:
-        raise errors.LabError(
-            f'{name} needs Python {needs[1]} and this machine has '
-            f'{platform.python_version()}: use another release.')
-
-
-def _is_satisfied(paths: layout.Layout, venv: pathlib.Path,
-                  prepared: list[_Prepared]) -> bool:
-    """Return whether the projects' requirements are known to be there.
-
-    They are if they equal those of the pinned projects, or those of an overlay
-    in which pip had to install nothing but the same projects. pip would need
-    seconds to find that out.
-    """
-    names = [each.source.project for each in prepared]
-    wanted = [set(_metadata(venv, name).requires or ()) for name in names]
-    for other in (paths.venvs / 'cloud', *_overlays(paths)):
-        own = list(virtualenvs.site_packages(other).glob('*.dist-info'))
-        if other.name == 'cloud' or (
-                _is_whole(paths, other) and projects(other) == names
-                and len(own) == len(names)):
-            if wanted == [set(_metadata(other, name).requires or ())
-                          for name in names]:
-                return True
-    return False
-
-
-def _compile(venv: pathlib.Path, each: _Prepared) -> None:
-    """Compile a project; pip would accept one with errors of syntax.
-
-    :raises errors.LabError: naming the first file that does not compile
-    """
-    result = subprocess.run(
-        [str(venv / 'bin' / 'python3'), '-m', 'compileall', '-q', '-s',
-         str(virtualenvs.site_packages(venv)),
-         *(str(_package(venv, name))
-           for name in _packages(venv, each.source.project))],
-        capture_output=True, text=True)
-    if result.returncode:
-        place = re.search(r'File "(.*)", line (\d+)', result.stdout)
-        reason = re.search(r'^\w*Error: .*$', result.stdout, re.MULTILINE)
-        where = f'{place[1]}, line {place[2]}' if place else 'a file'
-        raise errors.LabError(
-            f'{each.name} does not compile: {where}: '
-            f'{reason[0] if reason else result.stdout.strip()[-200:]}.')
-
-
-def _overlays(paths: layout.Layout) -> list[pathlib.Path]:
-    """Return the overlays that are whole, or were so on other packages."""
-    return [path for path in paths.venvs.glob('*') if _stamp(path)['base']]
-
-
-def _prune(paths: layout.Layout) -> None:
-    """Delete the overlays that were not used for longest."""
-    running = {link.resolve() for link in paths.code.glob('*/*')}
-    overlays = [path for path in _overlays(paths)
-                if path.resolve() not in running]
-    overlays.sort(key=lambda path: (path / 'stamp').stat().st_mtime)
-    for old in overlays[:-KEPT]:
-        shutil.rmtree(old)

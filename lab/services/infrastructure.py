@@ -27,7 +27,7 @@ import sys
 
 from lab import configuration
 from lab import layout
-from lab.machine import sources
+from lab.machine import overlays
 from lab.machine import virtualenvs
 from lab.services import base
 from lab.steps import Step
@@ -60,7 +60,7 @@ class MariaDb(base.Service):
         # The constraints name the pinned releases, which need not be those
         # that run.
         for project in self.lab.projects:
-            digest.update(sources.schema_digest(
+            digest.update(overlays.schema_digest(
                 self.paths.code / project / CONTROLLER.name,
                 project).encode())
         digest.update(self.paths.secrets.read_bytes())

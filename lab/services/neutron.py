@@ -25,7 +25,7 @@ from lab import errors
 from lab.hosts import network
 from lab.hosts import taps
 from lab import layout
-from lab.machine import sources
+from lab.machine import overlays
 from lab.services import base
 from lab.topology import CONTROLLER
 from lab.topology import PROVIDER_NAME
@@ -71,7 +71,7 @@ class Neutron(base.Service):
         self.write(
             self.etc / self.configuration, self.configuration,
             ovs_create_tap=all(
-                sources.service_version(self.paths.nova(host.name))
+                overlays.service_version(self.paths.nova(host.name))
                 >= MAKES_TAPS for host in self.lab.topology.compute_hosts))
 
     def applications(self) -> tuple[base.Application, ...]:

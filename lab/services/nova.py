@@ -19,7 +19,7 @@ import functools
 import openstack
 
 from lab import errors
-from lab.machine import sources
+from lab.machine import overlays
 from lab.services import base
 from lab.services import ceph
 from lab.services import keystone
@@ -115,7 +115,7 @@ class NovaCompute(base.Service):
         nova refuses to register one that is older than all that have
         registered.
         """
-        ages = {host: sources.service_version(self.paths.nova(host.name))
+        ages = {host: overlays.service_version(self.paths.nova(host.name))
                 for host in self.lab.topology.compute_hosts}
         own = ages[self.host]
         older = [f'{host.name}-{self.name}'

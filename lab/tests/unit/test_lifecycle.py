@@ -27,8 +27,8 @@ from lab import layout
 from lab import lifecycle
 from lab.machine import checks
 from lab.machine import debian
+from lab.machine import overlays
 from lab.machine import qemu
-from lab.machine import sources
 from lab.machine import userland
 from lab.machine import virtualenvs
 from lab import reload
@@ -78,7 +78,7 @@ class TestCase(base.TestCase):
         self.venvs = {f'nova {version}': self.nova(f'nova-{version}', age=age)
                       for version, age in (('33.0.2', 72), ('35.0.0', 76))}
         self.nova()
-        self.patch(sources, 'install', self._install)
+        self.patch(overlays, 'install', self._install)
         self.patch(reload, 'command', lambda paths, topology, wanted: [
             '-I', '-S', '-c', self.switching.format(list(wanted))])
         self.switching = f'open("{self.folder}/switched", "w").write("{{}}")'

@@ -16,6 +16,7 @@ import json
 import subprocess
 
 from lab.gate import preparation
+from lab.machine import overlays
 from lab.machine import sources
 from lab.tests.unit import base
 
@@ -100,7 +101,7 @@ class TestPlan(base.TestCase):
     def test_install(self):
         def install(paths, source):
             return self.folder / (source.revision or 'change')
-        self.patch(sources, 'install', install)
+        self.patch(overlays, 'install', install)
         with contextlib.redirect_stdout(io.StringIO()):
             found = preparation.install(self.layout, self._plan())
         self.assertEqual(str(self.folder / self.first), found.base_venv)

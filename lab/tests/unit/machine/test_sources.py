@@ -10,51 +10,15 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-
 import dataclasses
-import json
 import os
-import platform
+import pathlib
 import subprocess
-import sys
 
 from lab.machine import sources
-from lab.machine import virtualenvs
 from lab.tests.unit import base
 
 MANAGER = 'nova/compute/manager.py'
-#: Instead of pip: "wheel" keeps the files that it was to build, and "install"
-#: puts those of its wheels into the overlay. Each writes down how it was
-#: called, and fails if there is a file "wheel.fails" or "install.fails", with
-#: its content.
-PIP = """\
-#!/bin/sh
-set -e
-here={0}
-echo "$PBR_VERSION $*" >> $here/calls
-for word; do case $word in wheel|install) action=$word;; esac; done
-if [ -e $here/$action.fails ]; then cat $here/$action.fails; exit 1; fi
-for last; do :; done
-if [ $action = wheel ]; then
-    name=$(basename "${{last%%==*}}" | tr - _)
-    rm -rf $here/built-$name
-    [ -d "$last" ] && cp -r "$last" $here/built-$name ||
-        cp -r $here/release $here/built-$name
-    touch "$here/state/install/wheels/$name-$PBR_VERSION-py3-none-any.whl"
-else
-    site=$(echo "$(dirname "$2")"/../lib/python3*/site-packages)
-    for word; do case $word in *.whl)
-        version=$(basename "$word" -py3-none-any.whl)
-        name=${{version%-*}} version=${{version#*-}}
-        cp -r $here/built-$name/$name "$site"
-        info="$site/$name-$version.dist-info"
-        mkdir -p "$info"
-        cp $here/metadata "$info/METADATA"
-        echo "Version: $version" >> "$info/METADATA"
-    esac; done
-fi
-"""
-METADATA = 'Name: nova\nRequires-Dist: pbr\n'
 
 
 class TestCase(base.TestCase):
@@ -134,124 +98,48 @@ class TestParse(TestCase):
             self.refused(sources.Source.parse, str(self.checkout), 'neutron'))
 
 
-class TestInstall(TestCase):
+class TestPrepare(TestCase):
 
-    def setUp(self):
-        super().setUp()
-        self.patch(virtualenvs, 'PYTHON', sys.executable)
-        self.write(self.nova() / 'stamp', 'digest of the cloud')
-        self.metadata = self.write(self.folder / 'metadata', METADATA)
-        for name in ('cloud', 'tempest'):
-            self.write(self.layout.venvs / name / 'bin' / 'pip',
-                       PIP.format(self.folder), 0o755)
-        self.repository = self.folder / 'repository'
-        self.patch(sources.layout, 'REPOSITORY', self.repository)
-        self.write(self.repository / 'lab' / 'constraints-cloud.txt',
-                   'nova==34.0.0\nneutron==29.0.0\nos_vif==5.3.0\n')
-        self.project('os-vif', version='5.3.0')
-        self.source = sources.Source.parse(str(self.checkout))
+    def prepare(self, **changes):
+        source = dataclasses.replace(
+            sources.Source.parse(str(self.checkout)), **changes)
+        return sources.prepare(source, self.folder / 'copies', ['nova'])
 
-    def install(self, **changes):
-        return sources.install(
-            self.layout, dataclasses.replace(self.source, **changes))
-
-    def calls(self):
-        path = self.folder / 'calls'
-        lines = path.read_text().splitlines() if path.exists() else []
-        path.unlink(missing_ok=True)
-        return lines
+    def content(self, prepared, path=MANAGER):
+        return (pathlib.Path(prepared.target) / path).read_text()
 
     def files(self):
         """Return the content of all files of the checkout, .git as well."""
         return {path: path.read_bytes()
                 for path in self.checkout.rglob('*') if path.is_file()}
 
-    def content(self, venv, path=MANAGER):
-        return (virtualenvs.site_packages(venv) / path).read_text()
-
-    def test_pinned_release_is_the_clouds(self):
-        for text in ('', sources.pinned()):
-            self.assertEqual(self.layout.venvs / 'cloud',
-                             self.install(text=text))
-        self.assertEqual([], self.calls())
-
-    def test_packages_of_the_cloud_are_seen_behind_its_own(self):
-        venv = self.install()
-        below = virtualenvs.site_packages(self.layout.venvs / 'cloud')
-        self.write(below / 'of_the_cloud.py', 'NAME = "cloud"')
-        said = subprocess.run(
-            [venv / 'bin' / 'python3', '-c',
-             'import nova.compute.manager, of_the_cloud\n'
-             'print(nova.compute.manager.__file__, of_the_cloud.NAME)'],
-            capture_output=True, text=True, check=True, cwd='/').stdout
-        self.assertEqual(f'{virtualenvs.site_packages(venv)}/{MANAGER} '
-                         f'cloud\n', said.replace('//', '/'))
-
     def test_nothing_is_written_into_the_checkout(self):
         self.write(self.checkout / MANAGER, 'VALUE = 2\n')
         self.write(self.checkout / 'nova/new.py')
         before = self.files()
-        self.install()
+        self.prepare()
         self.assertEqual(before, self.files())
-
-    def test_changes_that_are_not_committed_count(self):
-        first = self.install()
-        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
-        self.write(self.checkout / 'nova' / 'new.py', 'NEW = 1\n')
-        second = self.install()
-        self.assertNotEqual(first, second)
-        self.assertEqual('VALUE = 1\n', self.content(first))
-        self.assertEqual('VALUE = 2\n', self.content(second))
-        self.assertEqual('NEW = 1\n', self.content(second, 'nova/new.py'))
-        self.assertIn('with changes', sources.describe(second))
-        self.assertNotIn('with changes', sources.describe(first))
 
     def test_removed_file(self):
         self.write(self.checkout / 'nova' / 'old.py', 'OLD = 1\n')
         self.commit()
         (self.checkout / 'nova' / 'old.py').unlink()
-        site = virtualenvs.site_packages(self.install())
-        self.assertFalse((site / 'nova' / 'old.py').exists())
-
-    def test_same_content_is_built_once(self):
-        first = self.install()
-        self.assertEqual(2, len(self.calls()))
-        self.write(self.checkout / 'nova/tests/test_x.py', 'VALUE = 2\n')
-        self.write(self.checkout / 'nova' / 'x.pyc', 'cache')
-        commit = self.commit()
-        self.assertEqual(first, self.install())
-        self.assertEqual([], self.calls())
-        # But it is that of another commit now.
-        self.assertIn(f'{self.checkout} at {commit[:12]}',
-                      sources.describe(first))
-
-    def test_other_cloud_causes_a_new_one(self):
-        self.install()
-        self.calls()
-        self.write(self.layout.venvs / 'cloud' / 'stamp', 'another digest')
-        self.install()
-        self.assertEqual(2, len(self.calls()))
-
-    def test_interrupted_one_does_not_count(self):
-        self.write(self.folder / 'install.fails', 'Terminated\n')
-        self.refused(self.install)
-        (self.folder / 'install.fails').unlink()
-        self.calls()
-        self.install()
-        self.assertEqual(2, len(self.calls()))
+        copy = pathlib.Path(self.prepare().target)
+        self.assertTrue((copy / MANAGER).exists())
+        self.assertFalse((copy / 'nova' / 'old.py').exists())
 
     def test_revision(self):
         old = self.git('rev-parse', 'HEAD')
         self.write(self.checkout / MANAGER, 'VALUE = 2\n')
         self.commit()
         self.write(self.checkout / MANAGER, 'VALUE = 3\n')
-        venv = self.install(revision='HEAD^')
-        self.assertEqual('VALUE = 1\n', self.content(venv))
-        self.assertIn(f'at {old[:12]})', sources.describe(venv))
-        self.assertEqual('VALUE = 3\n', self.content(self.install()))
+        found = self.prepare(revision='HEAD^')
+        self.assertEqual('VALUE = 1\n', self.content(found))
+        self.assertEqual(old[:12], found.facts['commit'])
+        self.assertEqual('VALUE = 3\n', self.content(self.prepare()))
 
     def test_unknown_revision(self):
-        message = self.refused(self.install, revision='nonesuch')
+        message = self.refused(self.prepare, revision='nonesuch')
         self.assertEqual(f'{self.checkout} has no revision nonesuch.',
                          message)
 
@@ -264,266 +152,48 @@ class TestInstall(TestCase):
         self.commit()
         with self.assertRaises(subprocess.CalledProcessError):
             self.git('merge', 'master')
-        message = self.refused(self.install)
+        message = self.refused(self.prepare)
         self.assertIn(f'has conflicts, first in {MANAGER}', message)
-        self.assertEqual([], self.calls())
 
     def test_checkout_without_a_commit(self):
         subprocess.run(['rm', '-rf', self.checkout / '.git'], check=True)
         self.git('init', '-q')
-        self.assertIn('has no revision HEAD', self.refused(self.install))
+        self.assertIn('has no revision HEAD', self.refused(self.prepare))
 
     def test_worktree(self):
         other = self.folder / 'worktree'
         self.git('worktree', 'add', '-q', '-b', 'side', str(other))
         self.write(other / MANAGER, 'VALUE = 2\n')
-        venv = self.install(text=str(other))
-        self.assertEqual('VALUE = 2\n', self.content(venv))
+        found = self.prepare(text=str(other))
+        self.assertEqual('VALUE = 2\n', self.content(found))
 
     def test_version(self):
         for tag, expected in ((None, '0.0.1.dev0'), ('34.0.0.0rc1',
                                                      '34.0.0.0rc1')):
             if tag:
                 self.git('tag', tag)
-            self.write(self.checkout / MANAGER, f'VALUE = "{tag}"\n')
-            self.assertIn(expected, sources.describe(self.install()))
+            self.assertEqual(expected, self.prepare().version)
         for tag, expected in (('34.0.1.0rc1', '34.0.1.dev1'),
                               ('34.1.0', '34.1.1.dev1')):
             self.commit()
             self.git('tag', tag)
-            self.write(self.checkout / MANAGER, f'VALUE = "after {tag}"\n')
             self.commit()
-            venv = self.install()
-            self.assertTrue(sources.describe(venv).startswith(f'{expected} '))
-            self.assertTrue(self.calls()[-2].startswith(f'{expected} '))
-
-    def test_release(self):
-        self.write(self.folder / 'release' / MANAGER, 'VALUE = 5\n')
-        venv = self.install(text='33.0.2')
-        self.assertEqual(self.layout.venvs / 'nova-33.0.2', venv)
-        self.assertEqual('33.0.2', sources.describe(venv))
-        wheel, install = self.calls()
-        self.assertTrue(wheel.endswith(' nova==33.0.2'))
-        self.assertIn(' --no-deps', install)
-        self.assertEqual(venv, self.install(text='33.0.2'))
-        self.assertEqual([], self.calls())
-
-    def test_requirements_that_the_cloud_satisfies(self):
-        self.install()
-        self.assertTrue(self.calls()[-1].endswith(' --no-deps'))
-
-    def test_older_series(self):
-        self.write(self.folder / 'release' / MANAGER, 'VALUE = 5\n')
-        for series in ('2025.2', '2026.1'):
-            self.write(self.repository / 'lab' / f'constraints-{series}.txt',
-                       f'oslo.old=={series}\nos_vif==1\n')
-        constraints = self.layout.root / 'install' / 'constraints.txt'
-        expected = f'--constraint {constraints}'
-        for text, series in (('32.0.0', '2025.2'), ('33.0.2', '2026.1')):
-            self.install(text=text)
-            self.assertTrue(self.calls()[-1].endswith(expected))
-            self.assertEqual(f'oslo.old=={series}\nos_vif==1\n',
-                             constraints.read_text())
-        for text in ('34.0.1', '31.0.0'):
-            self.install(text=text)
-            self.assertNotIn('--constraint', self.calls()[-1])
-        # A checkout tells its branch.
-        for branch, constrained in (('stable/2026.1', True),
-                                    ('unmaintained/2025.2', True),
-                                    ('stable/2030.1', False),
-                                    ('master', False)):
-            self.write(self.checkout / '.gitreview',
-                       f'[gerrit]\ndefaultbranch={branch}\n')
-            self.commit()
-            self.install()
-            self.assertEqual(constrained, expected in self.calls()[-1])
-
-    def library(self, name='os_vif'):
-        """Make a checkout of a library, and return its source."""
-        checkout = self.folder / 'a library'
-        self.write(checkout / 'os_vif' / '__init__.py', 'VALUE = 1\n')
-        self.write(checkout / 'pyproject.toml',
-                   f'[project]\nname = "{name}"\n')
-        for arguments in (('init', '-q'), ('add', '.'),
-                          ('commit', '-q', '-m', 'x')):
-            self.git('-C', str(checkout), *arguments)
-        return sources.Source.parse(str(checkout), 'os-vif')
-
-    def test_library(self):
-        library = self.library()
-        venv = sources.install(self.layout, library)
-        self.assertTrue(venv.name.startswith('os-vif-'))
-        self.assertEqual('VALUE = 1\n',
-                         self.content(venv, 'os_vif/__init__.py'))
-        self.assertEqual(['os-vif'], sources.projects(venv))
-        self.assertIn(f'({library.text} at ',
-                      sources.describe(venv, 'os-vif'))
-        # The others are the cloud's.
-        self.assertEqual('34.0.0', sources.describe(venv))
-        self.assertEqual(74, sources.service_version(venv))
-        # A library may have types of columns.
-        self.assertNotEqual(
-            sources.schema_digest(self.layout.venvs / 'cloud', 'neutron'),
-            sources.schema_digest(venv, 'neutron'))
-
-    def test_service_and_library(self):
-        library = self.library()
-        venv = sources.install(self.layout, self.source, library)
-        self.calls()
-        self.assertEqual(venv, sources.install(self.layout, library,
-                                               self.source))
-        self.assertEqual([], self.calls())
-        self.assertEqual(['nova', 'os-vif'], sources.projects(venv))
-        self.assertEqual('VALUE = 1\n', self.content(venv))
-        self.assertNotIn(venv, (self.install(),
-                                sources.install(self.layout, library)))
-        # A named library is not pinned at the same time.
-        self.write(self.repository / 'lab' / 'constraints-2026.1.txt',
-                   'os_vif==4.3.0\noslo.old==1\n')
-        self.write(self.folder / 'release' / MANAGER, 'VALUE = 5\n')
-        sources.install(self.layout, sources.Source('33.0.2'), library)
-        self.assertEqual('oslo.old==1\n', (
-            self.layout.root / 'install' / 'constraints.txt').read_text())
-
-    def test_service_of_an_older_series(self):
-        self.write(self.repository / 'lab' / 'constraints-2026.1.txt',
-                   'oslo.old==1\n')
-        self.write(self.folder / 'release' / 'neutron' / 'x.py')
-        for project, version, is_constrained in (
-                ('neutron', '28.0.0', True), ('neutron', '27.0.0', False),
-                ('os-vif', '4.3.0', False)):
-            self.write(self.folder / 'release' / project.replace('-', '_') /
-                       'x.py')
-            sources.install(self.layout, sources.Source(version, '', project))
-            self.assertEqual(is_constrained,
-                             '--constraint' in self.calls()[-1])
-
-    def test_programs_of_the_cloud_import_the_overlay(self):
-        cloud = self.layout.venvs / 'cloud'
-        self.write(cloud / 'bin' / 'nova-compute', f'#!{cloud}/bin/python3\n'
-                   f'import os_vif; print(os_vif.VALUE)\n', 0o755)
-        self.write(cloud / 'bin' / 'compiled', 'binary')
-        self.write(cloud / 'bin' / '__pycache__' / 'x.pyc')
-        self.write(cloud / 'etc' / 'nova' / 'api-paste.ini', 'paste')
-        venv = sources.install(self.layout, self.library())
-        self.assertEqual('1\n', subprocess.run(
-            [venv / 'bin' / 'nova-compute'], capture_output=True, text=True,
-            check=True).stdout)
-        self.assertFalse((venv / 'bin' / 'compiled').exists())
-        self.assertEqual('paste', (
-            venv / 'etc' / 'nova' / 'api-paste.ini').read_text())
-
-    def test_other_constraints_cause_a_new_one(self):
-        self.install()
-        self.calls()
-        self.write(self.repository / 'lab' / 'constraints-2026.1.txt',
-                   'oslo.old==1\n')
-        self.install()
-        self.assertEqual(2, len(self.calls()))
-
-    def test_other_requirements(self):
-        self.metadata.write_text(f'{METADATA}Requires-Dist: oslo.new>=9\n')
-        self.install()
-        self.assertEqual([True, True, False], [
-            '--no-deps' in call for call in self.calls()])
-        # pip found all of them then.
-        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
-        venv = self.install()
-        self.assertTrue(self.calls()[-1].endswith(' --no-deps'))
-        # And now one had to be installed.
-        (virtualenvs.site_packages(venv) / 'x-1.dist-info').mkdir()
-        for overlay in self.layout.venvs.glob('nova-*'):
-            (virtualenvs.site_packages(overlay) / 'x-1.dist-info').mkdir(
-                exist_ok=True)
-        self.write(self.checkout / MANAGER, 'VALUE = 3\n')
-        self.install()
-        self.assertFalse(self.calls()[-1].endswith(' --no-deps'))
-
-    def test_build_fails(self):
-        self.write(self.folder / 'wheel.fails',
-                   'error: invalid pyproject.toml\n')
-        message = self.refused(self.install)
-        self.assertIn(f'Building {self.checkout} failed: error: invalid '
-                      f'pyproject.toml', message)
-        self.assertIn(str(self.layout.root / 'install'), message)
-        self.assert_sentence(message.replace('pyproject.', ''))
-
-    def test_release_that_does_not_exist(self):
-        self.write(self.folder / 'wheel.fails',
-                   'ERROR: No matching distribution found for nova==99.0.0\n')
-        message = self.refused(self.install, text='99.0.0')
-        self.assertIn('Downloading nova 99.0.0 failed: ERROR: No matching',
-                      message)
-
-    def test_release_that_needs_another_python(self):
-        self.write(
-            self.folder / 'wheel.fails',
-            'ERROR: Ignored the following versions that require a different '
-            'python version: 98.0.0 Requires-Python >=3.98; 99.0.0 '
-            'Requires-Python >=3.99\nERROR: No matching distribution\n')
-        message = self.refused(self.install, text='99.0.0')
-        self.assertEqual(
-            f'nova 99.0.0 needs Python >=3.99 and this machine has '
-            f'{platform.python_version()}: use another release.', message)
-
-    def test_syntax_error(self):
-        self.write(self.checkout / MANAGER, 'VALUE = 1\ndef f(:\n')
-        message = self.refused(self.install)
-        self.assertIn(f'{self.checkout} does not compile: {MANAGER}, line 2: '
-                      f'SyntaxError: ', message)
+            self.assertEqual(expected, self.prepare().version)
 
     def test_git_is_missing(self):
         os.environ['PATH'] = str(self.folder)
-        self.assertIn('git is missing', self.refused(self.install))
+        self.assertIn('git is missing', self.refused(self.prepare))
 
     def test_hook_of_git(self):
         # git tells its hooks the repository.
         os.environ.update(GIT_DIR='/nonesuch', GIT_INDEX_FILE='/nonesuch/i')
-        self.assertEqual('VALUE = 1\n', self.content(self.install()))
+        self.assertEqual('VALUE = 1\n', self.content(self.prepare()))
 
-    def test_those_that_run_or_were_used_last_are_kept(self):
-        running = self.install()
-        self.run_nova(compute1=running)
-        os.utime(running / 'stamp', (0, 0))
-        made = []
-        for number in range(sources.KEPT + 1):
-            self.write(self.checkout / MANAGER, f'VALUE = {number + 10}\n')
-            made.append(self.install())
-            os.utime(made[-1] / 'stamp', (number + 1, number + 1))
-        self.write(self.checkout / MANAGER, 'VALUE = 2\n')
-        last = self.install()
-        self.assertEqual({running, *made[2:], last},
-                         set(self.layout.venvs.glob('nova-*')))
-
-
-class TestFacts(base.TestCase):
-
-    def test_service_version(self):
-        self.assertEqual(71, sources.service_version(self.nova(age=71)))
-
-    def test_migrations(self):
-        self.assertEqual(
-            {f'db/main/migrations/versions/{name}'
-             for name in ('a.py', 'b.py')},
-            sources.migrations(self.nova(migrations=('a.py', 'b.py'))))
-
-    def test_schema(self):
-        venv = self.nova()
-        first = sources.schema_digest(venv)
-        database = virtualenvs.site_packages(venv) / 'nova' / 'db'
-        for path, counts in (('main/api.py', False), ('main/models.py', False),
-                             ('types.py', True),
-                             ('main/migrations/env.py', True)):
-            self.write(database / path, 'x')
-            self.assertEqual(counts, sources.schema_digest(venv) != first)
-            first = sources.schema_digest(venv)
-
-    def test_description_of_the_pinned_one(self):
-        venv = self.nova(version='34.0.0')
-        self.write(venv / 'stamp', '0123456789abcdef')
-        self.assertEqual('34.0.0', sources.describe(venv))
-
-    def test_description_of_a_release(self):
-        venv = self.nova('nova-33.0.2', version='33.0.2')
-        self.write(venv / 'stamp', json.dumps({'text': '33.0.2', 'base': ''}))
-        self.assertEqual('33.0.2', sources.describe(venv))
+    def test_release(self):
+        for project, text, series in (
+                ('nova', '33.0.2', '2026.1'), ('neutron', '28.0.0', '2026.1'),
+                ('openstack-placement', '14.0.0', '2025.2'),
+                ('os-vif', '4.3.0', '')):
+            found = self.prepare(text=text, project=project)
+            self.assertEqual((f'{project}=={text}', text, series),
+                             (found.target, found.version, found.series))
