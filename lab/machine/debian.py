@@ -379,6 +379,8 @@ def find_reason(log: pathlib.Path, offset: int = 0) -> str:
     if os.strerror(errno.ENOSPC) in text:
         return 'the disk is full; free some space and try again'
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    # pip's last line of a conflict only leads to a page.
     telling = [line for line in lines
-               if 'error' in line.lower() or line.startswith('E: ')]
+               if ('error' in line.lower() or line.startswith('E: '))
+               and 'ResolutionImpossible' not in line]
     return (telling or lines or ['it printed nothing'])[-1].rstrip('.')

@@ -524,6 +524,14 @@ class TestReason(base.TestCase):
             'ERROR: Could not find a version that satisfies the requirement '
             'nova==34.0.0', self._reason(PIP))
 
+    def test_conflict_of_pip(self):
+        conflict = ('ERROR: Cannot install neutron==28.0.0 and os-vif==5.1.1 '
+                    'because these package versions have conflicting '
+                    'dependencies')
+        self.assertEqual(conflict, self._reason(
+            f'{conflict}.\n\nThe conflict is caused by:\n    neutron\n'
+            f'ERROR: ResolutionImpossible: for help visit https://pip\n'))
+
     def test_full_disk(self):
         for text in ('ERROR: Could not install packages due to an OSError: '
                      '[Errno 28] No space left on device\nbye\n',
