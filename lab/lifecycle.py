@@ -132,8 +132,8 @@ def _change(paths: layout.Layout, present: Topology, asked: Topology,
             return None
         if _has_switched(paths, code, _sources(paths, code), reloads):
             return None
-        print('The cloud is started anew, because a service refuses to be '
-              'replaced by an older one.', flush=True)
+        print('The cloud is started anew, because the new code cannot '
+              'replace the code that runs.', flush=True)
         return code
     topology = dataclasses.replace(asked, sources=code.sources,
                                    nova_on=code.nova_on)
@@ -180,11 +180,13 @@ def _sources(paths: layout.Layout, topology: Topology
         entry.partition('=') for entry in topology.sources)]
     libraries = [each for each in named
                  if each.project not in sources.SERVICES]
-    return {(project, host): tuple(each for each in (
-        sources.Source.parse(topology.source_of(project, host), project),
-        *libraries) if each.text)
-        for project, hosts in base.Lab(paths, topology).projects.items()
-        for host in hosts}
+    found = {}
+    for project, hosts in base.Lab(paths, topology).projects.items():
+        for host in hosts:
+            text = topology.source_of(project, host)
+            own = [sources.Source.parse(text, project)] if text else []
+            found[project, host] = (*own, *libraries)
+    return found
 
 
 def _install_sources(
@@ -241,19 +243,17 @@ def _has_switched(
         or {place: venv for place, venv in wanted.items() if chosen[place]}
         or {place: venv for place, venv in wanted.items()
             if place[0] == sources.NOVA})
-    names = list(dict.fromkeys(project for project, _ in changed))
-    for project in names:
+    for project in dict.fromkeys(project for project, _ in changed):
         before, after = ({host: venv for (name, host), venv in each.items()
                           if name == project} for each in (present, wanted))
         if reload.is_downgrade(before, after, project):
             _refuse_servers(
-                paths, f'With an older {project} all would start anew',
-                'delete them first')
+                paths, f'This {project} cannot replace the one that runs, so '
+                f'all would start anew', 'delete them first')
             return False
     if not reloads:
-        _refuse_servers(
-            paths, f'services of {", ".join(names)} would restart',
-            'delete them first, or add --reload')
+        _refuse_servers(paths, 'Services would restart',
+                        'delete them first, or add --reload')
     # Before, so that another --reload takes the same one if this one fails.
     layout.write_json(paths.ready, dataclasses.asdict(topology))
     began = time.monotonic()
@@ -262,8 +262,7 @@ def _has_switched(
             'The new code does not come up: mend it and use '
             'tools/run-lab.sh up --reload, or name another one with --from.')
     hosts = dict.fromkeys(host for _, host in changed)
-    print(f'The services of {", ".join(names)} have restarted on '
-          f'{", ".join(hosts)} within '
+    print(f'Services have restarted on {", ".join(hosts)} within '
           f'{time.monotonic() - began:.0f} s ({topology.describe()}).')
     return True
 

@@ -78,7 +78,11 @@ def current(paths: layout.Layout, topology: Topology,
 def is_downgrade(present: collections.abc.Mapping[str, pathlib.Path],
                  wanted: collections.abc.Mapping[str, pathlib.Path],
                  project: str = sources.NOVA) -> bool:
-    """Return whether a host would get an older project, which is refused.
+    """Return whether code cannot replace the present one.
+
+    nova refuses to be replaced by an older one. The database has a migration
+    that the new code lacks if that is older, or if it no longer needs it:
+    neutron 29 lacks some of neutron 28.
 
     :param present: virtualenv of each host
     :param wanted: virtualenv of each host

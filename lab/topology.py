@@ -138,10 +138,12 @@ class Topology:
         :param project: name of the project
         :param host: name of the host
         """
-        entries = self.nova_on if project == 'nova' else ()
-        found = dict(entry.split('=', 1) for entry in self.sources)
-        return dict(entry.split('=', 1) for entry in entries).get(
-            host, found.get(project, ''))
+        of_projects, novas_of_hosts = (
+            dict(entry.split('=', 1) for entry in entries)
+            for entries in (self.sources, self.nova_on))
+        if project == 'nova' and host in novas_of_hosts:
+            return novas_of_hosts[host]
+        return of_projects.get(project, '')
 
     @property
     def provider_gateway(self) -> str:

@@ -474,6 +474,25 @@ class TestStatus(TestCase):
             [sandbox.inside(self.process, layout.SUPERVISOR_SOCKET)],
             self.asked)
 
+    def test_code(self):
+        self.nova()
+        vif = self.project('os-vif', 'os-vif-1', '5.4.0')
+        nova = self.nova('several-1', '35.0.0')
+        for venv, names in ((vif, ('os-vif',)), (nova, ('nova', 'os-vif'))):
+            self.project('os-vif', venv.name, '5.4.0')
+            layout.write_json(venv / 'stamp', {'base': 'x', 'sources': {
+                name: {'text': f'/{name}', 'commit': 'abc', 'changed': True}
+                for name in names}})
+        self.run_nova(controller=vif, compute1=nova, compute2=nova)
+        for project in ('neutron', 'keystone'):
+            layout.link(self.layout.code / project / 'controller', vif)
+        said = self.printed(use.status, self.layout)[1].splitlines()
+        place = '(/nova at abc with changes)'
+        self.assertEqual([
+            'nova on controller: 34.0.0', f'nova on compute1: 35.0.0 {place}',
+            f'nova on compute2: 35.0.0 {place}',
+            'os-vif: 5.4.0 (/os-vif at abc with changes)'], said[-4:])
+
     def test_one_is_down(self):
         self.states['compute1-libvirtd'] = ('FATAL', 'Exited too quickly')
         status, rows = self._rows()
