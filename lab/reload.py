@@ -47,6 +47,10 @@ from lab.topology import Topology
 #: start, and nova-compute waits for nova-conductor before. A busy machine
 #: takes much longer.
 UP_SECONDS = 120
+#: Time for a daemon to load its modules, in seconds. One that neither has a
+#: port nor reports to nova shows only by its end that it does not work.
+#: neutron's agents took 4 s on a busy machine.
+SETTLE_SECONDS = 12
 POLL_SECONDS = 0.3
 #: State of a program that has ended by itself. Within a second the supervisor
 #: starts one that has failed.
@@ -142,7 +146,9 @@ def switch(lab: base.Lab,
         if is_nova:
             fleet.sql(lab.paths, SET_VERSION.format(
                 version=overlays.service_version(venv), host=host))
-    _start(lab, programs, programs if is_nova else ())
+    has_daemons = any(each.port is None for each in programs)
+    _start(lab, programs, programs if is_nova else (),
+           SETTLE_SECONDS if has_daemons and not is_nova else 0)
 
 
 def restart(lab: base.Lab, names: collections.abc.Collection[str],
@@ -201,12 +207,14 @@ def _stop(lab: base.Lab,
 
 
 def _start(lab: base.Lab, programs: collections.abc.Sequence[base.Program],
-           reporting: collections.abc.Iterable[base.Program]) -> None:
+           reporting: collections.abc.Iterable[base.Program],
+           settle_s: float = 0) -> None:
     """Start programs, all at once, and wait until they serve.
 
     :param programs: programs that are down
     :param reporting: programs of nova; the reports of the daemons among them
         are awaited
+    :param settle_s: time that all have to stay up, in seconds
     :raises errors.LabError: naming the first one that ends, or all that do not
         serve
     """
@@ -229,6 +237,7 @@ def _start(lab: base.Lab, programs: collections.abc.Sequence[base.Program],
     daemons = sorted((each.name, each.host) for each in reporting
                      if each.port is None)
     cloud = keystone.connect(lab.paths)
+    settled = time.monotonic() + settle_s
     deadline = time.monotonic() + UP_SECONDS
     while True:
         for state in lab.supervisor.states():
@@ -237,7 +246,7 @@ def _start(lab: base.Lab, programs: collections.abc.Sequence[base.Program],
                 if not state.up or state.pid != pid:
                     raise _end(program, sizes[state.name])
         missing = [*_closed(programs), *_silent(cloud, daemons, began)]
-        if not missing:
+        if not missing and time.monotonic() >= settled:
             return
         if time.monotonic() > deadline:
             raise errors.LabError(

@@ -288,6 +288,58 @@ class TestSwitch(TestCase):
                       self.refused(self.switch, compute1=self.new))
 
 
+class TestSwitchOfOthers(TestCase):
+    """Projects whose daemons do not report to nova."""
+
+    def setUp(self):
+        super().setUp()
+        self.project('neutron', 'neutron-1', migrations=(
+            'a_first.py', 'b_second.py'))
+        self.patch(reload, 'SETTLE_SECONDS', 0.05)
+
+    def test_neutron(self):
+        venv = self.layout.venvs / 'neutron-1'
+        reload.switch(self.lab, {'controller': venv, 'compute1': venv},
+                      'neutron')
+        self.assertEqual(
+            f'{venv}/bin/neutron-db-manage --config-file='
+            f'{self.layout.etc("controller")}/neutron.conf upgrade heads',
+            self.events[0])
+        self.assertEqual(
+            ['start compute1-neutron-ovn-metadata-agent', 'start neutron',
+             'start neutron-ovn-maintenance-worker'], self.starts())
+        self.assertEqual(
+            {'controller': venv, 'compute1': venv,
+             'compute2': self.layout.venvs / 'cloud'},
+            reload.current(self.layout, self.lab.topology, 'neutron'))
+        # nova stays as it is.
+        self.assertEqual({self.old}, set(reload.current(
+            self.layout, self.lab.topology).values()))
+        self.assertNotIn('UPDATE services', ' '.join(self.events))
+
+    def test_daemon_that_ends_while_it_loads_its_modules(self):
+        name = 'compute1-neutron-ovn-metadata-agent'
+        real, asked = self.programs.states, []
+
+        def states():
+            asked.append(True)
+            if len(asked) == 3:
+                self.programs.ending[name] = True
+            return real()
+
+        self.patch(self.programs, 'states', states)
+        message = self.refused(
+            reload.switch, self.lab,
+            {'compute1': self.layout.venvs / 'neutron-1'}, 'neutron')
+        self.assertIn(f'{name} ends after its start: ', message)
+
+    def test_api_alone_is_not_awaited_any_longer(self):
+        self.patch(reload, 'SETTLE_SECONDS', 1000)
+        reload.switch(
+            self.lab, {'controller': self.layout.venvs / 'cloud'}, 'glance')
+        self.assertEqual(['start glance'], self.starts())
+
+
 class TestRestart(TestCase):
 
     def test_all_hosts(self):
