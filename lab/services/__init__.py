@@ -16,8 +16,9 @@ A service is a subclass of :class:`lab.services.base.Service` in a module of
 this package. It is found there; no list names it. A class says:
 
 - ``packages``: the Debian packages that it needs
+- ``project``: the distribution of its programs, which ``up --from`` replaces
 - ``configuration``, ``configure()``: its files, from ``lab/templates``
-- ``databases``, ``migrate()``: its schema
+- ``databases``, ``schema``, ``migrate()``: its schema
 - ``endpoint``: its user and its entry in keystone's catalogue
 - ``applications()``, ``programs()``: the processes that the supervisor keeps
 - ``needs``: the services or programs that have to be ready before
