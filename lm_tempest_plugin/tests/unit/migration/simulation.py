@@ -23,8 +23,8 @@ from tempest.lib import exceptions as lib_exc
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.migration import drain
-from lm_tempest_plugin.migration import engine
 from lm_tempest_plugin.migration import inspector
+from lm_tempest_plugin.migration import judging
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.results import schema
@@ -44,12 +44,12 @@ def clients(**kwargs):
 
 
 def use_clock(test, clock):
-    """Let requests, drains and the engine of a test use a clock.
+    """Let requests, drains and judges of a test use a clock.
 
     :param test: the test
     :param clock: the clock
     """
-    for module in (request, drain, engine, inspector):
+    for module in (request, drain, judging, inspector):
         test.patch(module, 'time', clock)
     # The defaults of its arguments are the real clock.
     test.patch(poll, 'Poller', functools.partial(
