@@ -21,7 +21,6 @@ import types
 from typing import Any
 
 from oslo_log import log as logging
-from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import migration_records
@@ -30,14 +29,13 @@ from lm_tempest_plugin.migration import copying
 from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.migration.plan import MigrationPlan
 from lm_tempest_plugin.migration import poll
+from lm_tempest_plugin.migration import progress
 from lm_tempest_plugin.migration import request
 from lm_tempest_plugin.results import schema
 
 LOG = logging.getLogger(__name__)
 
 NS = poll.NS
-# nova itself asks libvirt every 5 s by default.
-PROGRESS_INTERVAL_NS = 2 * NS
 # A person who reads the log sees that a long migration is no standstill.
 TOLD_INTERVAL_NS = 30 * NS
 
@@ -148,7 +146,6 @@ class Drain:
         :param known_records: UUIDs of earlier migration records by the
             server's UUID; snapshots have recent ones only
         """
-        self._clients = clients
         self._poller = poller
         self._plan = plan
         self._waiting = list(servers)
@@ -158,7 +155,7 @@ class Drain:
         self._migrations: list[follow.Migration] = []
         self._counts: dict[str, list[Count]] = {
             server.host: [] for server in servers}
-        self._progress_ns: dict[str, int] = {}
+        self._progress = progress.ProgressReader(clients)
         self._told_ns: dict[str, int] = {}
 
     def run(self) -> Drained:
@@ -212,7 +209,7 @@ class Drain:
             each.update(snapshot, timed_out)
         if self._on_poll is not None:
             self._on_poll(snapshot, self._migrations)
-        self._read_progress(snapshot)
+        self._progress.read(self._in_flight, snapshot.at_ns)
         for each in self._in_flight:
             self._tell(each, snapshot.at_ns)
         if len(in_flight) > len(self._in_flight):
@@ -220,35 +217,6 @@ class Drain:
                      sum(each.ended for each in self._migrations),
                      len(self._migrations) + len(self._waiting),
                      len(self._in_flight))
-
-    def _read_progress(self, snapshot: poll.Snapshot) -> None:
-        """Read the progress of one copy: that with the oldest reading.
-
-        One for each snapshot, so that the number of requests does not grow
-        with the number of servers.
-        """
-        def read_ns(migration: follow.Migration) -> int:
-            return self._progress_ns.get(migration.request.server_id, 0)
-
-        due = [each for each in self._in_flight
-               if each.status == 'running' and
-               snapshot.at_ns - read_ns(each) >= PROGRESS_INTERVAL_NS]
-        if not due:
-            return
-        chosen = min(due, key=read_ns)
-        self._progress_ns[chosen.request.server_id] = snapshot.at_ns
-        try:
-            found = migration_records.show_progress(
-                self._clients.servers, chosen.request.server_id,
-                chosen.since_request_s(snapshot.at_ns))
-        except (exceptions.RestClientException,
-                *api.NO_ANSWER) as exc:
-            if not api.is_transient(exc):
-                raise
-            LOG.warning('%s: its progress cannot be read: %s', chosen, exc)
-            return
-        if found is not None and migration_records.is_progress_known(found):
-            chosen.progress.append(found)
 
     def _tell(self, migration: follow.Migration, at_ns: int) -> None:
         """Log the state of a long migration, now and then."""
