@@ -30,6 +30,7 @@ PRE = 'compute_pre_live_migration'
 POST_AT_DESTINATION = 'compute_post_live_migration_at_destination'
 ABORT = 'compute_live_migration_abort'
 # Names of actions, as of nova 34 (compute/instance_actions.py).
+LIVE_MIGRATION = 'live-migration'
 CANCEL = 'live_migration_cancel'
 FORCE_COMPLETE = 'live_migration_force_complete'
 RESET_STATE = 'resetState'
@@ -127,6 +128,32 @@ def show(servers_client: Any, server_id: str,
         key=lambda event: event.start)
     return InstanceAction(body['action'], _time(body['start_time']),
                           body.get('message') or '', tuple(events))
+
+
+def find_request_id(servers_client: Any, server_id: str,
+                    created_at: str) -> str:
+    """Return the id of the request that a live migration began with.
+
+    nova's migration records do not tell it. So take the action that began
+    nearest to the time at which the record was created: the conductor creates
+    it as soon as it has the request.
+
+    :param servers_client: tempest.lib's ServersClient, of an admin
+    :param server_id: the server's UUID
+    :param created_at: of the record; empty for the newest action
+    :returns: empty if nova lists no such action
+    """
+    try:
+        found = servers_client.list_instance_actions(
+            server_id)['instanceActions']
+    except exceptions.NotFound:
+        return ''
+    # nova lists the newest first.
+    begun = [each for each in found if each['action'] == LIVE_MIGRATION]
+    if created_at:
+        begun.sort(key=lambda each: abs(
+            _time(each['start_time']) - _time(created_at)))
+    return str(begun[0]['request_id']) if begun else ''
 
 
 def list_later(servers_client: Any, server_id: str,

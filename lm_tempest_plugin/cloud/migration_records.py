@@ -78,6 +78,27 @@ def list_since(migrations_client: Any, since: datetime.datetime
         query['marker'] = page[-1].uuid
 
 
+def list_changed(migrations_client: Any, since: datetime.datetime
+                 ) -> list[schema.MigrationRecord]:
+    """Return the live migration records that nova has changed since a time.
+
+    Records that were never changed since they were created are missing.
+
+    :param migrations_client: tempest.lib's MigrationsClient, of an admin
+    :param since: by the cloud's clock; with a zone
+    """
+    query: dict[str, Any] = {
+        'migration_type': 'live-migration', 'limit': PAGE,
+        'changes-since': since.isoformat()}
+    records: list[schema.MigrationRecord] = []
+    while True:
+        page = _page(migrations_client, **query)
+        records.extend(page)
+        if len(page) < PAGE:
+            return records
+        query['marker'] = page[-1].uuid
+
+
 def list_of_server(migrations_client: Any, server_id: str,
                    known: Container[str] = ()
                    ) -> tuple[schema.MigrationRecord, ...]:

@@ -162,7 +162,7 @@ def allocate(placement_client: Any, consumer: str, provider_uuid: str,
     :param provider_uuid: UUID of the provider
     :param resources: amounts by the names of resource classes
     """
-    with _use_microversion(MICROVERSION):
+    with use_microversion(MICROVERSION):
         resp, _ = placement_client.put(
             f'/allocations/{consumer}', json.dumps({
                 'allocations': {provider_uuid: {'resources': resources}},
@@ -182,7 +182,7 @@ def release(placement_client: Any, consumer: str) -> None:
 
 
 @contextlib.contextmanager
-def _use_microversion(version: str) -> Iterator[None]:
+def use_microversion(version: str) -> Iterator[None]:
     """Use a microversion for the requests of all placement clients."""
     # tempest.lib has one microversion for the whole process.
     before = base_placement_client.PLACEMENT_MICROVERSION
@@ -218,7 +218,7 @@ def serves(providers_client: Any, uuid: str, root: str) -> bool:
     """
     if uuid == root:
         return True
-    with _use_microversion(MICROVERSION):
+    with use_microversion(MICROVERSION):
         try:
             found = providers_client.show_resource_provider(uuid)
         except exceptions.NotFound:

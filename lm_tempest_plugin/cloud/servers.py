@@ -43,6 +43,9 @@ class Server:
         nova does not say
     :ivar addresses: its fixed addresses, IPv4 and IPv6, of all ports
     :ivar progress: of nova's present task, in percent; 0 if nova shows none
+    :ivar floating_addresses: its floating addresses
+    :ivar vm_state: stable state, such as active, which a live migration does
+        not change; empty if nova does not show it
     """
 
     server_id: str
@@ -58,6 +61,8 @@ class Server:
     updated_at: datetime.datetime | None = None
     addresses: tuple[str, ...] = ()
     progress: int = 0
+    floating_addresses: tuple[str, ...] = ()
+    vm_state: str = ''
 
     @property
     def settled(self) -> bool:
@@ -138,12 +143,18 @@ def _server(body: dict[str, Any]) -> Server:
         flavor=flavor.get('original_name', ''),
         updated_at=datetime.datetime.fromisoformat(body['updated'])
         if body.get('updated') else None,
-        addresses=tuple(
-            address['addr'] for found in body.get('addresses', {}).values()
-            for address in found
-            if address.get('OS-EXT-IPS:type', 'fixed') == 'fixed'),
+        addresses=_addresses(body, 'fixed'),
+        floating_addresses=_addresses(body, 'floating'),
         # nova shows it in some states only, and null until it was ever set.
-        progress=body.get('progress') or 0)
+        progress=body.get('progress') or 0,
+        vm_state=body.get('OS-EXT-STS:vm_state') or '')
+
+
+def _addresses(body: dict[str, Any], kind: str) -> tuple[str, ...]:
+    return tuple(
+        address['addr'] for found in body.get('addresses', {}).values()
+        for address in found
+        if address.get('OS-EXT-IPS:type', 'fixed') == kind)
 
 
 def wait_for(servers_client: Any, server_id: str, status: str,

@@ -143,6 +143,33 @@ class EventsTest(ActionsTestCase):
             self.action.describe())
 
 
+class FindRequestIdTest(base.TestCase):
+
+    def find(self, created_at, *listed):
+        client = fakes.servers()
+        client.list_instance_actions.return_value = {'instanceActions': [
+            {'action': name, 'request_id': request_id,
+             'start_time': time(second)}
+            for name, request_id, second in listed]}
+        return actions.find_request_id(client, 'id', created_at)
+
+    def test_the_nearest_live_migration(self):
+        """The clocks of nova's API and of its conductor differ."""
+        listed = (('live-migration', 'req-4', 30), ('stop', 'req-3', 19),
+                  ('live-migration', 'req-2', 18),
+                  ('live-migration', 'req-1', 2))
+        for created_at, expected in (
+                (time(20), 'req-2'), (time(17), 'req-2'), (time(3), 'req-1'),
+                (time(31), 'req-4'), ('', 'req-4')):
+            self.assertEqual(expected, self.find(created_at, *listed))
+
+    def test_none(self):
+        self.assertEqual('', self.find(time(1), ('stop', 'req-1', 1)))
+        client = fakes.servers()
+        client.list_instance_actions.side_effect = lib_exc.NotFound()
+        self.assertEqual('', actions.find_request_id(client, 'id', ''))
+
+
 class ListLaterTest(base.TestCase):
 
     def client(self, *listed):

@@ -14,6 +14,7 @@ import datetime
 import json
 from unittest import mock
 
+import fixtures
 from tempest.lib import exceptions
 
 from lm_tempest_plugin.cloud import migration_records
@@ -217,6 +218,23 @@ def expected(at_s, *values):
     """Return progress with these values, in the order of its fields."""
     return schema.Progress(**dict(zip(
         schema.Progress.__struct_fields__, (at_s, *values), strict=True)))
+
+
+class ChangedTest(base.TestCase):
+
+    def test_all_pages(self):
+        self.useFixture(fixtures.MockPatchObject(
+            migration_records, 'PAGE', 2))
+        client = fakes.migrations(
+            [fakes.record('running', 5), fakes.record('failed', 4)],
+            [fakes.record('queued', 3)])
+        found = migration_records.list_changed(client, second(7))
+        self.assertEqual([5, 4, 3], [each.number for each in found])
+        common = {'migration_type': 'live-migration', 'limit': '2',
+                  'changes-since': second(7).isoformat()}
+        self.assertEqual(
+            [mock.call(**common), mock.call(**common, marker='uuid-4')],
+            client.list_migrations.mock_calls)
 
 
 class ShowProgressTest(base.TestCase):

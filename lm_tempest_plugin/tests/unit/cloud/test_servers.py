@@ -57,6 +57,21 @@ class ShowTest(base.TestCase):
             self.assertEqual(progress, servers.show(fakes.servers(
                 {**fakes.server(), **shown}), 'id').progress)
 
+    def test_addresses_by_kind(self):
+        server = servers.show(fakes.servers({
+            **fakes.server(), 'addresses': {'a': [
+                {'addr': '192.0.2.1', 'OS-EXT-IPS:type': 'fixed'},
+                {'addr': '198.51.100.7', 'OS-EXT-IPS:type': 'floating'}],
+                'b': [{'addr': '192.0.2.9'}]}}), 'id')
+        self.assertEqual((('192.0.2.1', '192.0.2.9'), ('198.51.100.7',)), (
+            server.addresses, server.floating_addresses))
+
+    def test_the_state_that_a_migration_keeps(self):
+        for shown, state in (({'OS-EXT-STS:vm_state': 'paused'}, 'paused'),
+                             ({}, '')):
+            self.assertEqual(state, servers.show(fakes.servers(
+                {**fakes.server(), **shown}), 'id').vm_state)
+
 
 class FindTest(base.TestCase):
 
