@@ -343,7 +343,7 @@ def discover(access: Access) -> CloudFacts:
         with access.explaining('read the versions of the volume API'):
             volume_versions = _versions(access.connection.block_storage)
     return CloudFacts(
-        region=access.account.region or _region(access), services=services,
+        region=find_region(access), services=services,
         hosts=usable, oldest=oldest, newest=newest,
         unusable=tuple(host for host in known if not host.usable),
         storage=_storage(access, usable), volume_versions=volume_versions)
@@ -357,11 +357,14 @@ def _versions(proxy: Any) -> tuple[str, str] | None:
             '{}.{}'.format(*data.max_microversion))
 
 
-def _region(access: Access) -> str:
-    """Return the region in which the catalog has nova.
+def find_region(access: Access) -> str:
+    """Return the region of clouds.yaml, or else that of nova in the catalog.
 
+    :param access: connection to the cloud
     :raises SetupError: there are several
     """
+    if access.account.region:
+        return access.account.region
     with access.explaining('read the catalog'):
         session = access.connection.session
         catalog = session.auth.get_access(session).service_catalog

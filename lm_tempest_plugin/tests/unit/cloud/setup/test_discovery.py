@@ -209,7 +209,7 @@ class ConnectTest(base.TestCase):
     def region(self, *regions):
         self.url = self.useFixture(keystone.Keystone(*regions)).url
         self.clouds()
-        return discovery._region(discovery.connect('one'))
+        return discovery.find_region(discovery.connect('one'))
 
     def test_a_region_that_clouds_yaml_does_not_name(self):
         self.assertEqual('north', self.region('north'))
