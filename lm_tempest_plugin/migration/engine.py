@@ -76,7 +76,8 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
     """
     before = [servers.show(clients.servers, each.server_id)
               for each in plan.servers]
-    sources = sorted({server.host for server in before})
+    sources = {server.host for server in before}
+    source = sources.pop() if len(sources) == 1 else ''
     refusal = plan.expected_refusal
     preflight.check(
         clients, compute_hosts.list_hosts(clients.services, plan.avoid),
@@ -90,7 +91,7 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
         plan, clients, store, hosts=hosts, inspected_by=inspector.Inspector(
             plan, clients, probes, hosts, guests),
         metrics=metrics, aborted=aborted, forced=forced)
-    judge.begin(before)
+    judge.begin(before, source, plan.destination)
 
     def polled(snapshot: poll.Snapshot,
                migrations: Sequence[follow.Migration]) -> None:
@@ -102,9 +103,9 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
 
     # Where the scheduler chooses, nobody knows in advance which host to
     # observe. Requests that are refused send nothing between hosts.
-    observed = (hosts.observe(sources[0], plan.destination)
-                if hosts and plan.destination and
-                len(sources) == 1 and not refusal else None)
+    observed = (hosts.observe(source, plan.destination)
+                if hosts and source and plan.destination and not refusal
+                else None)
     with observed or contextlib.nullcontext():
         drained = drain.Drain(
             clients, poll.Poller(
@@ -114,4 +115,4 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
     # One that ended in the last snapshot is in no later one.
     judge.store_ended(drained.migrations)
     judge.inspector.await_guests(drained.migrations)
-    return judge.conclude(drained, observed)
+    return judge.store(drained, judge.examine(drained, observed))

@@ -336,7 +336,8 @@ def collect(clients: api.Clients, migration: follow.Migration,
     """Return the facts about a migration that has ended.
 
     The server is read anew: nova may set it to ERROR after it has completed
-    the record, and a time-out may rest on a stale snapshot.
+    the record, and a time-out may rest on a stale snapshot. Not if it was
+    overtaken: then the server shows what came later.
 
     :param clients: of an administrator
     :param migration: one that has ended
@@ -346,7 +347,8 @@ def collect(clients: api.Clients, migration: follow.Migration,
     server, records = migration.server, migration.records
     action = None
     try:
-        server = servers.find(clients.servers, requested.server_id)
+        if not migration.overtaken:
+            server = servers.find(clients.servers, requested.server_id)
         if migration.status != 'completed':
             # nova hides the records of a server that was deleted.
             records = migration_records.list_of_server(

@@ -49,16 +49,20 @@ class Migration:
     :ivar server: the server in the last snapshot; None if it does not exist
     :ivar timed_out: the condition that timed out; empty if none did
     :ivar ended_ns: when it ended, CLOCK_MONOTONIC; None while it goes on
+    :ivar overtaken: whether something else was done with the server since its
+        end, so that the server is not read again to judge it
     """
 
     def __init__(self, request: Request, timeout_s: float,
-                 settle_s: float) -> None:
+                 settle_s: float, seen_ns: int | None = None) -> None:
         """Prepare to follow a request.
 
         :param request: the request
         :param timeout_s: time from the request to the end of the record, not
             counting the time behind others in nova's queue
         :param settle_s: time from then until the server has no task
+        :param seen_ns: when it was first seen, CLOCK_MONOTONIC, if the time
+            before does not count; None to count from the request
         """
         self.request = request
         self.transitions: list[schema.Transition] = []
@@ -67,10 +71,11 @@ class Migration:
         self.server: servers.Server | None = request.server
         self.timed_out = ''
         self.ended_ns: int | None = None
+        self.overtaken = False
         self._timeout_s = timeout_s
         self._settle_s = settle_s
         self._states = {SERVER: request.server.state}
-        self._last_ns = request.requested_ns
+        self._last_ns = (request.requested_ns if seen_ns is None else seen_ns)
         self._last_asked_ns = request.requested_ns
         self._counted_ns = 0
         self._record_ended_ns: int | None = None

@@ -73,9 +73,28 @@ class MigrationRun:
     lines: Sequence[bytes]
 
 
+@dataclasses.dataclass(frozen=True)
+class Findings:
+    """Judged migrations and the outcome of the checks, not stored yet.
+
+    :ivar judged: each migration with its verdict
+    :ivar problems: everything that is not as expected
+    :ivar outcomes: which checks ran
+    :ivar sockets: connections between both hosts; None without access
+    :ivar samples: samples of both hosts
+    """
+
+    judged: Sequence[registry.Judged]
+    problems: Sequence[schema.Problem]
+    outcomes: Sequence[schema.CheckOutcome]
+    sockets: schema.Sockets | None = None
+    samples: tuple[schema.HostSamples, ...] = ()
+
+
 class Judge:
     """Judges the migrations of one drain, and stores its lines.
 
+    :ivar plan: the plan; for migrations of others, one that describes them
     :ivar inspector: inspects guests and hosts
     :ivar clock_ahead_s: the cloud's clock minus ours; None until it was read,
         and if it is not known
@@ -95,7 +114,7 @@ class Judge:
 
         :param inspected_by: inspects guests and hosts
         """
-        self._plan = plan
+        self.plan = plan
         self._clients = clients
         self._store = store
         self._hosts = hosts
@@ -110,13 +129,16 @@ class Judge:
         # CLOCK_MONOTONIC at 1970-01-01.
         self._epoch_ns = time.monotonic_ns() - time.time_ns()
 
-    def begin(self, before: Sequence[servers.Server]) -> None:
+    def begin(self, before: Sequence[servers.Server], source: str,
+              destination: str) -> None:
         """Read the clock, inspect the guests, and store the first line.
 
         :param before: the servers before the first request
+        :param source: name of the source host; empty for several
+        :param destination: name of the destination; empty if it is not known
+            in advance
         """
-        plan = self._plan
-        sources = sorted({server.host for server in before})
+        plan = self.plan
         self._read_clock()
         self.inspector.before(before)
         self._drain_fields = {
@@ -125,16 +147,14 @@ class Judge:
             'strategy': str(plan.strategy),
             'servers': len(before), 'round_trip': plan.round_trip,
             'measured': plan.measured,
-            'source': sources[0] if len(sources) == 1 else '',
-            'destination': plan.destination}
+            'source': source, 'destination': destination}
         self._append(schema.DrainStarted(
             server_ids=tuple(server.server_id for server in before),
             **self._drain_fields))
 
-    def conclude(self, drained: drain.Drained,
-                 observed: access.HostsObserver | None = None
-                 ) -> MigrationRun:
-        """Judge the migrations, run the checks, and store the results.
+    def examine(self, drained: drain.Drained,
+                observed: access.HostsObserver | None = None) -> Findings:
+        """Judge the migrations, and run the checks.
 
         :param drained: the migrations, which have all ended
         :param observed: sockets and samples of two hosts; None without any
@@ -149,15 +169,14 @@ class Judge:
             except remote.HostError as exc:
                 self.inspector.host_errors.append(str(exc))
         problems, outcomes = registry.run(registry.Observation(
-            self._plan, self._clients, judged, drained.concurrency,
+            self.plan, self._clients, judged, drained.concurrency,
             observed.sockets if observed else None,
             self.inspector.host_errors, self.inspector.traces,
             self.inspector.reachability,
             {each.server_id: each.verdict.evidence.traces
              for each in judged if each.verdict.evidence.traces},
             reachable), time.sleep)
-        return self._store_results(
-            drained, judged, problems, outcomes, sockets, samples)
+        return Findings(judged, problems, outcomes, sockets, samples)
 
     def _read_clock(self) -> None:
         """Read the cloud's clock; tell a difference that a person can see."""
@@ -225,7 +244,7 @@ class Judge:
         services = self._services()
         # One command on each host, for all servers.
         traces = self.inspector.traces(
-            [host for each in migrations
+            [host for each in migrations if not each.overtaken
              for host in inspector.hosts_of(each)],
             [each.request.server_id for each in migrations])
         return [self._judge(each, inspected[each.request.server_id],
@@ -239,7 +258,9 @@ class Judge:
         """Collect the evidence of a migration that has ended, and judge it."""
         server_id = migration.request.server_id
         aborted = server_id in self._aborted
-        hosts = inspector.hosts_of(migration)
+        # A later action has changed the hosts since.
+        hosts = ([] if migration.overtaken
+                 else inspector.hosts_of(migration))
         known = {each.host: each for each in traces}
         facts = evidence.collect(
             self._clients, migration, services=services,
@@ -252,7 +273,7 @@ class Judge:
         judged = verdict.judge(facts)
         return registry.Judged(
             migration, judged,
-            (verdict.Kind.CANCELLED,) if aborted else self._plan.expected,
+            (verdict.Kind.CANCELLED,) if aborted else self.plan.expected,
             inspected.continuity,
             # Only the destination of a completed migration has statistics.
             self.inspector.completed_job(
@@ -292,14 +313,14 @@ class Judge:
                 logs=self.inspector.logs(migration, self._time(
                     migration.request.requested_ns)))))
 
-    def _store_results(self, drained: drain.Drained,
-                       judged: Sequence[registry.Judged],
-                       problems: Sequence[schema.Problem],
-                       outcomes: Sequence[schema.CheckOutcome],
-                       sockets: schema.Sockets | None,
-                       samples: tuple[schema.HostSamples, ...]
-                       ) -> MigrationRun:
-        """Store one line for each migration, and one for the drain."""
+    def store(self, drained: drain.Drained,
+              found: Findings) -> MigrationRun:
+        """Store one line for each migration, and one for the drain.
+
+        :param drained: the migrations
+        :param found: what was found about them
+        """
+        judged, problems = found.judged, found.problems
         known = {each.server_id for each in judged}
         results = []
         for number, each in enumerate(judged, 1):
@@ -314,10 +335,10 @@ class Judge:
             started_monotonic_s=drained.started_ns / poll.NS,
             wall_s=drained.wall_s, concurrency=tuple(drained.concurrency),
             polls=drained.polls, poll_errors=drained.poll_errors,
-            checks=tuple(outcomes),
+            checks=tuple(found.outcomes),
             problems=tuple(problem for problem in problems
                            if problem.server_id not in known),
-            sockets=sockets, hosts=samples,
+            sockets=found.sockets, hosts=found.samples,
             cloud_clock_ahead_s=self.clock_ahead_s, **self._drain_fields)
         self._append(drain_result)
         # Last of all: a full disk costs no result.
@@ -327,7 +348,7 @@ class Judge:
                  drain_result.source or 'several hosts',
                  drain_result.destination or "the scheduler's choice",
                  drain_result.wall_s, drain_result.strategy)
-        return MigrationRun(self._plan, drained, judged, problems, results,
+        return MigrationRun(self.plan, drained, judged, problems, results,
                             drain_result, self._lines)
 
     def _result(self, number: int, judged: registry.Judged,
@@ -372,8 +393,8 @@ class Judge:
             hardware_before=judged.hardware_before,
             other_actions=facts.other_actions,
             reason=facts.reason.slug if facts.reason else '',
-            max_outage_s=self._plan.bounds.max_outage_s,
-            max_stall_s=self._plan.bounds.max_stall_s,
+            max_outage_s=self.plan.bounds.max_outage_s,
+            max_stall_s=self.plan.bounds.max_stall_s,
             **{**self._drain_fields, 'source': facts.source,
                'destination': facts.destination})
 

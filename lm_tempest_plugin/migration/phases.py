@@ -106,7 +106,8 @@ def _best(migration: follow.Migration, action: actions.InstanceAction | None,
 
 
 def _from_polls(migration: follow.Migration) -> dict[str, _Border]:
-    borders = {'request': _Border(0.0, 0.0, 0.0)}
+    error_s = migration.request.uncertainty_s
+    borders = {'request': _Border(0.0, error_s, error_s)}
     for transition in migration.transitions:
         name = _BORDERS.get(transition.state)
         if name and transition.subject == follow.RECORD:

@@ -35,10 +35,10 @@ class RequestOptions:
     """Arguments of a live migration request, apart from the destination.
 
     :ivar block_migration: True to copy local disks, False for shared storage,
-        'auto' to leave it to nova
-    :ivar microversion: of the request. Before 2.25 there is no 'auto',
-        before 2.30 the scheduler does not check a named destination, before
-        2.34 nova answers only after its checks.
+        'auto' to leave it to nova, 'unknown' for a request of somebody else
+    :ivar microversion: of the request; empty for one of somebody else. Before
+        2.25 there is no 'auto', before 2.30 the scheduler does not check a
+        named destination, before 2.34 nova answers only after its checks.
     :ivar disk_over_commit: for microversions before 2.25: whether disks
         count by their present size instead of their virtual size
     """
@@ -89,6 +89,10 @@ class RequestOptions:
         return body
 
 
+# nova does not tell the arguments of others' requests.
+OPTIONS_OF_OTHERS = RequestOptions('unknown', microversion='')
+
+
 @dataclasses.dataclass(frozen=True)
 class Request:
     """A live migration that was requested, whether nova accepted or not.
@@ -101,6 +105,8 @@ class Request:
     :ivar requested_ns: just before the request was sent, CLOCK_MONOTONIC
     :ivar known_records: UUIDs of the server's earlier migration records
     :ivar refusal: nova's answer if it did not accept; None if it did
+    :ivar uncertainty_s: error bound of ``requested_ns``: 0 but for a request
+        of somebody else
     """
 
     server: servers.Server
@@ -110,6 +116,7 @@ class Request:
     requested_ns: int
     known_records: frozenset[str]
     refusal: schema.Refusal | None = None
+    uncertainty_s: float = 0.0
 
     @property
     def server_id(self) -> str:

@@ -229,6 +229,13 @@ class CollectTest(base.TestCase):
         self.assertEqual(
             'ERROR', self.collect(builders.completed()).server_status)
 
+    def test_one_that_was_overtaken_is_not_read_anew(self):
+        followed = builders.completed()
+        followed.overtaken = True
+        found = self.collect(followed)
+        self.assertEqual(followed.server, found.server)
+        self.servers.show_server.assert_not_called()
+
     def test_its_records_are_read_anew(self):
         followed = builders.migration(
             builders.snapshot(30, [builders.record('running')],

@@ -12,6 +12,7 @@
 
 import dataclasses
 
+from lm_tempest_plugin.migration import follow
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit import fakes
@@ -217,6 +218,18 @@ class TimeoutTest(base.TestCase):
         followed = builders.migration(builders.snapshot(
             30, [builders.record('accepted'), other('running')]))
         self.assert_timed_out(followed, 'record 7 accepted')
+
+    def test_time_before_it_was_first_seen_does_not_count(self):
+        """It is still part of the duration, and of the uncertainty."""
+        at_ns = builders.REQUESTED_NS + 100 * builders.S
+        followed = follow.Migration(builders.new_request(), 30, 5, at_ns)
+        running = [builders.record('running')]
+        followed.update(builders.snapshot(129, running))
+        self.assertFalse(followed.ended)
+        self.assertEqual((129.0, 129.0), (
+            followed.duration_s, followed.transitions[0].uncertainty_s))
+        followed.update(builders.snapshot(130, running))
+        self.assert_timed_out(followed, 'waited 30.0 s')
 
     def test_a_server_that_keeps_its_task(self):
         followed = builders.migration(*(

@@ -52,6 +52,13 @@ class PhasesTest(base.TestCase):
              ('setup', 3.0, 2.0, 'events')],
             self.found(followed, full_action())[:3])
 
+    def test_a_request_whose_time_is_not_known_well(self):
+        followed = builders.migration(
+            builders.snapshot(4, [builders.record('queued')], asked_s=3),
+            uncertainty_s=2.0)
+        self.assertEqual([('checks', 4.0, 6.0, 'polls')],
+                         self.found(followed, None))
+
     def test_without_events(self):
         self.assertEqual(
             ['checks', 'queued', 'setup'],

@@ -57,6 +57,12 @@ class RequestOptionsTest(base.TestCase):
         for part in ('2.24', '2.25', 'auto'):
             self.assertIn(part, str(exc))
 
+    def test_those_of_others_are_not_known(self):
+        options = request.OPTIONS_OF_OTHERS
+        self.assertEqual(('unknown', '', True), (
+            options.block_migration, options.microversion,
+            options.copies_disks))
+
     def test_whether_disks_are_copied(self):
         for block_migration, copied in (
                 (True, True), ('auto', True), (False, False)):
