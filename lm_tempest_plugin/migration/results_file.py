@@ -22,6 +22,7 @@ import os
 import pathlib
 import re
 import subprocess
+import threading
 from typing import Any
 
 from oslo_log import log as logging
@@ -59,11 +60,14 @@ class ResultsFile:
         self._describe = describe
         self._chain: store.Chain | None = None
         self._drains = 0
+        # A watch judges several migrations at once.
+        self._lock = threading.Lock()
 
     def next_drain(self) -> str:
         """Return an id for a new drain."""
-        self._drains += 1
-        return f'drain-{self._drains}'
+        with self._lock:
+            self._drains += 1
+            return f'drain-{self._drains}'
 
     def append(self, line: schema.Line) -> bytes:
         """Store a line, and return it as it was stored, without line end.
@@ -71,6 +75,11 @@ class ResultsFile:
         :param line: the line
         :raises ResultsError: it cannot be written
         """
+        with self._lock:
+            return self._begun().append(line)
+
+    def _begun(self) -> store.Chain:
+        """Return the chain of lines; begin it with the first one."""
         if self._chain is None:
             now = datetime.datetime.now(datetime.UTC)
             run = f'{self._name or now.strftime("%Y%m%dT%H%M%SZ")}-' \
@@ -85,7 +94,7 @@ class ResultsFile:
                 chain.discard()
                 raise
             self._chain = chain
-        return self._chain.append(line)
+        return self._chain
 
     def keep_logs(self, migration: str,
                   logs: Iterable[schema.HostLog]) -> None:

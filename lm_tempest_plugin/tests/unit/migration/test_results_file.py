@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from concurrent import futures
 import datetime
 from importlib import metadata
 import json
@@ -119,6 +120,16 @@ class ResultsFileTest(base.TestCase):
                 store.ResultsError, self.file.keep_logs, 'drain-1/1',
                 [schema.HostLog(host='alpha', name='qemu', lines=('one',))])
         self.assertIn('alpha-qemu.log cannot be written', str(exc))
+
+    def test_several_threads_may_append(self):
+        with futures.ThreadPoolExecutor(8) as pool:
+            list(pool.map(self.file.append, map(
+                builders.migration, range(200))))
+            names = set(pool.map(lambda _: self.file.next_drain(),
+                                 range(200)))
+        # Reading them checks the chain of digests.
+        self.assertEqual(200, len(self.read().migrations))
+        self.assertEqual(200, len(names))
 
     def test_drains_are_numbered(self):
         self.assertEqual(['drain-1', 'drain-2'], [
