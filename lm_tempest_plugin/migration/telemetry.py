@@ -61,8 +61,13 @@ class Telemetry:
         """
         found = msgspec.json.decode(line, type=schema.AnyLine)
         if isinstance(found, schema.DrainStarted):
-            self._progress.clear()
+            for server_id in found.server_ids:
+                self._progress.pop(server_id, None)
         self._metrics.stored(found)
+
+    def rest(self) -> None:
+        """Show that no live migrations are followed now."""
+        self._metrics.rest()
 
     def polled(self, snapshot: poll.Snapshot,
                migrations: Sequence[follow.Migration]) -> None:

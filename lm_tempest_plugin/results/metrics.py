@@ -193,7 +193,8 @@ class Metrics:
             self._set('active', 1)
             self._set('snapshot_timestamp_seconds', at_s)
             states = collections.Counter(each.state for each in migrations)
-            states[WAITING] = self._servers - len(migrations)
+            # Nobody knows how many more others will request.
+            states[WAITING] = max(0, self._servers - len(migrations))
             for state, count in states.items():
                 self._set('migrations', count, state)
             self._clear_servers()
@@ -215,19 +216,32 @@ class Metrics:
         with self._update():
             self._run = line.run
             if isinstance(line, schema.DrainStarted):
-                self._begin(line.servers)
+                if line.strategy == schema.BY_OTHERS:
+                    self._set('active', 1)
+                else:
+                    self._begin(line.servers)
             elif isinstance(line, schema.MigrationResult):
                 self._judge(line)
             elif isinstance(line, schema.DrainResult):
-                self._set('active', 0)
-                for name in ('host_migrations', 'queued_migrations',
-                             'compute_up', 'snapshot_timestamp_seconds'):
-                    self._gauges[name].clear()
+                # Those of others are followed one beside the other.
+                if line.strategy != schema.BY_OTHERS:
+                    self._rest()
                 for outcome in line.checks:
                     # From 0 on, so that its first problem is an increase.
                     self._count('problems_total', outcome.check, by=0)
                 for problem in line.problems:
                     self._count('problems_total', problem.check)
+
+    def rest(self) -> None:
+        """Show that no live migrations are followed now."""
+        with self._update():
+            self._rest()
+
+    def _rest(self) -> None:
+        self._set('active', 0)
+        for name in ('host_migrations', 'queued_migrations', 'compute_up',
+                     'snapshot_timestamp_seconds'):
+            self._gauges[name].clear()
 
     def close(self) -> None:
         """Let Prometheus scrape the last values, and serve them no more.

@@ -34,6 +34,9 @@ VERSION = 2
 #: The digest in the first line, which has no line before it.
 NO_DIGEST = '0' * 64
 COMPLETED = 'completed'
+#: The strategy of a live migration that somebody else requested and `watch`
+#: judged. Each is a drain of its own.
+BY_OTHERS = 'by others'
 
 
 # Without gc, 100,000 migrations take 60 MB less. Structs of a line cannot be
@@ -852,7 +855,8 @@ class _OfDrain(Line, frozen=True, kw_only=True):
     :ivar test: id of the test, or name of the command
     :ivar settings: settings and storage that were declared or set
     :ivar workload: work of the guests meanwhile
-    :ivar strategy: such as ``window of 2``
+    :ivar strategy: such as ``window of 2``; ``by others`` for a migration
+        that somebody else requested
     :ivar servers: number of servers of the drain
     :ivar round_trip: number of the round trip, from 1
     :ivar measured: whether its figures count; false for a warm-up and for a
@@ -919,8 +923,9 @@ class MigrationResult(_OfDrain, frozen=True, kw_only=True, tag='migration'):
     :ivar server_id: UUID of the server
     :ivar server_name: its name
     :ivar flavor: its size
-    :ivar block_migration: as it was requested
-    :ivar microversion: of the request
+    :ivar block_migration: as it was requested; ``unknown`` if somebody else
+        requested it
+    :ivar microversion: of the request; empty if it is not known
     :ivar request_id: nova's id of the request
     :ivar refusal: nova's answer if it refused; null otherwise
     :ivar requested_at: when it was requested

@@ -101,6 +101,28 @@ class PolledTest(base.TestCase):
         self.assertEqual([metrics.HostState('alpha', True, 1, 0, 0),
                           metrics.HostState('beta', False, 0, 1, 0)], hosts)
 
+    def test_the_progress_of_another_migration_is_forgotten(self):
+        migration = builders.migration()
+        migration.progress.append(PROGRESS)
+        running = [builders.record('running')]
+        for at_s, forgotten, expected_s in ((1, False, 1001), (2, False, 1001),
+                                            (3, True, 1003)):
+            if forgotten:
+                self.telemetry.stored(msgspec.json.encode(schema.DrainStarted(
+                    drain='drain-2', test='', settings=schema.Settings(),
+                    strategy=schema.BY_OTHERS, servers=1, round_trip=1,
+                    measured=True, source='alpha', destination='',
+                    server_ids=(migration.request.server_id,))))
+            _, [found], _ = self.poll(builders.snapshot(
+                at_s, running, builders.migrating()), migration)
+            self.assertEqual(
+                expected_s + builders.REQUESTED_NS / builders.S,
+                found.progress_s)
+
+    def test_rest(self):
+        self.telemetry.rest()
+        self.shown.rest.assert_called_once_with()
+
     def test_services_are_asked_now_and_then(self):
         for at_s in range(1, 21):
             self.poll(builders.snapshot(at_s))

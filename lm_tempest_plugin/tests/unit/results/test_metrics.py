@@ -169,6 +169,33 @@ class StoredTest(MetricsTestCase):
                 (('snapshot_timestamp_seconds',), None)):
             self.assertEqual(value, found.get(key), key)
 
+    def test_migrations_of_others_overlap(self):
+        """The first line and the end of one say nothing of the others."""
+        for _ in range(2):
+            self.metrics.stored(msgspec.structs.replace(
+                started(1), strategy=schema.BY_OTHERS))
+        self.metrics.snapshot(1000.0, [followed(), followed('server-1')], [
+            metrics.HostState('compute1', True, 2, 0, 0)])
+        self.metrics.stored(of_run(builders.drain(
+            strategy=schema.BY_OTHERS,
+            problems=(builders.problem(check='transport'),))))
+        found = self.samples()
+        for key, value in (
+                (('active',), 1), (('migrations', 'running'), 2),
+                (('problems_total', 'transport'), 1),
+                (('compute_up', 'compute1'), 1),
+                (('snapshot_timestamp_seconds',), 1000.0)):
+            self.assertEqual(value, found.get(key), key)
+        self.metrics.rest()
+        found = self.samples()
+        self.assertEqual((0, None), (
+            found['active',], found.get(('compute_up', 'compute1'))))
+
+    def test_nobody_knows_how_many_others_will_request(self):
+        self.metrics.stored(started(1))
+        self.metrics.snapshot(1000.0, [followed(), followed('server-1')], [])
+        self.assertEqual(0, self.samples()['migrations', 'waiting'])
+
 
 class OutputTest(base.TestCase):
 
