@@ -24,8 +24,10 @@ from collections.abc import Mapping
 import contextlib
 import dataclasses
 import datetime
+import functools
 import logging
 import time
+from typing import TypeVar
 
 from oslo_log import log
 from tempest.lib import exceptions
@@ -45,6 +47,7 @@ CLOCK_SKEW = datetime.timedelta(minutes=5)
 # this much.
 SERVICES_SKEW = datetime.timedelta(seconds=10)
 DELETED = 'DELETED'
+Answer = TypeVar('Answer')
 
 
 class ApiUnavailable(exceptions.TempestException):
@@ -74,9 +77,20 @@ class Snapshot:
 
         :param host: name of the source host
         """
-        return [record for found in self.records.values()
-                for record in found if record.source == host and
-                not migration_records.is_terminal(record)]
+        return self._leaving.get(host, [])
+
+    @functools.cached_property
+    def _leaving(self) -> Mapping[str, list[schema.MigrationRecord]]:
+        """All records that go on, by the source host.
+
+        A thousand hosts may ask, and each would go through all records.
+        """
+        found: dict[str, list[schema.MigrationRecord]] = {}
+        for records in self.records.values():
+            for record in records:
+                if not migration_records.is_terminal(record):
+                    found.setdefault(record.source, []).append(record)
+        return found
 
 
 @contextlib.contextmanager
@@ -138,11 +152,22 @@ class Poller:
 
         :raises ApiUnavailable: no snapshot succeeded for too long
         """
-        while True:
+        def take() -> Snapshot:
             self.polls += 1
+            return self._take()
+
+        return self.repeat(take)
+
+    def repeat(self, ask: Callable[[], Answer]) -> Answer:
+        """Return the answer of the API; ask again while it is away.
+
+        :param ask: sends requests
+        :raises ApiUnavailable: there was no answer for too long
+        """
+        while True:
             try:
                 with _without_request_log():
-                    taken = self._take()
+                    answer = ask()
             except (exceptions.RestClientException,
                     *api.NO_ANSWER) as exc:
                 if not api.is_transient(exc):
@@ -158,8 +183,8 @@ class Poller:
                         f'poll_error_timeout); last error: {exc}') from exc
                 self.pause()
             else:
-                self._last_ns = taken.at_ns
-                return taken
+                self._last_ns = self._clock()
+                return answer
 
     def _take(self) -> Snapshot:
         """Ask for the records, then for the servers.

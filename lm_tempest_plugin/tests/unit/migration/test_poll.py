@@ -177,6 +177,18 @@ class AwayTest(PollerTestCase):
             self.poller.snapshot()
         self.assertEqual(20, self.poller.errors)
 
+    def test_any_request_can_be_repeated(self):
+        answers = [OSError('reset'), 'an answer']
+
+        def ask():
+            found = answers.pop(0)
+            if isinstance(found, Exception):
+                raise found
+            return found
+
+        self.assertEqual('an answer', self.poller.repeat(ask))
+        self.assertEqual((0, 1), (self.poller.polls, self.poller.errors))
+
     def test_our_own_mistake_is_not_tolerated(self):
         self.cloud.fails = [lib_exc.Forbidden(
             'no', resp=fakes.Response(403))]
