@@ -63,6 +63,7 @@ def server_body(server):
         'status': server.status, 'OS-EXT-STS:task_state': server.task_state,
         'OS-EXT-SRV-ATTR:host': server.host, 'image': {'id': 'image'},
         'fault': {'message': server.fault}, 'progress': server.progress,
+        'OS-EXT-STS:vm_state': server.vm_state,
         'flavor': {'vcpus': server.vcpus,
                    'ram': round(server.ram_gib * 1024),
                    'disk': round(server.disk_gib), 'ephemeral': 0,
@@ -131,6 +132,7 @@ class Cloud:
         # Too old for snapshots.
         self.old_records = []
         self.records = []
+        self.actions = {}
         self._ends_ns = {}
         self.clients = clients(**{
             field.name: self for field in
@@ -193,6 +195,7 @@ class Cloud:
             destination=kwargs['host'] or 'beta',
             created_at=now(), updated_at=now()))
         self._change(server_id, 'MIGRATING', 'migrating', source)
+        self.act(server_id, 'live-migration', f'req-{number}')
         return mock.Mock(response=fakes.Response(
             202, **{'x-openstack-request-id': f'req-{number}'}))
 
@@ -207,7 +210,9 @@ class Cloud:
                      else 'list_migrations')
         newest = [
             each for each in reversed(self.records)
-            if kwargs.get('instance_uuid', each.server_id) == each.server_id]
+            if kwargs.get('instance_uuid', each.server_id) == each.server_id
+            # nova hides them.
+            and self.servers[each.server_id].status != 'DELETED']
         if 'instance_uuid' in kwargs:
             newest += self.old_records
         begin = 0
@@ -234,7 +239,7 @@ class Cloud:
         raise lib_exc.Forbidden('the policy hides instance actions')
 
     def list_instance_actions(self, server_id):
-        return {'instanceActions': []}
+        return {'instanceActions': self.actions.get(server_id, [])}
 
     def list_services(self, binary):
         return rest_client.ResponseBody(fakes.Response(200), {'services': [
@@ -271,11 +276,21 @@ class Cloud:
         del found['at_s']
         return {'migrations': [found]}
 
+    def act(self, server_id, name, request_id='req-other'):
+        """Note that a user asked for an action."""
+        # nova lists the newest first.
+        self.actions.setdefault(server_id, []).insert(0, {
+            'action': name, 'request_id': request_id, 'user_id': 'a user',
+            'start_time': now()})
+
     def change(self, server_id, **changes):
         """Change a server."""
         self.servers[server_id] = dataclasses.replace(
             self.servers[server_id], **changes)
 
     def delete(self, server_id):
-        """Delete a server."""
+        """Delete a server, and with it its migration."""
+        for number, each in enumerate(self.records):
+            if each.server_id == server_id:
+                self._set_status(number, 'error')
         self._change(server_id, 'DELETED', None, '')
