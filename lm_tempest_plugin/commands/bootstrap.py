@@ -41,6 +41,38 @@ class CloudCommand(command.Command):
             help='name of the cloud in clouds.yaml; the account needs '
             'administrator\'s rights, a user name and a password')
         parser.add_argument(
+            '--config', metavar='FILE', default='',
+            help='more options of tempest.conf, such as access to hosts; '
+            'they override')
+        parser.add_argument(
+            '--workspace', metavar='DIRECTORY', default='',
+            help='directory for tempest.conf, logs and results (default: '
+            'live-migration-ha-NAME)')
+        return parser
+
+    def run(self, parsed_args: argparse.Namespace) -> int:
+        """Return the exit code; print an error as one sentence."""
+        try:
+            return int(super().run(parsed_args) or 0)
+        except (setup.SetupError, utils.MissingLibrary,
+                common.OutputError) as exc:
+            _print(self.app.stderr, str(exc))
+            return common.BAD_INPUT
+
+    def say(self, text: str) -> None:
+        """Print a line at once; use stderr if stdout is gone."""
+        if not _print(self.app.stdout, text):
+            self.app.stdout = self.app.stderr
+            _print(self.app.stdout, text)
+
+
+class BuildCommand(CloudCommand):
+    """A command that builds resources in a cloud."""
+
+    def get_parser(self, prog_name: str) -> argparse.ArgumentParser:
+        """Return the parser of the arguments."""
+        parser = super().get_parser(prog_name)
+        parser.add_argument(
             '--image', metavar='FILE_OR_NAME', default='',
             help='image of the guests: a file, which is uploaded, or the '
             'name or id of an image that all projects can use (default: the '
@@ -66,30 +98,7 @@ class CloudCommand(command.Command):
             '--deploy-by', choices=('nova', 'heat'), default='',
             help='service that deploys the servers of the tests: nova itself '
             '(the default), or Heat, by a stack')
-        parser.add_argument(
-            '--config', metavar='FILE', default='',
-            help='more options of tempest.conf, such as access to hosts; '
-            'they override')
-        parser.add_argument(
-            '--workspace', metavar='DIRECTORY', default='',
-            help='directory for tempest.conf, logs and results (default: '
-            'live-migration-ha-NAME)')
         return parser
-
-    def run(self, parsed_args: argparse.Namespace) -> int:
-        """Return the exit code; print an error as one sentence."""
-        try:
-            return int(super().run(parsed_args) or 0)
-        except (setup.SetupError, utils.MissingLibrary,
-                common.OutputError) as exc:
-            _print(self.app.stderr, str(exc))
-            return common.BAD_INPUT
-
-    def say(self, text: str) -> None:
-        """Print a line at once; use stderr if stdout is gone."""
-        if not _print(self.app.stdout, text):
-            self.app.stdout = self.app.stderr
-            _print(self.app.stdout, text)
 
 
 def _print(stream: TextIO, text: str) -> bool:
@@ -119,7 +128,7 @@ def find_workspace(parsed_args: argparse.Namespace) -> workspace.Workspace:
         parsed_args.workspace or f'live-migration-ha-{parsed_args.os_cloud}')
 
 
-class Bootstrap(CloudCommand):
+class Bootstrap(BuildCommand):
     """Create the resources that the tests need, and write tempest.conf.
 
     Existing resources are used; a second call creates nothing. Resources that

@@ -39,7 +39,7 @@ REPORT_MODULES = (REPORT, 'lm_tempest_plugin.results.renderers', 'jinja2',
                   'plotly')
 
 
-class Verify(bootstrap.CloudCommand):
+class Verify(bootstrap.BuildCommand):
     """Live-migrate servers, judge the migrations, delete created resources.
 
     The exit code is 0 only if all tests passed and the report is good.
