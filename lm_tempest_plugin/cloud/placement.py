@@ -11,6 +11,7 @@
 # under the License.
 """Room for servers: placement's inventories and allocations, and quotas."""
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
@@ -110,10 +111,25 @@ def free_on_host(admin: api.Clients, host: str) -> Resources:
     :param host: name of the host
     :raises NoHypervisor: nova lists no hypervisor on this host
     """
-    uuid = compute_hosts.provider_uuids(admin.hypervisors).get(host)
-    if uuid is None:
-        raise NoHypervisor(f'nova lists no hypervisor on host {host}')
-    return free(admin.providers, uuid)
+    return free_on_hosts(admin, [host])[host]
+
+
+def free_on_hosts(admin: api.Clients,
+                  hosts: Iterable[str]) -> dict[str, Resources]:
+    """Return the free resources of hosts, by name.
+
+    :param admin: clients of an administrator
+    :param hosts: names of the hosts
+    :raises NoHypervisor: nova lists no hypervisor on one of them
+    """
+    hosts = list(hosts)
+    # One request for all hypervisors, and none where nobody asks.
+    uuids = (compute_hosts.provider_uuids(admin.hypervisors)
+             if hosts else {})
+    for host in hosts:
+        if host not in uuids:
+            raise NoHypervisor(f'nova lists no hypervisor on host {host}')
+    return {host: free(admin.providers, uuids[host]) for host in hosts}
 
 
 def free(providers_client: Any, provider_uuid: str) -> Resources:

@@ -273,7 +273,7 @@ def _drain(line: schema.DrainStarted | schema.DrainResult) -> str:
     return (f'{line.drain}: {line.servers} '
             f'{"server" if line.servers == 1 else "servers"} from '
             f'{line.source or "several hosts"} to '
-            f'{line.destination or "any host"}, {line.strategy}, round trip '
+            f'{line.destination or "other hosts"}, {line.strategy}, round trip '
             f'{line.round_trip}')
 
 

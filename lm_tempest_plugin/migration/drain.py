@@ -12,6 +12,7 @@
 
 """Requests, snapshots and concurrency of one drain."""
 
+import collections
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -167,8 +168,9 @@ class Drain:
         started_ns = time.monotonic_ns()
         while self._waiting or self._in_flight:
             for _ in range(self._plan.strategy.room(len(self._in_flight))):
-                if self._waiting:
-                    self._request(self._waiting.pop(0), snapshot)
+                server = self._next()
+                if server is not None:
+                    self._request(server, snapshot)
             self._poller.pause()
             snapshot = self._poller.snapshot()
             self._update(snapshot)
@@ -185,12 +187,25 @@ class Drain:
     def _in_flight(self) -> list[follow.Migration]:
         return [each for each in self._migrations if not each.ended]
 
+    def _next(self) -> Server | None:
+        """Return the next server; None if its hosts are all busy."""
+        limit = self._plan.strategy.per_host
+        busy = collections.Counter(
+            host for each in self._in_flight
+            for host in (each.request.source, each.request.destination))
+        for place, server in enumerate(self._waiting):
+            hosts = (server.host,
+                     self._plan.destination_of(server.server_id))
+            if not limit or all(busy[host] < limit for host in hosts):
+                return self._waiting.pop(place)
+        return None
+
     def _request(self, server: Server,
                  snapshot: poll.Snapshot) -> None:
         server_id = server.server_id
         requested = request.live_migrate(
             self._requester, snapshot.servers.get(server_id) or server,
-            self._plan.destination, self._plan.options,
+            self._plan.destination_of(server_id), self._plan.options,
             self._known.get(server_id, frozenset()) | {
                 record.uuid for record in snapshot.records.get(server_id, ())})
         timeouts = self._plan.timeouts

@@ -76,12 +76,15 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
     """
     before = [servers.show(clients.servers, each.server_id)
               for each in plan.servers]
-    sources = {server.host for server in before}
-    source = sources.pop() if len(sources) == 1 else ''
     refusal = plan.expected_refusal
     preflight.check(
         clients, compute_hosts.list_hosts(clients.services, plan.avoid),
-        before, plan.destination, refusal.obstacle if refusal else None)
+        before, plan.destination_of, refusal.obstacle if refusal else None)
+    # Empty for several, as for the choice of the scheduler.
+    source, destination = (
+        found.pop() if len(found) == 1 else '' for found in (
+            {server.host for server in before},
+            {plan.destination_of(server.server_id) for server in before}))
     # Checks read all records of a server, and snapshots recent ones only.
     known = {server.server_id: frozenset(
         record.uuid for record in migration_records.list_of_server(
@@ -91,7 +94,7 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
         plan, clients, store, hosts=hosts, inspected_by=inspector.Inspector(
             plan, clients, probes, hosts, guests),
         metrics=metrics, aborted=aborted, forced=forced)
-    judge.begin(before, source, plan.destination)
+    judge.begin(before, source, destination)
 
     def polled(snapshot: poll.Snapshot,
                migrations: Sequence[follow.Migration]) -> None:
@@ -102,9 +105,10 @@ def run(plan: MigrationPlan, clients: api.Clients, *,
             on_poll(snapshot, migrations)
 
     # Where the scheduler chooses, nobody knows in advance which host to
-    # observe. Requests that are refused send nothing between hosts.
-    observed = (hosts.observe(source, plan.destination)
-                if hosts and source and plan.destination and not refusal
+    # observe. Sockets are those of one pair of hosts. Requests that are
+    # refused send nothing between hosts.
+    observed = (hosts.observe(source, destination)
+                if hosts and source and destination and not refusal
                 else None)
     with observed or contextlib.nullcontext():
         drained = drain.Drain(

@@ -346,7 +346,7 @@ class Judge:
             self._store.keep_logs(result.migration, each.verdict.evidence.logs)
         LOG.info('Drained %s to %s in %.1f s, %s',
                  drain_result.source or 'several hosts',
-                 drain_result.destination or "the scheduler's choice",
+                 drain_result.destination or 'other hosts',
                  drain_result.wall_s, drain_result.strategy)
         return MigrationRun(self.plan, drained, judged, problems, results,
                             drain_result, self._lines)

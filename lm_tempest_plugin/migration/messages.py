@@ -130,7 +130,7 @@ def _problem_lines(drain: schema.DrainResult,
     lines = [_shortened(
         f'{number} {"problem" if number == 1 else "problems"}: live migration '
         f'of {len(results)} from {drain.source or "several hosts"} '
-        f'to {drain.destination or "any host"}, {drain.strategy}')]
+        f'to {drain.destination or "other hosts"}, {drain.strategy}')]
     for server_id, problems in by_server.items():
         subject = (f'Server {server_id} ({names.get(server_id, "other")}):'
                    if server_id else 'Hosts:')

@@ -31,10 +31,14 @@ class Strategy:
     :ivar barrier: True for batches: all of a batch have to end before the
         next batch is requested. False for a window: the next server follows
         as soon as one has ended.
+    :ivar per_host: maximum number in flight in which a host takes part, as
+        source or as destination; 0 for no limit. A server whose hosts are
+        busy lets later ones pass.
     """
 
     size: int
     barrier: bool
+    per_host: int = 0
 
     def __post_init__(self) -> None:
         if self.size < 1:
@@ -56,7 +60,8 @@ class Strategy:
         return max(0, self.size - in_flight)
 
     def __str__(self) -> str:
-        return f'{self.name} of {self.size}'
+        limit = f', {self.per_host} per host' if self.per_host else ''
+        return f'{self.name} of {self.size}{limit}'
 
 
 def batches(size: int) -> Strategy:
@@ -67,12 +72,14 @@ def batches(size: int) -> Strategy:
     return Strategy(size, barrier=True)
 
 
-def window(size: int) -> Strategy:
+def window(size: int, per_host: int = 0) -> Strategy:
     """Return a strategy that keeps a constant number in flight.
 
     :param size: maximum number in flight
+    :param per_host: maximum number in flight in which a host takes part; 0
+        for no limit
     """
-    return Strategy(size, barrier=False)
+    return Strategy(size, barrier=False, per_host=per_host)
 
 
 ONE_AT_A_TIME = window(1)
@@ -170,12 +177,15 @@ class PlannedServer:
     :ivar inspection: facts that were read in its guest before; None to leave
         the inside of the guest alone
     :ivar volumes: UUIDs of the volumes that are attached to it
+    :ivar destination: name of the host to which it goes; None for that of the
+        plan
     """
 
     server_id: str
     address: str = ''
     inspection: schema.GuestInspection | None = None
     volumes: tuple[str, ...] = ()
+    destination: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,7 +208,8 @@ class MigrationPlan:
     """One drain: everything that its outcome depends on.
 
     :ivar servers: the servers, in the order of the requests
-    :ivar destination: name of the host; empty for the scheduler's choice
+    :ivar destination: name of the host for servers that have none of their
+        own; empty for the scheduler's choice
     :ivar timeouts: time-outs and intervals
     :ivar bounds: accepted interruptions
     :ivar options: arguments of the requests
@@ -256,3 +267,12 @@ class MigrationPlan:
         """
         return next(each for each in self.servers
                     if each.server_id == server_id)
+
+    def destination_of(self, server_id: str) -> str:
+        """Return the name of the host to which a planned server goes.
+
+        :param server_id: its UUID
+        :returns: empty for the scheduler's choice
+        """
+        own = self.planned(server_id).destination
+        return self.destination if own is None else own

@@ -12,8 +12,10 @@
 
 """Refusal of a plan that cannot succeed, before anything is migrated."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 import enum
 import functools
@@ -49,7 +51,8 @@ class Obstacle(enum.StrEnum):
 
 def check(clients: api.Clients,
           known: Iterable[compute_hosts.ComputeService],
-          servers: Sequence[Server], destination: str,
+          servers: Sequence[Server],
+          destination_of: Callable[[str], str],
           expected: Obstacle | None = None) -> None:
     """Refuse servers and hosts that cannot take part in a live migration.
 
@@ -58,7 +61,8 @@ def check(clients: api.Clients,
     :param clients: of an administrator
     :param known: the compute services of the cloud
     :param servers: the servers to migrate
-    :param destination: name of the host; empty for the scheduler's choice
+    :param destination_of: returns the name of the host to which the server
+        with a UUID goes; empty for the scheduler's choice
     :param expected: the only obstacle that is accepted, and that has to be
         there; None to accept none
     :raises CannotMigrate: names the server or the host and the reason
@@ -69,7 +73,7 @@ def check(clients: api.Clients,
     for source in sorted({server.host for server in servers}):
         check_source(known, source)
     found = False
-    for obstacle, text in _obstacles(clients, known, servers, destination):
+    for obstacle, text in _obstacles(clients, known, servers, destination_of):
         if obstacle is not expected:
             raise CannotMigrate(text)
         found = True
@@ -81,7 +85,8 @@ def check(clients: api.Clients,
 
 def _obstacles(clients: api.Clients,
                known: Sequence[compute_hosts.ComputeService],
-               servers: Sequence[Server], destination: str
+               servers: Sequence[Server],
+               destination_of: Callable[[str], str]
                ) -> Iterator[tuple[Obstacle, str]]:
     """Yield the obstacles with their descriptions."""
     for server in servers:
@@ -90,34 +95,52 @@ def _obstacles(clients: api.Clients,
                 f'server {server.server_id} ({server.name}) cannot be '
                 f'live-migrated in its state: {server.state}; it has to be '
                 f'{" or ".join(MIGRATABLE)}, without a task')
-    if not destination:
-        return
-    host = _find(known, destination)
-    if host is None:
-        yield Obstacle.UNKNOWN_HOST, _describe_unknown(
-            known, 'destination', destination)
-        return
-    text = (f'the destination, host {host.name}, is {host.status} and '
-            f'{host.state}')
-    if host.status != 'enabled':
-        yield Obstacle.HOST_DISABLED, text
-    if host.state != 'up':
-        yield Obstacle.HOST_DOWN, text
-    there = [server for server in servers if server.host == destination]
-    for server in there:
-        yield Obstacle.SAME_HOST, (
-            f'server {server.server_id} ({server.name}) is already on '
-            f'host {destination}, the destination')
-    if there:
-        # They hold their room already.
-        return
-    needed = functools.reduce(
-        operator.add, map(placement.Resources.of, servers), placement.NOTHING)
-    lacking = needed.beyond(placement.free_on_host(clients, destination))
-    if lacking:
-        yield Obstacle.NO_ROOM, (
-            f'the destination, host {destination}, has no room for '
-            f'{len(servers)} servers: {"; ".join(lacking)}')
+    arriving: dict[str, list[Server]] = {}
+    for server in servers:
+        arriving.setdefault(destination_of(server.server_id), []).append(
+            server)
+    # The scheduler looks for room by itself.
+    arriving.pop('', None)
+    for destination, group in list(arriving.items()):
+        host = _find(known, destination)
+        if host is None:
+            del arriving[destination]
+            yield Obstacle.UNKNOWN_HOST, _describe_unknown(
+                known, 'destination', destination)
+            continue
+        text = (f'the destination, host {host.name}, is {host.status} and '
+                f'{host.state}')
+        if host.status != 'enabled':
+            yield Obstacle.HOST_DISABLED, text
+        if host.state != 'up':
+            yield Obstacle.HOST_DOWN, text
+        for server in group:
+            if server.host == destination:
+                # They hold their room already.
+                arriving.pop(destination, None)
+                yield Obstacle.SAME_HOST, (
+                    f'server {server.server_id} ({server.name}) is already '
+                    f'on host {destination}, the destination')
+    yield from _lacks_of_room(clients, arriving)
+
+
+def _lacks_of_room(clients: api.Clients,
+                   arriving: Mapping[str, Sequence[Server]]
+                   ) -> Iterator[tuple[Obstacle, str]]:
+    """Yield the destinations without room.
+
+    :param arriving: the servers that go to each host
+    """
+    free = placement.free_on_hosts(clients, arriving)
+    for destination, servers in arriving.items():
+        needed = functools.reduce(
+            operator.add, map(placement.Resources.of, servers),
+            placement.NOTHING)
+        lacking = needed.beyond(free[destination])
+        if lacking:
+            yield Obstacle.NO_ROOM, (
+                f'the destination, host {destination}, has no room for '
+                f'{len(servers)} servers: {"; ".join(lacking)}')
 
 
 def check_source(known: Iterable[compute_hosts.ComputeService],

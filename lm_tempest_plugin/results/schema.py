@@ -862,8 +862,8 @@ class _OfDrain(Line, frozen=True, kw_only=True):
     :ivar measured: whether its figures count; false for a warm-up and for a
         migration that was interfered with
     :ivar source: name of the source host; empty for several
-    :ivar destination: name of the destination host; empty if the scheduler
-        chooses
+    :ivar destination: name of the destination host; empty for several, and if
+        the scheduler chooses
     """
 
     drain: str

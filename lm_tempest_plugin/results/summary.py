@@ -532,7 +532,7 @@ def problems(results: store.Results) -> tuple[str, ...]:
 def drain_title(drain: schema.DrainResult) -> str:
     """Return a title of a drain, without its settings."""
     return (f'drain of {drain.source or "several hosts"} to '
-            f'{drain.destination or "any host"}, {drain.strategy}, round '
+            f'{drain.destination or "other hosts"}, {drain.strategy}, round '
             f'trip {drain.round_trip}')
 
 

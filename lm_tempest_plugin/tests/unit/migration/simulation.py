@@ -115,11 +115,13 @@ class Cloud:
     :ivar durations_s: duration of a migration, by UUID of the server
     :ivar outcomes: final status of a migration record other than completed,
         by UUID of the server
+    :ivar hosts: names of the compute hosts
     """
 
-    def __init__(self, number, limit=1):
+    def __init__(self, number, limit=1, hosts=('alpha', 'beta')):
         self.clock = fakes.Clock()
         self.limit = limit
+        self.hosts = hosts
         self.calls, self.requested, self.fails = [], [], []
         self.refusals, self.durations_s, self.outcomes = {}, {}, {}
         self.progress_error = None
@@ -244,12 +246,12 @@ class Cloud:
     def list_services(self, binary):
         return rest_client.ResponseBody(fakes.Response(200), {'services': [
             {'host': host, 'status': 'enabled', 'state': 'up'}
-            for host in ('alpha', 'beta')]})
+            for host in self.hosts]})
 
     def list_hypervisors(self, detail):
         return {'hypervisors': [
             {'id': f'uuid-of-{host}', 'service': {'host': host}}
-            for host in ('alpha', 'beta')]}
+            for host in self.hosts]}
 
     def list_resource_provider_inventories(self, uuid):
         return {'inventories': {

@@ -24,13 +24,21 @@ from lm_tempest_plugin.tests.unit.migration import simulation
 
 class DrainTestCase(base.TestCase):
 
-    def drain(self, cloud, strategy, timeout_s=60, **kwargs):
+    def drain(self, cloud, strategy, timeout_s=60, destinations=None,
+              **kwargs):
+        """Migrate all servers of a cloud.
+
+        :param destinations: those of servers that do not go to beta, by UUID
+        """
         simulation.use_clock(self, cloud.clock)
         servers = list(cloud.servers.values())
         return drain.Drain(
             cloud.clients, poll.Poller(cloud.clients, servers, 0.5, 3.0),
             builders.new_plan(
-                strategy=strategy,
+                *(plan.PlannedServer(
+                    each.server_id,
+                    destination=(destinations or {}).get(each.server_id))
+                  for each in servers), strategy=strategy,
                 timeouts=plan.Timeouts(
                     timeout_s, 0, 0, 5, 0.5, 3.0, 1.0)),
             servers, **kwargs).run()
@@ -108,6 +116,65 @@ class WindowTest(DrainTestCase):
         self.assertGreater(drained.migrations[-1].duration_s, 90)
         self.assertEqual({''}, {
             each.timed_out for each in drained.migrations})
+
+
+class PairsTest(DrainTestCase):
+    """Each server has a destination of its own."""
+
+    def ring(self, number, size, **durations_s):
+        """Send a server from each host to the next; return all requests.
+
+        :param number: number of hosts
+        :param size: maximum number of migrations at once
+        :param durations_s: by name of the source
+        """
+        hosts = [f'host{each}' for each in range(number)]
+        cloud = simulation.Cloud(number, limit=number, hosts=hosts)
+        destinations = {}
+        for place, (server_id, host) in enumerate(zip(
+                list(cloud.servers), hosts)):
+            cloud.change(server_id, host=host)
+            cloud.durations_s[server_id] = durations_s.get(host, 5)
+            destinations[server_id] = hosts[(place + 1) % number]
+        drained = self.drain(cloud, plan.window(size, per_host=1),
+                             destinations=destinations)
+        self.assertEqual(destinations, {
+            each.server_id: each.host for each in cloud.servers.values()})
+        self.assertEqual(destinations, {
+            each.request.server_id: each.request.destination
+            for each in drained.migrations})
+        self.assertEqual(hosts, [
+            each.host for each in drained.concurrency])
+        self.assert_hosts_work_on_one(drained)
+        return cloud.requested
+
+    def assert_hosts_work_on_one(self, drained):
+        spans = [(each.request.requested_ns, each.ended_ns,
+                  {each.request.source, each.request.destination})
+                 for each in drained.migrations]
+        for number, (begin_ns, end_ns, hosts) in enumerate(spans):
+            for other_begin_ns, other_end_ns, others in spans[:number]:
+                self.assertFalse(
+                    hosts & others and begin_ns < other_end_ns and
+                    other_begin_ns < end_ns)
+
+    def test_pairs_with_different_hosts_go_side_by_side(self):
+        requested = self.ring(4, 9)
+        # First 0 to 1 and 2 to 3, then the others.
+        self.assertEqual(
+            [('server-0', 0), ('server-2', 1), ('server-1', 0),
+             ('server-3', 1)],
+            [(server_id, going_on) for _, server_id, going_on in requested])
+
+    def test_a_limit_in_the_cloud(self):
+        self.assertEqual({0}, {
+            going_on for *_, going_on in self.ring(4, 1)})
+
+    def test_a_long_one_delays_only_those_of_its_hosts(self):
+        requested = self.ring(6, 9, host0=40)
+        self.assertEqual(['server-1', 'server-5'], sorted(
+            server_id for _, server_id, _ in requested[-2:]))
+        self.assertLess(requested[3][0], requested[-1][0])
 
 
 class FailureTest(DrainTestCase):

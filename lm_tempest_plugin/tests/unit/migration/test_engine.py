@@ -169,6 +169,37 @@ class RunTest(EngineTestCase):
         self.assertEqual(['server-0', 'server-1'], [
             server_id for _, server_id, _ in self.cloud.requested])
 
+    def test_servers_with_destinations_of_their_own(self):
+        self.cloud.hosts = ('alpha', 'beta', 'gamma')
+        self.cloud.change('server-1', host='beta')
+        planned = self.plan(destination='', strategy=plan.window(2, 1))
+        run = self.run_plan(
+            dataclasses.replace(planned, servers=tuple(
+                dataclasses.replace(each, destination=name)
+                for each, name in zip(planned.servers, ('beta', 'gamma')))),
+            hosts=self.hosts)
+        self.assertEqual([], run.problems)
+        found = self.read()
+        self.assertEqual(
+            [('alpha', 'beta'), ('beta', 'gamma')],
+            [(each.source, each.destination) for each in found.migrations])
+        self.assertEqual(
+            [('', '', 'window of 2, 1 per host')],
+            [(each.source, each.destination, each.strategy)
+             for each in found.drains])
+        self.assertEqual([], found.unjudged)
+        # Sockets are those of one pair of hosts.
+        self.hosts.observe.assert_not_called()
+
+    def test_one_server_with_a_destination_of_its_own(self):
+        planned = self.plan(destination='')
+        self.run_plan(dataclasses.replace(planned, servers=(
+            dataclasses.replace(planned.servers[0], destination='beta'),)),
+            hosts=self.hosts)
+        self.hosts.observe.assert_called_once_with('alpha', 'beta')
+        self.assertEqual(['beta'], [
+            each.destination for each in self.read().drains])
+
     def test_snapshots_are_passed_on(self):
         on_poll = mock.Mock()
         run = self.run_plan(on_poll=on_poll)

@@ -142,7 +142,7 @@ class DescribeProblemsTest(test_engine.EngineTestCase):
         run = dataclasses.replace(
             self.run_plan(self.plan(destination='')), problems=[
                 schema.Problem(check='host-access', text='no SSH')])
-        self.assertIn('from several hosts to any host',
+        self.assertIn('from several hosts to other hosts',
                       self.describe(run)[0])
 
     def test_long_evidence_is_cut_first(self):

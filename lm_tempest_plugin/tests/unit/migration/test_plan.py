@@ -37,6 +37,8 @@ class StrategyTest(base.TestCase):
         found = plan.window(3)
         self.assertEqual([3, 2, 1, 0, 0], [found.room(n) for n in range(5)])
         self.assertEqual('window of 3', str(found))
+        self.assertEqual('window of 3, 1 per host',
+                         str(plan.window(3, per_host=1)))
 
     def test_one_at_a_time(self):
         self.assertEqual([1, 0], [
@@ -91,3 +93,12 @@ class MigrationPlanTest(base.TestCase):
     def test_a_plan_cannot_be_changed(self):
         self.assertRaises(dataclasses.FrozenInstanceError, setattr,
                           builders.new_plan(), 'destination', 'alpha')
+
+    def test_destinations(self):
+        found = builders.new_plan(
+            plan.PlannedServer('one'),
+            plan.PlannedServer('two', destination='gamma'),
+            plan.PlannedServer('three', destination=''))
+        self.assertEqual(
+            ['beta', 'gamma', ''],
+            list(map(found.destination_of, ('one', 'two', 'three'))))

@@ -74,8 +74,8 @@ class CheckTestCase(base.TestCase):
     def check(self, *servers, destination='beta', services=builders.UP,
               **kwargs):
         preflight.check(
-            self.clients, iter(services), list(servers), destination,
-            **kwargs)
+            self.clients, iter(services), list(servers),
+            lambda server_id: destination, **kwargs)
 
     def assert_refused(self, parts, *servers, **kwargs):
         exc = self.assertRaises(
@@ -138,6 +138,31 @@ class CheckTest(CheckTestCase):
             ['host beta', 'no room for 4 servers',
              'VCPU: 8 needed, 6 free', 'MEMORY_MB: 8192 needed, 6656 free'],
             *[builders.server()] * 4)
+
+    def test_destinations_of_their_own(self):
+        gamma = compute_hosts.ComputeService('gamma', 'disabled', 'up')
+        servers = [builders.server(server_id=each) for each in (
+            'one', 'two', 'three', 'four')]
+        destinations = dict.fromkeys(('one', 'two', 'three'), 'beta')
+        # No host has to take all four.
+        for name, text in (('', ''), ('gamma', 'host gamma, is disabled'),
+                           ('alpha', 'four (guest) is already on host alpha'),
+                           ('beta', 'no room for 4 servers')):
+            destinations['four'] = name
+
+            def check():
+                preflight.check(self.clients, [*builders.UP, gamma], servers,
+                                destinations.get)
+
+            if text:
+                exc = self.assertRaises(preflight.CannotMigrate, check)
+                self.assertIn(text, str(exc))
+            else:
+                check()
+        self.clients.hypervisors.list_hypervisors.reset_mock()
+        self.assertRaises(preflight.CannotMigrate, check)
+        self.clients.hypervisors.list_hypervisors.assert_called_once_with(
+            detail=True)
 
     def test_local_disks(self):
         self.assert_refused(['DISK_GB: 91 needed, 90 free'],
