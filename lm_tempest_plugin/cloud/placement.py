@@ -92,6 +92,10 @@ class Resources:
             for name, field in _CLASSES.items()
             if getattr(self, field) > max(0, getattr(free, field))]
 
+    def __mul__(self, number: int) -> 'Resources':
+        return Resources(self.vcpus * number, self.ram_mib * number,
+                         self.disk_gib * number)
+
     def times(self, free: 'Resources') -> int:
         """Return how often this amount fits into the free amount."""
         return max(0, min(
@@ -154,6 +158,29 @@ def free(providers_client: Any, provider_uuid: str) -> Resources:
 
     return Resources(**{
         field: left(name) for name, field in _CLASSES.items()})
+
+
+def room_query(needed: Resources) -> str:
+    """Return the path with which placement lists the providers with room.
+
+    :param needed: resources that one provider has to have
+    """
+    amounts = ','.join(
+        f'{name}:{getattr(needed, field)}'
+        for name, field in _CLASSES.items() if getattr(needed, field))
+    return f'/allocation_candidates?resources={amounts}'
+
+
+def list_candidates(placement_client: Any, needed: Resources) -> Any:
+    """Return placement's answer to room_query().
+
+    :param placement_client: tempest.lib's PlacementClient, of an admin
+    :param needed: resources that one provider has to have
+    """
+    with _use_microversion(MICROVERSION):
+        resp, body = placement_client.get(room_query(needed))
+    placement_client.expected_success(200, resp.status)
+    return json.loads(body)
 
 
 def allocations(placement_client: Any, consumer: str) -> frozenset[str]:
