@@ -111,6 +111,7 @@ class GuestOptions:
     :ivar dynamic_credentials: whether the project was made for these tests,
         so that its quota may be lifted
     :ivar console_output: whether the cloud offers console logs
+    :ivar floating: whether guests are reached at floating addresses
     :ivar own_ports: whether Tempest creates a port for each server itself
     :ivar name_prefix: with which the names of servers begin
     """
@@ -124,6 +125,7 @@ class GuestOptions:
     disk_mib: int = 0
     dynamic_credentials: bool = False
     console_output: bool = True
+    floating: bool = False
     own_ports: bool = False
     name_prefix: str = 'tempest'
 
@@ -143,6 +145,7 @@ class GuestOptions:
             disk_mib=conf.live_migration_ha.disk_mib,
             dynamic_credentials=conf.auth.use_dynamic_credentials,
             console_output=conf.compute_feature_enabled.console_output,
+            floating=conf.validation.connect_method == 'floating',
             own_ports=bool(conf.network.port_vnic_type or
                            conf.network.port_profile),
             name_prefix=conf.resource_name_prefix)
@@ -188,16 +191,11 @@ class GuestBuilder:
             another number of servers
         :raises TimeoutException: one was not ACTIVE in time
         """
-        private_key, login = self._login
         if flavor:
             kwargs['flavor'] = flavor
         if host:
             kwargs['host'] = host
-        kwargs = {
-            'security_groups': [{'name': self._security_group['name']}],
-            'user_data': base64.b64encode(echo_script(
-                self._options.tcp_echo_port).encode()).decode(),
-            **login, **kwargs}
+        kwargs = {**self._arguments, **kwargs}
         together = number > 1 and not self._options.own_ports and not (
             {'block_device_mapping_v2', 'networks'} & kwargs.keys())
         server_ids: list[str] = []
@@ -207,8 +205,25 @@ class GuestBuilder:
             else:
                 for _ in range(number):
                     server_ids.append(self._create(**kwargs))
-            return [self._built(server_id, private_key)
-                    for server_id in server_ids]
+            return list(map(self._built, server_ids))
+        except Exception:
+            self._delete(server_ids)
+            raise
+
+    def build_on(self, hosts: Iterable[str]) -> list[Guest]:
+        """Build a server on each host, side by side; return them in order.
+
+        If one cannot be built, all are deleted at once.
+
+        :param hosts: names of the hosts; the owner is an administrator
+        :raises TempestException: one went into ERROR
+        :raises TimeoutException: one was not ACTIVE in time
+        """
+        server_ids: list[str] = []
+        try:
+            for host in hosts:
+                server_ids.append(self._create(host=host, **self._arguments))
+            return list(map(self._built, server_ids))
         except Exception:
             self._delete(server_ids)
             raise
@@ -303,13 +318,22 @@ class GuestBuilder:
                                addresses[0]['addr'], bare_key(text)))
         return sorted(found, key=lambda each: str(each.body['name']))
 
-    def _built(self, server_id: str, private_key: str | None) -> Guest:
+    def _built(self, server_id: str) -> Guest:
         server = self._wait_for(server_id, 'ACTIVE')
         body = self._owner.servers_client.show_server(server_id)['server']
         address = self._test.get_server_ip(body)
         LOG.info('Server %s (%s) was built on host %s and has address %s',
                  server_id, server.name, server.host, address)
-        return Guest(body, server.host, address, private_key)
+        return Guest(body, server.host, address, self._login[0])
+
+    @functools.cached_property
+    def _arguments(self) -> dict[str, Any]:
+        """The parameters of create_server() that all servers share."""
+        return {
+            'security_groups': [{'name': self._security_group['name']}],
+            'user_data': base64.b64encode(echo_script(
+                self._options.tcp_echo_port).encode()).decode(),
+            **self._login[1]}
 
     # One key pair and one security group for all guests of a test, because
     # their quotas are small.
@@ -348,7 +372,8 @@ class GuestBuilder:
 
         :param wanted: largest number to return
         :param fewest: smallest acceptable number
-        :param hosts: names of hosts; each has to have room for all servers
+        :param hosts: names of hosts; each has to have room for all servers;
+            none to look at the quota alone
         :raises NoHypervisor: nova lists no hypervisor on a host
         :raises NoRoom: fewer than the smallest acceptable number fit
         """
@@ -366,7 +391,7 @@ class GuestBuilder:
         allowed = placement.quota_room(self._owner.limits_client, each)
         if allowed is not None:
             limits['the quota'] = allowed
-        number = min(wanted, *limits.values())
+        number = min([wanted, *limits.values()])
         found = ', '.join(f'{place} has room for {limit}'
                           for place, limit in limits.items())
         if number < fewest:
@@ -401,6 +426,16 @@ class GuestBuilder:
         :raises TimeoutException: one is still there
         """
         self._delete([guest.server_id for guest in guests])
+        if not self._options.floating:
+            return
+        # Tempest would free their addresses at the end of the test, and the
+        # default quota of a project is 50.
+        client = self._owner.floating_ips_client
+        for guest in guests:
+            for found in client.list_floatingips(
+                    floating_ip_address=guest.address)['floatingips']:
+                test_utils.call_and_ignore_notfound_exc(
+                    client.delete_floatingip, found['id'])
 
     def _delete(self, server_ids: Sequence[str]) -> None:
         # Request all first, so that nova deletes them side by side.

@@ -110,7 +110,7 @@ class StackBuilder(builder.GuestBuilder):
             raise exceptions.InvalidConfiguration(
                 f'[live_migration_ha] heat_template: {path} cannot be read: '
                 f'{getattr(exc, "strerror", None) or exc}') from exc
-        private_key, login = self._login
+        _, login = self._login
         port = self._options.tcp_echo_port
         parameters = {
             'count': number, 'host': host, 'echo_port': port,
@@ -127,8 +127,7 @@ class StackBuilder(builder.GuestBuilder):
         # Before the request, for it may be interrupted.
         self._test.addCleanup(self.client.delete, name, timeout_s)
         stack = self.client.create(name, template, parameters, timeout_s)
-        return stack, [self._built(each, private_key)
-                       for each in self.client.servers(stack)]
+        return stack, list(map(self._built, self.client.servers(stack)))
 
     def adopt_stack(self) -> tuple[stacks.Stack | None, list[builder.Guest]]:
         """Return the configured stack, and its servers on one host.

@@ -171,6 +171,28 @@ class BuildTest(BuilderTestCase):
         self.assertEqual({each.server_id for each in found},
                          set(self.delete_all()))
 
+    def test_one_on_each_host(self):
+        found = self.builder.build_on(['alpha', 'beta', 'gamma'])
+        self.assertEqual(['server-1', 'server-2', 'server-3'],
+                         [each.server_id for each in found])
+        self.assertEqual(
+            [('alpha', 'k'), ('beta', 'k'), ('gamma', 'k')],
+            [(call.kwargs['host'], call.kwargs['keypair']['name'])
+             for call in self.test.create_server.call_args_list])
+        self.launched.assert_not_called()
+        self.assertEqual({each.server_id for each in found},
+                         set(self.delete_all()))
+
+    def test_one_of_them_is_not_built(self):
+        self.shown(fakes.server(), fakes.server('ERROR', fault='full'))
+        self.admin.servers.delete_server.side_effect = lambda server_id: (
+            setattr(self.admin.servers.show_server, 'side_effect',
+                    exceptions.NotFound()))
+        exc = self.assertRaises(exceptions.TempestException,
+                                self.builder.build_on, ['alpha', 'beta'])
+        self.assertIn('full', str(exc))
+        self.assertEqual({'server-1', 'server-2'}, set(self.deleted()))
+
     def test_their_name_is_like_that_of_single_ones(self):
         self.make(name_prefix='ci', auth_method='configured').build(2)
         kwargs = self.launched.call_args.kwargs
@@ -292,6 +314,18 @@ class DeleteTest(BuilderTestCase):
         self.admin.servers.delete_server.side_effect = exceptions.NotFound()
         self.builder.delete(*found)
 
+    def test_floating_addresses_are_freed(self):
+        client = self.owner.floating_ips_client
+        client.list_floatingips.side_effect = lambda floating_ip_address: {
+            'floatingips': [{'id': f'id-of-{floating_ip_address}'}]}
+        for floating in (False, True):
+            self.builder = self.make(floating=floating)
+            self.test_now()
+            self.assertEqual(
+                [mock.call('id-of-192.0.2.1')] * (2 if floating else 0),
+                client.delete_floatingip.call_args_list)
+            self.shown(fakes.server())
+
 
 class RoomTest(BuilderTestCase):
 
@@ -340,6 +374,15 @@ class RoomTest(BuilderTestCase):
         self.admin.quotas.update_quota_set.assert_called_once_with(
             self.owner.credentials.project_id,
             instances=-1, cores=-1, ram=-1)
+
+    def test_the_quota_alone(self):
+        self.assertEqual(9, self.builder.room(9, 1))
+        self.allow(5)
+        self.assertEqual(5, self.builder.room(9, 1))
+        self.allow(0)
+        exc = self.assertRaises(
+            placement.NoRoom, self.builder.room, 9, 1)
+        self.assertIn('the quota has room for 0', str(exc))
 
     def test_no_other_quota_is_changed(self):
         self.builder.room(1, 1, 'alpha')

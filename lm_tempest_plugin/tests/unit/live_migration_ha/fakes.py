@@ -108,6 +108,7 @@ class LiveMigrationHaTestCase(base.TestCase):
                 block_migration_for_live_migration=True),
             validation=namespace(
                 run_validation=True, auth_method='keypair',
+                connect_method='fixed',
                 ip_version_for_ssh=4),
             network=namespace(port_vnic_type=None, port_profile={}),
             service_available=namespace(cinder=True, glance=True),
@@ -160,6 +161,8 @@ class TempestTestCase(LiveMigrationHaTestCase):
         self.numbers = itertools.count()
         self.guests, self.streams = [], {}
         self.builder.build.side_effect = self.build
+        self.builder.build_on.side_effect = lambda hosts: [
+            guest for host in hosts for guest in self.build(1, host)]
         self.builder.room.side_effect = lambda wanted, *_: wanted
         self.builder.flavor_id.side_effect = lambda name: (
             name and f'id-of-{name}')
