@@ -41,6 +41,9 @@ MICROVERSION = r'([1-9][0-9]*)\.(0|[1-9][0-9]*)'
 RUN_NAME = '([A-Za-z0-9_-][A-Za-z0-9._-]*)?'
 # Servers, batches, round trips, connections.
 COUNT = types.Integer(min=1, max=1000)
+# Which pairs of hosts cover hosts, and the facts in which both have to agree.
+HOST_PAIRS = ('ring', 'all', 'release')
+HOST_FACTS = ('zone', 'aggregates', 'architecture', 'hypervisor', 'cpu')
 
 
 class Tolerant(types.ConfigType):
@@ -745,8 +748,66 @@ matrix_opts = [
         'if they are not more than the hosts run at once.'),
 ]
 
+coverage_group = cfg.OptGroup(
+    name='live_migration_ha_coverage',
+    title='Coverage of hosts',
+    help='Which hosts the test that covers hosts lets send and receive a '
+         'server. `tempest live-migration-ha verify --hosts` sets these '
+         'options.')
+
+coverage_opts = [
+    _checked(cfg.ListOpt(
+        'hosts', default=['all'],
+        help='Hosts to cover: all, names of hosts, aggregate=NAME for those '
+        'of an aggregate, az=NAME for those of an availability zone. Hosts '
+        'that [compute]target_hosts_to_avoid matches are left out.'),
+        lambda words: '' if words else 'Should have at least 1 value'),
+    cfg.StrOpt(
+        'pairs', default='ring', choices=HOST_PAIRS,
+        help='Which hosts send to which. ring: each sends once and receives '
+        'once, the fewest migrations that cover all hosts. all: each sends to '
+        'each other one of its group. release: hosts of a version send to '
+        'those of the next one and back, as a rolling upgrade does.'),
+    cfg.ListOpt(
+        'group_by', default=list(HOST_FACTS),
+        item_type=types.String(choices=HOST_FACTS),
+        help='Facts in which two hosts have to agree, so that a server is '
+        'expected to move between them. Aggregates count if they have '
+        'metadata other than availability_zone. A host that agrees with no '
+        'other one is left out, and reported.'),
+    cfg.IntOpt(
+        'at_once', default=4, min=1, max=1000,
+        help='Maximum number of live migrations in the cloud at a time. Each '
+        'host takes part in one.'),
+    cfg.IntOpt(
+        'servers', default=20, min=1, max=1000,
+        help='Maximum number of servers that exist at a time; fewer if the '
+        'quota of a project that Tempest did not create allows fewer. They '
+        'are deleted as soon as their migrations are judged, and the next '
+        'ones are built.'),
+    _checked(cfg.StrOpt(
+        'max_failures', default='50%',
+        help='End the test when more than this number of planned migrations, '
+        'or this share of them with a % sign, had a problem. 100% to end '
+        'only when all hosts are covered.'),
+        lambda text: '' if re.fullmatch(r'\d{1,6}|(100|\d{1,2})%', text) else
+        f'{text!r} is no number, such as 5, and no share, such as 20%'),
+    cfg.BoolOpt(
+        'only_canaries', default=False,
+        help='Whether to build no servers, and to move only canaries '
+        '(canary_key_file in group live_migration_ha). A host without one '
+        'then only receives. With False, servers are built on hosts without '
+        'a canary.'),
+    cfg.StrOpt(
+        'resume', default='',
+        help='Directory with the results of an earlier run that was ended: '
+        'pairs of hosts that have a result there are not tried again. Empty, '
+        'the default, to begin anew.'),
+]
+
 _groups = [
     (live_migration_ha_group, live_migration_ha_opts),
+    (coverage_group, coverage_opts),
     (hosts_group, hosts_opts),
     (matrix_group, matrix_opts),
 ]
@@ -920,6 +981,12 @@ def _contradictions(conf: Any) -> Iterable[str]:
                f'is {values.max_stall} s, less than max_outage, '
                f'{values.max_outage} s: a connection to a guest that cannot '
                'be reached makes no progress')
+    if getattr(conf, coverage_group.name).only_canaries and (
+            not values.canary_key_file):
+        yield (f'option only_canaries in group [{coverage_group.name}] is '
+               'given, but canary_key_file in group '
+               f'[{live_migration_ha_group.name}] is not: build canaries '
+               'with `tempest live-migration-ha bootstrap --canaries`')
     if values.stack_id and not values.stack_key_file:
         yield (f'option stack_id in group [{live_migration_ha_group.name}] '
                'is given, but stack_key_file is not: the tests log in to its '

@@ -273,8 +273,8 @@ def _drain(line: schema.DrainStarted | schema.DrainResult) -> str:
     return (f'{line.drain}: {line.servers} '
             f'{"server" if line.servers == 1 else "servers"} from '
             f'{line.source or "several hosts"} to '
-            f'{line.destination or "other hosts"}, {line.strategy}, round trip '
-            f'{line.round_trip}')
+            f'{line.destination or "other hosts"}, {line.strategy}, round '
+            f'trip {line.round_trip}')
 
 
 class _Tail:

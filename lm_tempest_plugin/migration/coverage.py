@@ -31,9 +31,18 @@ import math
 import re
 from typing import NamedTuple
 
-RING, ALL, RELEASE = KINDS = ('ring', 'all', 'release')
-#: Facts in which hosts have to agree: fields of Host.
-GROUP_BY = ('zone', 'aggregates', 'architecture', 'hypervisor', 'cpu')
+from lm_tempest_plugin import config
+from lm_tempest_plugin.results import schema
+from lm_tempest_plugin.results import store
+
+RING, ALL, RELEASE = config.HOST_PAIRS
+# nova's messages of DestinationHypervisorTooOld, and of NoValidHost after it.
+# The engine has made sure that nothing else stands in the way.
+TOO_OLD = 'requires a newer hypervisor version|No valid host was found'
+#: Name of the file with the verdicts, beside the results files.
+VERDICTS = 'hosts.json'
+#: Hosts that a message names.
+NAMED = 10
 
 
 class CoverageError(Exception):
@@ -54,6 +63,20 @@ class Pair(NamedTuple):
         return f'{self.source} to {self.destination}'
 
 
+def age(qemu: str, nova: str, libvirt: str) -> tuple[list[int], ...]:
+    """Return a sort key of versions: the oldest first.
+
+    QEMU counts before nova: no guest of a newer QEMU goes to an older one.
+
+    :param qemu: version of QEMU
+    :param nova: version of nova-compute; empty if not known
+    :param libvirt: version of libvirt; empty if not known
+    """
+    return tuple([int(number) for number in re.findall(
+        # A commit has digits, too.
+        r'\d+', each.partition('+')[0])] for each in (qemu, nova, libvirt))
+
+
 @dataclasses.dataclass(frozen=True)
 class Host:
     """A compute host, with the facts that decide where its servers can go.
@@ -61,8 +84,9 @@ class Host:
     :ivar name: its name in nova
     :ivar unusable: why it cannot take part; empty if it can
     :ivar zone: its availability zone
-    :ivar aggregates: names of its aggregates whose metadata may reserve it
-        for certain servers, separated by commas
+    :ivar member_of: names of its aggregates
+    :ivar aggregates: those whose metadata may reserve it for certain
+        servers, separated by commas
     :ivar architecture: such as x86_64
     :ivar hypervisor: type of the hypervisor, such as QEMU
     :ivar cpu: vendor and model of its CPU; empty if nova does not tell
@@ -75,6 +99,7 @@ class Host:
     name: str
     unusable: str = ''
     zone: str = ''
+    member_of: frozenset[str] = frozenset()
     aggregates: str = ''
     architecture: str = ''
     hypervisor: str = ''
@@ -86,14 +111,8 @@ class Host:
 
     @functools.cached_property
     def age(self) -> tuple[list[int], ...]:
-        """Sort key: the oldest versions first, QEMU before nova.
-
-        No guest of a newer QEMU goes to an older one.
-        """
-        return tuple([int(number) for number in re.findall(
-            # A commit has digits, too.
-            r'\d+', each.partition('+')[0])]
-            for each in (self.qemu, self.nova, self.libvirt))
+        """Sort key: the oldest versions first."""
+        return age(self.qemu, self.nova, self.libvirt)
 
     @property
     def versions(self) -> str:
@@ -166,8 +185,41 @@ class CoveragePlan:
                    *parts.values(), 0, 0)
 
 
+def choose(hosts: Iterable[Host], words: Iterable[str]) -> list[Host]:
+    """Return the hosts that words stand for.
+
+    :param hosts: all hosts
+    :param words: all, names of hosts, aggregate=NAME, az=NAME
+    :raises CoverageError: one stands for no host; names those that exist
+    """
+    hosts = list(hosts)
+    found: dict[str, Host] = {}
+    for word in words:
+        kind, _, name = word.partition('=')
+        if word == 'all':
+            some, known = hosts, []
+        elif kind == 'aggregate':
+            some = [each for each in hosts if name in each.member_of]
+            known = sorted(frozenset().union(
+                *(each.member_of for each in hosts)))
+        elif kind == 'az':
+            some = [each for each in hosts if each.zone == name]
+            known = sorted({each.zone for each in hosts})
+        else:
+            some = [each for each in hosts if each.name == word]
+            known = [each.name for each in hosts]
+        if not some:
+            names = ', '.join(known[:NAMED]) or 'none'
+            raise CoverageError(
+                f'no compute host matches {word!r}; there are: {names}' + (
+                    f' and {len(known) - NAMED} more'
+                    if len(known) > NAMED else ''))
+        found |= {each.name: each for each in some}
+    return list(found.values())
+
+
 def plan(hosts: Iterable[Host], kind: str = RING,
-         group_by: Collection[str] = GROUP_BY,
+         group_by: Collection[str] = config.HOST_FACTS,
          senders: Collection[str] | None = None) -> CoveragePlan:
     """Return the live migrations that cover hosts.
 
@@ -227,7 +279,8 @@ def _nothing(groups: Mapping[str, Sequence[Host]],
     """Return why there is no pair."""
     if not groups:
         reasons = '; '.join(f'{name}: {reason}'
-                            for name, reason in sorted(left_out.items())[:10])
+                            for name, reason in sorted(
+                                left_out.items())[:NAMED])
         return ('no two hosts can take part in a live migration: '
                 f'{reasons or "no host was chosen"}')
     if kind == RELEASE and senders is None:
@@ -361,6 +414,22 @@ class Outcome:
     cause: str = ''
 
 
+def outcome(result: schema.MigrationResult) -> Outcome:
+    """Return the outcome of a judged migration.
+
+    :param result: its stored line
+    """
+    cause = f'{result.verdict}: {result.cause}' if result.cause else (
+        '; '.join(map(str, result.problems)))
+    if result.problems:
+        return Outcome(Result.BAD, cause)
+    if result.verdict == schema.COMPLETED:
+        return Outcome(Result.GOOD)
+    said = '; '.join((*result.events, result.cause))
+    return Outcome(
+        Result.REFUSED if re.search(TOO_OLD, said) else Result.BAD, cause)
+
+
 class Ability(enum.StrEnum):
     """Whether a host can send, or can receive; the worst first.
 
@@ -428,11 +497,17 @@ class Coverage:
                 self._pairs[role].setdefault(name, []).append(pair)
         self.outcomes[pair] = outcome
 
-    @property
-    def failures(self) -> int:
-        """Number of bad outcomes."""
-        return sum(each.result == Result.BAD
-                   for each in self.outcomes.values())
+    def too_many_failures(self, limit: str) -> bool:
+        """Return whether more planned pairs are bad than a limit allows.
+
+        :param limit: a number, or a share of the plan with a percent sign
+        """
+        bad = sum(pair in self.outcomes and
+                  self.outcomes[pair].result == Result.BAD
+                  for pair in self.plan.pairs)
+        if limit.endswith('%'):
+            return bad * 100 > int(limit[:-1]) * len(self.plan.pairs)
+        return bad > int(limit)
 
     def open_pairs(self) -> list[Pair]:
         """Return the planned pairs that can be tried and have no outcome."""
@@ -514,3 +589,38 @@ class Coverage:
                     f'{"sent to" if role == SENDS else "received from"} no '
                     'host')
         return f'{pairs[-1]}: {self.outcomes[pairs[-1]].cause}'
+
+
+def earlier(found: store.Results, test: str, region: str,
+            hosts: Collection[str]) -> Iterator[tuple[Pair, Outcome]]:
+    """Yield the outcomes that earlier runs have stored.
+
+    :param found: contents of their results files
+    :param test: id of the test
+    :param region: name of the region
+    :param hosts: names of the compute hosts of the cloud
+    :raises CoverageError: the results are those of another cloud
+    """
+    for run in found.runs:
+        known = {each.host for each in run.hosts}
+        if run.region != region or not known & set(hosts):
+            raise CoverageError(
+                f'{found.files[run.run]} is from another cloud: region '
+                f'{run.region or "without a name"} with hosts '
+                f'{", ".join(sorted(known)[:NAMED])}')
+    for result in found.migrations:
+        if result.test == test:
+            yield Pair(result.source, result.destination), outcome(result)
+
+
+def table(verdicts: Iterable[HostVerdict]) -> list[str]:
+    """Return verdicts as lines of a table.
+
+    :param verdicts: the worst first
+    """
+    rows = [('Host', 'Sends', 'Receives', 'Cause'), *(
+        (each.host, each.sends, each.receives, each.cause)
+        for each in verdicts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return [''.join((*(f'{text:{width + 2}}' for text, width in zip(
+        row, widths)), row[3])).rstrip() for row in rows]

@@ -164,20 +164,27 @@ def describe_hosts(clients: api.Clients,
         nova's API does not tell
     """
     versions = hosts.versions() if hosts else {}
-    nothing_known = access.HostVersions('', '', '', '')
+    return tuple(
+        describe_host(body, versions) for body in
+        clients.hypervisors.list_hypervisors(detail=True)['hypervisors'])
 
-    def describe(body: Mapping[str, Any]) -> schema.ComputeHost:
-        host = body['service']['host']
-        found = versions.get(host, nothing_known)
-        return schema.ComputeHost(
-            host=host, hypervisor_type=body['hypervisor_type'],
-            hypervisor_version=found.hypervisor or _dotted(
-                body['hypervisor_version']),
-            libvirt_version=found.libvirt or None,
-            nova_version=found.nova or None, ovn_version=found.ovn or None)
 
-    return tuple(map(describe, clients.hypervisors.list_hypervisors(
-        detail=True)['hypervisors']))
+def describe_host(body: Mapping[str, Any],
+                  versions: Mapping[str, access.HostVersions]
+                  ) -> schema.ComputeHost:
+    """Return a compute host with the versions of its programs.
+
+    :param body: JSON of its hypervisor
+    :param versions: of the hosts that were asked, by name
+    """
+    host = body['service']['host']
+    found = versions.get(host, access.HostVersions('', '', '', ''))
+    return schema.ComputeHost(
+        host=host, hypervisor_type=body['hypervisor_type'],
+        hypervisor_version=found.hypervisor or _dotted(
+            body['hypervisor_version']),
+        libvirt_version=found.libvirt or None,
+        nova_version=found.nova or None, ovn_version=found.ovn or None)
 
 
 def commit() -> str:

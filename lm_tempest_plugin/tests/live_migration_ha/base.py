@@ -286,6 +286,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
 
     def migrate(self, fleet: Fleet, destination: str, *,
                 probed: bool = True,
+                destinations: Mapping[str, str] =
+                types.MappingProxyType({}),
                 on_poll: drain.OnPoll | None = None,
                 on_run: Callable[[engine.MigrationRun], None] | None = None,
                 requester: Any = None, aborted: Collection[str] = (),
@@ -296,6 +298,8 @@ class LiveMigrationHaTest(manager.ScenarioTest):
         :param fleet: the guests
         :param destination: name of the host; empty for the scheduler's choice
         :param probed: whether the guests can answer meanwhile
+        :param destinations: names of hosts of servers that go to another one,
+            by UUID
         :param on_poll: called after each snapshot
         :param on_run: called with the run before any problem is raised
         :param requester: tempest.lib's ServersClient for the requests
@@ -308,7 +312,7 @@ class LiveMigrationHaTest(manager.ScenarioTest):
             'servers': tuple(PlannedServer(
                 each.server_id, each.address if probed else '',
                 fleet.inspections[each.server_id] if probed else None,
-                each.volumes)
+                each.volumes, destinations.get(each.server_id))
                 for each in fleet.guests),
             'destination': destination, 'options': self.request_options(),
             'settings': self.settings, 'workload': fleet.workload,

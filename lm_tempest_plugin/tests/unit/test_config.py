@@ -113,6 +113,13 @@ class ConfigTest(ConfigTestCase):
         self.assertIn('stack_key_file is not', self.fault(text))
         config.check(self.conf(f'{text}stack_key_file = y\n'))
 
+    def test_canaries_without_a_key(self):
+        text = '[live_migration_ha_coverage]\nonly_canaries = true\n'
+        self.assertIn('canary_key_file in group [live_migration_ha] is not',
+                      self.fault(text))
+        config.check(self.conf(
+            f'{text}[live_migration_ha]\ncanary_key_file = y\n'))
+
     def test_reading_a_bad_value_raises_nothing_while_tempest_starts(self):
         conf = self.conf('[live_migration_ha]\nmax_outage = soon\n')
         self.assertEqual('soon', conf.live_migration_ha.max_outage)
@@ -169,6 +176,16 @@ class BadValuesTest(ConfigTestCase):
                      group)
         self.refused('max_outage', 'block:0', 'greater than or equal to',
                      group)
+
+    def test_coverage(self):
+        group = 'live_migration_ha_coverage'
+        for value in ('-1', '101%', 'half', '%', '1.5', '5 %'):
+            self.refused('max_failures', value, 'no number, such as 5', group)
+        self.refused('hosts', '', 'at least 1 value', group)
+        self.refused('pairs', 'some', 'Valid values are', group)
+        self.refused('group_by', 'zone,cell', 'Valid values are', group)
+        for value in ('0', '0%', '100%', '17'):
+            config.check(self.conf(f'[{group}]\nmax_failures = {value}\n'))
 
     def test_microversions(self):
         for value in ('2', '2.', '2.x', 'v2.24', '2.24.1', '-2.24', '2,24',

@@ -12,8 +12,10 @@
 
 import itertools
 
+from lm_tempest_plugin import config
 from lm_tempest_plugin.migration import coverage
 from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit.results import builders
 
 GOOD = coverage.Outcome(coverage.Result.GOOD)
 BAD = coverage.Outcome(coverage.Result.BAD, 'a port is closed')
@@ -80,7 +82,7 @@ class PlanTest(base.TestCase):
         self.assertEqual(6, found.rounds(100))
 
     def test_hosts_in_which_facts_differ_are_not_paired(self):
-        for field in coverage.GROUP_BY:
+        for field in config.HOST_FACTS:
             found = self.plan(*hosts(3), host('x', **{field: 'other'}),
                               host('y', **{field: 'other'}))
             self.assertEqual({'ab', 'bc', 'ca', 'xy', 'yx'},
@@ -154,6 +156,66 @@ class PlanTest(base.TestCase):
             each.name for each in sorted(found, key=lambda each: each.age)])
 
 
+class ChooseTest(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.hosts = [
+            host('a', zone='one', member_of=frozenset(['ssd', 'new'])),
+            host('b', zone='one', member_of=frozenset(['ssd'])),
+            host('c', zone='two')]
+
+    def test_hosts_that_words_stand_for(self):
+        for words, names in (
+                (['all'], 'abc'), (['c', 'a'], 'ca'), (['az=one'], 'ab'),
+                (['aggregate=ssd'], 'ab'), (['aggregate=new', 'az=two'], 'ac'),
+                (['b', 'aggregate=ssd', 'b'], 'ba')):
+            self.assertEqual(list(names), [
+                each.name for each in coverage.choose(self.hosts, words)])
+
+    def test_words_that_stand_for_none(self):
+        for word, known in (
+                ('x', 'there are: a, b, c'), ('az=x', 'there are: one, two'),
+                ('aggregate=x', 'there are: new, ssd'), ('', 'a, b, c')):
+            exc = self.assertRaises(coverage.CoverageError, coverage.choose,
+                                    self.hosts, ['a', word])
+            self.assertIn(f'no compute host matches {word!r}', str(exc))
+            self.assertIn(known, str(exc))
+
+    def test_many_hosts_are_not_all_named(self):
+        exc = self.assertRaises(
+            coverage.CoverageError, coverage.choose,
+            [host(f'host{number}') for number in range(12)], ['x'])
+        self.assertTrue(str(exc).endswith('host9 and 2 more'), exc)
+
+    def test_a_cloud_without_hosts(self):
+        exc = self.assertRaises(coverage.CoverageError, coverage.choose, [],
+                                ['all'])
+        self.assertIn('there are: none', str(exc))
+
+
+class OutcomeTest(base.TestCase):
+
+    def test_outcomes(self):
+        too_old = ('conductor_live_migrate_instance on host a: Error (The '
+                   'instance requires a newer hypervisor version than has '
+                   'been provided.)',)
+        problem = builders.problem('outage of 5.000 s')
+        for changes, result, cause in (
+                ({}, 'good', ''),
+                ({'problems': (problem,)}, 'bad',
+                 'outage: outage of 5.000 s'),
+                ({'problems': (problem,), 'verdict': 'rolled back',
+                  'cause': 'no secret'}, 'bad', 'rolled back: no secret'),
+                ({'verdict': 'failed', 'cause': 'it gave up',
+                  'events': too_old}, 'refused', 'failed: it gave up'),
+                ({'verdict': 'failed', 'cause': 'it gave up'}, 'bad',
+                 'failed: it gave up')):
+            self.assertEqual(
+                coverage.Outcome(coverage.Result(result), cause),
+                coverage.outcome(builders.migration(**changes)))
+
+
 class PortionsTest(base.TestCase):
 
     def test_sizes_and_order(self):
@@ -202,8 +264,7 @@ class CoverageTest(base.TestCase):
 
     def test_all_good(self):
         found = self.cover(lambda pair: GOOD)
-        self.assertEqual(({}, [], 0), (self.abilities(found), self.checks,
-                                       self.coverage.failures))
+        self.assertEqual(({}, []), (self.abilities(found), self.checks))
         self.assertEqual(['', '', '', ''], [each.cause for each in found])
 
     def test_the_right_host_and_side_are_named(self):
@@ -251,14 +312,23 @@ class CoverageTest(base.TestCase):
         found = self.cover(lambda pair: BAD)
         self.assertEqual({'unclear, unclear'},
                          set(self.abilities(found).values()))
-        self.assertEqual(4, self.coverage.failures)
+        self.assertEqual([], self.checks)
+
+    def test_too_many_failures(self):
+        self.cover(lambda pair: BAD if pair.destination == 'b' else GOOD, 10)
+        # The planned one, and not the cross-check.
+        for limit, too_many in (
+                ('0', True), ('1', False), ('9%', True), ('10%', False),
+                ('0%', True), ('100%', False)):
+            self.assertEqual(
+                too_many, self.coverage.too_many_failures(limit), limit)
 
     def test_a_refusal_proves_nothing(self):
         found = self.cover(
             lambda pair: REFUSED if pair.source == 'a' else GOOD, 2)
         self.assertEqual({'a': 'not verified, good',
                           'b': 'good, not verified'}, self.abilities(found))
-        self.assertEqual(0, self.coverage.failures)
+        self.assertFalse(self.coverage.too_many_failures('0'))
         self.assertIn('its QEMU is older', found[0].cause)
 
     def test_a_host_that_drops_out(self):

@@ -229,8 +229,9 @@ class OptionsTest(base.TestCase):
 class ShippedTest(base.TestCase):
 
     def test_there_are_some(self):
-        self.assertEqual(['gate', 'osic', 'quick', 'upgrade', 'workloads'],
-                         configuration.profiles())
+        self.assertEqual(
+            ['gate', 'hosts', 'osic', 'quick', 'upgrade', 'workloads'],
+            configuration.profiles())
 
     def test_the_plugin_takes_their_options(self):
         hosts = pathlib.Path(self.useFixture(
@@ -283,7 +284,7 @@ class LoadTest(base.TestCase):
             setup.SetupError, configuration.load_profile, 'slow')
         self.assertEqual(
             'there is no profile slow: give the path of a file, or one of '
-            'gate, osic, quick, upgrade, workloads', str(exc))
+            'gate, hosts, osic, quick, upgrade, workloads', str(exc))
 
     def test_mistakes(self):
         for text, said in (

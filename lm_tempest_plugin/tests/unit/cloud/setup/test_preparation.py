@@ -48,10 +48,11 @@ class NamesOfTestsTest(base.TestCase):
             f'.{verify.NEED_STORAGE}.' in each for each in self.tests))
 
     def test_each_profile_matches_tests(self):
-        upgrade = sum('test_upgrade.' in each for each in self.tests)
+        hosts = sum('test_hosts.' in each for each in self.tests)
+        upgrade = hosts + sum('test_upgrade.' in each for each in self.tests)
         for name, number in (('quick', 1), ('upgrade', upgrade),
                              ('gate', len(self.tests) - upgrade),
-                             ('osic', 2)):
+                             ('osic', 2), ('hosts', hosts)):
             regex = configuration.load_profile(name).regex
             self.assertEqual(number, sum(
                 bool(re.search(regex, f'{preparation.TESTS}.{each}'))
