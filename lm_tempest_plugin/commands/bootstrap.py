@@ -197,6 +197,8 @@ def create(cloud: str, wanted: preparation.Arguments,
     plan = preparation.prepare(cloud, wanted, files)
     files.create()
     target, used = preparation.provide(plan, resources.SIZES, say)
+    # They are the user's now, also if a killed verify has created them.
+    files.forget_before()
     if number:
         for each in canaries.provide(
                 plan.access, target, files, number, plan.echo_port):

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+import math
 import os
 import pathlib
 import re
@@ -191,11 +192,15 @@ class RunProgress:
     """Turns lines of the results file and of the log into lines of progress.
 
     :param tests: ids of the tests that will run; empty if they are not known
+    :param planned: number of live migrations that are planned, for a
+        forecast; 0 if it is not known
     :ivar migrations: number of live migrations that have ended
     """
 
-    def __init__(self, tests: Sequence[str] = ()) -> None:
+    def __init__(self, tests: Sequence[str] = (), planned: int = 0) -> None:
         self.migrations = 0
+        self._planned = planned
+        self._started_s = time.monotonic()
         self._total = len(tests)
         self._pending = set(tests)
         self._ended = 0
@@ -234,7 +239,8 @@ class RunProgress:
                     f'{found.destination or "?"}: '
                     f'{found.record_status or "no migration record"} after '
                     f'{found.duration_s:.1f} s ({arrived} of {servers} in '
-                    f'{found.drain}, {self.migrations} in all)')
+                    f'{found.drain}, {self.migrations} in all'
+                    f'{self._forecast()})')
         if isinstance(found, schema.MigrationResult) and found.problems:
             problems = '; '.join(map(str, found.problems))
             return (f'PROBLEM: server {found.server_name}, flavor '
@@ -244,6 +250,16 @@ class RunProgress:
             problems = '; '.join(map(str, found.problems))
             return f'{text}; PROBLEM: {problems}' if problems else text
         return ''
+
+    def _forecast(self) -> str:
+        """Return the number that is planned and the time that is left."""
+        left = self._planned - self.migrations
+        # Negative with migrations that nobody could plan.
+        if not self._planned or left < 0:
+            return ''
+        each_s = (time.monotonic() - self._started_s) / self.migrations
+        return (f' of {self._planned} planned, about '
+                f'{math.ceil(left * each_s / 60)} min left')
 
     def output(self, line: bytes) -> str:
         """Return the text of a line of `tempest run`; empty for none.
@@ -280,9 +296,9 @@ def _drain(line: schema.DrainStarted | schema.DrainResult) -> str:
 class _Tail:
     """Complete lines that are appended to a file, which need not exist yet."""
 
-    def __init__(self, path: pathlib.Path) -> None:
+    def __init__(self, path: pathlib.Path, offset: int = 0) -> None:
         self._path = path
-        self._offset = 0
+        self._offset = offset
 
     def __iter__(self) -> Iterator[bytes]:
         try:
@@ -311,7 +327,9 @@ class RunFollower:
         self._results = results
         self._log = _Tail(log)
         self._progress = progress
-        self._tails: dict[pathlib.Path, _Tail] = {}
+        # Lines of an earlier run are no news.
+        self._tails = {path: _Tail(path, path.stat().st_size)
+                       for path in results.glob('*' + store.SUFFIX)}
 
     def news(self) -> Iterator[str]:
         """Yield the lines of progress since the last call."""

@@ -19,18 +19,22 @@ import datetime
 import pathlib
 import time
 
+from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.cloud.setup import cleanup
 from lm_tempest_plugin.cloud.setup import configuration
 from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin.commands import bootstrap
 from lm_tempest_plugin.commands import common
+from lm_tempest_plugin.commands import host_coverage
 from lm_tempest_plugin.commands import tempest_run
+from lm_tempest_plugin import config
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin import utils
 
 CLEANUP_BOUNDS_S = (1.0, 86400.0)
 GOOD, BAD, INTERRUPTED = 0, 1, 130
+QUICK = 'quick'
 # Their expectations depend on where the servers' disks are.
 NEED_STORAGE = 'OldApiTest'
 REPORT = 'lm_tempest_plugin.results.report'
@@ -49,10 +53,10 @@ class Verify(bootstrap.BuildCommand):
         """Return the parser of the arguments."""
         parser = super().get_parser(prog_name)
         parser.add_argument(
-            '--profile', metavar='NAME_OR_FILE', default='quick',
+            '--profile', metavar='NAME_OR_FILE',
             help='tests to run: '
             f'{", ".join(configuration.profiles())}, or a file (default: '
-            '%(default)s)')
+            f'{host_coverage.PROFILE} with --hosts, else {QUICK})')
         parser.add_argument(
             '--keep', action='store_true',
             help='keep the created resources in the cloud')
@@ -65,6 +69,7 @@ class Verify(bootstrap.BuildCommand):
             type=common.seconds(*CLEANUP_BOUNDS_S),
             help='limit for the tests to delete their resources after a '
             'signal (default: %(default)g)')
+        _add_coverage(parser)
         return parser
 
     def take_action(self, parsed_args: argparse.Namespace) -> int:
@@ -73,6 +78,10 @@ class Verify(bootstrap.BuildCommand):
         :returns: 0 if all is good, 1 if not, 130 after a signal
         :raises SetupError: the cloud or an argument does not allow it
         """
+        hosts = _coverage(parsed_args)
+        profile = parsed_args.profile or (
+            host_coverage.PROFILE if hosts else QUICK)
+
         def say(text: str) -> None:
             self.say(text if '\n' in text
                      else f'{time.strftime("%H:%M:%S")} {text}')
@@ -80,12 +89,66 @@ class Verify(bootstrap.BuildCommand):
         return Verification(
             cloud=parsed_args.os_cloud,
             wanted=bootstrap.cloud_arguments(parsed_args),
-            profile=configuration.load_profile(parsed_args.profile),
+            profile=configuration.load_profile(profile),
             files=bootstrap.find_workspace(parsed_args),
             say=say, keep=parsed_args.keep,
             page=pathlib.Path(parsed_args.output).absolute()
             if parsed_args.output else None,
-            cleanup_s=parsed_args.cleanup_timeout).run()
+            cleanup_s=parsed_args.cleanup_timeout, coverage=hosts).run()
+
+
+def _add_coverage(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments about the coverage of hosts."""
+    group = parser.add_argument_group(
+        'coverage of hosts', 'A server goes from each host to another one, so '
+        'that each is known to send and to receive. The others need --hosts.')
+    group.add_argument(
+        '--hosts', metavar='HOSTS', nargs='+',
+        help='hosts to cover: all, names of hosts, aggregate=NAME, az=NAME')
+    group.add_argument(
+        '--pairs', choices=config.HOST_PAIRS, default='',
+        help='ring: each host sends once and receives once; all: each sends '
+        'to each other one; release: between the versions of a rolling '
+        'upgrade, in both directions (default: ring)')
+    group.add_argument(
+        '--at-once', metavar='NUMBER', type=int,
+        help='maximum number of live migrations in the cloud at a time; each '
+        'host takes part in one (default: 4)')
+    group.add_argument(
+        '--max-failures', metavar='NUMBER_OR_SHARE', default='',
+        help='end when more planned migrations had a problem: a number, or a '
+        'share such as 20%% (default: 50%%)')
+    group.add_argument(
+        '--canaries', action='store_true',
+        help='build no servers: move only those of bootstrap --canaries')
+    group.add_argument(
+        '--resume', metavar='RESULTS_DIRECTORY', default='',
+        help='go on where a run was ended; its results are kept there and '
+        'no pair of hosts with a result is tried again')
+    group.add_argument(
+        '--dry-run', action='store_true',
+        help='print groups of hosts, pairs, hosts that are left out, and the '
+        'time; create and migrate nothing')
+
+
+def _coverage(parsed_args: argparse.Namespace
+              ) -> host_coverage.HostCoverage | None:
+    """Return the coverage of hosts that is wanted; None for none.
+
+    :raises SetupError: arguments contradict each other
+    """
+    fields = {each.name: getattr(parsed_args, each.name)
+              for each in dataclasses.fields(host_coverage.HostCoverage)}
+    if not parsed_args.hosts:
+        given = [name for name, value in fields.items() if value]
+        if given:
+            raise setup.SetupError(
+                f'--{given[0].replace("_", "-")} needs --hosts, such as '
+                '--hosts all')
+        return None
+    fields['resume'] = (pathlib.Path(parsed_args.resume).absolute()
+                        if parsed_args.resume else None)
+    return host_coverage.HostCoverage(**fields)
 
 
 @dataclasses.dataclass
@@ -101,6 +164,7 @@ class Verification:
     :ivar page: path of the report; None for one beside the results
     :ivar cleanup_s: limit for the tests to delete their resources after a
         signal, in seconds
+    :ivar coverage: hosts to cover; None for other tests
     """
 
     cloud: str
@@ -111,12 +175,15 @@ class Verification:
     keep: bool = False
     page: pathlib.Path | None = None
     cleanup_s: float = 600.0
+    coverage: host_coverage.HostCoverage | None = None
 
     def __post_init__(self) -> None:
         # Tempest puts it before the names of all resources of the tests.
         self._name = datetime.datetime.now(datetime.UTC).strftime(
             'verify-%Y%m%dT%H%M%SZ')
-        self._results = self.files.results(self._name)
+        # Those of a run that is resumed stay together with its results.
+        self._results = (self.coverage and self.coverage.resume or
+                         self.files.results(self._name))
         self._log = self.files.logs / f'{self._name}.log'
 
     def run(self) -> int:
@@ -129,7 +196,8 @@ class Verification:
         :raises OutputError: the report could not be written
         """
         # A run may take days. A missing library must not come out at its end.
-        for name in REPORT_MODULES:
+        for name in () if self.coverage and self.coverage.dry_run else (
+                REPORT_MODULES):
             utils.import_optional(name, common.EXTRA)
         if self.page is not None:
             common.check_output(self.page)
@@ -139,7 +207,16 @@ class Verification:
                 with self._signals.interruptible():
                     self._plan = preparation.prepare(
                         self.cloud, self.wanted, self.files, self.profile)
-                    before = cleanup.marked_ids(self._plan.access)
+                    if self.coverage:
+                        self.coverage.check(
+                            self._plan, self.profile, self.say)
+                        if self.coverage.dry_run:
+                            return GOOD
+                    # Of a run that was killed, all that it created goes.
+                    before = self.files.load_before()
+                    if before is None:
+                        before = cleanup.marked_ids(self._plan.access)
+                    self.files.save_before(before)
                 try:
                     code = self._test()
                 finally:
@@ -155,10 +232,13 @@ class Verification:
         """Prepare the cloud, run the tests, and report."""
         with self._signals.interruptible():
             self.files.create()
+            if self.coverage:
+                self.coverage.delete_leftovers(self._plan.access, self.say)
             target, _ = preparation.provide(
                 self._plan, self.profile.sizes, self.say)
             merged = configuration.build(
                 target, self.files, self.profile.options, self._plan.others,
+                self.coverage.options() if self.coverage else {},
                 configuration.convert(
                     DEFAULT={'resource_name_prefix': self._name},
                     live_migration_ha={'results_directory': self._results,
@@ -180,11 +260,13 @@ class Verification:
         self.say(f'Profile {self.profile.name}: '
                  f'{self.profile.about or "no description"}. Number of tests: '
                  f'{len(tests) or "unknown"}; output in {self._log}')
+        follower = tempest_run.RunFollower(
+            self._results, self._log, tempest_run.RunProgress(
+                tests, self.coverage.open if self.coverage else 0))
         run = tempest_run.TempestRun(
             command, self.files.directory, variables, self._log)
         code = tempest_run.follow(
-            run, tempest_run.RunFollower(self._results, self._log,
-                                         tempest_run.RunProgress(tests)),
+            run, follower,
             self._signals, self.say, self.cleanup_s)
         if code is None:
             self.say('The tests have not ended and were killed. Their '
@@ -209,6 +291,10 @@ class Verification:
         else:
             good = bool(report.good)
             self.say(f'Report: {page}; results: {self._results}')
+        if self.coverage:
+            covered = self.coverage.conclude(self._results, self.say)
+            # The report of a run that was ended has servers without verdict.
+            good = covered and (good or self.coverage.resume is not None)
         if code:
             self.say('Tests failed, or none was run (exit code of `tempest '
                      f'run`: {code}): see {self._log}')
@@ -241,6 +327,8 @@ class Verification:
             preparation.report_deletion(self.say, created.deleted, ())
             kept += created.kept
         preparation.report_deletion(self.say, (), kept)
+        if self.keep or not kept:
+            self.files.forget_before()
         if kept:
             self.say(f'NOT everything was deleted. Names of test resources '
                      f'begin with {self._name}; {delete} deletes the '

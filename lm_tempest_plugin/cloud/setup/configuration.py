@@ -20,6 +20,8 @@ from collections.abc import Sequence
 import dataclasses
 import pathlib
 import re
+import tempfile
+import types
 
 from oslo_config import cfg
 from tempest.lib import exceptions
@@ -99,18 +101,26 @@ def render(options: Mapping[str, Mapping[str, list[str]]]) -> str:
     return '\n'.join(lines) + '\n'
 
 
-def read_checked(*paths: pathlib.Path) -> cfg.ConfigOpts:
+def read_checked(*paths: pathlib.Path,
+                 others: Mapping[str, Mapping[str, list[str]]] =
+                 types.MappingProxyType({})) -> cfg.ConfigOpts:
     """Return the plugin's own options in files.
 
     :param paths: the files; a later one overrides
+    :param others: options that override those of the files
     :raises SetupError: an option does not exist, or is out of bounds
     """
     conf = cfg.ConfigOpts()
     config.register_opts(conf)
     try:
-        conf([], project='tempest', default_config_files=list(map(
-            str, paths)), default_config_dirs=[])
-        config.check(conf)
+        # No set_override(): groups share their options among all objects of
+        # oslo.config, so it would last for the whole process.
+        with tempfile.NamedTemporaryFile('w', suffix='.conf') as last:
+            last.write(render(others))
+            last.flush()
+            conf([], project='tempest', default_config_files=[
+                *map(str, paths), last.name], default_config_dirs=[])
+            config.check(conf)
     except (exceptions.InvalidConfiguration, cfg.Error) as exc:
         # Tempest puts a sentence of its own before ours.
         text = str(exc).partition('Details: ')[2] or str(exc)

@@ -390,9 +390,10 @@ def _storage(access: Access,
     """
     with access.explaining('read resource providers from placement'):
         shared: set[str] = set()
-        for each in _placement(access, '/resource_providers?required='
-                               f'{SHARING}')['resource_providers']:
-            if 'DISK_GB' in _placement(
+        for each in ask_placement(
+                access, f'/resource_providers?required={SHARING}'
+                )['resource_providers']:
+            if 'DISK_GB' in ask_placement(
                     access, f'/resource_providers/{each["uuid"]}/inventories'
                     )['inventories']:
                 shared |= _aggregates(access, each['uuid'])
@@ -407,11 +408,16 @@ def _storage(access: Access,
 
 
 def _aggregates(access: Access, provider: str) -> set[str]:
-    return set(_placement(access, f'/resource_providers/{provider}/aggregates'
-                          )['aggregates'])
+    return set(ask_placement(
+        access, f'/resource_providers/{provider}/aggregates')['aggregates'])
 
 
-def _placement(access: Access, path: str) -> dict[str, Any]:
+def ask_placement(access: Access, path: str) -> dict[str, Any]:
+    """Return the JSON at a path of placement.
+
+    :param access: connection to the cloud
+    :param path: with its query
+    """
     answer = access.connection.placement.get(path, microversion=PLACEMENT)
     # Not every version of openstacksdk raises by itself here.
     answer.raise_for_status()

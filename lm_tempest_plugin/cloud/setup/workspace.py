@@ -12,6 +12,7 @@
 
 """The directory of runs, laid out as `tempest init` does it."""
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 import json
 import os
@@ -35,6 +36,8 @@ class Workspace:
     :ivar tempest_conf: written by ``bootstrap``, for `tempest run` by hand
     :ivar verify_conf: written and deleted by ``verify``
     :ivar canary_key: private key of the canaries
+    :ivar before: ids of the marked resources before a ``verify``; it exists
+        while one runs, and after one that was killed
     :ivar locks: directory for Tempest's locks
     :ivar logs: directory for logs
     """
@@ -44,6 +47,7 @@ class Workspace:
         self.tempest_conf = self.directory / 'etc' / 'tempest.conf'
         self.verify_conf = self.directory / 'etc' / 'verify.conf'
         self.canary_key = self.directory / 'etc' / 'canary.key'
+        self.before = self.directory / 'before-verify.json'
         self.locks = self.directory / 'tempest_lock'
         self.logs = self.directory / 'logs'
 
@@ -134,6 +138,39 @@ class Workspace:
             except OSError as exc:
                 kept.append(f'{path} cannot be deleted: {exc.strerror}')
         return deleted, kept
+
+    def load_before(self) -> set[str] | None:
+        """Return the resources that were there before a killed ``verify``.
+
+        :returns: their ids; None if none was killed
+        :raises SetupError: the file cannot be read
+        """
+        text = read(self.before)
+        if text is None:
+            return None
+        try:
+            return set(map(str, json.loads(text)))
+        except (TypeError, ValueError) as exc:
+            raise setup.SetupError(
+                f'{self.before} was not written by verify: {exc}') from exc
+
+    def save_before(self, identifiers: Iterable[str]) -> None:
+        """Save the ids of the resources that ``verify`` must not delete.
+
+        :raises SetupError: the file cannot be written
+        """
+        _write(self.before, json.dumps(sorted(identifiers)) + '\n')
+
+    def forget_before(self) -> None:
+        """Let the next ``verify`` keep all resources that exist then.
+
+        :raises SetupError: the file cannot be deleted
+        """
+        try:
+            self.before.unlink(missing_ok=True)
+        except OSError as exc:
+            raise setup.SetupError(
+                f'{self.before} cannot be deleted: {exc.strerror}') from exc
 
     def load_arguments(self, cloud: str) -> dict[str, str]:
         """Return the arguments of the last ``bootstrap``.

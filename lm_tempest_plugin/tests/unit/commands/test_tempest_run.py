@@ -24,6 +24,7 @@ from lm_tempest_plugin.cloud import setup
 from lm_tempest_plugin.commands import tempest_run
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.tests.unit import base
+from lm_tempest_plugin.tests.unit import fakes
 from lm_tempest_plugin.tests.unit.results import builders
 from lm_tempest_plugin import utils
 
@@ -98,6 +99,20 @@ class RunProgressTest(base.TestCase):
         self.assertIn('(1 of 2 in drain-2, 3 in all)', self.take(
             builders.ended(drain='drain-2')))
         self.assertEqual(3, self.progress.migrations)
+
+    def test_a_forecast(self):
+        clock = fakes.Clock()
+        self.patch(tempest_run, 'time', clock)
+        self.progress = tempest_run.RunProgress(planned=3)
+        for number, said in enumerate((
+                '1 in all of 3 planned, about 4 min left)',
+                '2 in all of 3 planned, about 2 min left)',
+                '3 in all of 3 planned, about 0 min left)',
+                # To find out who is at fault.
+                '4 in all)')):
+            clock.sleep(110)
+            self.assertTrue(self.take(
+                builders.ended(number)).endswith(said), said)
 
     def test_a_migration_without_its_drain(self):
         self.assertIn('to ?: no migration record after 9.0 s (1 of 1 in',
@@ -185,6 +200,15 @@ class RunFollowerTest(base.TestCase):
         self.log.write_text('{0} a.test_x [1.0s] ... ok\n{0} a')
         self.assertEqual(['test test_x: ok (1)'], self.news())
         self.assertEqual([], self.news())
+
+    def test_lines_of_an_earlier_run_are_no_news(self):
+        builders.write(self.folder / 'results', 'a-1', [builders.ended()])
+        self.follower = tempest_run.RunFollower(
+            self.folder / 'results', self.log, tempest_run.RunProgress())
+        builders.write(self.folder / 'results', 'a-2', [builders.ended()])
+        said = self.news()
+        self.assertEqual(2, len(said))
+        self.assertIn('run a-2', said[0])
 
     def test_records_of_several_processes(self):
         for run in ('a-1', 'a-2'):

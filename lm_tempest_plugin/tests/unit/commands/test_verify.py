@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import json
 import os
 import pathlib
 import signal
@@ -28,6 +29,7 @@ from lm_tempest_plugin.cloud.setup import resources
 from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin.commands import bootstrap
 from lm_tempest_plugin.commands import common
+from lm_tempest_plugin.commands import host_coverage
 from lm_tempest_plugin.commands import tempest_run
 from lm_tempest_plugin.commands import verify
 from lm_tempest_plugin.tests.unit import base
@@ -50,11 +52,15 @@ conf.read(os.path.join(
     os.environ['TEMPEST_CONFIG_DIR'], os.environ['TEMPEST_CONFIG']))
 own = conf['live_migration_ha']
 if how != 'nothing':
-    builders.write(own['results_directory'], own['run_name'], [
+    builders.write(own['results_directory'], '{run_name}-{0}'.format(
+        os.getpid(), **own), [
         test_tempest_run.drain_started(server_ids=('server-0',), servers=1),
         builders.ended(duration_s=9.25),
         builders.failed() if how == 'bad' else builders.migration(),
         builders.drain(servers=1)])
+if how == 'covers':
+    with open(os.path.join(own['results_directory'], 'hosts.json'), 'w') as f:
+        f.write(os.environ['VERDICTS'])
 print('{0} a.b.C.test_drain [1.00s] ...',
       'FAILED' if how == 'bad' else 'ok', flush=True)
 if how in ('waits', 'deaf'):
@@ -63,7 +69,7 @@ if how in ('waits', 'deaf'):
     except KeyboardInterrupt:
         print('deleted what was made', flush=True)
         sys.exit(1)
-sys.exit(0 if how in ('good', 'nothing') else 1)
+sys.exit(0 if how in ('good', 'nothing', 'covers') else 1)
 """
 
 
@@ -114,6 +120,21 @@ class VerifyTest(base.TestCase):
             'cloud': 'here', 'wanted': preparation.Arguments(**wanted),
             'profile': configuration.load_profile('quick'),
             'files': self.workspace, 'say': self.say, **changes}).run()
+
+    def cover(self, how='covers', verdicts=(('alpha', 'good', 'good'),),
+              **fields):
+        """Verify hosts; return the exit code.
+
+        :param verdicts: what the tests find: host, sends, receives
+        """
+        self.useFixture(fixtures.EnvironmentVariable('VERDICTS', json.dumps([
+            {'host': host, 'sends': sends, 'receives': receives,
+             'cause': '' if sends == receives == 'good' else 'a port'}
+            for host, sends, receives in verdicts])))
+        return self.verify(
+            how, profile=configuration.load_profile('hosts'),
+            coverage=host_coverage.HostCoverage(
+                **{'hosts': ['all'], **fields}))
 
     def text(self):
         return '\n'.join(self.said)
@@ -384,3 +405,131 @@ class VerifyTest(base.TestCase):
         path, = self.workspace.directory.rglob('verify-*.jsonl')
         lines = path.read_bytes().splitlines(keepends=True)
         path.write_bytes(b''.join(lines[:1] + lines[2:]))
+
+    def test_hosts(self):
+        self.assertEqual(0, self.cover())
+        self.assert_clear()
+        self.assertEqual([('live_migration_ha.*test_hosts', '')],
+                         self.arguments)
+        for said in ('Group nova, x86_64, QEMU, EPYC: 2 hosts (alpha, beta)',
+                     'Live migrations: 2, up to 4 at a time',
+                     '(1 of 1 in drain-1, 1 in all of 2 planned, about 1 min '
+                     'left)', 'alpha  good   good',
+                     'Hosts that send and receive: 1 of 1'):
+            self.assertIn(said, self.text())
+
+    def test_options_of_hosts(self):
+        written = []
+        self.patch(tempest_run, 'list_tests', lambda *args: written.append(
+            self.workspace.verify_conf.read_text()) or [])
+        self.assertEqual(0, self.cover(
+            hosts=['alpha', 'beta'], pairs='all', at_once=3,
+            max_failures='10%'))
+        for line in ('hosts = alpha,beta', 'pairs = all', 'at_once = 3',
+                     'max_failures = 10%'):
+            self.assertIn(f'\n{line}\n', written[0])
+
+    def test_a_host_that_is_bad(self):
+        self.assertEqual(1, self.cover(verdicts=(
+            ('beta', 'good', 'bad'), ('alpha', 'good', 'good'))))
+        self.assertIn('beta   good   bad       a port', self.text())
+        self.assertIn('Hosts that send and receive: 1 of 2', self.text())
+
+    def test_no_verdicts_on_hosts(self):
+        self.assertEqual(1, self.cover('good'))
+        self.assertIn('No host was covered.', self.text())
+        self.assertEqual(1, self.cover(verdicts=()))
+        self.assertIn('send and receive: 0 of 0', self.text())
+
+    def test_a_plan_alone(self):
+        before = self.connection.writes()
+        self.assertEqual(0, self.cover(dry_run=True))
+        self.assertEqual((before, []), (
+            self.connection.writes(), self.arguments))
+        self.assertIn('  alpha to beta', self.said)
+        self.assertFalse(self.workspace.directory.exists())
+
+    def test_hosts_that_cannot_be_covered(self):
+        before = self.connection.writes()
+        exc = self.assertRaises(setup.SetupError, self.cover, hosts=['x'])
+        self.assertEqual("cloud here: no compute host matches 'x'; there "
+                         'are: alpha, beta', str(exc))
+        self.assertEqual((before, []), (
+            self.connection.writes(), self.arguments))
+
+    def test_resumed(self):
+        for each, host in zip(
+                self.connection.compute.all_services.values(),
+                ('compute1', 'compute2')):
+            each.host = host
+        self.connection.placement.answers['/allocation_candidates'] = {
+            'allocation_requests': [
+                {'allocations': {'provider-compute1': {},
+                                 'provider-compute2': {}}}]}
+        self.assertEqual(1, self.cover('bad'))
+        results, = (self.workspace.directory / 'results').iterdir()
+        name, _, number = next(results.glob('*.jsonl')).stem.rpartition('-')
+        self.connection.identity.all_users.add(name=f'{name}-user')
+        self.connection.identity.all_users.add(name='verify-other')
+        self.said.clear()
+        # The report of the ended run has problems that do not count again.
+        self.assertEqual(0, self.cover(resume=results))
+        self.assertEqual(2, len(list(results.glob('*.jsonl'))))
+        self.assertIn(f'user {name}-user', self.text())
+        self.assertEqual(['verify-other'], [
+            each.name for each in
+            self.connection.identity.all_users.values()])
+        # Its lines are no news.
+        self.assertEqual(1, self.text().count('server server-0, compute1'))
+
+    def test_what_a_killed_run_has_created_is_deleted(self):
+        plan = preparation.prepare(
+            'here', preparation.Arguments(image=str(self.image)),
+            self.workspace)
+        bootstrap.create(
+            'here', preparation.Arguments(image=str(self.image)),
+            self.workspace, self.said.append)
+        self.workspace.save_before(['flavor-1'])
+        self.assertEqual(0, self.verify())
+        self.assertEqual(['flavor-1'], list(
+            self.connection.compute.all_flavors))
+        self.assertIsNone(self.workspace.load_before())
+        self.assertEqual('here', plan.access.cloud)
+
+    def test_bootstrap_keeps_what_a_killed_run_has_created(self):
+        self.workspace.save_before([])
+        bootstrap.create(
+            'here', preparation.Arguments(image=str(self.image)),
+            self.workspace, self.said.append)
+        self.assertEqual(0, self.verify())
+        self.assertEqual(3, len(self.connection.compute.all_flavors))
+
+
+class ArgumentsTest(base.TestCase):
+
+    def parse(self, *arguments):
+        command = verify.Verify(mock.Mock(), None)
+        return command.get_parser('verify').parse_args(
+            ['--os-cloud', 'here', *arguments])
+
+    def test_no_coverage(self):
+        self.assertIsNone(verify._coverage(self.parse()))
+
+    def test_coverage(self):
+        self.assertEqual(
+            host_coverage.HostCoverage(
+                ['a', 'az=b'], pairs='all', at_once=3, canaries=True,
+                resume=pathlib.Path('/tmp/results'), dry_run=True),
+            verify._coverage(self.parse(
+                '--hosts', 'a', 'az=b', '--pairs', 'all', '--at-once', '3',
+                '--canaries', '--resume', '/tmp/results', '--dry-run')))
+
+    def test_without_hosts(self):
+        for arguments, name in ((['--dry-run'], '--dry-run'),
+                                (['--at-once', '2'], '--at-once'),
+                                (['--max-failures', '2'], '--max-failures'),
+                                (['--resume', 'x'], '--resume')):
+            exc = self.assertRaises(setup.SetupError, verify._coverage,
+                                    self.parse(*arguments))
+            self.assertEqual(f'{name} needs --hosts, such as --hosts all',
+                             str(exc))

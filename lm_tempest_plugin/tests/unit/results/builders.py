@@ -259,15 +259,17 @@ def drain_lines(number: int, services_s: Iterable[float],
 
 
 def write(directory: str | pathlib.Path, run_name: str,
-          lines: Iterable[schema.Line]) -> pathlib.Path:
+          lines: Iterable[schema.Line],
+          first: schema.RunStarted | None = None) -> pathlib.Path:
     """Write a results file, and return its path.
 
     :param directory: of the file
     :param run_name: name of the run
     :param lines: after the first
+    :param first: the first line; None for that of run()
     """
     writer = store.Writer(directory, run_name)
-    writer.append(run())
+    writer.append(first or run())
     for line in lines:
         writer.append(line)
     writer.close()

@@ -121,6 +121,33 @@ class Compute:
         self.user_id = 'user-of-the-account'
         self.oldest, self.newest = (2, 1), (2, 96)
         self.error = self.build_error = None
+        self.controllers = {'nova-conductor': 'up', 'nova-scheduler': 'up'}
+        # Of hypervisors, by host; changes of the JSON.
+        self.hypervisor_changes = {}
+
+    def get(self, path, microversion):
+        """Answer a request for which openstacksdk has no resource."""
+        assert microversion == '2.84'
+        if self.error:
+            raise self.error
+        names = [each.host for each in self.all_services.values()]
+        body = {
+            '/os-services': {'services': [
+                {'binary': binary, 'host': 'controller', 'state': state}
+                for binary, state in self.controllers.items()]},
+            '/os-services?binary=nova-compute': {'services': [
+                {'host': each.host, 'zone': 'nova', 'status': each.status,
+                 'state': each.state} for each in self.all_services.values()]},
+            '/os-hypervisors/detail': {'hypervisors': [
+                {'id': f'provider-{name}', 'service': {'host': name},
+                 'hypervisor_type': 'QEMU', 'hypervisor_version': 10000002,
+                 'cpu_info': {'arch': 'x86_64', 'model': 'EPYC',
+                              'features': ['sse']},
+                 **self.hypervisor_changes.get(name, {})}
+                for name in names]},
+            '/os-aggregates': {'aggregates': []}}[path]
+        return types.SimpleNamespace(
+            json=lambda: body, raise_for_status=lambda: None)
 
     def get_endpoint_data(self):
         return types.SimpleNamespace(
@@ -239,6 +266,7 @@ class Network:
     """neutron."""
 
     def __init__(self):
+        self.all_agents = []
         self.all_networks = Store(network.Network, 'network')
         self.all_subnets = Store(subnet.Subnet, 'subnet')
         self.all_routers = Store(router.Router, 'router')
@@ -250,6 +278,9 @@ class Network:
         # Ids of resources in use.
         self.in_use = set()
         self.tag_error = None
+
+    def agents(self):
+        return self.all_agents
 
     def networks(self, **query):
         return self.all_networks.listed(**query)
@@ -405,8 +436,11 @@ class Placement:
     """placement: its answers by path; the beginning of a path is enough."""
 
     def __init__(self):
-        self.answers = {'/resource_providers?required=': {
-            'resource_providers': []}}
+        self.answers = {
+            '/resource_providers?required=': {'resource_providers': []},
+            '/allocation_candidates': {'allocation_requests': [
+                {'allocations': {f'provider-{name}': {}}}
+                for name in ('alpha', 'beta', 'gamma')]}}
 
     def get(self, path, microversion):
         assert microversion == '1.19'

@@ -130,3 +130,21 @@ class WorkspaceTest(base.TestCase):
             (self.workspace.directory / workspace.ARGUMENTS).write_text(text)
             self.assertIn('was not written by bootstrap', self.refused(
                 self.workspace.load_arguments, 'here'))
+
+    def test_resources_before_a_run_that_was_killed(self):
+        self.assertIsNone(self.workspace.load_before())
+        self.workspace.save_before(['b', 'a'])
+        self.assertEqual({'a', 'b'}, self.workspace.load_before())
+        for _ in range(2):
+            self.workspace.forget_before()
+            self.assertIsNone(self.workspace.load_before())
+        self.workspace.save_before([])
+        self.assertEqual(set(), self.workspace.load_before())
+        for text in ('', '5'):
+            self.workspace.before.write_text(text)
+            self.assertIn('was not written by verify', self.refused(
+                self.workspace.load_before))
+        self.workspace.before.unlink()
+        self.workspace.before.mkdir()
+        self.assertIn('cannot be deleted', self.refused(
+            self.workspace.forget_before))
