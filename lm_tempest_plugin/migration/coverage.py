@@ -433,15 +433,17 @@ def outcome(result: schema.MigrationResult) -> Outcome:
 class Ability(enum.StrEnum):
     """Whether a host can send, or can receive; the worst first.
 
-    * bad: it cannot, at least with one host that works with others;
+    These are the verdicts of reports, by the same rules:
+
+    * problems: it cannot, at least with one host that works with others;
     * unclear: it failed, and only with hosts that failed as well;
-    * not verified: nobody has tried;
+    * not tried: nobody has tried, or nova has refused;
     * good: it can.
     """
 
-    BAD = 'bad'
+    PROBLEMS = 'problems'
     UNCLEAR = 'unclear'
-    NOT_VERIFIED = 'not verified'
+    NOT_TRIED = 'not tried'
     GOOD = 'good'
 
 
@@ -523,7 +525,7 @@ class Coverage:
         for name in self.plan.hosts:
             for role in (SENDS, RECEIVES):
                 if self.ability(name, role) in (
-                        Ability.UNCLEAR, Ability.NOT_VERIFIED):
+                        Ability.UNCLEAR, Ability.NOT_TRIED):
                     candidates = (
                         Pair(name, each) if role == SENDS else
                         Pair(each, name) for each in self.plan.partners(name)
@@ -555,12 +557,12 @@ class Coverage:
         :param role: SENDS or RECEIVES
         """
         if self._guilty(name, role):
-            return Ability.BAD
+            return Ability.PROBLEMS
         if self._proven(name, role):
             return Ability.GOOD
         failed = any(self.outcomes[pair].result == Result.BAD
                      for pair in self._pairs[role].get(name, ()))
-        return Ability.UNCLEAR if failed else Ability.NOT_VERIFIED
+        return Ability.UNCLEAR if failed else Ability.NOT_TRIED
 
     def verdicts(self) -> list[HostVerdict]:
         """Return the verdict on each host, also on those left out.

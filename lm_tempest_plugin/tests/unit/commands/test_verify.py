@@ -431,8 +431,8 @@ class VerifyTest(base.TestCase):
 
     def test_a_host_that_is_bad(self):
         self.assertEqual(1, self.cover(verdicts=(
-            ('beta', 'good', 'bad'), ('alpha', 'good', 'good'))))
-        self.assertIn('beta   good   bad       a port', self.text())
+            ('beta', 'good', 'problems'), ('alpha', 'good', 'good'))))
+        self.assertIn('beta   good   problems  a port', self.text())
         self.assertIn('Hosts that send and receive: 1 of 2', self.text())
 
     def test_no_verdicts_on_hosts(self):

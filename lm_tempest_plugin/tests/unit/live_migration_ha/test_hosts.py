@@ -141,15 +141,15 @@ class HostsTest(HostsTestCase):
         # Who works with a, and who with b?
         self.assertEqual(2, len(self.pairs[4:]))
         self.assertEqual(
-            {**dict.fromkeys('acd', 'good, good'), 'b': 'good, bad'},
+            {**dict.fromkeys('acd', 'good, good'), 'b': 'good, problems'},
             self.verdicts())
-        self.assertRegex(text, 'b +good +bad +. to b: rolled back: a port')
+        self.assertRegex(text, 'b +good +problems +. to b: rolled back: a port')
         self.assert_deleted_as_built()
 
     def test_a_host_that_cannot_take_part(self):
         self.hosts[3] = coverage.Host('d', 'disabled: new disk')
         self.fails(self.new_test(), 'hosts: 1 of 4',
-                   'd     not verified  not verified  disabled: new disk')
+                   'd     not tried  not tried  disabled: new disk')
 
     def test_no_plan(self):
         self.options.hosts = ['x']
@@ -181,7 +181,7 @@ class HostsTest(HostsTestCase):
         # c receives from another one.
         self.assertEqual({'ab', 'cd', 'da', 'ac'}, set(self.pairs))
         self.assertEqual(4, len(self.pairs))
-        self.assertEqual('not verified, good', self.verdicts()['b'])
+        self.assertEqual('not tried, good', self.verdicts()['b'])
         self.assertEqual('no server can be built on it: the network is '
                          'broken', self.causes()['b'])
         self.assert_deleted_as_built()
@@ -195,7 +195,7 @@ class HostsTest(HostsTestCase):
 
         self.probes.await_answers.side_effect = await_answers
         self.fails(self.new_test(), 'hosts: 1 of 4')
-        self.assertEqual('not verified, good', self.verdicts()['b'])
+        self.assertEqual('not tried, good', self.verdicts()['b'])
         self.assertIn('cannot be reached: 192.0.2.1', self.causes()['b'])
         self.assert_deleted_as_built()
 
@@ -207,7 +207,7 @@ class HostsTest(HostsTestCase):
         self.assertEqual(['ab', 'cd', 'bc'], self.pairs[:3])
         # d cannot send to a any more, so another one does.
         self.assertEqual(['ba'], self.pairs[3:])
-        self.assertEqual('not verified, good', self.verdicts()['d'])
+        self.assertEqual('not tried, good', self.verdicts()['d'])
         self.assertIn('it was enabled and down', self.causes()['d'])
 
     def test_a_host_that_fills_up(self):
@@ -218,7 +218,7 @@ class HostsTest(HostsTestCase):
 
         self.engine.side_effect = migrate
         self.fails(self.new_test(), 'hosts: 1 of 4')
-        self.assertEqual('good, not verified', self.verdicts()['b'])
+        self.assertEqual('good, not tried', self.verdicts()['b'])
         self.assertEqual('host b has no room', self.causes()['b'])
         self.assertEqual('good, good', self.verdicts()['a'])
 
@@ -256,7 +256,7 @@ class HostsTest(HostsTestCase):
             dict(zip(self.pairs, (
                 Kind.FAILED in plan.expected for plan in self.plans
                 for each in plan.servers))))
-        self.assertEqual('not verified, good', self.verdicts()['c'])
+        self.assertEqual('not tried, good', self.verdicts()['c'])
 
 
 class CanariesTest(HostsTestCase):
@@ -286,7 +286,7 @@ class CanariesTest(HostsTestCase):
         self.canary('two', 'b')
         # Canaries that have arrived are sent on, so that more is verified.
         self.fails(self.new_test(), 'hosts: 1 of 4',
-                   'd     not verified  good      it has no canary')
+                   'd     not tried  good      it has no canary')
         self.assertEqual({'ab', 'bc'}, set(self.pairs[:2]))
         self.assertEqual(len(set(self.pairs)), len(self.pairs))
         self.builder.build_on.assert_not_called()
@@ -353,7 +353,7 @@ class ResumeTest(HostsTestCase):
         self.killed(2)
         self.fails(self.new_test(), 'hosts: 1 of 4')
         self.assertEqual(len(set(self.pairs)), len(self.pairs))
-        self.assertEqual('good, bad', self.verdicts()['b'])
+        self.assertEqual('good, problems', self.verdicts()['b'])
 
     def refused(self, *parts):
         self.pairs.clear()

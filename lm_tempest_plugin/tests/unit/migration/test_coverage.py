@@ -14,6 +14,7 @@ import itertools
 
 from lm_tempest_plugin import config
 from lm_tempest_plugin.migration import coverage
+from lm_tempest_plugin.results.hosts import VERDICTS
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
 
@@ -240,6 +241,13 @@ class PortionsTest(base.TestCase):
                 found, found.pairs, 9)))
 
 
+class AbilityTest(base.TestCase):
+
+    def test_words_of_reports(self):
+        self.assertEqual(VERDICTS,
+                         tuple(map(str, coverage.Ability)))
+
+
 class CoverageTest(base.TestCase):
 
     def cover(self, works, number=4, **kwargs):
@@ -271,11 +279,11 @@ class CoverageTest(base.TestCase):
         for number in (3, 4, 5):
             found = self.cover(
                 lambda pair: BAD if pair.destination == 'b' else GOOD, number)
-            self.assertEqual({'b': 'good, bad'}, self.abilities(found))
+            self.assertEqual({'b': 'good, problems'}, self.abilities(found))
             self.assertRegex(found[0].cause, '^[a-e] to b: a port is closed')
             found = self.cover(
                 lambda pair: BAD if pair.source == 'b' else GOOD, number)
-            self.assertEqual({'b': 'bad, good'}, self.abilities(found))
+            self.assertEqual({'b': 'problems, good'}, self.abilities(found))
 
     def test_cross_checks_are_few(self):
         self.cover(lambda pair: BAD if pair.destination == 'b' else GOOD, 10)
@@ -283,7 +291,7 @@ class CoverageTest(base.TestCase):
 
     def test_a_host_that_can_do_neither(self):
         found = self.cover(lambda pair: BAD if 'b' in pair else GOOD)
-        self.assertEqual({'b': 'bad, bad'}, self.abilities(found))
+        self.assertEqual({'b': 'problems, problems'}, self.abilities(found))
         self.assertEqual(1, found[0].cause.count('b to '))
         self.assertEqual(1, found[0].cause.count(' to b'))
 
@@ -291,13 +299,13 @@ class CoverageTest(base.TestCase):
         found = self.cover(
             lambda pair: BAD if pair.source == 'a' or pair.destination == 'b'
             else GOOD)
-        self.assertEqual({'a': 'bad, good', 'b': 'good, bad'},
+        self.assertEqual({'a': 'problems, good', 'b': 'good, problems'},
                          self.abilities(found))
 
     def test_two_hosts_that_work_with_all_but_each_other(self):
         found = self.cover(
             lambda pair: BAD if texts([pair]) == ['ab'] else GOOD)
-        self.assertEqual({'a': 'bad, good', 'b': 'good, bad'},
+        self.assertEqual({'a': 'problems, good', 'b': 'good, problems'},
                          self.abilities(found))
         self.assertEqual({'a to b: a port is closed'},
                          {each.cause for each in found[:2]})
@@ -326,8 +334,8 @@ class CoverageTest(base.TestCase):
     def test_a_refusal_proves_nothing(self):
         found = self.cover(
             lambda pair: REFUSED if pair.source == 'a' else GOOD, 2)
-        self.assertEqual({'a': 'not verified, good',
-                          'b': 'good, not verified'}, self.abilities(found))
+        self.assertEqual({'a': 'not tried, good',
+                          'b': 'good, not tried'}, self.abilities(found))
         self.assertFalse(self.coverage.too_many_failures('0'))
         self.assertIn('its QEMU is older', found[0].cause)
 
@@ -345,7 +353,7 @@ class CoverageTest(base.TestCase):
         self.assertEqual([], self.coverage.cross_checks())
         worst, *others = self.coverage.verdicts()
         self.assertEqual(
-            ('b', 'not verified', 'good', 'no server could be built'),
+            ('b', 'not tried', 'good', 'no server could be built'),
             (worst.host, worst.sends, worst.receives, worst.cause))
         self.assertTrue(all(each.good for each in others))
 
