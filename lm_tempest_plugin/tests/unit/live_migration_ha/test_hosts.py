@@ -143,7 +143,7 @@ class HostsTest(HostsTestCase):
         self.assertEqual(
             {**dict.fromkeys('acd', 'good, good'), 'b': 'good, problems'},
             self.verdicts())
-        self.assertRegex(text, 'b +good +problems +. to b: rolled back: a port')
+        self.assertRegex(text, 'b +good +problems +. to b: rolled back: a ')
         self.assert_deleted_as_built()
 
     def test_a_host_that_cannot_take_part(self):
