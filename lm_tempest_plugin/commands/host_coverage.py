@@ -34,6 +34,7 @@ from lm_tempest_plugin.cloud.setup import configuration
 from lm_tempest_plugin.cloud.setup import discovery
 from lm_tempest_plugin.cloud.setup import preparation
 from lm_tempest_plugin.cloud.setup import resources
+from lm_tempest_plugin.cloud.setup import workspace
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.migration import coverage
@@ -154,7 +155,8 @@ class HostCoverage:
         """Take over the outcomes of the run that was ended.
 
         :raises CoverageError: they are of another cloud
-        :raises SetupError: there are none, or they cannot be read
+        :raises SetupError: there are none, they cannot be read, or that run
+            still goes on
         """
         assert self.resume is not None
         paths = sorted(self.resume.glob('*' + store.SUFFIX))
@@ -166,7 +168,14 @@ class HostCoverage:
             results = store.read(paths)
         except store.ResultsError as exc:
             raise setup.SetupError(str(exc)) from exc
-        self._names = [each.run.rpartition('-')[0] for each in results.runs]
+        for each in results.runs:
+            # The name of a run ends with the number of its process.
+            name, _, process = each.run.rpartition('-')
+            self._names.append(name)
+            if _goes_on(process, plan.files):
+                raise setup.SetupError(
+                    f'the tests of the run to resume still go on, in process '
+                    f'{process}: let them end, or end it with SIGINT')
         for pair, outcome in coverage.earlier(
                 results, TEST, plan.facts.region, hosts):
             found.add(pair, outcome)
@@ -204,6 +213,22 @@ class HostCoverage:
         say('\n'.join(coverage.table(found)))
         say(f'Hosts that send and receive: {good} of {len(found)}')
         return 0 < good == len(found)
+
+
+def _goes_on(process: str, files: workspace.Workspace) -> bool:
+    """Return whether a process still runs tests in a workspace.
+
+    SIGKILL ends a command, and not the tests that it has started.
+
+    :param process: its number
+    :param files: the workspace
+    """
+    try:
+        variables = pathlib.Path('/proc', process, 'environ').read_bytes()
+    except OSError:
+        return False
+    return f'TEMPEST_CONFIG_DIR={files.verify_conf.parent}'.encode() in (
+        variables.split(b'\0'))
 
 
 def _nova(access_: discovery.Access) -> Callable[[str], Any]:

@@ -11,6 +11,7 @@
 # under the License.
 
 import pathlib
+import subprocess
 import types
 
 import fixtures
@@ -210,9 +211,10 @@ class CheckTest(HostCoverageTestCase):
 
 class ResumeTest(HostCoverageTestCase):
 
-    def write(self, *results, names=HOSTS, **changes):
+    def write(self, *results, names=HOSTS, run_name='verify-1-x',
+              **changes):
         self.results = self.folder / 'results'
-        builders.write(self.results, 'verify-1-77', results, builders.run(
+        builders.write(self.results, run_name, results, builders.run(
             hosts=tuple(schema.ComputeHost(
                 host=name, hypervisor_type='QEMU',
                 hypervisor_version='10.0.2') for name in names), **changes))
@@ -229,6 +231,18 @@ class ResumeTest(HostCoverageTestCase):
     def test_nothing_to_resume(self):
         for path in (self.folder, self.folder / 'none'):
             self.refused(f'there is nothing to resume: {path}', resume=path)
+
+    def test_tests_that_still_go_on(self):
+        child = subprocess.Popen(
+            ['sleep', '60'], env={
+                'TEMPEST_CONFIG_DIR': str(self.files.verify_conf.parent)})
+        self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
+        self.write(run_name=f'verify-1-{child.pid}')
+        self.refused('still go on, in process', resume=self.results)
+        # Another process has got the number.
+        self.files = workspace.Workspace(self.folder / 'other')
+        self.assertEqual(3, self.check(resume=self.results).open)
 
     def test_results_of_another_cloud(self):
         self.write(names=['x', 'y'])

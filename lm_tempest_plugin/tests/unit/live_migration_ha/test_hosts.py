@@ -199,6 +199,22 @@ class HostsTest(HostsTestCase):
         self.assertIn('cannot be reached: 192.0.2.1', self.causes()['b'])
         self.assert_deleted_as_built()
 
+    def test_a_machine_that_may_not_probe(self):
+        """It says nothing about hosts."""
+        self.probes.start.side_effect = errors.ProbesNotPermitted('no ping')
+        outcome, details = self.run_test(self.new_test())
+        self.assertEqual('addError', outcome)
+        self.assertIn('no ping', fakes.describe(details))
+        self.assert_deleted_as_built()
+
+    def test_a_server_that_cannot_be_deleted(self):
+        self.options.servers = 2
+        self.builder.delete.side_effect = [
+            lib_exc.TimeoutException('server-0 is still there'), None]
+        self.fails(self.new_test(), 'hosts: 0 of 4',
+                   'server-0 is still there')
+        self.assertEqual(4, len(self.pairs))
+
     def test_a_host_that_goes_down_in_the_middle(self):
         self.options.servers = 2
         test = self.new_test()
