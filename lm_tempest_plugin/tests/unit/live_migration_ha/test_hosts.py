@@ -23,12 +23,15 @@ from lm_tempest_plugin.migration import preflight
 from lm_tempest_plugin.migration import results_file
 from lm_tempest_plugin.migration.verdict import Kind
 from lm_tempest_plugin.probes import errors
+from lm_tempest_plugin.probes import reachability
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
 from lm_tempest_plugin.tests.live_migration_ha import base as tempest_base
 from lm_tempest_plugin.tests.live_migration_ha import test_hosts
 from lm_tempest_plugin.tests.unit import fakes as clouds
 from lm_tempest_plugin.tests.unit.live_migration_ha import fakes
+from lm_tempest_plugin.tests.unit.migration import builders as migrations
+from lm_tempest_plugin.tests.unit.migration import simulation
 from lm_tempest_plugin.tests.unit.results import builders
 
 NAME = 'test_every_host_sends_and_receives'
@@ -399,6 +402,61 @@ class ResumeTest(HostsTestCase):
         lines = path.read_bytes().splitlines(keepends=True)
         path.write_bytes(b''.join(lines[:1] + lines[2:]))
         self.refused('was altered')
+
+
+class SimulatedCloudTest(HostsTestCase):
+    """The test with the engine, in a cloud that moves servers."""
+
+    def setUp(self):
+        super().setUp()
+        self.engine.side_effect = self.real_engine
+        self.cloud = simulation.Cloud(8, limit=4, hosts=list('abcd'))
+        self.clients = self.cloud.clients
+        simulation.use_clock(self, self.cloud.clock)
+        self.probes.continuity.return_value = migrations.continuity()
+        self.useFixture(fixtures.MockPatchObject(
+            reachability, 'look', return_value={}))
+        self.patch(tempest_base.LiveMigrationHaTest, 'results',
+                   results_file.ResultsFile(
+                       str(self.directory), 'unit', builders.run))
+        self.builder.build_on.side_effect = self.build_on
+
+    def usable(self, **states):
+        """All hosts are up."""
+
+    def build_on(self, hosts):
+        built = [guest for host in hosts for guest in self.build(1, host)]
+        for each in built:
+            self.cloud.change(each.server_id, host=each.host)
+        return built
+
+    def results(self):
+        return store.read(self.directory.glob('*.jsonl'))
+
+    def test_pairs_go_side_by_side(self):
+        self.passes(self.new_test())
+        found = self.results()
+        self.assertEqual(
+            ['ab', 'cd', 'bc', 'da'],
+            [each.source + each.destination for each in found.migrations])
+        drain, = found.drains
+        # Two rounds of two, in a little more than twice 5 s.
+        self.assertLess(drain.wall_s, 12.0)
+        self.assertEqual([0, 1, 0, 1], [
+            going_on for *_, going_on in self.cloud.requested])
+        self.assertEqual(dict.fromkeys('abcd', 'good, good'),
+                         self.verdicts())
+
+    def test_a_host_to_which_nothing_goes(self):
+        # a to b, and then c to b.
+        for number in (0, 5):
+            self.cloud.outcomes[f'server-{number}'] = 'failed'
+        self.fails(self.new_test(), 'hosts: 1 of 4')
+        found = [each.source + each.destination
+                 for each in self.results().migrations]
+        self.assertEqual(len(set(found)), len(found))
+        self.assertEqual(['ab', 'cd', 'bc', 'da'], found[:4])
+        self.assertIn('rolled back', self.causes()['b'])
 
 
 class ResourceSetupTest(fakes.LiveMigrationHaTestCase):
