@@ -211,7 +211,7 @@ class HostCoverage:
             return False
         good = sum(each.good for each in found)
         say('\n'.join(coverage.table(found)))
-        say(f'Hosts that send and receive: {good} of {len(found)}')
+        say(f'Hosts without problems: {good} of {len(found)}')
         return 0 < good == len(found)
 
 

@@ -455,17 +455,22 @@ class HostVerdict:
     :ivar sends: whether it can send servers
     :ivar receives: whether it can receive servers
     :ivar cause: why; empty if both are good
+    :ivar refused: whether nova has rightly refused all that was not tried
     """
 
     host: str
     sends: Ability
     receives: Ability
     cause: str = ''
+    refused: bool = False
 
     @property
     def good(self) -> bool:
-        """Whether the host can send and receive."""
-        return self.sends == self.receives == Ability.GOOD
+        """Whether the host can send and receive, as far as nova lets it."""
+        return all(
+            each == Ability.GOOD or
+            each == Ability.NOT_TRIED and self.refused
+            for each in (self.sends, self.receives))
 
 
 #: Roles of a host: places in a Pair.
@@ -569,15 +574,23 @@ class Coverage:
 
         The worst come first.
         """
-        found = [HostVerdict(
-            name, self.ability(name, SENDS), self.ability(name, RECEIVES),
-            '; '.join(filter(None, dict.fromkeys(
-                self._cause(name, role) for role in (SENDS, RECEIVES)))))
-            for name in (*self.plan.hosts, *self.plan.left_out)]
+        found = list(map(self._verdict, (
+            *self.plan.hosts, *self.plan.left_out)))
         order = list(Ability)
         return sorted(found, key=lambda each: (
             *sorted(map(order.index, (each.sends, each.receives))),
             each.host))
+
+    def _verdict(self, name: str) -> HostVerdict:
+        roles = SENDS, RECEIVES
+        not_tried = [role for role in roles
+                     if self.ability(name, role) == Ability.NOT_TRIED]
+        return HostVerdict(
+            name, self.ability(name, SENDS), self.ability(name, RECEIVES),
+            cause='; '.join(filter(None, dict.fromkeys(
+                self._cause(name, role) for role in roles))),
+            refused=bool(not_tried) and all(
+                self._pairs[role].get(name) for role in not_tried))
 
     def _cause(self, name: str, role: int) -> str:
         """Return why a host is not good in a role; empty if it is."""

@@ -415,7 +415,7 @@ class VerifyTest(base.TestCase):
                      'Live migrations: 2, up to 4 at a time',
                      '(1 of 1 in drain-1, 1 in all of 2 planned, about 1 min '
                      'left)', 'alpha  good   good',
-                     'Hosts that send and receive: 1 of 1'):
+                     'Hosts without problems: 1 of 1'):
             self.assertIn(said, self.text())
 
     def test_options_of_hosts(self):
@@ -433,13 +433,13 @@ class VerifyTest(base.TestCase):
         self.assertEqual(1, self.cover(verdicts=(
             ('beta', 'good', 'problems'), ('alpha', 'good', 'good'))))
         self.assertIn('beta   good   problems  a port', self.text())
-        self.assertIn('Hosts that send and receive: 1 of 2', self.text())
+        self.assertIn('Hosts without problems: 1 of 2', self.text())
 
     def test_no_verdicts_on_hosts(self):
         self.assertEqual(1, self.cover('good'))
         self.assertIn('No host was covered.', self.text())
         self.assertEqual(1, self.cover(verdicts=()))
-        self.assertIn('send and receive: 0 of 0', self.text())
+        self.assertIn('Hosts without problems: 0 of 0', self.text())
 
     def test_a_plan_alone(self):
         before = self.connection.writes()

@@ -268,7 +268,7 @@ class HostsTest(HostsTestCase):
             'verdict': 'failed', 'cause': 'nova gave up', 'events': (
                 'Error (requires a newer hypervisor version)',)
         } if source == 'c' else {}
-        self.fails(self.new_test(), 'hosts: 1 of 3')
+        self.passes(self.new_test())
         self.assertEqual(['ab', 'ba', 'bc', 'ca'], sorted(self.pairs))
         self.assertEqual(
             {'ca': True, **dict.fromkeys(('ab', 'ba', 'bc'), False)},
