@@ -19,6 +19,7 @@ source of a live migration and the destination of another one.
 Everything here is data: no function asks the cloud.
 """
 
+import collections
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -527,17 +528,24 @@ class Coverage:
         it again after these pairs have outcomes, until there are none.
         """
         found: dict[Pair, None] = {}
+        # Different partners, so that the pairs go side by side.
+        chosen = collections.Counter[str]()
         for name in self.plan.hosts:
             for role in (SENDS, RECEIVES):
-                if self.ability(name, role) in (
+                if self.ability(name, role) not in (
                         Ability.UNCLEAR, Ability.NOT_TRIED):
-                    candidates = (
-                        Pair(name, each) if role == SENDS else
-                        Pair(each, name) for each in self.plan.partners(name)
-                        if self._proven(each, 1 - role))
-                    found |= dict.fromkeys([
-                        pair for pair in candidates if self._can_try(pair) and
-                        not self.plan.may_be_refused(pair)][:1])
+                    continue
+                candidates = [
+                    pair for each in self.plan.partners(name)
+                    if self._proven(each, 1 - role) and self._can_try(
+                        pair := Pair(name, each) if role == SENDS
+                        else Pair(each, name)) and
+                    not self.plan.may_be_refused(pair)]
+                if candidates:
+                    pair = min(candidates, key=lambda each: (
+                        chosen[each.source] + chosen[each.destination]))
+                    chosen.update(pair)
+                    found[pair] = None
         return _spread(found)
 
     def _can_try(self, pair: Pair) -> bool:

@@ -289,6 +289,16 @@ class CoverageTest(base.TestCase):
         self.cover(lambda pair: BAD if pair.destination == 'b' else GOOD, 10)
         self.assertEqual(2, len(self.checks))
 
+    def test_cross_checks_go_side_by_side(self):
+        self.coverage = coverage.Coverage(coverage.plan(hosts(10)))
+        for pair in self.coverage.open_pairs():
+            self.coverage.add(pair, BAD if pair.destination in 'bdfh'
+                              else GOOD)
+        pairs = self.coverage.cross_checks()
+        self.assertEqual(8, len(pairs))
+        portions = list(coverage.portions(self.coverage.plan, pairs, 20))
+        self.assertLessEqual(len(portions), 2)
+
     def test_a_host_that_can_do_neither(self):
         found = self.cover(lambda pair: BAD if 'b' in pair else GOOD)
         self.assertEqual({'b': 'problems, problems'}, self.abilities(found))
