@@ -77,7 +77,6 @@ class HostCoverage:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
-        self._names: list[str] = []
         self.open = 0
 
     def options(self) -> configuration.Options:
@@ -106,15 +105,17 @@ class HostCoverage:
                     'canary_key_file': key if key.exists() else None})))
         options = conf.live_migration_ha_coverage
         try:
+            # First of all: what the ended run left takes room on hosts.
+            earlier = self._resume(plan, say) if self.resume else {}
             hosts = coverage.choose(
                 self._read_hosts(plan, profile, conf), options.hosts)
             found = coverage.Coverage(coverage.plan(
                 hosts, options.pairs, options.group_by,
                 _with_canaries(plan) if options.only_canaries else None))
-            if self.resume:
-                self._resume(found, plan, [each.name for each in hosts])
         except coverage.CoverageError as exc:
             raise plan.access.error(str(exc)) from exc
+        for pair, outcome in earlier.items():
+            found.add(pair, outcome)
         for line in (
                 *_controllers(plan.access), *_describe(found.plan),
                 *forecast(found, options.at_once, options.servers)):
@@ -150,9 +151,11 @@ class HostCoverage:
                     plan.access, placement.room_query(needed)),
                 versions, avoid)
 
-    def _resume(self, found: coverage.Coverage, plan: preparation.Plan,
-                hosts: list[str]) -> None:
-        """Take over the outcomes of the run that was ended.
+    def _resume(self, plan: preparation.Plan, say: preparation.Say
+                ) -> dict[coverage.Pair, coverage.Outcome]:
+        """Return the outcomes of the run that was ended.
+
+        All that it has left in the cloud is deleted, but for a dry run.
 
         :raises CoverageError: they are of another cloud
         :raises SetupError: there are none, they cannot be read, or that run
@@ -168,30 +171,20 @@ class HostCoverage:
             results = store.read(paths)
         except store.ResultsError as exc:
             raise setup.SetupError(str(exc)) from exc
-        for each in results.runs:
+        found = dict(coverage.earlier(results, TEST, plan.facts.region, [
+            each.name for each in (*plan.facts.hosts, *plan.facts.unusable)]))
+        for run in results.runs:
             # The name of a run ends with the number of its process.
-            name, _, process = each.run.rpartition('-')
-            self._names.append(name)
+            name, _, process = run.run.rpartition('-')
             if _goes_on(process, plan.files):
                 raise setup.SetupError(
                     f'the tests of the run to resume still go on, in process '
                     f'{process}: let them end, or end it with SIGINT')
-        for pair, outcome in coverage.earlier(
-                results, TEST, plan.facts.region, hosts):
-            found.add(pair, outcome)
-
-    def delete_leftovers(self, access_: discovery.Access,
-                         say: preparation.Say) -> None:
-        """Delete what the run that was ended has left in the cloud.
-
-        :param access_: connection to the cloud
-        :param say: called with each line
-        """
-        for name in self._names:
-            # The names of others' servers may begin with a shorter one.
-            if name.startswith('verify-'):
-                left = cleanup.delete_leftovers(access_, name)
+            # A shorter name may be the begin of the names of others.
+            if name.startswith('verify-') and not self.dry_run:
+                left = cleanup.delete_leftovers(plan.access, name)
                 preparation.report_deletion(say, left.deleted, left.kept)
+        return found
 
     def conclude(self, results: pathlib.Path, say: preparation.Say) -> bool:
         """Show the verdict on each host; return whether all are good.
@@ -294,11 +287,14 @@ def _describe(plan: coverage.CoveragePlan) -> Iterator[str]:
         for text, names in versions.items():
             yield f'  {text}: {_names(names)}'
         known = frozenset().union(*(each.features for each in group))
+        lacking: dict[str, list[str]] = {}
         for each in group:
             if each.features and each.features != known:
-                lacking = ', '.join(sorted(known - each.features))
-                yield (f'WARNING: the CPU of host {each.name} lacks features '
-                       f'that others of its group have: {lacking}')
+                lacking.setdefault(', '.join(sorted(
+                    known - each.features)), []).append(each.name)
+        for text, names in lacking.items():
+            yield ('WARNING: CPU features that others of the group have are '
+                   f'missing on {_names(names)}: {text}')
     for name, reason in sorted(plan.left_out.items()):
         yield f'LEFT OUT: host {name}: {reason}'
 

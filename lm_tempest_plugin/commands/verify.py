@@ -232,8 +232,6 @@ class Verification:
         """Prepare the cloud, run the tests, and report."""
         with self._signals.interruptible():
             self.files.create()
-            if self.coverage:
-                self.coverage.delete_leftovers(self._plan.access, self.say)
             target, _ = preparation.provide(
                 self._plan, self.profile.sizes, self.say)
             merged = configuration.build(

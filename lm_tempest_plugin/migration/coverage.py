@@ -620,13 +620,13 @@ def earlier(found: store.Results, test: str, region: str,
 
     :param found: contents of their results files
     :param test: id of the test
-    :param region: name of the region
+    :param region: name of the region; empty if it is not known
     :param hosts: names of the compute hosts of the cloud
     :raises CoverageError: the results are those of another cloud
     """
     for run in found.runs:
         known = {each.host for each in run.hosts}
-        if run.region != region or not known & set(hosts):
+        if region not in ('', run.region) or not known & set(hosts):
             raise CoverageError(
                 f'{found.files[run.run]} is from another cloud: region '
                 f'{run.region or "without a name"} with hosts '

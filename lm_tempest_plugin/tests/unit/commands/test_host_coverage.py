@@ -56,7 +56,8 @@ class HostCoverageTestCase(base.TestCase):
         found.check(
             preparation.Plan(
                 self.access, types.SimpleNamespace(
-                    region='RegionOne', hosts=tuple(
+                    region='RegionOne', unusable=(), hosts=tuple(
+                        types.SimpleNamespace(name=each.host) for each in
                         self.compute.all_services.values())),
                 preparation.Arguments(
                     config=str(self.config) if others else ''),
@@ -134,10 +135,9 @@ class CheckTest(HostCoverageTestCase):
             'cpu_info': {'arch': 'x86_64', 'model': 'EPYC', 'features': [
                 'sse', 'avx']}}
         self.check()
-        for name in ('alpha', 'beta'):
-            self.assertIn(
-                f'WARNING: the CPU of host {name} lacks features that others '
-                'of its group have: avx', self.said)
+        self.assertIn(
+            'WARNING: CPU features that others of the group have are missing '
+            'on 2 hosts (alpha, beta): avx', self.said)
         self.compute.hypervisor_changes['gamma'] = {
             'cpu_info': {'arch': 'x86_64', 'model': 'Xeon'}}
         self.check()
@@ -227,6 +227,18 @@ class ResumeTest(HostCoverageTestCase):
         self.assertEqual(2, self.check(resume=self.results).open)
         self.assertIn('Pairs of hosts with a result already: 1', self.said)
         self.assertIn('Live migrations: 2,', self.text())
+
+    def test_what_the_ended_run_has_left(self):
+        self.write()
+        users = self.connection.identity.all_users
+        for name in ('verify-1-user', 'verify-2-user'):
+            users.add(name=name)
+        self.check(resume=self.results, dry_run=True)
+        self.assertEqual(2, len(users))
+        self.check(resume=self.results)
+        self.assertEqual(['verify-2-user'], [
+            each.name for each in users.values()])
+        self.assertIn('user verify-1-user (user-1): deleted', self.said)
 
     def test_nothing_to_resume(self):
         for path in (self.folder, self.folder / 'none'):

@@ -217,6 +217,25 @@ class OutcomeTest(base.TestCase):
                 coverage.outcome(builders.migration(**changes)))
 
 
+class EarlierTest(base.TestCase):
+
+    def test_region(self):
+        found = builders.read([builders.migration(
+            source='a', destination='b', test='a.test')])
+        for region, hosts_, good in (
+                ('RegionOne', ['compute1', 'x'], True),
+                ('', ['compute1'], True), ('Two', ['compute1'], False),
+                ('RegionOne', ['x'], False)):
+            def read(region=region, hosts_=hosts_):
+                return dict(coverage.earlier(found, 'a.test', region, hosts_))
+
+            if good:
+                self.assertEqual({coverage.Pair('a', 'b'): GOOD}, read())
+            else:
+                exc = self.assertRaises(coverage.CoverageError, read)
+                self.assertIn('is from another cloud', str(exc))
+
+
 class PortionsTest(base.TestCase):
 
     def test_sizes_and_order(self):
