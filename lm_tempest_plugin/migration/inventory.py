@@ -102,11 +102,12 @@ def _host(name: str, services: list[Any], hypervisors: list[Any],
     if len(services) > 1:
         facts['unusable'] = (f'{len(services)} nova-compute services have '
                              'this name, as in several cells')
-    elif service['status'] != 'enabled':
+    elif service['status'] == 'disabled':
         why = service.get('disabled_reason')
         facts['unusable'] = f'disabled: {why}' if why else 'disabled'
     elif service.get('state') != 'up':
-        # nova lists the services of a cell that is down without a state.
+        # nova lists the services of a cell that is down without a state, and
+        # with status UNKNOWN.
         facts['unusable'] = service.get('state') or 'of unknown state'
     elif len(hypervisors) != 1:
         facts['unusable'] = f'nova lists {len(hypervisors)} hypervisors on it'

@@ -153,6 +153,11 @@ class CheckTest(HostCoverageTestCase):
         self.assertEqual(
             ['WARNING: nova-novncproxy on controller is down',
              'WARNING: ovn-controller on beta is not alive'], self.said[:2])
+        self.useFixture(fixtures.MockPatchObject(
+            self.connection.network, 'agents', side_effect=fakes.forbidden()))
+        self.check()
+        self.assertIn('WARNING: cloud here: user admin may not list the '
+                      'agents of neutron', self.text())
         for binary in host_coverage.CONTROLLERS:
             self.compute.controllers[binary] = 'down'
             self.refused(f'no {binary} is up')

@@ -115,7 +115,7 @@ class ReadTest(base.TestCase):
                  'disabled: new disk'),
                 ({'state': 'down'}, 'down'),
                 # Its cell is down.
-                ({'state': None}, 'of unknown state')):
+                ({'status': 'UNKNOWN', 'state': None}, 'of unknown state')):
             self.cloud.services[1] = service('beta', **change)
             found = self.read()
             self.assertEqual(('', text), (
