@@ -24,6 +24,7 @@ import dataclasses
 import json
 import math
 import pathlib
+import re
 from typing import Any
 
 from lm_tempest_plugin.cloud import api
@@ -96,6 +97,10 @@ class HostCoverage:
         :param say: called with each line
         :raises SetupError: no host can be covered
         """
+        if not re.search(profile.regex, TEST):
+            raise setup.SetupError(
+                f'profile {profile.name} does not run the test of --hosts: '
+                'leave --profile out')
         key = plan.files.canary_key
         conf = configuration.read_checked(
             profile.path, *([pathlib.Path(plan.arguments.config)]

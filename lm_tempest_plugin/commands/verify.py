@@ -101,7 +101,8 @@ def _add_coverage(parser: argparse.ArgumentParser) -> None:
     """Add the arguments about the coverage of hosts."""
     group = parser.add_argument_group(
         'coverage of hosts', 'A server goes from each host to another one, so '
-        'that each is known to send and to receive. The others need --hosts.')
+        'that each is known to send and to receive. The other arguments of '
+        'this group need --hosts.')
     group.add_argument(
         '--hosts', metavar='HOSTS', nargs='+',
         help='hosts to cover: all, names of hosts, aggregate=NAME, az=NAME')

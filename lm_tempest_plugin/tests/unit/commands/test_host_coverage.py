@@ -48,7 +48,7 @@ class HostCoverageTestCase(base.TestCase):
         self.flavors = ()
         self.said = []
 
-    def check(self, hosts=('all',), **fields):
+    def check(self, hosts=('all',), profile='hosts', **fields):
         """Check a plan; return the coverage."""
         others = (configuration.load(self.config)
                   if self.config.exists() else {})
@@ -62,7 +62,7 @@ class HostCoverageTestCase(base.TestCase):
                 preparation.Arguments(
                     config=str(self.config) if others else ''),
                 self.files, None, self.flavors, '', others, 7),
-            configuration.load_profile('hosts'), self.said.append)
+            configuration.load_profile(profile), self.said.append)
         return found
 
     def text(self):
@@ -106,6 +106,11 @@ class CheckTest(HostCoverageTestCase):
         # Arguments override.
         self.check(at_once=2)
         self.assertIn('up to 2 at a time', self.said[-1])
+
+    def test_profiles(self):
+        self.assertEqual(3, self.check(profile='upgrade').open)
+        self.refused('profile quick does not run the test of --hosts',
+                     profile='quick')
 
     def test_arguments_that_are_wrong(self):
         self.refused('bad value of option at_once', at_once=0)
