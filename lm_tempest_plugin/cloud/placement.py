@@ -92,10 +92,6 @@ class Resources:
             for name, field in _CLASSES.items()
             if getattr(self, field) > max(0, getattr(free, field))]
 
-    def __mul__(self, number: int) -> 'Resources':
-        return Resources(self.vcpus * number, self.ram_mib * number,
-                         self.disk_gib * number)
-
     def times(self, free: 'Resources') -> int:
         """Return how often this amount fits into the free amount."""
         return max(0, min(

@@ -138,7 +138,6 @@ class HostCoverage:
         """Return all compute hosts but those to avoid."""
         avoid = plan.others.get('compute', {}).get(
             'target_hosts_to_avoid', [''])[-1]
-        needed = _flavor(plan, profile) * inventory.SERVERS_ON_A_HOST
         versions: Mapping[str, access.HostVersions] = {}
         if conf.live_migration_ha_hosts.ssh_user:
             hosts = access.HostAccess(
@@ -153,7 +152,8 @@ class HostCoverage:
         with plan.access.explaining('read the compute hosts'):
             return inventory.read(
                 _nova(plan.access), discovery.ask_placement(
-                    plan.access, placement.room_query(needed)),
+                    plan.access,
+                    placement.room_query(_flavor(plan, profile))),
                 versions, avoid)
 
     def _resume(self, plan: preparation.Plan, say: preparation.Say

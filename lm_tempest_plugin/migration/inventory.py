@@ -27,8 +27,6 @@ from lm_tempest_plugin.migration import results_file
 #: Returns the JSON at a path of an API. nova tells the CPU of a host with
 #: microversions 2.28 to 2.87.
 Get = Callable[[str], Any]
-# A server of its own, and the one that arrives.
-SERVERS_ON_A_HOST = 2
 
 
 def read(get: Get, candidates: Mapping[str, Any],
@@ -73,8 +71,8 @@ def of_clients(clients: api.Clients, each: placement.Resources,
         clients.hypervisors.expected_success(200, resp.status)
         return json.loads(body)
 
-    return read(get, placement.list_candidates(
-        clients.placement, each * SERVERS_ON_A_HOST), versions, avoid)
+    return read(get, placement.list_candidates(clients.placement, each),
+                versions, avoid)
 
 
 def _hypervisors(get: Get) -> list[Any]:
@@ -112,8 +110,7 @@ def _host(name: str, services: list[Any], hypervisors: list[Any],
     elif len(hypervisors) != 1:
         facts['unusable'] = f'nova lists {len(hypervisors)} hypervisors on it'
     elif hypervisors[0]['id'] not in roomy:
-        facts['unusable'] = (f'full: no room for {SERVERS_ON_A_HOST} servers '
-                             'of the tests')
+        facts['unusable'] = 'full: no room for a server of the tests'
     if len(hypervisors) == 1:
         body = hypervisors[0]
         software = results_file.describe_host(body, versions)

@@ -198,6 +198,37 @@ class AllocateTest(base.TestCase):
                           self.client, 'consumer')
 
 
+class CandidatesTest(base.TestCase):
+
+    def test_query(self):
+        for resources, query in (
+                ((1, 1024, 10), 'VCPU:1,MEMORY_MB:1024,DISK_GB:10'),
+                ((2, 512, 0), 'VCPU:2,MEMORY_MB:512')):
+            self.assertEqual(
+                f'/allocation_candidates?resources={query}',
+                placement.room_query(placement.Resources(*resources)))
+
+    def test_answer(self):
+        client = fakes.placement()
+        client.expected_success.side_effect = (
+            placement_client.PlacementClient.expected_success)
+
+        def get(url):
+            # Since 1.12, allocations are a mapping.
+            self.assertEqual(
+                '1.14', base_placement_client.PLACEMENT_MICROVERSION)
+            return fakes.Response(self.status), '{"a": 1}'
+
+        client.get.side_effect = get
+        self.status = 200
+        self.assertEqual({'a': 1}, placement.list_candidates(
+            client, placement.Resources(1, 1, 1)))
+        self.status = 201
+        self.assertRaises(
+            lib_exc.InvalidHttpSuccessCode, placement.list_candidates,
+            client, placement.Resources(1, 1, 1))
+
+
 class FreeOnHostTest(base.TestCase):
 
     def setUp(self):
@@ -212,6 +243,16 @@ class FreeOnHostTest(base.TestCase):
         providers = self.clients.providers
         providers.list_resource_provider_usages.assert_called_once_with(
             'provider-1')
+
+    def test_several_hosts_by_one_list_of_hypervisors(self):
+        self.clients.hypervisors = fakes.hypervisors(
+            alpha='provider-1', beta='provider-2', gamma='provider-3')
+        self.assertEqual({'alpha', 'gamma'}, set(placement.free_on_hosts(
+            self.clients, iter(['alpha', 'gamma']))))
+        self.clients.hypervisors.list_hypervisors.assert_called_once_with(
+            detail=True)
+        self.assertEqual({}, placement.free_on_hosts(self.clients, []))
+        self.clients.hypervisors.list_hypervisors.assert_called_once()
 
     def test_a_host_without_a_hypervisor(self):
         exc = self.assertRaises(

@@ -126,7 +126,7 @@ class CheckTest(HostCoverageTestCase):
         self.refused('needs two versions within a group', pairs='release')
         self.connection.placement.answers['/allocation_candidates'] = {
             'allocation_requests': []}
-        self.refused('alpha: full: no room for 2 servers', 'gamma: full')
+        self.refused('alpha: full: no room for a server', 'gamma: full')
 
     def test_hosts_that_are_left_out(self):
         for each in self.compute.all_services.values():
@@ -185,7 +185,7 @@ class CheckTest(HostCoverageTestCase):
                 path, **kwargs)))
         self.check()
         self.assertEqual(
-            ['/allocation_candidates?resources=VCPU:8,MEMORY_MB:8192'], paths)
+            ['/allocation_candidates?resources=VCPU:4,MEMORY_MB:4096'], paths)
 
     def hosts_tell(self, versions):
         self.config.write_text(

@@ -229,6 +229,18 @@ class HostsTest(HostsTestCase):
         self.assertEqual('not tried, good', self.verdicts()['d'])
         self.assertIn('it was enabled and down', self.causes()['d'])
 
+    def test_hosts_with_room_for_one_server(self):
+        """None for its own and another one that arrives."""
+        def migrate(plan, clients, **kwargs):
+            if len(plan.servers) > 1:
+                raise preflight.CannotMigrate('host b has no room')
+            return self.migrate(plan, clients, **kwargs)
+
+        self.engine.side_effect = migrate
+        self.passes(self.new_test())
+        self.assertEqual(['ab', 'cd', 'bc', 'da'], self.pairs)
+        self.assert_deleted_as_built()
+
     def test_a_host_that_fills_up(self):
         def migrate(plan, clients, **kwargs):
             if any(each.destination == 'b' for each in plan.servers):

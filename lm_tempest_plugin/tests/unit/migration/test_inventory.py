@@ -123,7 +123,7 @@ class ReadTest(base.TestCase):
 
     def test_a_host_that_is_full(self):
         self.cloud.roomy.remove('uuid-of-beta')
-        self.assertEqual('full: no room for 2 servers of the tests',
+        self.assertEqual('full: no room for a server of the tests',
                          self.read()['beta'].unusable)
 
     def test_a_name_in_two_cells(self):
@@ -176,6 +176,5 @@ class OfClientsTest(base.TestCase):
         found = inventory.of_clients(
             clients, placement.Resources(1, 1024, 0), {}, 'beta')
         self.assertEqual(['alpha'], [each.name for each in found])
-        # Room for a server of its own, and for one that arrives.
         clients.placement.get.assert_called_once_with(
-            '/allocation_candidates?resources=VCPU:2,MEMORY_MB:2048')
+            '/allocation_candidates?resources=VCPU:1,MEMORY_MB:1024')
