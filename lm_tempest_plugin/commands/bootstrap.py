@@ -141,8 +141,8 @@ class Bootstrap(BuildCommand):
         parser.add_argument(
             '--canaries', metavar='NUMBER', type=_canaries, default=0,
             help='build so many servers on each compute host and keep them: '
-            'before an upgrade, so that profile upgrade moves them after it '
-            '(default: build none)')
+            'before an upgrade, so that profile upgrade, or verify --canaries, '
+            'moves them after it (default: build none)')
         parser.add_argument(
             '--delete', action='store_true',
             help='delete the created resources, and report those in use')
