@@ -173,7 +173,7 @@ def list_candidates(placement_client: Any, needed: Resources) -> Any:
     :param placement_client: tempest.lib's PlacementClient, of an admin
     :param needed: resources that one provider has to have
     """
-    with _use_microversion(MICROVERSION):
+    with use_microversion(MICROVERSION):
         resp, body = placement_client.get(room_query(needed))
     placement_client.expected_success(200, resp.status)
     return json.loads(body)
