@@ -151,8 +151,14 @@ def _changed(evidence: Evidence, state: str) -> tuple[Kind, str]:
     if evidence.guest.answers is not False:
         if evidence.status == 'completed':
             return Kind.INCONSISTENT, f'{state}, and the record is completed'
-        if evidence.server_status == 'ERROR' and evidence.guest.answers:
-            return Kind.INCONSISTENT, f'{state}, and the guest answers'
+        if evidence.server_status == 'ERROR':
+            if evidence.guest.answers:
+                return Kind.INCONSISTENT, f'{state}, and the guest answers'
+            # Nobody probes the guests of others.
+            if evidence.running_on:
+                return Kind.INCONSISTENT, (
+                    f'{state}, and libvirt runs its guest on host '
+                    f'{evidence.running_on[0]}')
     return Kind.FAILED, state
 
 

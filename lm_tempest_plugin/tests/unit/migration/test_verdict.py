@@ -203,6 +203,18 @@ class JudgeTest(JudgeTestCase):
                 signature='post-failed', guest=guest,
                 server=builders.server(status='ERROR'))
 
+    def test_in_error_while_libvirt_runs_the_guest(self):
+        error = builders.server(host='alpha', status='ERROR')
+        for state, kind in (('running', Kind.INCONSISTENT),
+                            ('paused', Kind.FAILED)):
+            found = self.assert_kind(
+                kind, 'is ERROR', server=error, signature=None,
+                guest=evidence.NOT_INSPECTED,
+                records=(builders.record('failed'),),
+                traces=builders.traces(alpha=state, beta=''))
+            self.assertEqual(kind is Kind.INCONSISTENT, (
+                'libvirt runs its guest on host alpha') in found.cause)
+
     def test_in_error_while_the_guest_answers(self):
         self.assert_kind(
             Kind.INCONSISTENT, 'the guest answers',
