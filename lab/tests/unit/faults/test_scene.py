@@ -73,6 +73,10 @@ class TestErrors(base.TestCase):
                 # The database does not tell these two apart.
                 {'verdict': Kind.FAILED, 'expected': (Kind.FAILED,),
                  'truth': new_truth(Kind.ROLLED_BACK),
+                 'problems': [('verdict', 'x')]},
+                # Its interface may be down.
+                {'verdict': Kind.LOST, 'expected': (Kind.LOST,),
+                 'truth': new_truth(Kind.COMPLETED),
                  'problems': [('verdict', 'x')]}):
             self.assertEqual([], self._errors(**values), values)
 
