@@ -927,7 +927,7 @@ def config_files(conf: Any) -> list[str]:
 
 
 def _unknown_options(files: Iterable[str]) -> list[str]:
-    """Return one sentence for each unknown option in our groups."""
+    """Return one sentence for each group of ours with unknown options."""
     known = {group.name: sorted(opt.dest for opt in opts)
              for group, opts in _groups}
     faults: list[str] = []
@@ -948,10 +948,13 @@ def _unknown_options(files: Iterable[str]) -> list[str]:
                 faults.append(f'unknown group [{section}] in {path}; its name '
                               f'is [{ours}]')
                 continue
-            faults.extend(
-                f'unknown option {name} in group [{section}] of {path}; the '
-                f'options of this group are: {", ".join(known[ours])}'
-                for name in assignments if name not in known[ours])
+            unknown = [name for name in assignments
+                       if name not in known[ours]]
+            if unknown:
+                faults.append(
+                    f'unknown option {", ".join(unknown)} in group '
+                    f'[{section}] of {path}; the options of this group are: '
+                    f'{", ".join(known[ours])}')
     return faults
 
 

@@ -65,6 +65,12 @@ class ConfigTest(ConfigTestCase):
         self.assertIn('tempest.conf', fault)
         self.assertIn('max_outage,', fault)
 
+    def test_unknown_options_of_a_group_share_one_sentence(self):
+        fault = self.fault('[live_migration_ha]\nx = 1\nmax_outage = 1\n'
+                           'y = 2\n')
+        self.assertIn('unknown option x, y in group', fault)
+        self.assertEqual(1, fault.count('the options of this group are'))
+
     def test_unknown_option_in_a_further_directory(self):
         further = self.folder / 'tempest.conf.d'
         further.mkdir()
