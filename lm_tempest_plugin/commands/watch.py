@@ -381,9 +381,12 @@ class WatchSession:
 
     def _judged(self, run: judging.MigrationRun) -> None:
         result, = run.results
+        silent = self.probed and result.continuity is None
         self.shown.say('\n'.join([
             messages.summary_line(result),
-            *(f'  {problem}' for problem in run.problems)]))
+            *(f'  {problem}' for problem in run.problems),
+            *([f'  not probed: no {self.probed} address answered this '
+               'machine'] if silent else [])]))
 
 
 def _title(migration: follow.Migration) -> str:

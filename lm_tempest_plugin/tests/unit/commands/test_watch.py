@@ -33,6 +33,7 @@ from lm_tempest_plugin.commands import watch
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.hosts import remote
 from lm_tempest_plugin.migration import cloud_poller
+from lm_tempest_plugin.migration import late_probes
 from lm_tempest_plugin.migration import watching
 from lm_tempest_plugin.probes import errors
 from lm_tempest_plugin.probes import icmp
@@ -125,6 +126,17 @@ class OutcomeTest(WatchTestCase):
                       self.text)
         self.assertIn('without access to hosts', self.text)
         self.assertEqual(2, len(self.results().migrations))
+
+    def test_guests_that_do_not_answer(self):
+        self.patch(icmp, 'IcmpProber', mock.Mock())
+        self.patch(late_probes, 'start', lambda *args: ('', None))
+        for probed, told in (('fixed', True), ('', False)):
+            self.said.clear()
+            self.pauses = 0
+            self.others = {2: [self.migrate(0, 'beta' if told else 'alpha')]}
+            self.assertEqual(watch.GOOD, self.watch(probed=probed))
+            self.assertEqual(told, 'not probed: no fixed address answered '
+                             'this machine' in self.text)
 
     def test_its_load_on_the_apis(self):
         def count():
