@@ -183,7 +183,7 @@ class CoveragePlan:
                       (len(group) // 2))
             for group in self.groups.values()]
         return max(math.ceil(len(self.pairs) / at_once), *groups,
-                   *parts.values(), 0, 0)
+                   *parts.values())
 
 
 def choose(hosts: Iterable[Host], words: Iterable[str]) -> list[Host]:
