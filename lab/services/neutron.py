@@ -201,9 +201,11 @@ class OpenVSwitch(base.Service):
                              self._vsctl, 'add-br', BRIDGE, '--', 'set',
                              'bridge', BRIDGE, 'datapath_type=netdev', '--',
                              'add-port', BRIDGE, network.PROVIDER_PORT)),
+            # ovn-appctl finds it by that file.
             self.program('ovn-controller', '/usr/bin/ovn-controller',
-                         f'unix:{socket}', *LOGGING, nice=base.DATA_PLANE,
-                         needs=('ovs-vswitchd',)),
+                         f'unix:{socket}', *LOGGING,
+                         f'--pidfile={OVN_RUN}/ovn-controller.pid',
+                         nice=base.DATA_PLANE, needs=('ovs-vswitchd',)),
             self.program('taps', self.paths.venv_bin('tempest', 'python'),
                          '-m', taps.__name__, environment={
                              'PYTHONPATH': str(layout.REPOSITORY)}),

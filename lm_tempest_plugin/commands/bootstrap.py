@@ -141,7 +141,7 @@ class Bootstrap(BuildCommand):
         parser.add_argument(
             '--canaries', metavar='NUMBER', type=_canaries, default=0,
             help='build so many servers on each compute host and keep them: '
-            'before an upgrade, so that profile upgrade, or verify --canaries, '
+            'before an upgrade, so that profile upgrade or verify --canaries '
             'moves them after it (default: build none)')
         parser.add_argument(
             '--delete', action='store_true',
