@@ -30,7 +30,10 @@ POST_COPY = 'running (post-copy)'
 # The source host works on these, max_concurrent_live_migrations at a time. All
 # others wait or have ended.
 IN_SERVICE = frozenset(['preparing', 'running', POST_COPY])
-PAGE = 100
+# Mostly the first page has all new records. A snapshot of 1,000 migrations
+# must not take ten requests, so further pages are as large as nova's default
+# of [api]max_limit.
+PAGE, FURTHER_PAGE = 100, 1000
 _PROGRESS = ('memory_total_bytes', 'memory_processed_bytes',
              'memory_remaining_bytes', 'disk_total_bytes',
              'disk_processed_bytes', 'disk_remaining_bytes')
@@ -73,9 +76,11 @@ def list_since(migrations_client: Any, since: datetime.datetime
         page = _page(migrations_client, **query)
         records.extend(
             record for record in page if record.created_at >= begin)
+        # nova may give less than asked for, so that a shorter further page
+        # is not yet the last one.
         if len(page) < PAGE or page[-1].created_at < begin:
             return sorted(records, key=lambda record: record.number)
-        query['marker'] = page[-1].uuid
+        query |= {'marker': page[-1].uuid, 'limit': FURTHER_PAGE}
 
 
 def list_changed(migrations_client: Any, since: datetime.datetime

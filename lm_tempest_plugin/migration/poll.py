@@ -12,9 +12,9 @@
 
 """Snapshots of all servers and migration records.
 
-A snapshot takes two requests to the compute API, and one more for each further
-100 migration records that the cloud has made since shortly before the first
-one. The number of servers does not matter.
+A snapshot takes two requests to the compute API, and one more if the cloud has
+made more than 100 migration records since shortly before the first one (two
+for more than 1,100, and so on). The number of servers does not matter.
 """
 
 from collections.abc import Callable
@@ -140,6 +140,10 @@ class Poller:
         self._clock = clock
         self._sleep = sleep
         self._last_ns = clock()
+        # At this time, no clock of nova's services was behind _changed_since.
+        self._changed_since_ns = self._last_ns
+        # Begin of the last snapshot that succeeded.
+        self._asked_ns = self._last_ns
         self.polls = 0
         self.errors = 0
 
@@ -198,8 +202,12 @@ class Poller:
             records.setdefault(record.server_id, []).append(record)
         # nova's slowest answer, for it asks neutron about each server. So ask
         # only for the servers that have changed since the last answer.
-        changed = servers.list_changed(
-            self._clients.servers, self._changed_since)
+        # Since the last snapshot: nova's clocks have gone on as ours has.
+        # Otherwise each snapshot would list the servers of the newest change
+        # again, a thousand of them after a thousand requests.
+        since = self._changed_since + datetime.timedelta(microseconds=max(
+            0, self._asked_ns - self._changed_since_ns) // 1000)
+        changed = servers.list_changed(self._clients.servers, since)
         for server in changed:
             if server.server_id in self._servers:
                 self._servers[server.server_id] = (
@@ -212,9 +220,11 @@ class Poller:
                     map(migration_records.is_terminal, found)):
                 self._servers[server_id] = servers.find(
                     self._clients.servers, server_id)
-        self._changed_since = max([self._changed_since, *(
-            server.updated_at - SERVICES_SKEW for server in changed
-            if server.updated_at is not None)])
+        at_ns, self._asked_ns = self._clock(), asked_ns
+        newest = max((server.updated_at - SERVICES_SKEW for server in changed
+                      if server.updated_at is not None), default=since)
+        if newest > since:
+            self._changed_since, self._changed_since_ns = newest, at_ns
         return Snapshot(
-            asked_ns, self._clock(), dict(self._servers),
+            asked_ns, at_ns, dict(self._servers),
             {server_id: tuple(each) for server_id, each in records.items()})

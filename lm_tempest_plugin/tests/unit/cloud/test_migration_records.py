@@ -131,7 +131,8 @@ class SinceTest(base.TestCase):
             query = dict(call.kwargs)
             markers.append(query.pop('marker', None))
             self.assertEqual(
-                {'migration_type': 'live-migration', 'limit': '3'}, query)
+                {'migration_type': 'live-migration',
+                 'limit': '1000' if markers[-1] else '3'}, query)
         return [record.number for record in found], markers
 
     def test_none_at_all(self):
@@ -146,6 +147,12 @@ class SinceTest(base.TestCase):
             ([1, 2, 3, 4, 5, 6, 7], [None, 'uuid-5', 'uuid-2']),
             self.list(second(0), newest_first(5, 6, 7),
                       newest_first(2, 3, 4), newest_first(1)))
+
+    def test_a_further_page_is_larger(self):
+        self.assertEqual(
+            (list(range(1, 11)), [None, 'uuid-8']),
+            self.list(second(1), newest_first(8, 9, 10),
+                      newest_first(*range(8))))
 
     def test_no_page_beyond_the_beginning(self):
         self.assertEqual(

@@ -108,6 +108,33 @@ class SnapshotTest(PollerTestCase):
         self.assertLess(requested[0], before)
         self.assertEqual([before] * 2, requested[1:])
 
+    def test_servers_are_not_listed_for_ever_after_they_changed(self):
+        requested = []
+        updated_at = datetime.datetime(2126, 1, 1, 12, tzinfo=datetime.UTC)
+
+        def list_changed(client, since):
+            requested.append((since - updated_at).total_seconds())
+            # A slow answer: nova's clocks go on meanwhile.
+            self.clock.sleep(2)
+            return [builders.server(updated_at=updated_at)]
+
+        self.patch(servers, 'list_changed', list_changed)
+        for _ in range(4):
+            self.poller.snapshot()
+            self.clock.sleep(20)
+        # Not since the answer, but since the snapshot before was requested.
+        self.assertEqual([-10, 10, 32], requested[1:])
+
+    def test_changes_are_requested_again_after_a_failure(self):
+        requested = []
+        self.patch(servers, 'list_changed', lambda client, since: (
+            requested.append(since) or []))
+        self.poller.snapshot()
+        self.clock.sleep(2)
+        self.cloud.fails = [OSError('reset')] * 2
+        self.poller.snapshot()
+        self.assertEqual(requested[0], requested[1])
+
     def test_an_older_change_does_not_turn_the_time_back(self):
         now = datetime.datetime.now(datetime.UTC)
         answers = [now, now - datetime.timedelta(minutes=1)] * 2
