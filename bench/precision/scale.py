@@ -145,7 +145,7 @@ def ours(found: results.BenchResults, far: testbed.Far, part: str,
 
 
 def fping(found: results.BenchResults, part: str, size: int,
-          duration_s: float) -> None:
+          duration_s: float, interval_s: float = INTERVAL_S) -> None:
     """Let fping measure as many targets, for its costs and its period.
 
     Without pauses between two targets (-i 0) it comes closest to the period.
@@ -156,13 +156,14 @@ def fping(found: results.BenchResults, part: str, size: int,
     :param part: part of the benchmark, without the number
     :param size: number of targets
     :param duration_s: length of the measurement, in seconds
+    :param interval_s: time between two requests to each target
     """
     part = f'{part}, {size} targets'
-    pause_ms = INTERVAL_S * 1000 / size if size > FPING_MOST else 0
+    pause_ms = interval_s * 1000 / size if size > FPING_MOST else 0
     with tempfile.TemporaryFile() as output:
         started_s = time.monotonic()
         process = subprocess.Popen(
-            ['fping', '-o', '-l', '-p', f'{INTERVAL_S * 1000:g}', '-i',
+            ['fping', '-o', '-l', '-p', f'{interval_s * 1000:g}', '-i',
              f'{pause_ms:g}', '-t', '10',
              *map(testbed.far_host, range(size))],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

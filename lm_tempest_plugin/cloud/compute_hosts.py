@@ -100,8 +100,24 @@ def provider_uuids(hypervisors_client: Any) -> dict[str, str]:
 
     :param hypervisors_client: tempest.lib's HypervisorClient, of an admin
     """
-    found = hypervisors_client.list_hypervisors(detail=True)['hypervisors']
-    return {body['service']['host']: str(body['id']) for body in found}
+    return {body['service']['host']: str(body['id'])
+            for body in list_hypervisors(hypervisors_client)}
+
+
+def list_hypervisors(hypervisors_client: Any) -> list[dict[str, Any]]:
+    """Return the JSON of all hypervisors.
+
+    :param hypervisors_client: tempest.lib's HypervisorClient, of an admin
+    """
+    # nova answers with [api]max_limit hypervisors at most: 1,000 by default.
+    found: list[dict[str, Any]] = []
+    query: dict[str, Any] = {}
+    while True:
+        answer = hypervisors_client.list_hypervisors(detail=True, **query)
+        found += answer['hypervisors']
+        if not answer.get('hypervisors_links'):
+            return found
+        query['marker'] = found[-1]['id']
 
 
 def describe(hosts: Iterable[ComputeService]) -> str:

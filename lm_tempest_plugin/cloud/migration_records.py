@@ -30,10 +30,8 @@ POST_COPY = 'running (post-copy)'
 # The source host works on these, max_concurrent_live_migrations at a time. All
 # others wait or have ended.
 IN_SERVICE = frozenset(['preparing', 'running', POST_COPY])
-# Mostly the first page has all new records. A snapshot of 1,000 migrations
-# must not take ten requests, so further pages are as large as nova's default
-# of [api]max_limit.
-PAGE, FURTHER_PAGE = 100, 1000
+# MAX_PAGE is nova's default of [api]max_limit.
+PAGE, MAX_PAGE = 100, 1000
 _PROGRESS = ('memory_total_bytes', 'memory_processed_bytes',
              'memory_remaining_bytes', 'disk_total_bytes',
              'disk_processed_bytes', 'disk_remaining_bytes')
@@ -58,12 +56,14 @@ def describe(records: Iterable[schema.MigrationRecord]) -> str:
         for record in records) or 'no record'
 
 
-def list_since(migrations_client: Any, since: datetime.datetime
-               ) -> list[schema.MigrationRecord]:
+def list_since(migrations_client: Any, since: datetime.datetime,
+               expected: int = 0) -> list[schema.MigrationRecord]:
     """Return all live migration records since a time, oldest first.
 
     :param migrations_client: tempest.lib's MigrationsClient, of an admin
     :param since: earliest time at which a record was created; with a zone
+    :param expected: number of these records, if it is known; one request then
+        has all, up to MAX_PAGE
     """
     # nova's filter changes-since leaves out records that were never updated
     # since they were created. So read the newest first, page by page.
@@ -71,16 +71,15 @@ def list_since(migrations_client: Any, since: datetime.datetime
         tzinfo=None).isoformat(timespec='microseconds')
     records: list[schema.MigrationRecord] = []
     query: dict[str, Any] = {'migration_type': 'live-migration',
-                             'limit': PAGE}
+                             'limit': min(expected + PAGE, MAX_PAGE)}
     while True:
         page = _page(migrations_client, **query)
         records.extend(
             record for record in page if record.created_at >= begin)
-        # nova may give less than asked for, so that a shorter further page
-        # is not yet the last one.
+        # Not the limit: nova gives fewer where its own one is lower.
         if len(page) < PAGE or page[-1].created_at < begin:
             return sorted(records, key=lambda record: record.number)
-        query |= {'marker': page[-1].uuid, 'limit': FURTHER_PAGE}
+        query['marker'] = page[-1].uuid
 
 
 def list_changed(migrations_client: Any, since: datetime.datetime

@@ -12,9 +12,10 @@
 
 """Snapshots of all servers and migration records.
 
-A snapshot takes two requests to the compute API, and one more if the cloud has
-made more than 100 migration records since shortly before the first one (two
-for more than 1,100, and so on). The number of servers does not matter.
+A snapshot takes two requests to the compute API, and one more for each further
+1,000 migration records that the cloud has made since shortly before the first
+one (the first snapshot with new records: for each further 100). The number of
+servers does not matter.
 """
 
 from collections.abc import Callable
@@ -142,8 +143,9 @@ class Poller:
         self._last_ns = clock()
         # At this time, no clock of nova's services was behind _changed_since.
         self._changed_since_ns = self._last_ns
-        # Begin of the last snapshot that succeeded.
+        # Begin of the last snapshot that succeeded, and number of its records.
         self._asked_ns = self._last_ns
+        self._record_count = 0
         self.polls = 0
         self.errors = 0
 
@@ -197,8 +199,9 @@ class Poller:
         """
         asked_ns = self._clock()
         records: dict[str, list[schema.MigrationRecord]] = {}
-        for record in migration_records.list_since(
-                self._clients.migrations, self._since):
+        listed = migration_records.list_since(
+            self._clients.migrations, self._since, self._record_count)
+        for record in listed:
             records.setdefault(record.server_id, []).append(record)
         # nova's slowest answer, for it asks neutron about each server. So ask
         # only for the servers that have changed since the last answer.
@@ -221,6 +224,7 @@ class Poller:
                 self._servers[server_id] = servers.find(
                     self._clients.servers, server_id)
         at_ns, self._asked_ns = self._clock(), asked_ns
+        self._record_count = len(listed)
         newest = max((server.updated_at - SERVICES_SKEW for server in changed
                       if server.updated_at is not None), default=since)
         if newest > since:

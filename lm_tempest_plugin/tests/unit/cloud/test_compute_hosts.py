@@ -99,5 +99,16 @@ class ProvidersTest(base.TestCase):
             compute_hosts.provider_uuids(client))
         client.list_hypervisors.assert_called_once_with(detail=True)
 
+    def test_more_than_a_page(self):
+        client = fakes.hypervisors()
+        client.list_hypervisors.side_effect = [
+            {'hypervisors': [{'id': 'provider-1', 'service': {'host': 'a'}}],
+             'hypervisors_links': [{'rel': 'next', 'href': 'http://nova'}]},
+            {'hypervisors': [{'id': 'provider-2', 'service': {'host': 'b'}}]}]
+        self.assertEqual({'a': 'provider-1', 'b': 'provider-2'},
+                         compute_hosts.provider_uuids(client))
+        client.list_hypervisors.assert_called_with(
+            detail=True, marker='provider-1')
+
     def test_none_at_all(self):
         self.assertEqual({}, compute_hosts.provider_uuids(fakes.hypervisors()))

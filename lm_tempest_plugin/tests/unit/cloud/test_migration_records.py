@@ -131,8 +131,7 @@ class SinceTest(base.TestCase):
             query = dict(call.kwargs)
             markers.append(query.pop('marker', None))
             self.assertEqual(
-                {'migration_type': 'live-migration',
-                 'limit': '1000' if markers[-1] else '3'}, query)
+                {'migration_type': 'live-migration', 'limit': '3'}, query)
         return [record.number for record in found], markers
 
     def test_none_at_all(self):
@@ -148,11 +147,18 @@ class SinceTest(base.TestCase):
             self.list(second(0), newest_first(5, 6, 7),
                       newest_first(2, 3, 4), newest_first(1)))
 
-    def test_a_further_page_is_larger(self):
-        self.assertEqual(
-            (list(range(1, 11)), [None, 'uuid-8']),
-            self.list(second(1), newest_first(8, 9, 10),
-                      newest_first(*range(8))))
+    def test_a_page_is_large_enough_for_those_that_are_expected(self):
+        for expected, limit in ((0, '3'), (7, '10'), (2000, '1000')):
+            client = fakes.migrations(newest_first(*range(8)))
+            self.assertEqual(7, len(migration_records.list_since(
+                client, second(1), expected)))
+            client.list_migrations.assert_called_once_with(
+                migration_type='live-migration', limit=limit)
+
+    def test_nova_gives_fewer_than_the_limit(self):
+        client = fakes.migrations(newest_first(4, 5, 6), newest_first(2, 3))
+        self.assertEqual(5, len(migration_records.list_since(
+            client, second(1), 10)))
 
     def test_no_page_beyond_the_beginning(self):
         self.assertEqual(

@@ -18,6 +18,7 @@ from tempest.lib import exceptions as lib_exc
 import urllib3
 
 from lm_tempest_plugin.cloud import api
+from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import servers
 from lm_tempest_plugin.migration import poll
 from lm_tempest_plugin.tests.unit import base
@@ -107,6 +108,16 @@ class SnapshotTest(PollerTestCase):
         before = updated_at - datetime.timedelta(seconds=10)
         self.assertLess(requested[0], before)
         self.assertEqual([before] * 2, requested[1:])
+
+    def test_as_many_records_are_requested_as_there_were(self):
+        requested = []
+        found = [builders.record('running', each) for each in range(5)]
+        self.patch(migration_records, 'list_since', (
+            lambda client, since, expected: (
+                requested.append(expected) or found)))
+        self.poller.snapshot()
+        self.poller.snapshot()
+        self.assertEqual([0, 5], requested)
 
     def test_servers_are_not_listed_for_ever_after_they_changed(self):
         requested = []
