@@ -50,8 +50,8 @@ WARM_UP_S = poll.SERVICES_SKEW.total_seconds() + 2
 
 
 @dataclasses.dataclass
-class Cost:
-    """Cost of some snapshots.
+class SnapshotCost:
+    """SnapshotCost of some snapshots.
 
     :ivar snapshots: their number
     :ivar wall_s: time, with the pauses between them
@@ -83,9 +83,9 @@ def memory_bytes() -> int:
 
 
 @contextlib.contextmanager
-def measured(nova: simulated_nova.Running) -> Iterator[Cost]:
+def measured(nova: simulated_nova.RunningNova) -> Iterator[SnapshotCost]:
     """Add the cost of a block; the block adds snapshots and busy time."""
-    cost = Cost()
+    cost = SnapshotCost()
     before = nova.counters()
     began_s, cpu_s = time.monotonic(), time.process_time()
     yield cost
@@ -96,7 +96,7 @@ def measured(nova: simulated_nova.Running) -> Iterator[Cost]:
     cost.bytes = after['bytes'] - before['bytes']
 
 
-def snapshots(size: int, seconds: float) -> Cost:
+def snapshots(size: int, seconds: float) -> SnapshotCost:
     """Return the cost of snapshots while migrations go on.
 
     :param size: number of migrations, each from a host of its own
@@ -135,7 +135,7 @@ def snapshots(size: int, seconds: float) -> Cost:
 class TimedPoller(poll.Poller):
     """Adds the time of its snapshots to a cost."""
 
-    cost: Cost
+    cost: SnapshotCost
 
     def snapshot(self) -> poll.Snapshot:
         """Return a snapshot."""
@@ -146,7 +146,7 @@ class TimedPoller(poll.Poller):
         return taken
 
 
-def drained() -> tuple[Cost, drain.Drained]:
+def drained() -> tuple[SnapshotCost, drain.Drained]:
     """Return the cost of a drain without its requests, and its outcome."""
     with simulated_nova.running('--copy-s', str(SHORT_S), '--limit',
                                 str(AT_ONCE)) as nova:

@@ -78,7 +78,7 @@ def _whole_s(at_s: float) -> str:
 
 
 @dataclasses.dataclass
-class Guest:
+class SimulatedServer:
     """A server.
 
     :ivar number: from 0, in the order of creation
@@ -141,7 +141,7 @@ class Guest:
 
 
 @dataclasses.dataclass
-class Move:
+class SimulatedMigration:
     """A live migration with its record.
 
     :ivar number: id of the record, from 1
@@ -155,7 +155,7 @@ class Move:
     """
 
     number: int
-    guest: Guest
+    guest: SimulatedServer
     source: str
     destination: str
     status: str
@@ -197,17 +197,17 @@ class SimulatedNova:
         yesterday_s = clock() - DAY_S
         self.hosts = [f'host{number}' for number in range(hosts)]
         self.guests = {each.server_id: each for each in (
-            Guest(number, self.hosts[number % hosts], yesterday_s)
+            SimulatedServer(number, self.hosts[number % hosts], yesterday_s)
             for number in range(servers))}
         guests = itertools.cycle(self.guests.values())
         self.moves = [
-            Move(number, guest, guest.host, guest.host, 'completed',
-                 yesterday_s, yesterday_s)
+            SimulatedMigration(number, guest, guest.host, guest.host,
+                               'completed', yesterday_s, yesterday_s)
             for number, guest in zip(range(1, history + 1), guests)]
         # What was changed last is at the end, for changes-since.
-        self._changed_guests: dict[str, Guest] = {}
-        self._changed_moves: dict[int, Move] = {}
-        self._queues: dict[str, list[Move]] = {}
+        self._changed_guests = dict(self.guests)
+        self._changed_moves = {each.number: each for each in self.moves}
+        self._queues: dict[str, list[SimulatedMigration]] = {}
         self._busy: dict[str, int] = {}
         self._due: list[tuple[float, int, Callable[[float], None]]] = []
         self._numbers = itertools.count(1)
@@ -243,13 +243,13 @@ class SimulatedNova:
                 return 200, {'provider_summaries': {}, 'allocation_requests': [
                     {'allocations': {_uuid(3, number): {'resources': {}}}}
                     for number in range(len(self.hosts))]}
-            case 'GET', ['resource_providers', _provider, 'inventories']:
+            case 'GET', ['resource_providers', _, 'inventories']:
                 return 200, {'inventories': {
                     name: {'total': total, 'reserved': 0,
                            'allocation_ratio': 1.0} for name, total in (
                                ('VCPU', 64), ('MEMORY_MB', 2 ** 19),
                                ('DISK_GB', 4000))}}
-            case 'GET', ['resource_providers', _provider, 'usages']:
+            case 'GET', ['resource_providers', _, 'usages']:
                 return 200, {'usages': {
                     'VCPU': 20, 'MEMORY_MB': 2 ** 17, 'DISK_GB': 200}}
             case _, ['servers', server_id, *rest] if (
@@ -258,12 +258,12 @@ class SimulatedNova:
                                       body)
         return 404, {'itemNotFound': {'code': 404, 'message': path}}
 
-    def _of_guest(self, guest: Guest, method: str, rest: list[str],
+    def _of_guest(self, guest: SimulatedServer, method: str, rest: list[str],
                   body: Any) -> Answer:
         """Return the answer to a request about one server."""
         match method, rest:
             case 'GET', []:
-                return 200, {'server': guest.body()}
+                return 200, {'server': {**guest.body(), 'server_groups': []}}
             case 'GET', ['migrations']:
                 return 200, {'migrations': [
                     self._progress(each) for each in self.moves[::-1]
@@ -283,7 +283,8 @@ class SimulatedNova:
                 return self._migrate(guest, body['os-migrateLive']['host'])
         return 404, {'itemNotFound': {'code': 404, 'message': str(rest)}}
 
-    def _migrate(self, guest: Guest, destination: str | None) -> Answer:
+    def _migrate(self, guest: SimulatedServer,
+                 destination: str | None) -> Answer:
         if guest.migrating:
             return 409, {'conflictingRequest': {
                 'code': 409, 'message': 'task_state migrating'}}
@@ -295,8 +296,8 @@ class SimulatedNova:
             return 400, {'badRequest': {
                 'code': 400, 'message': f'No valid host: {destination}'}}
         now_s = self._clock()
-        move = Move(len(self.moves) + 1, guest, guest.host, destination,
-                    'queued', now_s)
+        move = SimulatedMigration(len(self.moves) + 1, guest, guest.host,
+                                  destination, 'queued', now_s)
         self.moves.append(move)
         self._change_guest(guest, now_s, migrating=True)
         guest.actions.append((f'req-{_uuid(5, move.number)}', now_s))
@@ -311,7 +312,7 @@ class SimulatedNova:
             self._busy[host] = self._busy.get(host, 0) + 1
             self._prepare(queue.pop(0), now_s)
 
-    def _prepare(self, move: Move, now_s: float) -> None:
+    def _prepare(self, move: SimulatedMigration, now_s: float) -> None:
         """Let a migration go through its states."""
         def run(at_s: float) -> None:
             move.started_s = at_s
@@ -346,20 +347,21 @@ class SimulatedNova:
             at_s, _number, event = heapq.heappop(self._due)
             event(at_s)
 
-    def _change_guest(self, guest: Guest, at_s: float,
+    def _change_guest(self, guest: SimulatedServer, at_s: float,
                       **changes: Any) -> None:
         for name, value in {**changes, 'updated_s': at_s}.items():
             setattr(guest, name, value)
         self._changed_guests.pop(guest.server_id, None)
         self._changed_guests[guest.server_id] = guest
 
-    def _change_move(self, move: Move, at_s: float, status: str) -> None:
+    def _change_move(self, move: SimulatedMigration, at_s: float,
+                     status: str) -> None:
         move.status, move.updated_s = status, at_s
         self._changed_moves.pop(move.number, None)
         self._changed_moves[move.number] = move
 
     def _list_servers(self, query: dict[str, str]) -> Any:
-        found: Iterable[Guest] = self.guests.values()
+        found: Iterable[SimulatedServer] = self.guests.values()
         if 'changes-since' in query:
             since_s = _since_s(query)
             found = itertools.takewhile(
@@ -376,7 +378,7 @@ class SimulatedNova:
             changed = itertools.takewhile(
                 lambda each: (each.updated_s or 0.0) >= since_s,
                 reversed(self._changed_moves.values()))
-            found: Iterable[Move] = sorted(
+            found: Iterable[SimulatedMigration] = sorted(
                 changed, key=lambda each: -each.number)
         else:
             found = reversed(self.moves)
@@ -386,7 +388,7 @@ class SimulatedNova:
         return _page('migrations', (each.body() for each in found), query,
                      'uuid')
 
-    def _progress(self, move: Move) -> dict[str, Any]:
+    def _progress(self, move: SimulatedMigration) -> dict[str, Any]:
         """Return the JSON of a copy that is under way."""
         share = min(1.0, (self._clock() - move.started_s) / self._copy_s)
         done = round(MEMORY_BYTES * share)
@@ -401,7 +403,7 @@ class SimulatedNova:
                 'disk_total_bytes': 0, 'disk_processed_bytes': 0,
                 'disk_remaining_bytes': 0}
 
-    def _action(self, guest: Guest, request_id: str,
+    def _action(self, guest: SimulatedServer, request_id: str,
                 at_s: float) -> dict[str, Any]:
         return {'action': 'live-migration', 'request_id': request_id,
                 'instance_uuid': guest.server_id, 'message': None,
@@ -466,13 +468,10 @@ def _page(name: str, bodies: Iterable[dict[str, Any]],
         {'rel': 'next', 'href': f'http://127.0.0.1/{name}?{following}'}]}
 
 
-class Handler(http_server.BaseHTTPRequestHandler):
-    """Answers requests, and counts them by path."""
+class NovaHandler(http_server.BaseHTTPRequestHandler):
+    """Answers requests, and counts them."""
 
-    nova: SimulatedNova
-    lock = threading.Lock()
-    #: Requests and bytes of answers so far.
-    counters = {'requests': 0, 'bytes': 0}
+    server: 'NovaEndpoint'
 
     def log_message(self, *_args: Any) -> None:
         """Say nothing."""
@@ -490,26 +489,57 @@ class Handler(http_server.BaseHTTPRequestHandler):
         address = parse.urlsplit(self.path)
         query = dict(parse.parse_qsl(address.query))
         path = address.path.strip('/')
-        with self.lock:
+        with self.server.lock:
+            counters = self.server.counters
             if path == 'counters':
-                status, body = 200, dict(self.counters)
+                status, body = 200, dict(counters)
             else:
-                status, body = self.nova.answer(
+                status, body = self.server.nova.answer(
                     self.command, path, query, sent)
             text = b'' if body is None else json.dumps(body).encode()
             if path != 'counters':
-                self.counters['requests'] += 1
-                self.counters['bytes'] += len(text)
+                counters['requests'] += 1
+                counters['bytes'] += len(text)
+            moves = len(self.server.nova.moves)
         self.send_response(status)
         self.send_header('Content-Type', 'application/json')
         self.send_header('Content-Length', str(len(text)))
         # Clients check that the microversion was understood.
         name = 'X-OpenStack-Nova-API-Version'
         self.send_header(name, self.headers.get(name, '2.1'))
-        self.send_header('x-openstack-request-id', (
-            f'req-{_uuid(5, len(self.nova.moves))}'))
+        self.send_header('x-openstack-request-id',
+                         f'req-{_uuid(5, moves)}')
         self.end_headers()
         self.wfile.write(text)
+
+
+class NovaEndpoint(http_server.ThreadingHTTPServer):
+    """Serves one simulated nova.
+
+    :ivar nova: its state
+    :ivar lock: held by the thread that answers
+    :ivar counters: requests and bytes of answers so far
+    """
+
+    daemon_threads = True
+    # tempest.lib opens a connection for each request.
+    request_queue_size = 1000
+
+    def __init__(self, nova: SimulatedNova, port: int = 0) -> None:
+        """Listen on the loopback.
+
+        :param nova: the state of the cloud
+        :param port: 0 for a free one
+        """
+        super().__init__(('127.0.0.1', port), NovaHandler)
+        self.nova = nova
+        self.lock = threading.Lock()
+        self.counters = {'requests': 0, 'bytes': 0}
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f'http://127.0.0.1:{self.server_port}'
 
 
 class FixedEndpoint:
@@ -533,7 +563,7 @@ class FixedEndpoint:
 
 
 @dataclasses.dataclass(frozen=True)
-class Running:
+class RunningNova:
     """A simulated nova that runs as a process.
 
     :ivar clients: clients of an administrator
@@ -549,7 +579,7 @@ class Running:
             return dict(json.load(answer))
 
 
-def connect(url: str) -> Running:
+def connect(url: str) -> RunningNova:
     """Return the clients of a simulated nova.
 
     :param url: its address
@@ -559,7 +589,7 @@ def connect(url: str) -> Running:
     def client(kind: Any) -> Any:
         return kind(provider, 'simulated', 'region')
 
-    return Running(api.Clients(
+    return RunningNova(api.Clients(
         servers=client(compute.ServersClient),
         migrations=client(compute.MigrationsClient),
         services=client(compute.ServicesClient),
@@ -572,7 +602,7 @@ def connect(url: str) -> Running:
 
 
 @contextlib.contextmanager
-def running(*arguments: str) -> Iterator[Running]:
+def running(*arguments: str) -> Iterator[RunningNova]:
     """Run a simulated nova as a process of its own.
 
     :param arguments: as of the command
@@ -591,13 +621,6 @@ def running(*arguments: str) -> Iterator[Running]:
     finally:
         process.kill()
         process.communicate()
-
-
-class Server(http_server.ThreadingHTTPServer):
-    """Accepts many connections at once, as tempest.lib opens one for each."""
-
-    daemon_threads = True
-    request_queue_size = 1000
 
 
 def main(arguments: list[str]) -> int:
@@ -619,9 +642,9 @@ def main(arguments: list[str]) -> int:
                         help='seconds that each copy takes (default: '
                         '%(default)s)')
     options = vars(parser.parse_args(arguments))
-    server = Server(('127.0.0.1', options.pop('port')), Handler)
-    Handler.nova = SimulatedNova(**options)
-    print(f'http://127.0.0.1:{server.server_port}', flush=True)
+    port = options.pop('port')
+    server = NovaEndpoint(SimulatedNova(**options), port)
+    print(server.url, flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.serve_forever()
     return 0

@@ -50,6 +50,8 @@ class TargetsCost:
     :ivar period_s: time between two requests to one target
     :ivar lateness_p50_s: median lateness of a request
     :ivar lateness_p99_s: 99th percentile
+    :ivar sleeper_p99_s: the same of a process that only sleeps: the delay of
+        the machine itself
     :ivar too_busy: whether the probes themselves say so
     """
 
@@ -57,6 +59,7 @@ class TargetsCost:
     period_s: float
     lateness_p50_s: float
     lateness_p99_s: float
+    sleeper_p99_s: float
     too_busy: bool
 
     def holds(self, interval_s: float) -> bool:
@@ -69,7 +72,9 @@ class TargetsCost:
                 f'request each {self.period_s * 1000:.1f} ms, lateness '
                 f'{self.lateness_p50_s * 1000:.2f} ms (median) and '
                 f'{self.lateness_p99_s * 1000:.2f} ms (99 %)' +
-                (', too busy' if self.too_busy else ''))
+                (', too busy' if self.too_busy else '') +
+                f'; a process that only sleeps: '
+                f'{self.sleeper_p99_s * 1000:.2f} ms')
 
 
 def ours(size: int, interval_s: float, seconds: float) -> TargetsCost:
@@ -79,6 +84,7 @@ def ours(size: int, interval_s: float, seconds: float) -> TargetsCost:
     :param interval_s: time between two requests to each
     :param seconds: length of the measurement
     """
+    sleeper = testbed.sleep_lateness(scale.SLEEPER_S, scale.SLEEPER_STEP_S)
     probe = tools.ProbeProcess(
         [testbed.far_host(number) for number in range(size)], interval_s)
     probe.wait()
@@ -87,7 +93,8 @@ def ours(size: int, interval_s: float, seconds: float) -> TargetsCost:
     about = report.self_report
     return TargetsCost(
         report.cpu_s / report.wall_s, about['achieved_period_s'],
-        about['lateness_p50_s'], about['lateness_p99_s'], report.too_busy)
+        about['lateness_p50_s'], about['lateness_p99_s'],
+        sleeper['lateness_p99_s'], report.too_busy)
 
 
 def fping(size: int, interval_s: float, seconds: float) -> str:
