@@ -45,8 +45,8 @@ LONG_S, SHORT_S = 3600, 2
 # progress of a copy and servers that should be free; and memory.
 CALLS, DRAIN_CALLS, BYTES = 3.0, 4.0, 300_000_000
 DRAINED_HOSTS, DRAINED, AT_ONCE = 10, 200, 2
-# Servers that have just changed are listed for this long.
-WARM_UP_S = poll.SERVICES_SKEW.total_seconds() + 2
+# Servers that have just changed are listed for SERVICES_SKEW.
+WARM_UP_S = poll.SERVICES_SKEW.total_seconds() + 5
 
 
 @dataclasses.dataclass

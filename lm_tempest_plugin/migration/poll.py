@@ -204,10 +204,10 @@ class Poller:
         for record in listed:
             records.setdefault(record.server_id, []).append(record)
         # nova's slowest answer, for it asks neutron about each server. So ask
-        # only for the servers that have changed since the last answer.
-        # Since the last snapshot: nova's clocks have gone on as ours has.
-        # Otherwise each snapshot would list the servers of the newest change
-        # again, a thousand of them after a thousand requests.
+        # only for the servers that have changed since the last snapshot began.
+        # nova's clocks have gone on since the newest change as ours has: from
+        # that change alone, each snapshot would list the same servers again, a
+        # thousand of them after a thousand requests.
         since = self._changed_since + datetime.timedelta(microseconds=max(
             0, self._asked_ns - self._changed_since_ns) // 1000)
         changed = servers.list_changed(self._clients.servers, since)

@@ -28,6 +28,7 @@ from typing import Any
 from oslo_log import log as logging
 
 from lm_tempest_plugin.cloud import api
+from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.hosts import access
 from lm_tempest_plugin.results import schema
 from lm_tempest_plugin.results import store
@@ -166,7 +167,7 @@ def describe_hosts(clients: api.Clients,
     versions = hosts.versions() if hosts else {}
     return tuple(
         describe_host(body, versions) for body in
-        clients.hypervisors.list_hypervisors(detail=True)['hypervisors'])
+        compute_hosts.list_hypervisors(clients.hypervisors))
 
 
 def describe_host(body: Mapping[str, Any],

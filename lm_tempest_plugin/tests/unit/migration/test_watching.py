@@ -625,6 +625,18 @@ class RecentHypervisorsTest(base.TestCase):
             clock.sleep(1)
         self.assertEqual(2, client.list_hypervisors.call_count)
 
+    def test_more_than_a_page(self):
+        client = fakes.hypervisors(beta=2)
+        last = client.list_hypervisors.return_value
+        client.list_hypervisors.side_effect = [
+            {'hypervisors': [{'id': 1, 'service': {'host': 'alpha'}}],
+             'hypervisors_links': [{'rel': 'next', 'href': 'http://nova'}]},
+            last]
+        recent = watching.RecentHypervisors(client)
+        for _ in range(2):
+            self.assertEqual({'alpha': '1', 'beta': '2'},
+                             compute_hosts.provider_uuids(recent))
+
     def test_an_error_is_not_remembered(self):
         client = fakes.hypervisors(alpha=1)
         listed = client.list_hypervisors.return_value
