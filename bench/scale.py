@@ -21,7 +21,9 @@ process of its own.
 """
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 import contextlib
 import dataclasses
 import resource
@@ -31,6 +33,7 @@ import time
 from bench import simulated_nova
 from lm_tempest_plugin.cloud import api
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.migration import cloud_poller
 from lm_tempest_plugin.migration import drain
 from lm_tempest_plugin.migration import plan
 from lm_tempest_plugin.migration import poll
@@ -41,12 +44,15 @@ SIZES = (10, 100, 1000)
 INTERVAL_S = 0.5
 # A copy that outlasts the measurement, and one that does not.
 LONG_S, SHORT_S = 3600, 2
-# Limits: API calls of a snapshot, of one in a drain, which also reads the
-# progress of a copy and servers that should be free; and memory.
-CALLS, DRAIN_CALLS, BYTES = 3.0, 4.0, 300_000_000
+# Limits: API calls of a snapshot of each poller; of one in a drain, which also
+# reads the progress of a copy and servers that should be free; and memory.
+CALLS, WATCH_CALLS, DRAIN_CALLS, BYTES = 3.0, 6.0, 4.0, 300_000_000
 DRAINED_HOSTS, DRAINED, AT_ONCE = 10, 200, 2
 # Servers that have just changed are listed for SERVICES_SKEW.
 WARM_UP_S = poll.SERVICES_SKEW.total_seconds() + 5
+
+CreatePoller = Callable[
+    [api.Clients, Sequence[servers.Server]], poll.Poller]
 
 
 @dataclasses.dataclass
@@ -96,18 +102,39 @@ def measured(nova: simulated_nova.RunningNova) -> Iterator[SnapshotCost]:
     cost.bytes = after['bytes'] - before['bytes']
 
 
-def snapshots(size: int, seconds: float) -> SnapshotCost:
+def drain_poller(clients: api.Clients,
+                 chosen: Sequence[servers.Server]) -> poll.Poller:
+    """Return the poller of a drain."""
+    return poll.Poller(clients, chosen, INTERVAL_S, INTERVAL_S)
+
+
+def watch_poller(clients: api.Clients,
+                 chosen: Sequence[servers.Server]) -> poll.Poller:
+    """Return the poller of the command watch."""
+    poller = cloud_poller.CloudPoller(clients, INTERVAL_S, INTERVAL_S)
+    poller.keep([each.server_id for each in chosen])
+    return poller
+
+
+# Those who take snapshots, with their limits of API calls.
+POLLERS = {'drain': (drain_poller, CALLS),
+           'watch': (watch_poller, WATCH_CALLS)}
+
+
+def snapshots(size: int, seconds: float,
+              create: CreatePoller = drain_poller) -> SnapshotCost:
     """Return the cost of snapshots while migrations go on.
 
     :param size: number of migrations, each from a host of its own
     :param seconds: length of the measurement
+    :param create: creates the poller
     :raises ValueError: another number goes on
     """
     with simulated_nova.running('--copy-s', str(LONG_S)) as nova:
         clients = nova.clients
         chosen = [servers.list_on_host(clients.servers, f'host{number}')[0]
                   for number in range(size)]
-        poller = poll.Poller(clients, chosen, INTERVAL_S, INTERVAL_S)
+        poller = create(clients, chosen)
         for each in chosen:
             request.live_migrate(
                 clients.servers, each, '', request.RequestOptions())
@@ -187,11 +214,12 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     held = []
     with api.use_microversion(api.MICROVERSION):
-        for size in options.size or SIZES:
-            cost = snapshots(size, options.seconds)
-            held.append(_claim(
-                f'{size} in flight: {cost} (limit {CALLS:g} calls)',
-                cost.calls <= CALLS * cost.snapshots))
+        for name, (create, limit) in POLLERS.items():
+            for size in options.size or SIZES:
+                cost = snapshots(size, options.seconds, create)
+                held.append(_claim(
+                    f'{name}, {size} in flight: {cost} (limit {limit:g} '
+                    'calls)', cost.calls <= limit * cost.snapshots))
         cost, outcome = drained()
     moved = sum(each.status == 'completed' for each in outcome.migrations)
     held += [

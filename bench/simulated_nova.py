@@ -505,8 +505,9 @@ class NovaHandler(http_server.BaseHTTPRequestHandler):
         self.send_header('Content-Type', 'application/json')
         self.send_header('Content-Length', str(len(text)))
         # Clients check that the microversion was understood.
-        name = 'X-OpenStack-Nova-API-Version'
-        self.send_header(name, self.headers.get(name, '2.1'))
+        for name in ('X-OpenStack-Nova-API-Version', 'OpenStack-API-Version'):
+            if name in self.headers:
+                self.send_header(name, self.headers[name])
         self.send_header('x-openstack-request-id',
                          f'req-{_uuid(5, moves)}')
         self.end_headers()

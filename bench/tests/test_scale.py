@@ -44,12 +44,14 @@ class ScaleTest(testtools.TestCase):
         self.use()
         code, text = self.run_main()
         self.assertEqual(0, code, text)
-        for part in ('PASS 3 in flight: 2.00 calls',
+        for part in ('PASS drain, 3 in flight: 2.00 calls',
+                     'PASS watch, 3 in flight: 3.00 calls',
                      'PASS drain: 4 of 4 servers moved', 'PASS memory'):
             self.assertIn(part, text)
 
     def test_limits_that_are_not_kept(self):
-        self.use(CALLS=1.0, DRAIN_CALLS=1.0, BYTES=1)
+        self.use(POLLERS={'drain': (scale.drain_poller, 1.0)},
+                 DRAIN_CALLS=1.0, BYTES=1)
         code, text = self.run_main()
         self.assertEqual(1, code)
         self.assertEqual(3, text.count('FAIL'), text)

@@ -23,6 +23,8 @@ from lm_tempest_plugin.cloud import compute_hosts
 from lm_tempest_plugin.cloud import migration_records
 from lm_tempest_plugin.cloud import placement
 from lm_tempest_plugin.cloud import servers
+from lm_tempest_plugin.migration import coverage
+from lm_tempest_plugin.migration import inventory
 from lm_tempest_plugin.migration import request
 
 OPTIONS = request.RequestOptions()
@@ -175,6 +177,11 @@ class ListTest(CloudTestCase):
             'changes-since': self.since(1).isoformat()})
         self.assertEqual(['running'], [
             each['status'] for each in answer['migrations']])
+
+    def test_facts_for_a_plan_of_coverage(self):
+        hosts = inventory.of_clients(
+            self.clients, placement.Resources(1, 1024, 1), {})
+        self.assertEqual(1200, len(coverage.plan(hosts).pairs))
 
     def test_versions(self):
         self.assertEqual(('2.1', '2.96'), api.offered_microversions(

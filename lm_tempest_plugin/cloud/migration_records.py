@@ -92,7 +92,7 @@ def list_changed(migrations_client: Any, since: datetime.datetime
     :param since: by the cloud's clock; with a zone
     """
     query: dict[str, Any] = {
-        'migration_type': 'live-migration', 'limit': PAGE,
+        'migration_type': 'live-migration', 'limit': MAX_PAGE,
         'changes-since': since.isoformat()}
     records: list[schema.MigrationRecord] = []
     while True:

@@ -16,10 +16,11 @@ A snapshot takes three requests to the compute API, whatever the number of
 servers: the migration records that are new, those that have changed, and the
 servers that have changed. Two cases take more:
 
-* one more request for each further page: 100 records, or nova's
-  [api]max_limit servers (1,000), that are new or have changed since the last
-  snapshot, or up to 10 s before; nova changes those of running copies every
-  5 s;
+* one more request for each further page of records or servers that are new or
+  have changed since the last snapshot, or up to 10 s before; nova changes the
+  records of running copies every 5 s. A page has nova's [api]max_limit: 1,000.
+  New records come by the hundred until their number is known, and a page of
+  100 records or more is not taken for the last one;
 * one request, at most, for a server and a record that contradict each other.
 
 A server whose migration is new and that nova does not list among those that
@@ -103,15 +104,15 @@ class CloudPoller(poll.Poller):
         """Ask for the records, then for the servers."""
         asked_ns = self._clock()
         created = migration_records.list_since(
-            self._clients.migrations, self._created_since)
+            self._clients.migrations, self._created_since,
+            self._record_count)
         updated = migration_records.list_changed(
             self._clients.migrations, self._updated_since)
         records = self._records | {each.uuid: each for each in created}
         # One that is not known was created too long ago.
         records |= {each.uuid: each for each in updated
                     if each.uuid in records}
-        changed = servers.list_changed(
-            self._clients.servers, self._changed_since)
+        changed = self._list_changed(asked_ns)
         involved = self._kept | {
             each.server_id for each in created
             if each.uuid not in self._records}
@@ -130,7 +131,7 @@ class CloudPoller(poll.Poller):
         for record in records.values():
             by_server.setdefault(record.server_id, []).append(record)
         self._resolve(by_server)
-        self._advance(created, updated, changed)
+        self._advance(created, updated)
         return poll.Snapshot(
             asked_ns, self._clock(), dict(self._servers),
             {server_id: tuple(sorted(each, key=lambda one: one.number))
@@ -165,16 +166,13 @@ class CloudPoller(poll.Poller):
                              if each.server_id == chosen]
 
     def _advance(self, created: list[schema.MigrationRecord],
-                 updated: list[schema.MigrationRecord],
-                 changed: list[servers.Server]) -> None:
-        """Ask only for later changes from now on."""
+                 updated: list[schema.MigrationRecord]) -> None:
+        """Ask only for later records from now on."""
+        self._record_count = len(created)
         self._created_since = _latest(self._created_since, (
             each.created_at for each in created))
         self._updated_since = _latest(self._updated_since, (
             each.updated_at for each in updated))
-        self._changed_since = max([self._changed_since, *(
-            each.updated_at - poll.SERVICES_SKEW for each in changed
-            if each.updated_at is not None)])
 
 
 def _latest(since: datetime.datetime, stamps: Any) -> datetime.datetime:

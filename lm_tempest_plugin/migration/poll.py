@@ -143,7 +143,7 @@ class Poller:
         self._last_ns = clock()
         # At this time, no clock of nova's services was behind _changed_since.
         self._changed_since_ns = self._last_ns
-        # Begin of the last snapshot that succeeded, and number of its records.
+        # Begin of the last snapshot, and number of the records that it listed.
         self._asked_ns = self._last_ns
         self._record_count = 0
         self.polls = 0
@@ -203,14 +203,7 @@ class Poller:
             self._clients.migrations, self._since, self._record_count)
         for record in listed:
             records.setdefault(record.server_id, []).append(record)
-        # nova's slowest answer, for it asks neutron about each server. So ask
-        # only for the servers that have changed since the last snapshot began.
-        # nova's clocks have gone on since the newest change as ours has: from
-        # that change alone, each snapshot would list the same servers again, a
-        # thousand of them after a thousand requests.
-        since = self._changed_since + datetime.timedelta(microseconds=max(
-            0, self._asked_ns - self._changed_since_ns) // 1000)
-        changed = servers.list_changed(self._clients.servers, since)
+        changed = self._list_changed(asked_ns)
         for server in changed:
             if server.server_id in self._servers:
                 self._servers[server.server_id] = (
@@ -223,12 +216,28 @@ class Poller:
                     map(migration_records.is_terminal, found)):
                 self._servers[server_id] = servers.find(
                     self._clients.servers, server_id)
-        at_ns, self._asked_ns = self._clock(), asked_ns
         self._record_count = len(listed)
+        return Snapshot(
+            asked_ns, self._clock(), dict(self._servers),
+            {server_id: tuple(each) for server_id, each in records.items()})
+
+    def _list_changed(self, asked_ns: int) -> list[servers.Server]:
+        """Return the servers that have changed since the last snapshot began.
+
+        It is nova's slowest answer, for nova asks neutron about each server.
+
+        :param asked_ns: begin of this snapshot
+        """
+        # nova's clocks have gone on since the newest change as ours has. From
+        # that change alone, each snapshot would list the same servers again, a
+        # thousand of them after a thousand requests.
+        since = self._changed_since + datetime.timedelta(microseconds=max(
+            0, self._asked_ns - self._changed_since_ns) // 1000)
+        changed = servers.list_changed(self._clients.servers, since)
         newest = max((server.updated_at - SERVICES_SKEW for server in changed
                       if server.updated_at is not None), default=since)
         if newest > since:
-            self._changed_since, self._changed_since_ns = newest, at_ns
-        return Snapshot(
-            asked_ns, at_ns, dict(self._servers),
-            {server_id: tuple(each) for server_id, each in records.items()})
+            self._changed_since = newest
+            self._changed_since_ns = self._clock()
+        self._asked_ns = asked_ns
+        return changed

@@ -243,7 +243,7 @@ class ChangedTest(base.TestCase):
             [fakes.record('queued', 3)])
         found = migration_records.list_changed(client, second(7))
         self.assertEqual([5, 4, 3], [each.number for each in found])
-        common = {'migration_type': 'live-migration', 'limit': '2',
+        common = {'migration_type': 'live-migration', 'limit': '1000',
                   'changes-since': second(7).isoformat()}
         self.assertEqual(
             [mock.call(**common), mock.call(**common, marker='uuid-4')],
