@@ -13,9 +13,9 @@
 
 """What a cloud of 1,000 hosts and 20,000 servers costs us.
 
-Snapshots are measured while 10, 100 and 1,000 live migrations go on, and then
-a drain of 200 servers from 10 hosts. The cloud is bench.simulated_nova, a
-process of its own.
+Snapshots are measured while 10, 100 and 1,000 live migrations go on, as a
+drain and as the command watch take them; and then a drain of 200 servers from
+10 hosts. The cloud is bench.simulated_nova, a process of its own.
 
     python -m bench.scale [--seconds S] [--size N]
 """
