@@ -438,6 +438,8 @@ class VerifyTest(base.TestCase):
     def test_no_verdicts_on_hosts(self):
         self.assertEqual(1, self.cover('good'))
         self.assertIn('No host was covered.', self.text())
+
+    def test_verdicts_on_no_host(self):
         self.assertEqual(1, self.cover(verdicts=()))
         self.assertIn('Hosts without problems: 0 of 0', self.text())
 
