@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import datetime
 import json
 import os
 import pathlib
@@ -91,6 +92,12 @@ class VerifyTest(base.TestCase):
         self.patch(discovery, 'connect', lambda cloud: self.access)
         self.patch(tempest_run, 'command', self.command)
         self.patch(tempest_run, 'POLL_S', 0.05)
+        # Each verification has a second of its own, which is its name.
+        self.patch(verify, 'datetime', mock.Mock(UTC=datetime.UTC, **{
+            'datetime.now.side_effect': (
+                datetime.datetime(2026, 1, 1, second=second,
+                                  tzinfo=datetime.UTC)
+                for second in range(60))}))
         self.useFixture(fixtures.EnvironmentVariable(
             'PYTHONPATH', str(pathlib.Path(
                 lm_tempest_plugin.__file__).parent.parent)))
