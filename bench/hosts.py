@@ -77,7 +77,7 @@ def cover(progress: coverage.Coverage) -> int:
             source, destination = (int(name[4:]) + 1 for name in pair)
             bad = (not source % NO_SENDING_EVERY or
                    not destination % NO_RECEIVING_EVERY)
-            progress.add(pair, coverage.Outcome(
+            progress.add(pair, coverage.PairOutcome(
                 coverage.Result.BAD if bad else coverage.Result.GOOD, '?'))
         pairs = progress.cross_checks()
         found += len(pairs)

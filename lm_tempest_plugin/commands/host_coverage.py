@@ -157,7 +157,7 @@ class HostCoverage:
                 versions, avoid)
 
     def _resume(self, plan: preparation.Plan, say: preparation.Say
-                ) -> dict[coverage.Pair, coverage.Outcome]:
+                ) -> dict[coverage.Pair, coverage.PairOutcome]:
         """Return the outcomes of the run that was ended.
 
         All that it has left in the cloud is deleted, but for a dry run.

@@ -404,7 +404,7 @@ class Result(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True)
-class Outcome:
+class PairOutcome:
     """The result of one pair, with its cause.
 
     :ivar result: the result
@@ -415,7 +415,7 @@ class Outcome:
     cause: str = ''
 
 
-def outcome(result: schema.MigrationResult) -> Outcome:
+def outcome(result: schema.MigrationResult) -> PairOutcome:
     """Return the outcome of a judged migration.
 
     :param result: its stored line
@@ -423,11 +423,11 @@ def outcome(result: schema.MigrationResult) -> Outcome:
     cause = f'{result.verdict}: {result.cause}' if result.cause else (
         '; '.join(map(str, result.problems)))
     if result.problems:
-        return Outcome(Result.BAD, cause)
+        return PairOutcome(Result.BAD, cause)
     if result.verdict == schema.COMPLETED:
-        return Outcome(Result.GOOD)
+        return PairOutcome(Result.GOOD)
     said = '; '.join((*result.events, result.cause))
-    return Outcome(
+    return PairOutcome(
         Result.REFUSED if re.search(TOO_OLD, said) else Result.BAD, cause)
 
 
@@ -489,12 +489,12 @@ class Coverage:
 
     def __init__(self, found: CoveragePlan) -> None:
         self.plan = found
-        self.outcomes: dict[Pair, Outcome] = {}
+        self.outcomes: dict[Pair, PairOutcome] = {}
         self.hindered: dict[tuple[str, int], str] = {}
         # Pairs by the host in each role.
         self._pairs: tuple[dict[str, list[Pair]], ...] = ({}, {})
 
-    def add(self, pair: Pair, outcome: Outcome) -> None:
+    def add(self, pair: Pair, outcome: PairOutcome) -> None:
         """Add an outcome; a later one of the same pair replaces an earlier.
 
         :param pair: the hosts
@@ -615,7 +615,7 @@ class Coverage:
 
 
 def earlier(found: store.Results, test: str, region: str,
-            hosts: Collection[str]) -> Iterator[tuple[Pair, Outcome]]:
+            hosts: Collection[str]) -> Iterator[tuple[Pair, PairOutcome]]:
     """Yield the outcomes that earlier runs have stored.
 
     :param found: contents of their results files

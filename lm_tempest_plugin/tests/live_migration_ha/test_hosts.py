@@ -276,8 +276,9 @@ class HostsTest(base.LiveMigrationHaTest):
         self._problems += [str(each) for each in runs[0].problems
                            if each.server_id not in pairs]
         for problem in fleet.final_problems():
-            self.coverage.add(pairs[str(problem.server_id)], coverage.Outcome(
-                coverage.Result.BAD, str(problem)))
+            self.coverage.add(
+                pairs[str(problem.server_id)],
+                coverage.PairOutcome(coverage.Result.BAD, str(problem)))
 
     def _follow(self, pair: coverage.Pair, host: str | None,
                 status: str) -> None:

@@ -18,9 +18,9 @@ from lm_tempest_plugin.results.hosts import VERDICTS
 from lm_tempest_plugin.tests.unit import base
 from lm_tempest_plugin.tests.unit.results import builders
 
-GOOD = coverage.Outcome(coverage.Result.GOOD)
-BAD = coverage.Outcome(coverage.Result.BAD, 'a port is closed')
-REFUSED = coverage.Outcome(coverage.Result.REFUSED, 'its QEMU is older')
+GOOD = coverage.PairOutcome(coverage.Result.GOOD)
+BAD = coverage.PairOutcome(coverage.Result.BAD, 'a port is closed')
+REFUSED = coverage.PairOutcome(coverage.Result.REFUSED, 'its QEMU is older')
 
 
 def host(name, qemu='9.2.0', **changes):
@@ -213,7 +213,7 @@ class OutcomeTest(base.TestCase):
                 ({'verdict': 'failed', 'cause': 'it gave up'}, 'bad',
                  'failed: it gave up')):
             self.assertEqual(
-                coverage.Outcome(coverage.Result(result), cause),
+                coverage.PairOutcome(coverage.Result(result), cause),
                 coverage.outcome(builders.migration(**changes)))
 
 
