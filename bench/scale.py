@@ -11,7 +11,7 @@
 # under the License.
 
 
-"""What a cloud of 1,000 hosts and 20,000 servers costs us.
+"""Measure what the plugin asks of a cloud of 1,000 hosts and 20,000 servers.
 
 Snapshots are measured while 10, 100 and 1,000 live migrations go on, as a
 drain and as the command watch take them; and then a drain of 200 servers from

@@ -110,7 +110,7 @@ class HostCoverage:
                     'canary_key_file': key if key.exists() else None})))
         options = conf.live_migration_ha_coverage
         try:
-            # First of all: what the ended run left takes room on hosts.
+            # First of all: servers of the run to resume take room on hosts.
             earlier = self._resume(plan, say) if self.resume else {}
             hosts = coverage.choose(
                 self._read_hosts(plan, profile, conf), options.hosts)

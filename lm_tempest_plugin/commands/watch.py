@@ -130,7 +130,7 @@ class WatchSession:
     :ivar shown: lines and table for the user
     :ivar config_file: path of a file with options; empty for that of the last
         ``bootstrap``
-    :ivar source: name of the host that is to be empty; empty for all hosts
+    :ivar source: name of the host that others drain; empty to watch all hosts
     :ivar since_s: greatest age of migrations that go on already; 0 for none
     :ivar timeout_s: time to watch
     :ivar interval_s: time between two snapshots

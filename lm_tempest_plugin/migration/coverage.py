@@ -169,8 +169,8 @@ class CoveragePlan:
     def rounds(self, at_once: int) -> int:
         """Return how many migrations follow one another at least.
 
-        :param at_once: maximum number of migrations in the cloud at a time,
-            of which each host takes part in one
+        :param at_once: maximum number of migrations in the cloud at a time;
+            each host takes part in one of them at most
         """
         # How often each host takes part.
         parts: dict[str, int] = {}

@@ -312,7 +312,7 @@ class TestSwitchOfOthers(TestCase):
             {'controller': venv, 'compute1': venv,
              'compute2': self.layout.venvs / 'cloud'},
             reload.current(self.layout, self.lab.topology, 'neutron'))
-        # nova stays as it is.
+        # The code of nova does not change.
         self.assertEqual({self.old}, set(reload.current(
             self.layout, self.lab.topology).values()))
         self.assertNotIn('UPDATE services', ' '.join(self.events))
